@@ -1,0 +1,15 @@
+// Time as a port. Real: libs/system/clock.ts. Manual: libs/memory/clock.ts (time moves only when a test says so).
+
+/** Ends a timer; harmless when it has already rung or was ended before. */
+export type CancelTimer = () => void;
+
+export interface Clock {
+  /** Wall time, epoch ms. May jump; use {@link monotonicMs} for durations and deadlines. */
+  now(): number;
+  /** Monotonic ms (fractional) from an arbitrary start. Never goes back. */
+  monotonicMs(): number;
+  /** Rings `callback` once after `delayMs`. A pending timer does not keep the process alive unless `keepAlive` is given. */
+  timer(delayMs: number, callback: () => void, options?: { readonly keepAlive?: boolean }): CancelTimer;
+  /** Resolves after `delayMs`, or at once when `signal` aborts (never rejects: look at the signal afterwards). Keeps the process alive. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,26 @@
+// Request and reply between processes as a port. Real: libs/nats/requests.ts. In memory: libs/memory/requests.ts.
+import type { Headers } from './event-log.ts';
+
+export interface RequestMessage {
+  readonly subject: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done), `REQUEST_UNAVAILABLE` (later: broker away). */
+export interface RequestClient {
+  request(
+    subject: string,
+    body: Uint8Array,
+    options: { readonly timeoutMs: number; readonly headers?: Headers },
+  ): Promise<{ readonly headers: Headers; readonly body: Uint8Array }>;
+}
+
+export interface RequestServer {
+  /** Serves a subject (wildcards allowed); instances of one `group` share the requests. The handler's answer is sent; if it throws, the caller sees `REQUEST_UNANSWERED`. */
+  serve(
+    subject: string,
+    group: string,
+    handler: (message: RequestMessage) => Promise<{ readonly headers?: Headers; readonly body: Uint8Array }>,
+  ): { readonly stop: () => Promise<void> };
+}
