@@ -1,0 +1,324 @@
+// Starts and keeps one private nats-server: ports, data directory, configuration, log, and its end together with ours.
+// It finds no executable (locate.ts) and knows no account by name; a broker that dies by itself is reported, not restarted.
+import { rmSync, writeFileSync } from 'node:fs';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import {
+  renderBrokerConfig,
+  type AccountConfig,
+  type BrokerSettings,
+  type ClusterSettings,
+  type SyncProfile,
+} from './broker-config.ts';
+import { claimDataDir, type DataDir } from './data-dir.ts';
+import { findFreePort, isPortFree } from './free-port.ts';
+import { createLogTail, type LogTail } from './log-tail.ts';
+import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
+import { launchServer, type ServerProcess } from './server-process.ts';
+import { startFailure, type ProcessExit } from './start-failure.ts';
+
+export interface StartBrokerOptions {
+  /** Path of a nats-server, as found by `locateBroker`. */
+  readonly executable: string;
+  /** Created when missing; belongs to this broker alone. */
+  readonly dataDir: string;
+  readonly accounts: readonly AccountConfig[];
+  readonly clock: Clock;
+  /** @default 'always' */
+  readonly sync?: SyncProfile;
+  /** @default '127.0.0.1' */
+  readonly host?: string;
+  /** A fixed port must be free; absent, a free one is chosen and kept over restarts. */
+  readonly clientPort?: number;
+  readonly monitorPort?: number;
+  /** @default 'fleetlog' */
+  readonly serverName?: string;
+  readonly cluster?: ClusterSettings;
+  readonly maxPayloadBytes?: number;
+  readonly maxFileBytes?: number;
+  readonly maxMemoryBytes?: number;
+  /** @default 120 000 */
+  readonly readyWithinMs?: number;
+  /** Time for a stop in order before SIGKILL. @default 30 000 */
+  readonly stopGraceMs?: number;
+  /** Throw-away broker of a test: killed at once and its data directory deleted when this process ends or `stop` is called. @default false */
+  readonly isEphemeral?: boolean;
+  /** @default true */
+  readonly keepsParentAlive?: boolean;
+}
+
+/** How a broker process ended; `isExpected` when this handle asked for it. */
+export interface BrokerExit extends ProcessExit {
+  readonly isExpected: boolean;
+}
+
+/** A running private broker. Every method may be called in any state; calls are done one after another. */
+export interface Broker extends AsyncDisposable {
+  /** `nats://host:port`; the same over restarts. */
+  readonly url: string;
+  readonly monitorUrl: string;
+  readonly clientPort: number;
+  readonly dataDir: string;
+  /** Process id of the current life, undefined while none runs. */
+  pid(): number | undefined;
+  /** The last lines of the broker's log, oldest first. */
+  log(): readonly string[];
+  /** Told of the end of each life until the returned function is called. */
+  onExit(listener: (exit: BrokerExit) => void): () => void;
+  /** Ends the current life in order, if there is one, and starts another on the same data and ports. */
+  restart(): Promise<void>;
+  /** Ends the current life at once, as a crash would. The directory stays claimed; `restart` goes on. @default 'SIGKILL' */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Freezes the process: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** Ends it in order and gives the data directory free. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const DEFAULT_READY_WITHIN_MS = 120_000;
+const DEFAULT_STOP_GRACE_MS = 30_000;
+const PORT_ATTEMPTS = 8;
+const RESTART_PORT_ATTEMPTS = 20;
+const PORT_RETRY_MS = 100;
+
+interface Ports {
+  readonly clientPort: number;
+  readonly monitorPort: number;
+}
+
+const isPortTaken = (error: unknown): boolean =>
+  error instanceof Fault && error.code === 'BROKER_PORT_IN_USE';
+
+class PrivateBroker implements Broker {
+  readonly #options: StartBrokerOptions;
+  readonly #host: string;
+  readonly #dir: DataDir;
+  readonly #log: LogTail;
+  readonly #listeners = new Set<(exit: BrokerExit) => void>();
+  #ports: Ports = { clientPort: 0, monitorPort: 0 };
+  #server: ServerProcess | undefined;
+  #guard: ParentGuard | undefined;
+  #isEndExpected = false;
+  #isStopped = false;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: StartBrokerOptions, dir: DataDir) {
+    this.#options = options;
+    this.#host = options.host ?? '127.0.0.1';
+    this.#dir = dir;
+    this.#log = createLogTail(dir.logPath);
+  }
+
+  get url(): string {
+    return `nats://${this.#host}:${this.#ports.clientPort}`;
+  }
+
+  get monitorUrl(): string {
+    return `http://${this.#host}:${this.#ports.monitorPort}`;
+  }
+
+  get clientPort(): number {
+    return this.#ports.clientPort;
+  }
+
+  get dataDir(): string {
+    return this.#dir.path;
+  }
+
+  pid(): number | undefined {
+    return this.#server?.ended() === undefined ? this.#server?.identity.pid : undefined;
+  }
+
+  log(): readonly string[] {
+    return this.#log.lines();
+  }
+
+  onExit(listener: (exit: BrokerExit) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The first start: chooses ports, and others when somebody else was faster. */
+  async start(): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      this.#ports = await this.#choosePorts();
+      try {
+        return await this.#launch();
+      } catch (error) {
+        const mayChooseAgain =
+          this.#options.clientPort === undefined && this.#options.monitorPort === undefined;
+        if (!mayChooseAgain || !isPortTaken(error) || attempt === PORT_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  restart(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isStopped) {
+        throw new Fault({
+          code: 'BROKER_STOPPED',
+          retry: 'never',
+          message: 'The broker was stopped for good.',
+        });
+      }
+      await this.#end('SIGTERM');
+      await this.#relaunch();
+    });
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    return this.#inTurn(() => this.#end(signal));
+  }
+
+  pause(): void {
+    this.#server?.signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#server?.signal('SIGCONT');
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isStopped) return;
+      this.#isStopped = true;
+      const isEphemeral = this.#options.isEphemeral === true;
+      await this.#end(isEphemeral ? 'SIGKILL' : 'SIGTERM');
+      this.release();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Closes the log and gives the directory back; the server must have ended. */
+  release(): void {
+    this.#log.close();
+    this.#dir.release();
+    if (this.#options.isEphemeral === true) rmSync(this.#dir.path, { recursive: true, force: true });
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(action, action);
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  async #choosePorts(): Promise<Ports> {
+    const { clientPort, monitorPort } = this.#options;
+    for (const port of [clientPort, monitorPort]) {
+      if (port === undefined || (await isPortFree(port, this.#host))) continue;
+      throw startFailure(
+        { code: null, signal: null },
+        [`nats-server: ${this.#host}:${port}: address already in use`],
+        {
+          port,
+        },
+      );
+    }
+    return {
+      clientPort: clientPort ?? (await findFreePort(this.#host)),
+      monitorPort: monitorPort ?? (await findFreePort(this.#host)),
+    };
+  }
+
+  /** A start on the ports that clients already know: waits a moment for a port that somebody holds for a moment. */
+  async #relaunch(): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#launch();
+      } catch (error) {
+        if (!isPortTaken(error) || attempt === RESTART_PORT_ATTEMPTS) throw error;
+        await this.#options.clock.sleep(PORT_RETRY_MS);
+      }
+    }
+  }
+
+  #settings(): BrokerSettings {
+    const { accounts, cluster, maxPayloadBytes, maxFileBytes, maxMemoryBytes } = this.#options;
+    return {
+      serverName: this.#options.serverName ?? 'fleetlog',
+      host: this.#host,
+      ...this.#ports,
+      storeDir: this.#dir.storeDir,
+      sync: this.#options.sync ?? 'always',
+      accounts,
+      ...(cluster === undefined ? {} : { cluster }),
+      ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
+      ...(maxFileBytes === undefined ? {} : { maxFileBytes }),
+      ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
+    };
+  }
+
+  async #launch(): Promise<void> {
+    const isEphemeral = this.#options.isEphemeral === true;
+    writeFileSync(this.#dir.configPath, renderBrokerConfig(this.#settings()), { mode: 0o600 });
+    const graceMs = isEphemeral ? 0 : (this.#options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS);
+    const server = await launchServer(
+      {
+        executable: this.#options.executable,
+        configPath: this.#dir.configPath,
+        monitorUrl: this.monitorUrl,
+        log: this.#log,
+        clock: this.#options.clock,
+        readyWithinMs: this.#options.readyWithinMs ?? DEFAULT_READY_WITHIN_MS,
+        keepsParentAlive: this.#options.keepsParentAlive ?? true,
+      },
+      (identity) => {
+        this.#dir.record({ broker: identity, ...this.#ports });
+        this.#guard?.dismiss();
+        this.#guard = guardAgainstOrphan(
+          identity,
+          Math.ceil(graceMs / 1000),
+          isEphemeral ? this.#dir.path : undefined,
+        );
+      },
+    ).catch((error: unknown) => {
+      this.#guard?.dismiss();
+      throw error;
+    });
+    this.#server = server;
+    this.#isEndExpected = false;
+    void server.exit.then((exit) => this.#ended(exit));
+  }
+
+  #ended(exit: ProcessExit): void {
+    for (const listener of this.#listeners) listener({ ...exit, isExpected: this.#isEndExpected });
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#isEndExpected = true;
+    server.signal('SIGCONT');
+    server.signal(signal);
+    const graceMs = this.#options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
+    const inTime = new AbortController();
+    const tooLate = this.#options.clock.sleep(graceMs, inTime.signal).then(() => 'late' as const);
+    if ((await Promise.race([server.exit, tooLate])) === 'late') server.signal('SIGKILL');
+    inTime.abort();
+    await server.exit;
+    this.#guard?.dismiss();
+    this.#guard = undefined;
+    this.#server = undefined;
+  }
+}
+
+/**
+ * Starts a broker and resolves when JetStream has recovered its data and answers.
+ * A broker that a dead process left on the data directory is ended first.
+ * Faults: `BROKER_DATA_DIR_IN_USE`, `BROKER_PORT_IN_USE`, `BROKER_DISK_FULL`, `BROKER_STORE_UNWRITABLE`, `BROKER_CONFIG_INVALID`,
+ * `BROKER_START_FAILED`; after any of them nothing runs and the directory is free.
+ */
+export const startBroker = async (options: StartBrokerOptions): Promise<Broker> => {
+  const broker = new PrivateBroker(options, await claimDataDir(options.dataDir, options.clock));
+  try {
+    await broker.start();
+  } catch (error) {
+    broker.release();
+    throw error;
+  }
+  return broker;
+};
