@@ -3,78 +3,14 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import {
-  renderBrokerConfig,
-  type AccountConfig,
-  type BrokerSettings,
-  type ClusterSettings,
-  type SyncProfile,
-} from './broker-config.ts';
+import { renderBrokerConfig, type BrokerSettings } from './broker-config.ts';
+import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
 import { findFreePort, isPortFree } from './free-port.ts';
 import { createLogTail, type LogTail } from './log-tail.ts';
 import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
 import { launchServer, type ServerProcess } from './server-process.ts';
 import { startFailure, type ProcessExit } from './start-failure.ts';
-
-export interface StartBrokerOptions {
-  /** Path of a nats-server, as found by `locateBroker`. */
-  readonly executable: string;
-  /** Created when missing; belongs to this broker alone. */
-  readonly dataDir: string;
-  readonly accounts: readonly AccountConfig[];
-  readonly clock: Clock;
-  /** @default 'always' */
-  readonly sync?: SyncProfile;
-  /** @default '127.0.0.1' */
-  readonly host?: string;
-  /** A fixed port must be free; absent, a free one is chosen and kept over restarts. */
-  readonly clientPort?: number;
-  readonly monitorPort?: number;
-  /** @default 'fleetlog' */
-  readonly serverName?: string;
-  readonly cluster?: ClusterSettings;
-  readonly maxPayloadBytes?: number;
-  readonly maxFileBytes?: number;
-  readonly maxMemoryBytes?: number;
-  /** @default 120 000 */
-  readonly readyWithinMs?: number;
-  /** Time for a stop in order before SIGKILL. @default 30 000 */
-  readonly stopGraceMs?: number;
-  /** Throw-away broker of a test: killed at once and its data directory deleted when this process ends or `stop` is called. @default false */
-  readonly isEphemeral?: boolean;
-  /** @default true */
-  readonly keepsParentAlive?: boolean;
-}
-
-/** How a broker process ended; `isExpected` when this handle asked for it. */
-export interface BrokerExit extends ProcessExit {
-  readonly isExpected: boolean;
-}
-
-/** A running private broker. Every method may be called in any state; calls are done one after another. */
-export interface Broker extends AsyncDisposable {
-  /** `nats://host:port`; the same over restarts. */
-  readonly url: string;
-  readonly monitorUrl: string;
-  readonly clientPort: number;
-  readonly dataDir: string;
-  /** Process id of the current life, undefined while none runs. */
-  pid(): number | undefined;
-  /** The last lines of the broker's log, oldest first. */
-  log(): readonly string[];
-  /** Told of the end of each life until the returned function is called. */
-  onExit(listener: (exit: BrokerExit) => void): () => void;
-  /** Ends the current life in order, if there is one, and starts another on the same data and ports. */
-  restart(): Promise<void>;
-  /** Ends the current life at once, as a crash would. The directory stays claimed; `restart` goes on. @default 'SIGKILL' */
-  kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Freezes the process: connections stay open and nothing answers. */
-  pause(): void;
-  resume(): void;
-  /** Ends it in order and gives the data directory free. Idempotent. */
-  stop(): Promise<void>;
-}
 
 const DEFAULT_READY_WITHIN_MS = 120_000;
 const DEFAULT_STOP_GRACE_MS = 30_000;

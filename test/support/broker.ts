@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AccountConfig, SyncProfile } from '#libs/broker/broker-config.ts';
 import { locateBroker, locateOptionsFrom } from '#libs/broker/locate.ts';
-import { startBroker, type Broker, type StartBrokerOptions } from '#libs/broker/start-broker.ts';
+import type { Broker, StartBrokerOptions } from '#libs/broker/broker.ts';
+import { startBroker } from '#libs/broker/start-broker.ts';
+import { startCluster, type BrokerCluster } from '#libs/broker/start-cluster.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
+import { systemIds } from '#libs/system/ids.ts';
 
 /** User `control` of the one account with JetStream, and user `system` of the broker's own account. */
 export const TEST_ACCOUNTS: readonly AccountConfig[] = [
@@ -92,4 +95,27 @@ export const testBroker = (options: TestBrokerOptions = {}): Promise<TestBroker>
   const running = shared.get(sync) ?? freshBroker({ sync });
   shared.set(sync, running);
   return running;
+};
+
+/** Connection facts of a cluster, and its members to kill, pause and restart. */
+export interface TestCluster extends BrokerCluster {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A throw-away cluster of three. Dispose of it: `await using cluster = await testCluster()`. */
+export const testCluster = async (
+  options: TestBrokerOptions & { nodes?: number } = {},
+): Promise<TestCluster> => {
+  const cluster = await startCluster({
+    executable: await testExecutable(),
+    dataDir: join(tmpdir(), `fleetlog-cluster-${systemIds.ulid()}`),
+    accounts: TEST_ACCOUNTS,
+    sync: options.sync ?? 'relaxed',
+    nodes: options.nodes ?? 3,
+    isEphemeral: true,
+    keepsParentAlive: false,
+    clock: systemClock,
+  });
+  return { ...cluster, user: 'control', password: 'control' };
 };
