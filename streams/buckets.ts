@@ -1,0 +1,139 @@
+// The key-value buckets and what their values look like: readable JSON, each a fold stamped with the sequence it reflects.
+// Keys: <tenant>.<project>.<id>. Derived buckets can be dropped and rebuilt from the log at any time.
+import type { BucketDefinition, ObjectStoreDefinition } from '#libs/topology/definitions.ts';
+import { z } from 'zod';
+import { runFailureSchema } from './run-requests.ts';
+import { providerSchema, RUN_STATES, turnResultSchema, usageSchema } from './run.ts';
+import type { Boundary } from './subjects.ts';
+
+const epochMs = z.int().nonnegative();
+/** Stream sequence of the last entry folded into the value. */
+const seq = z.int().positive();
+
+/** Bucket `runs`, folded from the run transitions of TRANSITIONS. */
+export const runViewSchema = z.object({
+  seq,
+  tenant: z.string(),
+  project: z.string(),
+  runId: z.string(),
+  sessionId: z.string(),
+  agent: z.string(),
+  provider: providerSchema,
+  title: z.string().nullable(),
+  state: z.enum(RUN_STATES),
+  attempt: z.int().nonnegative(),
+  maxAttempts: z.int().positive(),
+  fence: z.int().nullable(),
+  runnerId: z.string().nullable(),
+  leaseMs: z.int().positive(),
+  turnId: z.string().nullable(),
+  cancelReason: z.string().nullable(),
+  failure: runFailureSchema.nullable(),
+  result: turnResultSchema.nullable(),
+  createdAt: epochMs,
+  claimedAt: epochMs.nullable(),
+  startedAt: epochMs.nullable(),
+  endedAt: epochMs.nullable(),
+  updatedAt: epochMs,
+});
+export type RunView = z.infer<typeof runViewSchema>;
+
+/** Bucket `sessions`, folded from the run transitions of TRANSITIONS. */
+export const sessionViewSchema = z.object({
+  seq,
+  tenant: z.string(),
+  project: z.string(),
+  sessionId: z.string(),
+  agent: z.string(),
+  provider: providerSchema,
+  title: z.string().nullable(),
+  /** Runs that have not ended. */
+  activeRuns: z.array(z.string()),
+  runs: z.int().nonnegative(),
+  lastRunId: z.string(),
+  lastOutcome: z.enum(['completed', 'failed', 'cancelled']).nullable(),
+  createdAt: epochMs,
+  lastActivityAt: epochMs,
+});
+export type SessionView = z.infer<typeof sessionViewSchema>;
+
+/** Bucket `activity`, folded from the reports of EVENTS, one key per run: what is going on inside it. */
+export const activityViewSchema = z.object({
+  seq,
+  tenant: z.string(),
+  project: z.string(),
+  runId: z.string(),
+  sessionId: z.string(),
+  agent: z.string(),
+  /** Bounds of the run's reports in EVENTS: a reader of the run never scans outside them. */
+  firstSeq: seq,
+  lastSeq: seq,
+  reports: z.int().positive(),
+  tools: z.int().nonnegative(),
+  filesChanged: z.int().nonnegative(),
+  refused: z.int().nonnegative(),
+  lastText: z.string().max(500).nullable(),
+  usage: usageSchema.nullable(),
+  lastReportAt: epochMs,
+});
+export type ActivityView = z.infer<typeof activityViewSchema>;
+
+/** Bucket `leases` (keys expire): who holds a run. Key: <tenant>.<project>.run.<runId>. */
+export const leaseSchema = z.object({
+  runId: z.string(),
+  runnerId: z.string(),
+  fence: z.int().positive(),
+  renewedAt: epochMs,
+});
+export type Lease = z.infer<typeof leaseSchema>;
+
+/** Bucket `presence` (keys expire): which runners are alive. Key: <tenant>.<project>.runner.<agent>. */
+export const presenceSchema = z.object({
+  agent: z.string(),
+  runnerId: z.string(),
+  providers: z.array(z.string()),
+  version: z.string(),
+  startedAt: epochMs,
+  seenAt: epochMs,
+  buffered: z.int().nonnegative(),
+});
+export type Presence = z.infer<typeof presenceSchema>;
+
+/** Key of a run, session or activity value. */
+export const viewKey = (boundary: Boundary, id: string): string =>
+  `${boundary.tenant}.${boundary.project}.${id}`;
+/** Key of a run's lease. */
+export const leaseKey = (boundary: Boundary, runId: string): string =>
+  `${boundary.tenant}.${boundary.project}.run.${runId}`;
+/** Key of a runner's presence. */
+export const presenceKey = (boundary: Boundary, agent: string): string =>
+  `${boundary.tenant}.${boundary.project}.runner.${agent}`;
+
+/** Declares the buckets. */
+export const bucketDefinitions = (replicas: number): readonly BucketDefinition[] => [
+  { name: 'runs', description: 'Summary of every run.', history: 1, replicas, holds: 'derived' },
+  { name: 'sessions', description: 'Summary of every session.', history: 1, replicas, holds: 'derived' },
+  { name: 'activity', description: 'What each run reported so far.', history: 1, replicas, holds: 'derived' },
+  // history 1: with more, the expiry of the newest revision would bring back an older one (nats-facts §7).
+  {
+    name: 'leases',
+    description: 'Who holds a run.',
+    history: 1,
+    replicas,
+    markerTtlMs: 60_000,
+    holds: 'state',
+  },
+  {
+    name: 'presence',
+    description: 'Which runners are alive.',
+    history: 1,
+    replicas,
+    markerTtlMs: 60_000,
+    holds: 'state',
+  },
+];
+
+/** Declares the object stores. */
+export const objectStoreDefinitions = (replicas: number): readonly ObjectStoreDefinition[] => [
+  { name: 'bodies', description: 'Bodies over the inline limit, by SHA-256.', replicas, maxBytes: 1024 ** 3 },
+];

@@ -1,0 +1,51 @@
+// Ids and names as they appear on the wire: prefixed ULIDs for things the system makes, chosen names for what people name.
+import { z } from 'zod';
+
+const ULID = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
+
+/** The prefix of each kind of id. */
+export const ID_PREFIX = {
+  run: 'run',
+  command: 'cmd',
+  session: 'ses',
+  turn: 'trn',
+  event: 'evt',
+  message: 'msg',
+  approval: 'apr',
+  task: 'tsk',
+} as const;
+
+export type IdKind = keyof typeof ID_PREFIX;
+
+const idSchema = (kind: IdKind) =>
+  z.string().regex(new RegExp(`^${ID_PREFIX[kind]}_${ULID}$`), `expected ${ID_PREFIX[kind]}_ and a ULID`);
+
+export const runIdSchema = idSchema('run');
+export const commandIdSchema = idSchema('command');
+export const sessionIdSchema = idSchema('session');
+export const turnIdSchema = idSchema('turn');
+
+/** A name of a person's choosing: one lower-case subject token, 1 to 64 characters. */
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'expected 1 to 64 of a-z 0-9 _ - and a letter or digit first');
+
+/** A prefixed id from a ULID made by the caller's `Ids`. */
+export const makeId = (kind: IdKind, ulid: string): string => `${ID_PREFIX[kind]}_${ulid}`;
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/**
+ * A prefixed id made from a digest instead of time: the same digest gives the same id, so that a repeated request finds
+ * what the first one made. `digest` needs at least 16 bytes; the first 16 are used.
+ */
+export const idFromDigest = (kind: IdKind, digest: Uint8Array): string => {
+  let bits = 0n;
+  for (const byte of digest.subarray(0, 16)) bits = (bits << 8n) | BigInt(byte);
+  let text = '';
+  for (let i = 0; i < 26; i++) {
+    text = CROCKFORD.charAt(Number(bits & 31n)) + text;
+    bits >>= 5n;
+  }
+  return makeId(kind, text);
+};

@@ -1,0 +1,44 @@
+// Every refusal of the system: code, kind (what callers of the replaced systems know it as) and what it means.
+// The HTTP status of a kind is chosen only in services/gateway/problem.ts.
+
+/** Kinds of behaviours.md §9. */
+export const REJECTION_KINDS = [
+  'schema-invalid',
+  'not-found',
+  'conflict',
+  'tenant-policy-denied',
+  'runner-lease-conflict',
+  'cancelled',
+  'infra-failed',
+] as const;
+export type RejectionKind = (typeof REJECTION_KINDS)[number];
+
+interface RejectionEntry {
+  readonly kind: RejectionKind;
+  readonly meaning: string;
+}
+
+/** The one table of refusals. A test asserts that each is used, documented and mapped. */
+export const REJECTIONS = {
+  RUN_UNKNOWN: { kind: 'not-found', meaning: 'No run has this id in this tenant and project.' },
+  RUN_CONFLICTING_REQUEST: {
+    kind: 'conflict',
+    meaning: 'The idempotency key was used before with another request; the first one stands.',
+  },
+  RUN_CLAIMED: { kind: 'runner-lease-conflict', meaning: 'Another runner holds the run under a live lease.' },
+  RUN_ENDED: { kind: 'conflict', meaning: 'The run has ended; nothing more can be done in it.' },
+  RUN_FENCED: {
+    kind: 'runner-lease-conflict',
+    meaning: 'The report carries the fence of an earlier claim; it is recorded and changes nothing.',
+  },
+  RUN_NOT_CLAIMED: { kind: 'runner-lease-conflict', meaning: 'The run is not held by any runner.' },
+  RUN_CANCELLED: { kind: 'cancelled', meaning: 'The run was cancelled.' },
+  AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
+  SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
+  BOUNDARY_DENIED: {
+    kind: 'tenant-policy-denied',
+    meaning: 'The thing belongs to another tenant or project than the one asked for.',
+  },
+} as const satisfies Record<string, RejectionEntry>;
+
+export type RejectionCode = keyof typeof REJECTIONS;

@@ -1,0 +1,133 @@
+// What runners report about their work (stream EVENTS): facts, each under the fence of its claim. The control plane turns
+// `turn-started` and `turn-finished` into transitions of the run; the rest is what people and tools watch.
+import { z } from 'zod';
+import { commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
+
+const epochMs = z.int().nonnegative();
+
+/** Every report names its run, session and turn, so that it can be read alone. */
+const about = { runId: runIdSchema, sessionId: sessionIdSchema, turnId: turnIdSchema };
+
+const turnStarted = z.object({
+  ...about,
+  commandId: commandIdSchema,
+  runnerId: z.string(),
+  provider: providerSchema,
+  /** Program and arguments as started, redacted. */
+  program: z.array(z.string()),
+  workspace: z.string(),
+  pid: z.int().nullable(),
+  startedAt: epochMs,
+});
+const turnFinished = z.object({
+  ...about,
+  commandId: commandIdSchema,
+  result: turnResultSchema,
+  endedAt: epochMs,
+});
+const text = z.object({ ...about, text: z.string() });
+const toolStarted = z.object({ ...about, callId: z.string(), name: z.string(), input: z.unknown() });
+const toolFinished = z.object({
+  ...about,
+  callId: z.string(),
+  output: z.string(),
+  isError: z.boolean(),
+  durationMs: z.number().nonnegative().optional(),
+});
+const fileChanged = z.object({
+  ...about,
+  path: z.string(),
+  change: z.enum(['created', 'changed', 'deleted']),
+});
+const usage = z.object({ ...about, usage: usageSchema });
+const output = z.object({ ...about, stream: z.enum(['stdout', 'stderr']), text: z.string() });
+const unknownLine = z.object({
+  ...about,
+  /** The line as it came (redacted; cut at the stated limit). */
+  line: z.string(),
+  reason: z.string(),
+  cutBytes: z.int().nonnegative(),
+});
+/** A report that the owner of the run refused: which one and why. Written by the runs service, not by a runner. */
+const reportRefused = z.object({
+  runId: runIdSchema,
+  reportId: z.string(),
+  reportType: z.string(),
+  code: z.string(),
+  reportFence: z.int().nullable(),
+  currentFence: z.int().nullable(),
+});
+/** Reports that the runner had to drop from its full buffer: what is missing, so that a replay shows the hole. */
+const gap = z.object({
+  firstSourceSeq: z.int(),
+  lastSourceSeq: z.int(),
+  dropped: z.int(),
+  reason: z.string(),
+});
+
+/** Subject type token → event type and schema. Additive; a breaking change is a new version beside the old one. */
+export const REPORTS = {
+  'turn-started': {
+    type: 'fleetlog.turn.started.v1',
+    schema: turnStarted,
+    means: 'A provider process was started for a turn.',
+  },
+  'turn-finished': {
+    type: 'fleetlog.turn.finished.v1',
+    schema: turnFinished,
+    means: 'The turn is over; the result is complete.',
+  },
+  text: { type: 'fleetlog.turn.text.v1', schema: text, means: 'Text the agent said.' },
+  reasoning: { type: 'fleetlog.turn.reasoning.v1', schema: text, means: 'Reasoning the agent showed.' },
+  'tool-started': {
+    type: 'fleetlog.tool.started.v1',
+    schema: toolStarted,
+    means: 'The agent called a tool.',
+  },
+  'tool-finished': {
+    type: 'fleetlog.tool.finished.v1',
+    schema: toolFinished,
+    means: 'A tool call came back.',
+  },
+  'file-changed': {
+    type: 'fleetlog.file.changed.v1',
+    schema: fileChanged,
+    means: 'A file of the workspace changed.',
+  },
+  usage: {
+    type: 'fleetlog.turn.usage.v1',
+    schema: usage,
+    means: 'Tokens and cost so far, as the provider says.',
+  },
+  output: {
+    type: 'fleetlog.turn.output.v1',
+    schema: output,
+    means: 'Raw output of the program that is not an event.',
+  },
+  'unknown-line': {
+    type: 'fleetlog.turn.unknown-line.v1',
+    schema: unknownLine,
+    means: 'A line of the program that could not be read as an event; kept, never fatal.',
+  },
+  'report-refused': {
+    type: 'fleetlog.report.refused.v1',
+    schema: reportRefused,
+    means: 'The owner of the run refused a report (old fence, ended run).',
+  },
+  gap: {
+    type: 'fleetlog.report.gap.v1',
+    schema: gap,
+    means: 'The runner dropped reports from its full buffer.',
+  },
+} as const;
+
+export type ReportName = keyof typeof REPORTS;
+export type ReportData<Name extends ReportName> = z.infer<(typeof REPORTS)[Name]['schema']>;
+
+const NAME_BY_TYPE = new Map<string, ReportName>(
+  (Object.keys(REPORTS) as ReportName[]).map((name) => [REPORTS[name].type, name]),
+);
+
+/** The report name of a `ce-type`, or undefined when the type is not a report known here. */
+export const reportNameOf = (type: string): ReportName | undefined => NAME_BY_TYPE.get(type);

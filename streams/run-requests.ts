@@ -1,0 +1,77 @@
+// Requests that the runs service answers (subject fleet-api.<tenant>.<project>.runs.<operation>): JSON in, JSON out.
+// An answer is the result, a refusal by a rule, or a fault that says whether to try again.
+import { z } from 'zod';
+import { nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
+import { failureKindSchema, providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
+
+const refused = z.object({
+  outcome: z.literal('refused'),
+  code: z.string(),
+  message: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+});
+const faulted = z.object({
+  outcome: z.literal('fault'),
+  code: z.string(),
+  message: z.string(),
+  retry: z.enum(['now', 'later', 'never']),
+});
+
+const answer = <Shape extends z.ZodType>(result: Shape) =>
+  z.discriminatedUnion('outcome', [z.object({ outcome: z.literal('ok'), result }), refused, faulted]);
+
+const actor = z.string().min(1).max(128);
+
+/** Where the run's transition stands in TRANSITIONS: pass it to a read to see at least this. */
+const position = { runId: runIdSchema, seq: z.int().positive() };
+
+export const RUN_REQUESTS = {
+  create: {
+    means:
+      'Create a run. The same run id with the same request answers with the first one; with another request it is refused.',
+    request: z.object({
+      runId: runIdSchema,
+      sessionId: sessionIdSchema,
+      agent: nameSchema,
+      provider: providerSchema,
+      title: z.string().max(120).nullable(),
+      request: runRequestSchema,
+      replay: replayRuleSchema,
+      maxAttempts: z.int().min(1).max(100),
+      leaseMs: z.int().min(2000).max(3_600_000),
+      actor,
+    }),
+    answer: answer(z.object({ ...position, sessionId: sessionIdSchema, repeated: z.boolean() })),
+  },
+  cancel: {
+    means: 'Cancel a run. An ended run is left as it is.',
+    request: z.object({ runId: runIdSchema, reason: z.string().min(1).max(500), actor }),
+    answer: answer(z.object({ ...position, state: z.string() })),
+  },
+  claim: {
+    means: 'Take a queued run under a lease; gives the fence that every report must carry.',
+    request: z.object({
+      runId: runIdSchema,
+      runnerId: z.string().min(1).max(128),
+      claimId: z.string().min(1).max(128),
+    }),
+    answer: answer(z.object({ ...position, fence: z.int().positive(), leaseMs: z.int().positive() })),
+  },
+  renew: {
+    means:
+      'Keep the lease of a claimed run; says whether cancel was asked for. A lost lease is refused: stop the work.',
+    request: z.object({
+      runId: runIdSchema,
+      runnerId: z.string().min(1).max(128),
+      fence: z.int().positive(),
+    }),
+    answer: answer(z.object({ leaseMs: z.int().positive(), cancelRequested: z.boolean() })),
+  },
+} as const;
+
+export type RunOperation = keyof typeof RUN_REQUESTS;
+export type RunRequestOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['request']>;
+export type RunAnswerOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['answer']>;
+
+/** Why a run failed, for summaries that carry it. */
+export const runFailureSchema = z.object({ kind: failureKindSchema, message: z.string() });

@@ -1,0 +1,189 @@
+// The run aggregate on the wire: its commands, its events and their schemas. One piece of work in a session:
+// queued, claimed under a lease, executed, ended. The rules are in services/runs/run.decider.ts.
+import { z } from 'zod';
+import { commandIdSchema, nameSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+
+/** A prompt may have this many characters at most. */
+export const PROMPT_LIMIT_CHARACTERS = 200_000;
+
+/** Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events. */
+export const PROVIDERS = ['exec'] as const;
+export const providerSchema = z.enum(PROVIDERS);
+
+/** What happens to a run whose lease expired: `requeue` starts it again (up to `maxAttempts` claims), `fail` ends it. */
+export const replayRuleSchema = z.enum(['requeue', 'fail']);
+
+/** Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could not start it. */
+export const failureKindSchema = z.enum([
+  'provider-failed',
+  'infra-failed',
+  'runner-lost',
+  'turn-timeout',
+  'protocol-invalid',
+]);
+export type FailureKind = z.infer<typeof failureKindSchema>;
+
+const epochMs = z.int().nonnegative();
+const fence = z.int().positive();
+
+/** What a turn cost, as far as the provider says. */
+export const usageSchema = z.object({
+  inputTokens: z.int().nonnegative().optional(),
+  outputTokens: z.int().nonnegative().optional(),
+  costMicroUsd: z.int().nonnegative().optional(),
+});
+
+/** How a turn ended. `outcome` is decided by the runner as a total function of closing event, exit code, signal and cancel. */
+export const turnResultSchema = z.object({
+  outcome: z.enum(['done', 'failed', 'cancelled']),
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  /** Last words of the program, for a list. */
+  summary: z.string().max(2000),
+  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }).nullable(),
+  usage: usageSchema.optional(),
+  durationMs: z.number().nonnegative(),
+  events: z.int().nonnegative(),
+});
+export type TurnResult = z.infer<typeof turnResultSchema>;
+
+/** The work asked for: what the provider needs to do its turn. */
+export const runRequestSchema = z.object({
+  prompt: z.string().min(1).max(PROMPT_LIMIT_CHARACTERS),
+  /** `exec`: program and arguments, run in the workspace folder; absent: the runner's configured default program. */
+  program: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
+  /** Folder name under the runner's workspace root; absent: the session's own. */
+  workspace: nameSchema.optional(),
+  /** Hard limit for the turn. */
+  turnTimeoutMs: z.int().min(1000).max(86_400_000),
+});
+export type RunRequest = z.infer<typeof runRequestSchema>;
+
+const createdSchema = z.object({
+  type: z.literal('fleetlog.run.created.v1'),
+  runId: runIdSchema,
+  sessionId: sessionIdSchema,
+  agent: nameSchema,
+  provider: providerSchema,
+  title: z.string().max(120).nullable(),
+  request: runRequestSchema,
+  /** SHA-256 (hex) of the whole request: tells the repeat of a request from another one under the same idempotency key. */
+  requestHash: z.string().regex(/^[0-9a-f]{64}$/),
+  commandId: commandIdSchema,
+  replay: replayRuleSchema,
+  maxAttempts: z.int().min(1).max(100),
+  leaseMs: z.int().min(2000).max(3_600_000),
+  createdAt: epochMs,
+});
+
+const claimedSchema = z.object({
+  type: z.literal('fleetlog.run.claimed.v1'),
+  runId: runIdSchema,
+  runnerId: z.string().min(1).max(128),
+  fence,
+  leaseMs: z.int().positive(),
+  claimedAt: epochMs,
+});
+
+const turnStartedSchema = z.object({
+  type: z.literal('fleetlog.run.turn-started.v1'),
+  runId: runIdSchema,
+  turnId: turnIdSchema,
+  fence,
+  startedAt: epochMs,
+});
+
+const leaseExpiredSchema = z.object({
+  type: z.literal('fleetlog.run.lease-expired.v1'),
+  runId: runIdSchema,
+  fence,
+  runnerId: z.string(),
+  /** What becomes of the run, by its replay rule and the attempts used. */
+  next: z.enum(['queued', 'failed', 'cancelled']),
+  /** The instruction that a requeued run is started with; null otherwise. */
+  commandId: commandIdSchema.nullable(),
+  expiredAt: epochMs,
+});
+
+const cancelRequestedSchema = z.object({
+  type: z.literal('fleetlog.run.cancel-requested.v1'),
+  runId: runIdSchema,
+  reason: z.string().max(500),
+  fence,
+  requestedAt: epochMs,
+});
+
+const ended = {
+  runId: runIdSchema,
+  /** The claim it ended under; null when no runner held it. */
+  fence: fence.nullable(),
+  turnId: turnIdSchema.nullable(),
+  endedAt: epochMs,
+};
+
+const completedSchema = z.object({
+  type: z.literal('fleetlog.run.completed.v1'),
+  ...ended,
+  result: turnResultSchema,
+});
+
+const failedSchema = z.object({
+  type: z.literal('fleetlog.run.failed.v1'),
+  ...ended,
+  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }),
+  result: turnResultSchema.nullable(),
+});
+
+const cancelledSchema = z.object({
+  type: z.literal('fleetlog.run.cancelled.v1'),
+  ...ended,
+  reason: z.string().max(500),
+  result: turnResultSchema.nullable(),
+});
+
+/** Every event that was ever appended to a run's subject. Unknown keys are dropped at reading: changes are additive. */
+export const runEventSchema = z.discriminatedUnion('type', [
+  createdSchema,
+  claimedSchema,
+  turnStartedSchema,
+  leaseExpiredSchema,
+  cancelRequestedSchema,
+  completedSchema,
+  failedSchema,
+  cancelledSchema,
+]);
+export type RunEvent = z.infer<typeof runEventSchema>;
+export type RunCreated = z.infer<typeof createdSchema>;
+
+/** What can be asked of a run. `create` carries the whole event data but its type; reports of runners carry their fence. */
+export type RunCommand =
+  | { readonly kind: 'create'; readonly data: Omit<RunCreated, 'type' | 'createdAt'> }
+  | { readonly kind: 'claim'; readonly runnerId: string }
+  | {
+      readonly kind: 'start-turn';
+      readonly fence: number;
+      readonly turnId: string;
+      readonly startedAt: number;
+    }
+  | {
+      readonly kind: 'finish-turn';
+      readonly fence: number;
+      readonly turnId: string;
+      readonly result: TurnResult;
+      readonly endedAt: number;
+    }
+  /** Asked by the owner itself once it has seen that the lease key is gone. `commandId` starts the next attempt. */
+  | { readonly kind: 'expire-lease'; readonly fence: number; readonly commandId: string }
+  | { readonly kind: 'cancel'; readonly reason: string };
+
+/** States of a run; the last three absorb everything. */
+export const RUN_STATES = [
+  'queued',
+  'claimed',
+  'running',
+  'cancelling',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
+export type RunStateName = (typeof RUN_STATES)[number];
