@@ -1,11 +1,11 @@
 // The six streams. Sizes are what a single machine can hold; the log of transitions has no limit and refuses deletes.
 import type { StreamDefinition } from '#libs/topology/definitions.ts';
+import { AGGREGATE_FAMILIES, aggregateFilter } from './subjects.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const GIB = 1024 ** 3;
 
-/** Declares the streams for a broker with this many replicas (1 on one machine, 3 in a cluster). */
-export const streamDefinitions = (replicas: number): readonly StreamDefinition[] => [
+const STREAMS: readonly Omit<StreamDefinition, 'replicas'>[] = [
   {
     name: 'EVENTS',
     description: 'What runners and hosts report.',
@@ -14,7 +14,6 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     maxBytes: 4 * GIB,
     // 147 bytes of memory an id (measured): 10 minutes at 1,000 reports/s is 90 MB. Longer outages are covered by the source sequence.
     duplicateWindowMs: 600_000,
-    replicas,
     allowAtomic: true,
     compression: 's2',
   },
@@ -25,7 +24,6 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     maxAgeMs: 7 * DAY_MS,
     maxBytes: GIB / 2,
     duplicateWindowMs: 2 * 3_600_000,
-    replicas,
     allowAtomic: true,
     compression: 's2',
   },
@@ -33,11 +31,8 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     name: 'TRANSITIONS',
     description:
       'Every state transition of every aggregate, appended at the expected sequence of its subject. Kept for ever.',
-    subjects: ['run', 'session', 'task', 'policy', 'host', 'agent', 'config'].map(
-      (family) => `fleet.*.*.${family}.*.*`,
-    ),
+    subjects: AGGREGATE_FAMILIES.map((family) => aggregateFilter(family)),
     duplicateWindowMs: 600_000,
-    replicas,
     allowAtomic: true,
     denyDelete: true,
     denyPurge: true,
@@ -50,7 +45,6 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     maxAgeMs: 90 * DAY_MS,
     maxBytes: GIB / 2,
     duplicateWindowMs: 2 * 3_600_000,
-    replicas,
     allowAtomic: true,
     compression: 's2',
   },
@@ -61,7 +55,6 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     maxAgeMs: 90 * DAY_MS,
     maxBytes: GIB / 2,
     duplicateWindowMs: 2 * 3_600_000,
-    replicas,
     allowAtomic: true,
     compression: 's2',
   },
@@ -70,9 +63,12 @@ export const streamDefinitions = (replicas: number): readonly StreamDefinition[]
     description: 'Schedules that ring into their owner; the due time is in the body.',
     subjects: ['fleet.*.*.timer.*.*.*'],
     duplicateWindowMs: 120_000,
-    replicas,
     allowAtomic: true,
     allowSchedules: true,
     allowMessageTtl: true,
   },
 ];
+
+/** Declares the streams for a broker with this many replicas (1 on one machine, 3 in a cluster). */
+export const streamDefinitions = (replicas: number): readonly StreamDefinition[] =>
+  STREAMS.map((stream) => ({ ...stream, replicas }));

@@ -104,22 +104,42 @@ export type ParsedSubject = Boundary &
 const isOneOf = <T extends string>(list: readonly T[], value: string): value is T =>
   (list as readonly string[]).includes(value);
 
-/** The parts of a subject, or undefined when it is not one of ours (wrong shape, bad token, wrong partition for its id). */
-export const parseSubject = (subject: string): ParsedSubject | undefined => {
+interface RawParts extends Boundary {
+  readonly family: string;
+  readonly fifth: string;
+  readonly sixth: string;
+  readonly seventh: string | undefined;
+}
+
+/** The tokens of a subject of ours by place, or undefined when its shape or a token is wrong. */
+const splitSubject = (subject: string): RawParts | undefined => {
   const parts = subject.split('.');
   const [root, tenant, project, family, fifth, sixth, seventh] = parts;
   if (root !== 'fleet' || parts.length > 7 || !parts.every((part) => TOKEN.test(part))) return undefined;
   if (tenant === undefined || project === undefined || family === undefined) return undefined;
   if (fifth === undefined || sixth === undefined) return undefined;
-  if (family === 'timer') {
-    if ((fifth !== 'set' && fifth !== 'fire') || seventh === undefined) return undefined;
-    return { kind: 'timer', tenant, project, phase: fifth, owner: sixth, id: seventh };
-  }
-  const partition = partitionOf(sixth);
+  return { tenant, project, family, fifth, sixth, seventh };
+};
+
+const parseTimer = ({ tenant, project, fifth, sixth, seventh }: RawParts): ParsedSubject | undefined =>
+  (fifth === 'set' || fifth === 'fire') && seventh !== undefined
+    ? { kind: 'timer', tenant, project, phase: fifth, owner: sixth, id: seventh }
+    : undefined;
+
+const parsePartitioned = ({ tenant, project, family, ...rest }: RawParts): ParsedSubject | undefined => {
+  const { fifth, sixth: id, seventh: type } = rest;
+  const partition = partitionOf(id);
   if (fifth !== String(partition)) return undefined;
-  if (isOneOf(AGGREGATE_FAMILIES, family) && seventh === undefined)
-    return { kind: 'aggregate', tenant, project, family, partition, id: sixth };
-  if (isOneOf(TYPED_FAMILIES, family) && seventh !== undefined)
-    return { kind: 'typed', tenant, project, family, partition, id: sixth, type: seventh };
+  if (isOneOf(AGGREGATE_FAMILIES, family) && type === undefined)
+    return { kind: 'aggregate', tenant, project, family, partition, id };
+  if (isOneOf(TYPED_FAMILIES, family) && type !== undefined)
+    return { kind: 'typed', tenant, project, family, partition, id, type };
   return undefined;
+};
+
+/** The parts of a subject, or undefined when it is not one of ours (wrong shape, bad token, wrong partition for its id). */
+export const parseSubject = (subject: string): ParsedSubject | undefined => {
+  const parts = splitSubject(subject);
+  if (parts === undefined) return undefined;
+  return parts.family === 'timer' ? parseTimer(parts) : parsePartitioned(parts);
 };
