@@ -1,0 +1,296 @@
+// The one loop of the system: takes batches from a work queue, decodes each entry, runs the handler in the entry's lane
+// and acknowledges, retries or parks by the table in disposition.ts. At least once: a handler must be safe to repeat.
+// Order: per lane within this process; an entry that waits for its retry holds its lane and only its lane. After a crash,
+// or with several instances, entries may come late or twice, also on a prioritized queue (a preference, not a lock; a
+// paused owner goes on after hand-over): so every write of a handler carries an expected sequence, revision or derived id.
+// Memory: at most `maxInHand` entries, plus one batch that the queue fetches ahead. Does not count deliveries by itself:
+// the durable consumer must be declared without a delivery limit.
+//
+// running   batches are taken while there is room; the entries in hand are extended before their ack wait runs out
+// stopping  nothing is taken; what waits goes back to the queue at once, the rest is finished until the deadline
+// stopped   what was not finished has been given back
+// failed    an invariant broke or the queue is gone for good: what is in hand is neither acknowledged nor given back
+//           (it comes again after the ack wait, in order), `onFatal` was called
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import type { Delivery, WorkQueue } from '#libs/ports/work-queue.ts';
+import { type BackoffPolicy, backoffDelayMs } from './backoff.ts';
+import type { ConsumerEvent } from './consumer-event.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { Handled, TryLimits, TryOutcome } from './disposition.ts';
+import { createInHand, type HandlerContext, type InHand, type InHandContext } from './in-hand.ts';
+import { createLaneGates, type LaneGates } from './lane-gate.ts';
+import { createLanes, type Lanes } from './lanes.ts';
+
+export interface ConsumerLimits extends TryLimits {
+  /** Most entries in hand at once; default 256. */
+  readonly maxInHand: number;
+  /** Most handlers that run at once; default 32. */
+  readonly width: number;
+  /** Most entries in hand of a lane whose head waits for its retry; those behind are given back, so that other lanes go on. Default 32. */
+  readonly maxHeldInLane: number;
+  /** The ack wait of the durable consumer; entries in hand are extended three times as often. Default 30,000 ms. */
+  readonly ackWaitMs: number;
+  /** Waits between tries; default 200 ms doubling to 30 s. */
+  readonly backoff: BackoffPolicy;
+  /** How long {@link RunningConsumer.stop} lets work finish; default 10,000 ms. */
+  readonly drainMs: number;
+}
+
+const DEFAULTS: ConsumerLimits = {
+  maxInHand: 256,
+  width: 32,
+  maxHeldInLane: 32,
+  ackWaitMs: 30_000,
+  maxAttempts: 10,
+  maxImmediate: 5,
+  backoff: { baseMs: 200, maxMs: 30_000 },
+  drainMs: 10_000,
+};
+
+/** How long an entry that found its lane full stays away. */
+const RETURN_MS = 1000;
+
+export interface ConsumerOptions<Message> {
+  /** Name of the durable consumer: part of dead-letter ids, so it never changes. */
+  readonly name: string;
+  /** The service it belongs to; default: the name. */
+  readonly service?: string;
+  readonly queue: WorkQueue;
+  /** Pure. Undefined: not for this consumer (acknowledged). Anything thrown parks the entry as `undecodable`. */
+  readonly decode: (entry: StoredEntry) => Message | undefined;
+  /** Messages of one lane are handled one after another, in stream order. */
+  readonly lane: (message: Message, entry: StoredEntry) => string;
+  readonly handle: (message: Message, context: HandlerContext) => Promise<Handled>;
+  readonly deadLetters: DeadLetters;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly limits?: Partial<ConsumerLimits>;
+  /** Prioritized queues only: lower wins. */
+  readonly priority?: number;
+  readonly observe?: (event: ConsumerEvent) => void;
+  /** An invariant broke, or the queue does not exist: end the process. Called once. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export type ConsumerState = 'running' | 'stopping' | 'stopped' | 'failed';
+
+export interface RunningConsumer {
+  readonly name: string;
+  readonly state: () => ConsumerState;
+  /** Entries taken and neither acknowledged, parked nor given back. */
+  readonly inHand: () => number;
+  /** Resolves when nothing is in hand. */
+  readonly drained: () => Promise<void>;
+  /** Stops taking, finishes what is in hand within `drainMs`, gives back the rest. Repeatable; never rejects. */
+  readonly stop: (drainMs?: number) => Promise<void>;
+  /** Resolves when the consumer is stopped or failed. */
+  readonly finished: Promise<void>;
+}
+
+class Consumer<Message> implements RunningConsumer {
+  readonly name: string;
+  readonly finished: Promise<void>;
+  readonly #options: ConsumerOptions<Message>;
+  readonly #limits: ConsumerLimits;
+  readonly #observe: (event: ConsumerEvent) => void;
+  readonly #lanes: Lanes<InHand>;
+  readonly #gates: LaneGates;
+  readonly #context: InHandContext;
+  readonly #takeAtOnce: number;
+  readonly #inHand = new Set<InHand>();
+  readonly #intakeEnds = new AbortController();
+  readonly #handlersEnd = new AbortController();
+  readonly #finish = Promise.withResolvers<void>();
+  readonly #intakeDone: Promise<void>;
+  #state: ConsumerState = 'running';
+  #stopping: Promise<void> | undefined;
+  #wakeIntake: (() => void) | undefined;
+  #cancelSweep: CancelTimer = () => undefined;
+
+  constructor(options: ConsumerOptions<Message>) {
+    this.name = options.name;
+    this.finished = this.#finish.promise;
+    this.#options = options;
+    this.#limits = { ...DEFAULTS, ...options.limits };
+    this.#takeAtOnce = Math.max(1, Math.floor(this.#limits.maxInHand / 2));
+    this.#observe = options.observe ?? ((): void => undefined);
+    this.#gates = createLaneGates(this.#limits.ackWaitMs + 2 * RETURN_MS);
+    const onFatal = (error: unknown): void => this.#fail(error);
+    this.#lanes = createLanes<InHand>({
+      clock: options.clock,
+      width: this.#limits.width,
+      onAbandoned: (entries) => this.#release(entries),
+      onDefect: onFatal,
+    });
+    this.#context = {
+      name: options.name,
+      service: options.service ?? options.name,
+      stream: options.queue.stream,
+      deadLetters: options.deadLetters,
+      clock: options.clock,
+      ids: options.ids,
+      limits: this.#limits,
+      observe: this.#observe,
+      onFatal,
+      isStopping: () => this.#state !== 'running',
+      signal: this.#handlersEnd.signal,
+      onSettled: (entry) => this.#settled(entry),
+    };
+    this.#intakeEnds.signal.addEventListener('abort', () => this.#wakeIntake?.(), { once: true });
+    this.#scheduleSweep();
+    this.#intakeDone = this.#intake();
+  }
+
+  state(): ConsumerState {
+    return this.#state;
+  }
+
+  inHand(): number {
+    return this.#inHand.size;
+  }
+
+  drained(): Promise<void> {
+    return this.#lanes.drained();
+  }
+
+  stop(drainMs = this.#limits.drainMs): Promise<void> {
+    this.#stopping ??= this.#state === 'running' ? this.#drain(drainMs) : this.finished;
+    return this.#stopping;
+  }
+
+  async #drain(drainMs: number): Promise<void> {
+    this.#state = 'stopping';
+    this.#intakeEnds.abort();
+    this.#lanes.abandonWaiting();
+    const deadline = Promise.withResolvers<void>();
+    const cancelDeadline = this.#options.clock.timer(drainMs, deadline.resolve, { keepAlive: true });
+    await Promise.race([Promise.all([this.#intakeDone, this.#lanes.drained()]), deadline.promise]);
+    cancelDeadline();
+    if (this.#state !== 'stopping') return;
+    this.#end();
+    this.#state = 'stopped';
+    this.#finish.resolve();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state === 'failed' || this.#state === 'stopped') return;
+    this.#state = 'failed';
+    this.#end();
+    this.#observe({ kind: 'fatal', error });
+    this.#options.onFatal(error);
+    this.#finish.resolve();
+  }
+
+  #end(): void {
+    this.#intakeEnds.abort();
+    this.#handlersEnd.abort();
+    this.#cancelSweep();
+    this.#lanes.abandonIdle();
+    this.#release([...this.#inHand]);
+  }
+
+  /** Lets go of entries: given back in stream order, or left alone when this process cannot be trusted any more. */
+  #release(entries: readonly InHand[]): void {
+    for (const entry of entries.toSorted((a, b) => a.delivery.entry.seq - b.delivery.entry.seq)) {
+      if (this.#state === 'failed') entry.leave();
+      else entry.giveBack(0);
+    }
+  }
+
+  #settled(entry: InHand): void {
+    this.#inHand.delete(entry);
+    if (this.#hasRoom()) this.#wakeIntake?.();
+  }
+
+  #hasRoom(): boolean {
+    return this.#limits.maxInHand - this.#inHand.size >= this.#takeAtOnce;
+  }
+
+  async #intake(): Promise<void> {
+    const { signal } = this.#intakeEnds;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.#take(() => (failures = 0));
+        if (signal.aborted) return;
+        throw new Fault({ code: 'QUEUE_ENDED', retry: 'later', message: 'the queue ended its batches' });
+      } catch (error) {
+        const fault = toFault(error);
+        if (fault.retry === 'never' || error instanceof InvariantBroken) return this.#fail(error);
+        failures += 1;
+        const waitMs = backoffDelayMs(this.#limits.backoff, failures, this.#options.ids.random());
+        this.#observe({ kind: 'interrupted', fault, waitMs });
+        await this.#options.clock.sleep(waitMs, signal);
+      }
+    }
+  }
+
+  async #take(onBatch: () => void): Promise<void> {
+    const { queue, priority } = this.#options;
+    const { signal } = this.#intakeEnds;
+    const batches = queue.batches({
+      max: this.#takeAtOnce,
+      signal,
+      ...(priority === undefined ? {} : { priority }),
+    });
+    for await (const batch of batches) {
+      onBatch();
+      this.#observe({ kind: 'received', count: batch.length, pending: batch.at(-1)?.pending ?? 0 });
+      for (const delivery of batch) this.#accept(delivery);
+      while (!this.#hasRoom() && !signal.aborted)
+        await new Promise<void>((resolve) => {
+          this.#wakeIntake = resolve;
+        });
+    }
+  }
+
+  #accept(delivery: Delivery): void {
+    const { decode, lane, handle } = this.#options;
+    const { entry } = delivery;
+    if (this.#state !== 'running') return delivery.retry(0);
+    try {
+      const message = decode(entry);
+      if (message === undefined) {
+        this.#observe({ kind: 'skipped', entry });
+        return delivery.ack();
+      }
+      const key = lane(message, entry);
+      const attempt = async (context: HandlerContext): Promise<TryOutcome> => ({
+        kind: 'handled',
+        result: await handle(message, context),
+      });
+      this.#join(key, createInHand(this.#context, delivery, attempt));
+    } catch (error) {
+      const outcome: TryOutcome = { kind: 'undecodable', error };
+      this.#join(
+        entry.subject,
+        createInHand(this.#context, delivery, () => Promise.resolve(outcome)),
+      );
+    }
+  }
+
+  #join(key: string, entry: InHand): void {
+    this.#inHand.add(entry);
+    const { seq } = entry.delivery.entry;
+    const hasRoom = !this.#lanes.isWaiting(key) || this.#lanes.depth(key) < this.#limits.maxHeldInLane;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#gates.admit(key, { seq, nowMs, hasRoom })) this.#lanes.add(key, entry);
+    else entry.giveBack(RETURN_MS);
+  }
+
+  /** Entries in hand keep their claim: each is extended well before its ack wait runs out. */
+  #scheduleSweep(): void {
+    this.#cancelSweep = this.#options.clock.timer(this.#limits.ackWaitMs / 3, () => {
+      for (const entry of this.#inHand) entry.delivery.extend();
+      this.#scheduleSweep();
+    });
+  }
+}
+
+/** Starts consuming at once. */
+export const runConsumer = <Message>(options: ConsumerOptions<Message>): RunningConsumer =>
+  new Consumer(options);
