@@ -1,5 +1,6 @@
 // The envelope of everything in a stream: CloudEvents 1.0 attributes as headers (binary mode) over a JSON body that a
 // person can read with the broker's own tools. Builds headers and reads them back; does not look into bodies.
+import { Fault } from '#libs/kernel/fault.ts';
 import { z } from 'zod';
 
 /** Bodies over this many bytes go to the object store by digest; the entry then carries `ce-dataref` and an excerpt. */
@@ -30,12 +31,62 @@ export interface Envelope {
   readonly traceparent?: string;
   /** `blob:sha256-<hex>`: the whole body is in the object store. */
   readonly dataref?: string;
+  /** Absent: `application/json`, as every body is but that of a dead letter whose origin was not JSON. */
+  readonly contentType?: 'application/octet-stream';
 }
 
-const CONTENT_TYPE = 'application/json';
+const JSON_TYPE = 'application/json';
+const BINARY_TYPE = 'application/octet-stream' as const;
 
-/** Headers of an entry, without `Nats-Msg-Id` (the log sets it from the entry's id). */
+const TYPE = /^fleetlog(\.[a-z][a-z0-9-]*)+\.v\d+$/;
+const DATAREF = /^blob:sha256-[0-9a-f]{64}$/;
+
+/** Last millisecond of the year 9999: what an ISO date of four-digit years can say. */
+const LAST_TIME_MS = 253_402_300_799_999;
+
+/** One line of text without blanks at its ends: what a header gives back as it was. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is refused
+const LINE = /^[^\s\u0000-\u001f\u007f](?:[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f])?$/;
+
+const isLine = (value: unknown): boolean => LINE.test(String(value));
+const isWholeNumber = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) < 1e15;
+
+/** What each field has to be for its header to be read back as it was. */
+const RULES: readonly (readonly [keyof Envelope, (value: unknown) => boolean, string])[] = [
+  ['id', (value) => isLine(value) && String(value).length <= 255, 'one line of at most 255 characters'],
+  ['type', (value) => TYPE.test(String(value)), 'fleetlog.<noun>.<what>.v<n>'],
+  ['source', isLine, 'one line of text'],
+  ['subject', isLine, 'one line of text'],
+  ['timeMs', (value) => isWholeNumber(value) && Number(value) <= LAST_TIME_MS, 'epoch milliseconds'],
+  ['actor', isLine, 'one line of text'],
+  ['causation', isLine, 'one line of text'],
+  ['correlation', isLine, 'one line of text'],
+  ['fence', isWholeNumber, 'a whole number of at most 15 digits'],
+  ['sourceSeq', isWholeNumber, 'a whole number of at most 15 digits'],
+  ['traceparent', isLine, 'one line of text'],
+  ['dataref', (value) => DATAREF.test(String(value)), 'blob:sha256-<hex>'],
+];
+
+const check = (envelope: Envelope): void => {
+  for (const [field, holds, expected] of RULES) {
+    const value = envelope[field];
+    if (value === undefined || holds(value)) continue;
+    throw new Fault({
+      code: 'ENVELOPE_INVALID',
+      retry: 'never',
+      message: `${field} of an envelope: expected ${expected}`,
+      detail: { field },
+    });
+  }
+};
+
+/**
+ * Headers of an entry, without `Nats-Msg-Id` (the log sets it from the entry's id). What it makes, {@link decodeEnvelope} reads back.
+ * Throws `ENVELOPE_INVALID` (never): a line break in an actor, a time that is none.
+ */
 export const encodeEnvelope = (envelope: Envelope): Record<string, string> => {
+  check(envelope);
   const headers: Record<string, string> = {
     'ce-specversion': '1.0',
     'ce-id': envelope.id,
@@ -43,7 +94,7 @@ export const encodeEnvelope = (envelope: Envelope): Record<string, string> => {
     'ce-source': envelope.source,
     'ce-subject': envelope.subject,
     'ce-time': new Date(envelope.timeMs).toISOString(),
-    'content-type': CONTENT_TYPE,
+    'content-type': envelope.contentType ?? JSON_TYPE,
     'Fleet-Actor': envelope.actor,
   };
   if (envelope.causation !== undefined) headers['Fleet-Causation'] = envelope.causation;
@@ -63,21 +114,18 @@ const wholeNumber = z
 const headersSchema = z.object({
   'ce-specversion': z.literal('1.0'),
   'ce-id': z.string().min(1).max(255),
-  'ce-type': z.string().regex(/^fleetlog(\.[a-z][a-z0-9-]*){2,}\.v\d+$/),
+  'ce-type': z.string().regex(TYPE),
   'ce-source': z.string().min(1),
   'ce-subject': z.string().min(1),
   'ce-time': z.iso.datetime().transform((text) => Date.parse(text)),
-  'content-type': z.literal(CONTENT_TYPE),
+  'content-type': z.enum([JSON_TYPE, BINARY_TYPE]),
   'Fleet-Actor': z.string().min(1),
   'Fleet-Causation': z.string().optional(),
   'Fleet-Correlation': z.string().optional(),
   'Fleet-Fence': wholeNumber.optional(),
   'Fleet-Source-Seq': wholeNumber.optional(),
   traceparent: z.string().optional(),
-  'ce-dataref': z
-    .string()
-    .regex(/^blob:sha256-[0-9a-f]{64}$/)
-    .optional(),
+  'ce-dataref': z.string().regex(DATAREF).optional(),
 });
 
 export type EnvelopeReading =
@@ -114,5 +162,6 @@ const toEnvelope = (data: z.infer<typeof headersSchema>): Envelope => ({
   ...(data['Fleet-Fence'] !== undefined && { fence: data['Fleet-Fence'] }),
   ...(data['Fleet-Source-Seq'] !== undefined && { sourceSeq: data['Fleet-Source-Seq'] }),
   ...(data.traceparent !== undefined && { traceparent: data.traceparent }),
+  ...(data['content-type'] === BINARY_TYPE && { contentType: BINARY_TYPE }),
   ...(data['ce-dataref'] !== undefined && { dataref: data['ce-dataref'] }),
 });
