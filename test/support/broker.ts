@@ -11,6 +11,7 @@ import { startCluster, type BrokerCluster } from '#libs/broker/start-cluster.ts'
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
+import { shareUntilWorkerEnd } from './shared.ts';
 
 /** User `control` of the one account with JetStream, and user `system` of the broker's own account. */
 export const TEST_ACCOUNTS: readonly AccountConfig[] = [
@@ -86,13 +87,19 @@ export const freshBroker = async (options: FreshBrokerOptions = {}): Promise<Fre
 
 const shared = new Map<SyncProfile, Promise<TestBroker>>();
 
+const startShared = async (sync: SyncProfile): Promise<TestBroker> => {
+  const broker = await freshBroker({ sync });
+  shareUntilWorkerEnd(broker);
+  return broker;
+};
+
 /**
  * The broker of this worker, started at the first call. Other tests use it at the same time and later: give streams and subjects
  * a prefix of your own, and leave killing to {@link freshBroker}.
  */
 export const testBroker = (options: TestBrokerOptions = {}): Promise<TestBroker> => {
   const sync = options.sync ?? 'relaxed';
-  const running = shared.get(sync) ?? freshBroker({ sync });
+  const running = shared.get(sync) ?? startShared(sync);
   shared.set(sync, running);
   return running;
 };
