@@ -35,8 +35,8 @@ fi
 `;
 
 export interface ParentGuard {
-  /** The broker has ended in order: nothing to watch any more. */
-  dismiss(): void;
+  /** The broker has ended in order: nothing to watch any more. Resolves when the guard itself is gone. */
+  dismiss(): Promise<void>;
 }
 
 /**
@@ -64,13 +64,18 @@ export const guardAgainstOrphan = (
   );
   const pipe = guard.stdin;
   // Without a guard the next start on the data directory still finds and ends the broker.
-  guard.on('error', () => {});
+  const gone = new Promise<void>((resolve) => {
+    guard.once('error', () => resolve());
+    guard.once('exit', () => resolve());
+  });
   pipe.on('error', () => {});
   guard.unref();
   if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
   return {
     dismiss: () => {
+      guard.ref();
       pipe.end('done\n');
+      return gone;
     },
   };
 };

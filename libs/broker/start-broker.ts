@@ -2,7 +2,6 @@
 // It finds no executable (locate.ts) and knows no account by name; a broker that dies by itself is reported, not restarted.
 import { rmSync, writeFileSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
-import type { Clock } from '#libs/ports/clock.ts';
 import { renderBrokerConfig, type BrokerSettings } from './broker-config.ts';
 import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
@@ -204,15 +203,14 @@ class PrivateBroker implements Broker {
       },
       (identity) => {
         this.#dir.record({ broker: identity, ...this.#ports });
-        this.#guard?.dismiss();
         this.#guard = guardAgainstOrphan(
           identity,
           Math.ceil(graceMs / 1000),
           isEphemeral ? this.#dir.path : undefined,
         );
       },
-    ).catch((error: unknown) => {
-      this.#guard?.dismiss();
+    ).catch(async (error: unknown) => {
+      await this.#dismissGuard();
       throw error;
     });
     this.#server = server;
@@ -236,9 +234,14 @@ class PrivateBroker implements Broker {
     if ((await Promise.race([server.exit, tooLate])) === 'late') server.signal('SIGKILL');
     inTime.abort();
     await server.exit;
-    this.#guard?.dismiss();
-    this.#guard = undefined;
+    await this.#dismissGuard();
     this.#server = undefined;
+  }
+
+  async #dismissGuard(): Promise<void> {
+    const guard = this.#guard;
+    this.#guard = undefined;
+    await guard?.dismiss();
   }
 }
 
