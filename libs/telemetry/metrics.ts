@@ -1,0 +1,120 @@
+// Metrics in the Prometheus format: counters, gauges and histograms by typed names, plus those of the process itself.
+// The only file that knows prom-client. Each instance is a registry of its own; nothing is global.
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Units are in names: `_seconds`, `_bytes`, `_entries`; a counter ends in `_total`. */
+export type CounterName = `fleetlog_${string}_total`;
+export type GaugeName = `fleetlog_${string}`;
+export type HistogramUnit = 'seconds' | 'bytes' | 'entries';
+export type HistogramName = `fleetlog_${string}_${HistogramUnit}`;
+
+/** Label values of one series; few and bounded (never an id). */
+export type Labels<Name extends string> = Readonly<Record<Name, string>>;
+
+export interface CounterMetric<Name extends string> {
+  add(labels: Labels<Name>, amount?: number): void;
+}
+
+export interface GaugeMetric<Name extends string> {
+  set(labels: Labels<Name>, value: number): void;
+  /** Drops one series, e.g. of something that is gone. */
+  remove(labels: Labels<Name>): void;
+}
+
+export interface HistogramMetric<Name extends string> {
+  /** In the unit of the name. */
+  observe(labels: Labels<Name>, value: number): void;
+}
+
+/** Asking twice for one name gives the same metric (the labels must be the same: anything else is a programming error and throws). */
+export interface Metrics {
+  counter<const Name extends string = never>(
+    name: CounterName,
+    help: string,
+    labels?: readonly Name[],
+  ): CounterMetric<Name>;
+  gauge<const Name extends string = never>(
+    name: GaugeName,
+    help: string,
+    labels?: readonly Name[],
+  ): GaugeMetric<Name>;
+  histogram<const Name extends string = never>(
+    name: HistogramName,
+    help: string,
+    labels?: readonly Name[],
+  ): HistogramMetric<Name>;
+  /** Everything in the text format, and its media type. */
+  exposition(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+const buckets: Readonly<Record<HistogramUnit, readonly number[]>> = {
+  seconds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  bytes: [256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304],
+  entries: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000],
+};
+
+const unitOf = (name: HistogramName): HistogramUnit =>
+  name.endsWith('_bytes') ? 'bytes' : name.endsWith('_entries') ? 'entries' : 'seconds';
+
+interface MetricsOptions {
+  /** Also measure the process: CPU, memory, event loop, garbage collection. Default true. */
+  readonly processMetrics?: boolean;
+}
+
+/** An empty registry. */
+export const createMetrics = (options: MetricsOptions = {}): Metrics => {
+  const registry = new Registry();
+  if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry });
+  const made = new Map<string, { readonly shape: string; readonly metric: unknown }>();
+
+  const once = <Metric>(
+    name: string,
+    kind: string,
+    labels: readonly string[],
+    make: () => Metric,
+  ): Metric => {
+    const shape = `${kind}(${labels.join(',')})`;
+    const known = made.get(name);
+    if (known === undefined) {
+      const metric = make();
+      made.set(name, { shape, metric });
+      return metric;
+    }
+    if (known.shape !== shape) {
+      throw new TypeError(`metric ${name} is ${known.shape} already and cannot become ${shape}`);
+    }
+    return known.metric as Metric;
+  };
+
+  const common = <Name extends string>(name: string, help: string, labels: readonly Name[]) => ({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+  });
+
+  return {
+    counter: (name, help, labels = []) =>
+      once(name, 'counter', labels, () => {
+        const counter = new Counter(common(name, help, labels));
+        return { add: (values, amount = 1) => counter.inc(values, amount) };
+      }),
+    gauge: (name, help, labels = []) =>
+      once(name, 'gauge', labels, () => {
+        const gauge = new Gauge(common(name, help, labels));
+        return {
+          set: (values, value) => gauge.set(values, value),
+          remove: (values) => gauge.remove(values),
+        };
+      }),
+    histogram: (name, help, labels = []) =>
+      once(name, 'histogram', labels, () => {
+        const histogram = new Histogram({
+          ...common(name, help, labels),
+          buckets: [...buckets[unitOf(name)]],
+        });
+        return { observe: (values, value) => histogram.observe(values, value) };
+      }),
+    exposition: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  };
+};
