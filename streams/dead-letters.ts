@@ -3,7 +3,15 @@
 // The consumer loop writes those headers (libs/consumers/dead-letters.ts); here are the subject, the envelope and the reading.
 import { z } from 'zod';
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
-import { openEntry, parseJson, problem, readValue, type EntryLike, type Reading } from './entry.ts';
+import {
+  decodeWith,
+  parseJson,
+  problem,
+  readValue,
+  type EntryLike,
+  type OpenEntry,
+  type Reading,
+} from './entry.ts';
 import { parseSubject, typedSubject, type Boundary } from './subjects.ts';
 
 export const DEAD_LETTER_TYPE = 'fleetlog.dead-letter.v1';
@@ -85,11 +93,11 @@ const originHeaders = (headers: Readonly<Record<string, string>>): Record<string
   return found;
 };
 
-/** Reads a letter. The origin's own soundness is not judged: it is in a letter because something was wrong. */
-export const decodeDeadLetter = (entry: EntryLike): Reading<{ readonly letter: DeadLetterData }> => {
-  const opened = openEntry(entry);
-  if (opened.kind === 'problem') return opened;
-  const { envelope, place } = opened;
+/** As {@link decodeDeadLetter}, for an entry that has been opened. */
+export const readLetter = (
+  { envelope, place }: OpenEntry,
+  entry: EntryLike,
+): Reading<{ readonly letter: DeadLetterData }> => {
   if (place.kind !== 'typed' || place.family !== 'dead')
     return problem(`${envelope.type} on ${entry.subject}: not the subject of a dead letter`);
   if (envelope.type !== DEAD_LETTER_TYPE) return { kind: 'unknown', type: envelope.type, envelope, place };
@@ -116,3 +124,7 @@ export const decodeDeadLetter = (entry: EntryLike): Reading<{ readonly letter: D
   if (read.kind === 'problem') return read;
   return { kind: 'known', letter: read.data, envelope, place };
 };
+
+/** Reads a letter. The origin's own soundness is not judged: it is in a letter because something was wrong. */
+export const decodeDeadLetter = (entry: EntryLike): Reading<{ readonly letter: DeadLetterData }> =>
+  decodeWith(entry, readLetter);

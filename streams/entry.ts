@@ -130,3 +130,12 @@ export const readValue = <Schema extends z.ZodType>(
   const parsed = schema.safeParse(value);
   return parsed.success ? { kind: 'read', data: parsed.data } : problem(issuesOf(parsed.error));
 };
+
+/** Opens an entry and hands it to a codec. */
+export const decodeWith = <Fields>(
+  entry: EntryLike,
+  read: (opened: OpenEntry, entry: EntryLike) => Reading<Fields>,
+): Reading<Fields> => {
+  const opened = openEntry(entry);
+  return opened.kind === 'problem' ? opened : read(opened, entry);
+};

@@ -3,11 +3,12 @@ import type { z } from 'zod';
 import {
   checkedData,
   encodeEntry,
-  openEntry,
+  decodeWith,
   parseJson,
   problem,
   readValue,
   type EntryLike,
+  type OpenEntry,
   type EntryMeta,
   type EntryParts,
   type Reading,
@@ -45,11 +46,8 @@ export const encodeInstruction = <Name extends InstructionName>(
   return encodeEntry(meta, { type, subject, about: target }, checkedData(schema, type, data));
 };
 
-/** Reads an entry of COMMANDS. `unknown` is an instruction of a newer version: a runner refuses it, it does not guess. */
-export const decodeInstruction = (entry: EntryLike): Reading<Instruction> => {
-  const opened = openEntry(entry);
-  if (opened.kind === 'problem') return opened;
-  const { envelope, place } = opened;
+/** As {@link decodeInstruction}, for an entry that has been opened. */
+export const readInstruction = ({ envelope, place }: OpenEntry, entry: EntryLike): Reading<Instruction> => {
   if (place.kind !== 'typed' || place.family !== 'cmd')
     return problem(`${envelope.type} on ${entry.subject}: not the subject of an instruction`);
   const name = instructionNameOf(envelope.type);
@@ -60,3 +58,7 @@ export const decodeInstruction = (entry: EntryLike): Reading<Instruction> => {
   // The name chooses the schema that the data was just read by.
   return { ...({ name, data: read.data } as Instruction), kind: 'known', envelope, place };
 };
+
+/** Reads an entry of COMMANDS. `unknown` is an instruction of a newer version: a runner refuses it, it does not guess. */
+export const decodeInstruction = (entry: EntryLike): Reading<Instruction> =>
+  decodeWith(entry, readInstruction);

@@ -32,6 +32,10 @@ export const REJECTIONS = {
     meaning: 'The report carries the fence of an earlier claim; it is recorded and changes nothing.',
   },
   RUN_NOT_CLAIMED: { kind: 'runner-lease-conflict', meaning: 'The run is not held by any runner.' },
+  RUN_TURN_STARTED: {
+    kind: 'conflict',
+    meaning: 'The claim has started another turn already; one claim does one turn.',
+  },
   RUN_CANCELLED: { kind: 'cancelled', meaning: 'The run was cancelled.' },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },

@@ -2,11 +2,12 @@
 import {
   checkedData,
   encodeEntry,
-  openEntry,
+  decodeWith,
   parseJson,
   problem,
   readValue,
   type EntryLike,
+  type OpenEntry,
   type EntryMeta,
   type EntryParts,
   type Reading,
@@ -38,11 +39,8 @@ export const encodeReport = <Name extends ReportName>(
   return encodeEntry(meta, { type, subject, about: agent }, checkedData(schema, type, data));
 };
 
-/** Reads an entry of EVENTS. `unknown` is a report of a newer version: show it, count it, go on. */
-export const decodeReport = (entry: EntryLike): Reading<Report> => {
-  const opened = openEntry(entry);
-  if (opened.kind === 'problem') return opened;
-  const { envelope, place } = opened;
+/** As {@link decodeReport}, for an entry that has been opened. */
+export const readReport = ({ envelope, place }: OpenEntry, entry: EntryLike): Reading<Report> => {
   if (place.kind !== 'typed' || place.family !== 'evt')
     return problem(`${envelope.type} on ${entry.subject}: not the subject of a report`);
   const name = reportNameOf(envelope.type);
@@ -53,3 +51,6 @@ export const decodeReport = (entry: EntryLike): Reading<Report> => {
   // The name chooses the schema that the data was just read by.
   return { ...({ name, data: read.data } as Report), kind: 'known', envelope, place };
 };
+
+/** Reads an entry of EVENTS. `unknown` is a report of a newer version: show it, count it, go on. */
+export const decodeReport = (entry: EntryLike): Reading<Report> => decodeWith(entry, readReport);

@@ -4,11 +4,12 @@ import type { z } from 'zod';
 import {
   checkedData,
   encodeEntry,
-  openEntry,
+  decodeWith,
   parseJson,
   problem,
   readValue,
   type EntryLike,
+  type OpenEntry,
   type EntryMeta,
   type EntryParts,
   type Reading,
@@ -22,11 +23,6 @@ const SCHEMA_BY_TYPE: ReadonlyMap<string, z.ZodType<RunEvent>> = new Map(
   runEventSchema.options.map((option) => [option.shape.type.value, option as z.ZodType<RunEvent>]),
 );
 
-/** Every event type of a run, in the order of run.ts. */
-export const RUN_EVENT_TYPES: readonly RunEventType[] = runEventSchema.options.map(
-  (option) => option.shape.type.value,
-);
-
 /** True for the types that {@link decodeRunEvent} knows. */
 export const isRunEventType = (type: string): type is RunEventType => SCHEMA_BY_TYPE.has(type);
 
@@ -37,14 +33,11 @@ export const encodeRunEvent = (event: RunEvent, meta: EntryMeta): EntryParts => 
   return encodeEntry(meta, { type, subject, about: data.runId }, data);
 };
 
-/**
- * Reads an entry of a run's subject. `unknown`: a type of a newer version; whoever decides from the history must not go on without it.
- * An entry of another family, or about another run than its subject says, is a problem.
- */
-export const decodeRunEvent = (entry: EntryLike): Reading<{ readonly event: RunEvent }> => {
-  const opened = openEntry(entry);
-  if (opened.kind === 'problem') return opened;
-  const { envelope, place } = opened;
+/** As {@link decodeRunEvent}, for an entry that has been opened. */
+export const readRunEvent = (
+  { envelope, place }: OpenEntry,
+  entry: EntryLike,
+): Reading<{ readonly event: RunEvent }> => {
   if (place.kind !== 'aggregate' || place.family !== 'run')
     return problem(`${envelope.type} on ${entry.subject}: not the subject of a run`);
   const schema = SCHEMA_BY_TYPE.get(envelope.type);
@@ -57,3 +50,10 @@ export const decodeRunEvent = (entry: EntryLike): Reading<{ readonly event: RunE
     return problem(`runId: ${read.data.runId} is not ${place.id} of the subject`);
   return { kind: 'known', event: read.data, envelope, place };
 };
+
+/**
+ * Reads an entry of a run's subject. `unknown`: a type of a newer version; whoever decides from the history must not go on without it.
+ * An entry of another family, or about another run than its subject says, is a problem.
+ */
+export const decodeRunEvent = (entry: EntryLike): Reading<{ readonly event: RunEvent }> =>
+  decodeWith(entry, readRunEvent);

@@ -1,0 +1,137 @@
+// Every event of the system in one table, and the one function that reads any entry by it: for readers of whole streams
+// (gateway, CLI, audit, projections). A type that is not in the table is kept as `unknown`, never dropped.
+import { z } from 'zod';
+import { DEAD_LETTER_TYPE, deadLetterSchema, readLetter, type DeadLetterData } from './dead-letters.ts';
+import {
+  openEntry,
+  parseJson,
+  type EntryLike,
+  type OpenEntry,
+  type ProblemEntry,
+  type UnknownEntry,
+} from './entry.ts';
+import { readInstruction, instructionNameOf, type Instruction } from './instruction-codec.ts';
+import { INSTRUCTIONS } from './instructions.ts';
+import { readReport, type Report } from './report-codec.ts';
+import { reportNameOf, REPORTS } from './reports.ts';
+import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
+import { runEventSchema, type RunEvent } from './run.ts';
+
+/** One type of event: where it is found, what its body holds, what it means. */
+export interface CatalogueEntry {
+  /** `ce-type`. */
+  readonly type: string;
+  /** The number at the end of the type. */
+  readonly version: number;
+  readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'DEADLETTERS';
+  readonly family: 'run' | 'evt' | 'cmd' | 'dead';
+  /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
+  readonly subjectType: string | null;
+  /** Schema of the JSON body. */
+  readonly schema: z.ZodType;
+  readonly means: string;
+}
+
+const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
+  'fleetlog.run.created.v1': 'A piece of work was asked for and is queued; holds the whole request.',
+  'fleetlog.run.claimed.v1': 'A runner took the run under a lease; `fence` is what its reports must carry.',
+  'fleetlog.run.turn-started.v1': 'The provider runs.',
+  'fleetlog.run.lease-expired.v1':
+    'The runner was not heard of in time; `next` says what becomes of the run.',
+  'fleetlog.run.cancel-requested.v1': 'Someone asked to cancel while a runner held the run.',
+  'fleetlog.run.completed.v1': 'The work is done. Final.',
+  'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
+  'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
+};
+
+const versionOf = (type: string): number => Number(/\.v(\d+)$/.exec(type)?.[1]);
+
+const runEntries = runEventSchema.options.map((option): CatalogueEntry => {
+  const type = option.shape.type.value;
+  return {
+    type,
+    version: versionOf(type),
+    stream: 'TRANSITIONS',
+    family: 'run',
+    subjectType: null,
+    schema: z.object(option.shape).omit({ type: true }),
+    means: RUN_EVENT_MEANS[type],
+  };
+});
+
+type Row = readonly [string, { readonly type: string; readonly schema: z.ZodType; readonly means: string }];
+
+const typedEntry =
+  (stream: 'EVENTS' | 'COMMANDS', family: 'evt' | 'cmd') =>
+  ([subjectType, { type, schema, means }]: Row): CatalogueEntry => ({
+    type,
+    version: versionOf(type),
+    stream,
+    family,
+    subjectType,
+    schema,
+    means,
+  });
+
+/** Every event type of this version, by stream. */
+export const CATALOGUE: readonly CatalogueEntry[] = [
+  ...runEntries,
+  ...Object.entries(REPORTS).map(typedEntry('EVENTS', 'evt')),
+  ...Object.entries(INSTRUCTIONS).map(typedEntry('COMMANDS', 'cmd')),
+  {
+    type: DEAD_LETTER_TYPE,
+    version: versionOf(DEAD_LETTER_TYPE),
+    stream: 'DEADLETTERS',
+    family: 'dead',
+    subjectType: null,
+    schema: deadLetterSchema,
+    means: 'An entry could not be processed: why, where it came from, and its original headers and body.',
+  },
+];
+
+const BY_TYPE: ReadonlyMap<string, CatalogueEntry> = new Map(CATALOGUE.map((entry) => [entry.type, entry]));
+
+/** The catalogue's entry of a `ce-type`, or undefined. */
+export const catalogueEntryOf = (type: string): CatalogueEntry | undefined => BY_TYPE.get(type);
+
+/** Any entry, read. `data` is the body in every kind; in `run`, `report` and `instruction` it is typed by `type` or `name`. */
+export type EntryReading =
+  | (OpenEntry & { readonly kind: 'run'; readonly type: RunEventType; readonly data: RunEvent })
+  | (OpenEntry & { readonly kind: 'report'; readonly type: string } & Report)
+  | (OpenEntry & { readonly kind: 'instruction'; readonly type: string } & Instruction)
+  | (OpenEntry & { readonly kind: 'dead-letter'; readonly type: string; readonly data: DeadLetterData })
+  /** A type of a newer version, or of a family that has no codec yet. `data` is undefined when the body is not JSON. */
+  | (OpenEntry & { readonly kind: 'unknown'; readonly type: string; readonly data: unknown })
+  | ProblemEntry;
+
+/**
+ * Reads any entry of any stream by its `ce-type`. Total: never throws. A known type on the wrong family of subjects, or with a
+ * body that breaks its schema, is a `problem`; an unknown type is kept with its JSON.
+ */
+export const readEntry = (entry: EntryLike): EntryReading => {
+  const opened = openEntry(entry);
+  if (opened.kind === 'problem') return opened;
+  const { envelope, place } = opened;
+  const { type } = envelope;
+  const named = { envelope, place, type };
+  if (isRunEventType(type)) {
+    const read = readRunEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
+  }
+  if (reportNameOf(type) !== undefined) {
+    const read = readReport(opened, entry);
+    return read.kind === 'known' ? { ...read, type, kind: 'report' } : kept(read, entry);
+  }
+  if (instructionNameOf(type) !== undefined) {
+    const read = readInstruction(opened, entry);
+    return read.kind === 'known' ? { ...read, type, kind: 'instruction' } : kept(read, entry);
+  }
+  if (type === DEAD_LETTER_TYPE) {
+    const read = readLetter(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'dead-letter', data: read.letter } : kept(read, entry);
+  }
+  return kept({ ...named, kind: 'unknown' }, entry);
+};
+
+const kept = (read: UnknownEntry | ProblemEntry, entry: EntryLike): EntryReading =>
+  read.kind === 'problem' ? read : { ...read, data: parseJson(entry.body) };
