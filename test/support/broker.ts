@@ -11,7 +11,7 @@ import { startCluster, type BrokerCluster } from '#libs/broker/start-cluster.ts'
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { shareUntilWorkerEnd } from './shared.ts';
+import { shareUntilWorkerEnd } from './worker-resources.ts';
 
 /** User `control` of the one account with JetStream, and user `system` of the broker's own account. */
 export const TEST_ACCOUNTS: readonly AccountConfig[] = [
