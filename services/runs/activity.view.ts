@@ -1,0 +1,96 @@
+// What goes on inside a run, as a fold of its reports (bucket `activity`). Pure and total over every released report.
+// Counts what was reported, also by a runner that has lost its claim: whether a report moved the run is in TRANSITIONS.
+import type { ActivityView } from '#streams/buckets.ts';
+import type { ReportData, ReportName } from '#streams/reports.ts';
+import type { Boundary } from '#streams/subjects.ts';
+
+/** A report with its name: what streams/report-codec.ts reads. */
+export type NamedReport = {
+  readonly [Name in ReportName]: { readonly name: Name; readonly data: ReportData<Name> };
+}[ReportName];
+
+/** A report and where it stands. */
+export interface PlacedReport {
+  readonly boundary: Boundary;
+  readonly agent: string;
+  readonly seq: number;
+  /** When it happened at its source, epoch ms. */
+  readonly occurredAt: number;
+  readonly report: NamedReport;
+}
+
+const TEXT_CHARACTERS = 500;
+
+/** The end of a text, because the last words say where the work stands. */
+const lastWords = (text: string): string => text.slice(-TEXT_CHARACTERS);
+
+const nothing = (): Partial<ActivityView> => ({});
+
+/** What a report changes besides being counted. */
+const CHANGE: {
+  readonly [Name in ReportName]: (view: ActivityView, data: ReportData<Name>) => Partial<ActivityView>;
+} = {
+  'tool-started': ({ tools }) => ({ tools: tools + 1 }),
+  'file-changed': ({ filesChanged }) => ({ filesChanged: filesChanged + 1 }),
+  text: (_view, { text }) => (text === '' ? {} : { lastText: lastWords(text) }),
+  // Providers say what was used so far: the newest stands for all.
+  usage: (_view, { usage }) => ({ usage }),
+  'turn-finished': (_view, { result }) => (result.usage === undefined ? {} : { usage: result.usage }),
+  'report-refused': ({ refused }) => ({ refused: refused + 1 }),
+  'turn-started': nothing,
+  reasoning: nothing,
+  'tool-finished': nothing,
+  output: nothing,
+  'unknown-line': nothing,
+  gap: nothing,
+};
+
+type AnyChange = (view: ActivityView, data: NamedReport['data']) => Partial<ActivityView>;
+
+const first = (
+  { boundary, agent, seq, occurredAt }: PlacedReport,
+  about: { readonly runId: string; readonly sessionId: string },
+): ActivityView => ({
+  seq,
+  tenant: boundary.tenant,
+  project: boundary.project,
+  runId: about.runId,
+  sessionId: about.sessionId,
+  agent,
+  firstSeq: seq,
+  lastSeq: seq,
+  reports: 0,
+  tools: 0,
+  filesChanged: 0,
+  refused: 0,
+  lastText: null,
+  usage: null,
+  lastReportAt: occurredAt,
+});
+
+/** The run a report is about; undefined for a gap, which is about its runner. */
+export const runIdOfReport = (report: NamedReport): string | undefined =>
+  report.name === 'gap' ? undefined : report.data.runId;
+
+/**
+ * The summary after one more report. A report already folded changes nothing. A refusal cannot be a run's first report
+ * (what was refused came before it), so without a summary it is passed over.
+ */
+export const foldActivityView = (
+  view: ActivityView | undefined,
+  placed: PlacedReport,
+): ActivityView | undefined => {
+  const { report, seq, occurredAt } = placed;
+  if (view !== undefined && seq <= view.seq) return view;
+  if (report.name === 'gap' || (view === undefined && report.name === 'report-refused')) return view;
+  const before = view ?? (report.name === 'report-refused' ? undefined : first(placed, report.data));
+  if (before === undefined) return undefined;
+  return {
+    ...before,
+    ...(CHANGE[report.name] as AnyChange)(before, report.data),
+    seq,
+    lastSeq: seq,
+    reports: before.reports + 1,
+    lastReportAt: Math.max(before.lastReportAt, occurredAt),
+  };
+};

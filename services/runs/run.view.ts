@@ -1,0 +1,119 @@
+// The summary of a run as a fold of its transitions (bucket `runs`). Pure and total over every released event.
+// Nothing is decided from it. Times are those of the events, so a rebuild gives the same values.
+import type { RunView } from '#streams/buckets.ts';
+import type { RunCreated, RunEvent } from '#streams/run.ts';
+import type { Boundary } from '#streams/subjects.ts';
+
+/** An event and where it stands. */
+export interface PlacedRunEvent {
+  readonly boundary: Boundary;
+  readonly seq: number;
+  readonly event: RunEvent;
+}
+
+const created = (event: RunCreated, { boundary, seq }: PlacedRunEvent): RunView => ({
+  seq,
+  tenant: boundary.tenant,
+  project: boundary.project,
+  runId: event.runId,
+  sessionId: event.sessionId,
+  agent: event.agent,
+  provider: event.provider,
+  title: event.title,
+  state: 'queued',
+  attempt: 0,
+  maxAttempts: event.maxAttempts,
+  fence: null,
+  runnerId: null,
+  leaseMs: event.leaseMs,
+  turnId: null,
+  cancelReason: null,
+  failure: null,
+  result: null,
+  createdAt: event.createdAt,
+  claimedAt: null,
+  startedAt: null,
+  endedAt: null,
+  updatedAt: event.createdAt,
+});
+
+type Change = Exclude<RunEvent, RunCreated>;
+type ChangeOf<Type extends Change['type']> = Extract<Change, { readonly type: Type }>;
+
+/** What an event changes; each says when it happened (turns by the runner's clock, the rest by the control plane's). */
+const CHANGE: {
+  readonly [Type in Change['type']]: (view: RunView, event: ChangeOf<Type>) => Partial<RunView>;
+} = {
+  'fleetlog.run.claimed.v1': (_view, { fence, runnerId, claimedAt }) => ({
+    state: 'claimed',
+    attempt: fence,
+    fence,
+    runnerId,
+    turnId: null,
+    claimedAt,
+    startedAt: null,
+    updatedAt: claimedAt,
+  }),
+  'fleetlog.run.turn-started.v1': (view, { turnId, startedAt }) => ({
+    state: view.state === 'cancelling' ? 'cancelling' : 'running',
+    turnId,
+    startedAt,
+    updatedAt: startedAt,
+  }),
+  'fleetlog.run.lease-expired.v1': (view, event) =>
+    event.next === 'queued'
+      ? { state: 'queued', fence: null, runnerId: null, updatedAt: event.expiredAt }
+      : {
+          state: event.next,
+          failure: event.next === 'failed' ? lostRunner(view, event) : null,
+          endedAt: event.expiredAt,
+          updatedAt: event.expiredAt,
+        },
+  'fleetlog.run.cancel-requested.v1': (_view, { reason, requestedAt }) => ({
+    state: 'cancelling',
+    cancelReason: reason,
+    updatedAt: requestedAt,
+  }),
+  'fleetlog.run.completed.v1': (_view, { turnId, result, endedAt }) => ({
+    state: 'completed',
+    turnId,
+    result,
+    endedAt,
+    updatedAt: endedAt,
+  }),
+  'fleetlog.run.failed.v1': (_view, { turnId, failure, result, endedAt }) => ({
+    state: 'failed',
+    turnId,
+    failure,
+    result,
+    endedAt,
+    updatedAt: endedAt,
+  }),
+  'fleetlog.run.cancelled.v1': (_view, { turnId, reason, result, endedAt }) => ({
+    state: 'cancelled',
+    turnId,
+    cancelReason: reason,
+    result,
+    endedAt,
+    updatedAt: endedAt,
+  }),
+};
+
+const lostRunner = (
+  view: RunView,
+  event: ChangeOf<'fleetlog.run.lease-expired.v1'>,
+): NonNullable<RunView['failure']> => ({
+  kind: 'runner-lost',
+  message: `the lease of runner ${event.runnerId} expired (attempt ${event.fence} of ${view.maxAttempts})`,
+});
+
+/** The summary after one more event; undefined while the run was not created. An event already folded changes nothing. */
+export const foldRunView = (view: RunView | undefined, placed: PlacedRunEvent): RunView | undefined => {
+  const { event, seq } = placed;
+  if (view !== undefined && seq <= view.seq) return view;
+  if (event.type === 'fleetlog.run.created.v1') return view ?? created(event, placed);
+  if (view === undefined) return undefined;
+  const change = (CHANGE[event.type] as (view: RunView, event: Change) => Partial<RunView>)(view, event);
+  const updatedAt = Math.max(view.updatedAt, change.updatedAt ?? 0);
+  return { ...view, ...change, seq, updatedAt };
+};

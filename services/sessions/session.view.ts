@@ -1,0 +1,77 @@
+// The summary of a session as a fold of the transitions of its runs (bucket `sessions`). Pure and total over every released event.
+// Active is a set of runs: the end of one never touches another. Nothing is decided from it.
+import type { SessionView } from '#streams/buckets.ts';
+import type { RunEvent } from '#streams/run.ts';
+import type { Boundary } from '#streams/subjects.ts';
+
+/** A run transition and where it stands. `sessionId` is that of the run's created event. */
+export interface PlacedSessionEvent {
+  readonly boundary: Boundary;
+  readonly seq: number;
+  /** When it happened, epoch ms. */
+  readonly occurredAt: number;
+  readonly event: RunEvent;
+}
+
+type Outcome = 'completed' | 'failed' | 'cancelled';
+
+type Created = Extract<RunEvent, { readonly type: 'fleetlog.run.created.v1' }>;
+
+/** How a transition ended its run; undefined when it did not. */
+const OUTCOME: {
+  readonly [Type in RunEvent['type']]: (
+    event: Extract<RunEvent, { readonly type: Type }>,
+  ) => Outcome | undefined;
+} = {
+  'fleetlog.run.created.v1': () => undefined,
+  'fleetlog.run.claimed.v1': () => undefined,
+  'fleetlog.run.turn-started.v1': () => undefined,
+  'fleetlog.run.cancel-requested.v1': () => undefined,
+  'fleetlog.run.lease-expired.v1': ({ next }) => (next === 'queued' ? undefined : next),
+  'fleetlog.run.completed.v1': () => 'completed',
+  'fleetlog.run.failed.v1': () => 'failed',
+  'fleetlog.run.cancelled.v1': () => 'cancelled',
+};
+
+const opened = ({ boundary, seq, occurredAt }: PlacedSessionEvent, event: Created): SessionView => ({
+  seq,
+  tenant: boundary.tenant,
+  project: boundary.project,
+  sessionId: event.sessionId,
+  agent: event.agent,
+  provider: event.provider,
+  title: event.title,
+  activeRuns: [event.runId],
+  runs: 1,
+  lastRunId: event.runId,
+  lastOutcome: null,
+  createdAt: event.createdAt,
+  lastActivityAt: occurredAt,
+});
+
+const withRun = (view: SessionView, event: Created): Partial<SessionView> => ({
+  // A run without a title keeps the one that is there.
+  title: event.title ?? view.title,
+  activeRuns: [...view.activeRuns, event.runId],
+  runs: view.runs + 1,
+  lastRunId: event.runId,
+});
+
+const withOutcome = (view: SessionView, event: RunEvent): Partial<SessionView> => {
+  const outcome = (OUTCOME[event.type] as (event: RunEvent) => Outcome | undefined)(event);
+  if (outcome === undefined) return {};
+  return { activeRuns: view.activeRuns.filter((runId) => runId !== event.runId), lastOutcome: outcome };
+};
+
+/** The summary after one more transition; undefined while no run was created in it. A transition already folded changes nothing. */
+export const foldSessionView = (
+  view: SessionView | undefined,
+  placed: PlacedSessionEvent,
+): SessionView | undefined => {
+  const { event, seq, occurredAt } = placed;
+  if (view !== undefined && seq <= view.seq) return view;
+  const isCreated = event.type === 'fleetlog.run.created.v1';
+  if (view === undefined) return isCreated ? opened(placed, event) : undefined;
+  const change = isCreated ? withRun(view, event) : withOutcome(view, event);
+  return { ...view, ...change, seq, lastActivityAt: Math.max(view.lastActivityAt, occurredAt) };
+};

@@ -1,0 +1,286 @@
+// Every transition and refusal of a run, given a history, when a command, then an event or a refusal.
+import { describe, test } from 'vitest';
+import { runDecider } from '#services/runs/run.decider.ts';
+import type { RunCommand, RunCreated, RunEvent, TurnResult } from '#streams/run.ts';
+import { given as givenHistory } from '#test/support/given.ts';
+
+const NOW = 1_700_000_000_000;
+const ULID = '01HF3Z0000000000000000000';
+const runId = `run_${ULID}A`;
+const turnA = `trn_${ULID}A`;
+const turnB = `trn_${ULID}B`;
+const nextCommand = `cmd_${ULID}2`;
+
+const createData = (changes: Partial<RunCreated> = {}): Omit<RunCreated, 'type' | 'createdAt'> => ({
+  runId,
+  sessionId: `ses_${ULID}A`,
+  agent: 'builder-1',
+  provider: 'exec',
+  title: null,
+  request: { prompt: 'say hello', turnTimeoutMs: 60_000 },
+  requestHash: 'a'.repeat(64),
+  commandId: `cmd_${ULID}1`,
+  replay: 'requeue',
+  maxAttempts: 2,
+  leaseMs: 10_000,
+  ...changes,
+});
+const result = (changes: Partial<TurnResult> = {}): TurnResult => ({
+  outcome: 'done',
+  exitCode: 0,
+  signal: null,
+  summary: 'hello',
+  failure: null,
+  durationMs: 5,
+  events: 1,
+  ...changes,
+});
+
+const created = (changes: Partial<RunCreated> = {}): RunEvent => ({
+  type: 'fleetlog.run.created.v1',
+  ...createData(changes),
+  createdAt: NOW,
+});
+const claimed = (fence = 1, runnerId = 'runner-1'): RunEvent => ({
+  type: 'fleetlog.run.claimed.v1',
+  runId,
+  runnerId,
+  fence,
+  leaseMs: 10_000,
+  claimedAt: NOW,
+});
+const started = (fence = 1, turnId = turnA): RunEvent => ({
+  type: 'fleetlog.run.turn-started.v1',
+  runId,
+  turnId,
+  fence,
+  startedAt: NOW,
+});
+const expired = (fence: number, next: 'queued' | 'failed' | 'cancelled'): RunEvent => ({
+  type: 'fleetlog.run.lease-expired.v1',
+  runId,
+  fence,
+  runnerId: 'runner-1',
+  next,
+  commandId: next === 'queued' ? nextCommand : null,
+  expiredAt: NOW,
+});
+const cancelRequested: RunEvent = {
+  type: 'fleetlog.run.cancel-requested.v1',
+  runId,
+  reason: 'not needed',
+  fence: 1,
+  requestedAt: NOW,
+};
+const completed: RunEvent = {
+  type: 'fleetlog.run.completed.v1',
+  runId,
+  fence: 1,
+  turnId: turnA,
+  endedAt: NOW,
+  result: result(),
+};
+const cancelledQueued: RunEvent = {
+  type: 'fleetlog.run.cancelled.v1',
+  runId,
+  fence: null,
+  turnId: null,
+  endedAt: NOW,
+  reason: 'not needed',
+  result: null,
+};
+
+const claim: RunCommand = { kind: 'claim', runnerId: 'runner-1' };
+const cancel: RunCommand = { kind: 'cancel', reason: 'not needed' };
+const start = (fence = 1, turnId = turnA): RunCommand => ({
+  kind: 'start-turn',
+  fence,
+  turnId,
+  startedAt: NOW,
+});
+const finish = (fence = 1, changes: Partial<TurnResult> = {}, turnId = turnA): RunCommand => ({
+  kind: 'finish-turn',
+  fence,
+  turnId,
+  result: result(changes),
+  endedAt: NOW,
+});
+const expire = (fence = 1): RunCommand => ({ kind: 'expire-lease', fence, commandId: nextCommand });
+
+const given = (...history: RunEvent[]) => {
+  const of = givenHistory(runDecider, ...history);
+  return { when: (command: RunCommand) => of.when(command, { now: NOW }) };
+};
+
+describe('creating a run', () => {
+  test('appends the whole request', () => {
+    given().when({ kind: 'create', data: createData() }).then(created());
+  });
+  test('the same request again changes nothing, also after the end', () => {
+    given(created()).when({ kind: 'create', data: createData() }).thenUnchanged();
+    given(created(), claimed(), completed).when({ kind: 'create', data: createData() }).thenUnchanged();
+  });
+  test('another request under the same id is refused', () => {
+    given(created())
+      .when({ kind: 'create', data: createData({ requestHash: 'b'.repeat(64) }) })
+      .thenRejected('RUN_CONFLICTING_REQUEST');
+  });
+  test('every other command on a run that does not exist is refused', () => {
+    for (const command of [claim, cancel, start(), finish(), expire()])
+      given().when(command).thenRejected('RUN_UNKNOWN');
+  });
+});
+
+describe('claiming a run', () => {
+  test('gives the first claim the fence 1', () => {
+    given(created()).when(claim).then(claimed());
+  });
+  test('gives the claim after a lost lease the next fence', () => {
+    given(created(), claimed(), expired(1, 'queued')).when(claim).then(claimed(2));
+  });
+  test('is refused while another claim holds it', () => {
+    given(created(), claimed()).when(claim).thenRejected('RUN_CLAIMED');
+    given(created(), claimed(), started()).when(claim).thenRejected('RUN_CLAIMED');
+    given(created(), claimed(), cancelRequested).when(claim).thenRejected('RUN_CLAIMED');
+  });
+  test('is refused after the end', () => {
+    given(created(), claimed(), completed).when(claim).thenRejected('RUN_ENDED');
+    given(created(), claimed(), expired(1, 'failed')).when(claim).thenRejected('RUN_ENDED');
+    given(created(), cancelledQueued).when(claim).thenRejected('RUN_CANCELLED');
+  });
+});
+
+describe('a turn started', () => {
+  test('moves a claimed run to running', () => {
+    given(created(), claimed()).when(start()).then(started());
+  });
+  test('reported again changes nothing, also after the end', () => {
+    given(created(), claimed(), started()).when(start()).thenUnchanged();
+    given(created(), claimed(), started(), completed).when(start()).thenUnchanged();
+  });
+  test('is recorded while the run is being cancelled', () => {
+    given(created(), claimed(), cancelRequested).when(start()).then(started());
+  });
+  test('is refused for a second turn under one claim', () => {
+    given(created(), claimed(), started()).when(start(1, turnB)).thenRejected('RUN_TURN_STARTED');
+  });
+  test('is refused under an old fence', () => {
+    given(created(), claimed(), expired(1, 'queued')).when(start()).thenRejected('RUN_FENCED');
+    given(created(), claimed(), expired(1, 'queued'), claimed(2)).when(start(1)).thenRejected('RUN_FENCED');
+  });
+  test('is refused for a run that nobody claimed', () => {
+    given(created()).when(start()).thenRejected('RUN_NOT_CLAIMED');
+  });
+});
+
+describe('a turn finished', () => {
+  test('completes the run', () => {
+    given(created(), claimed(), started()).when(finish()).then(completed);
+  });
+  test('is accepted although the started report is missing', () => {
+    given(created(), claimed()).when(finish()).then(completed);
+  });
+  test('that failed fails the run for the reason it names', () => {
+    const failure = { kind: 'turn-timeout', message: 'too slow' } as const;
+    const failed = result({ outcome: 'failed', exitCode: null, failure });
+    given(created(), claimed(), started()).when(finish(1, failed)).then({
+      type: 'fleetlog.run.failed.v1',
+      runId,
+      fence: 1,
+      turnId: turnA,
+      endedAt: NOW,
+      failure,
+      result: failed,
+    });
+  });
+  test('that failed without a reason fails the run with its last words', () => {
+    const failed = result({ outcome: 'failed', exitCode: 2, summary: 'no such file' });
+    given(created(), claimed())
+      .when(finish(1, failed))
+      .then({
+        type: 'fleetlog.run.failed.v1',
+        runId,
+        fence: 1,
+        turnId: turnA,
+        endedAt: NOW,
+        failure: { kind: 'provider-failed', message: 'no such file' },
+        result: failed,
+      });
+  });
+  test('that the runner cancelled cancels the run', () => {
+    const cancelled = result({ outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' });
+    given(created(), claimed(), started()).when(finish(1, cancelled)).then({
+      type: 'fleetlog.run.cancelled.v1',
+      runId,
+      fence: 1,
+      turnId: turnA,
+      endedAt: NOW,
+      reason: 'the runner cancelled the turn',
+      result: cancelled,
+    });
+  });
+  test('faster than the cancel still cancels the run, and what it did is kept', () => {
+    given(created(), claimed(), started(), cancelRequested).when(finish()).then({
+      type: 'fleetlog.run.cancelled.v1',
+      runId,
+      fence: 1,
+      turnId: turnA,
+      endedAt: NOW,
+      reason: 'not needed',
+      result: result(),
+    });
+  });
+  test('ER-11 reported again changes nothing', () => {
+    given(created(), claimed(), started(), completed).when(finish()).thenUnchanged();
+  });
+  test('WK-54 is refused under a fence that no longer holds the run', () => {
+    given(created(), claimed(), expired(1, 'queued')).when(finish(1)).thenRejected('RUN_FENCED');
+    given(created(), claimed(), expired(1, 'queued'), claimed(2)).when(finish(1)).thenRejected('RUN_FENCED');
+    given(created(), claimed(), expired(1, 'failed')).when(finish(1)).thenRejected('RUN_FENCED');
+    given(created(), claimed()).when(finish(7)).thenRejected('RUN_FENCED');
+  });
+});
+
+describe('a lost lease', () => {
+  test('puts the run back with a new instruction while attempts are left', () => {
+    given(created(), claimed()).when(expire()).then(expired(1, 'queued'));
+    given(created(), claimed(), started()).when(expire()).then(expired(1, 'queued'));
+  });
+  test('fails the run when no attempt is left', () => {
+    given(created({ maxAttempts: 1 }), claimed())
+      .when(expire())
+      .then(expired(1, 'failed'));
+  });
+  test('fails the run when its rule is not to repeat it', () => {
+    given(created({ replay: 'fail' }), claimed())
+      .when(expire())
+      .then(expired(1, 'failed'));
+  });
+  test('ends a run that is being cancelled', () => {
+    given(created(), claimed(), cancelRequested).when(expire()).then(expired(1, 'cancelled'));
+  });
+  test('that another observer recorded changes nothing', () => {
+    given(created(), claimed(), expired(1, 'queued')).when(expire(1)).thenUnchanged();
+    given(created(), claimed(), expired(1, 'queued'), claimed(2)).when(expire(1)).thenUnchanged();
+    given(created(), claimed(), completed).when(expire(1)).thenUnchanged();
+  });
+  test('of a claim that never was is refused', () => {
+    given(created()).when(expire(1)).thenRejected('RUN_NOT_CLAIMED');
+  });
+});
+
+describe('a cancel', () => {
+  test('ends a queued run at once', () => {
+    given(created()).when(cancel).then(cancelledQueued);
+    given(created(), claimed(), expired(1, 'queued')).when(cancel).then(cancelledQueued);
+  });
+  test('asks the holder of a claimed or running run to end it', () => {
+    given(created(), claimed()).when(cancel).then(cancelRequested);
+    given(created(), claimed(), started()).when(cancel).then(cancelRequested);
+  });
+  test('ER-11 asked for again, or after the end, changes nothing', () => {
+    given(created(), claimed(), cancelRequested).when(cancel).thenUnchanged();
+    given(created(), claimed(), completed).when(cancel).thenUnchanged();
+    given(created(), cancelledQueued).when(cancel).thenUnchanged();
+  });
+});
