@@ -1,0 +1,194 @@
+// The contract of reading: one subject, replay from a sequence or a time, filters, ends, following, bounds.
+import type { EventLog } from '#libs/ports/event-log.ts';
+import { describe, expect, it } from 'vitest';
+import { entry, idOf, type LogHarness, type MakeLog, withLog } from './log-harness.ts';
+import { all, first, readerOf } from './reading.ts';
+
+const ids = async (source: ReturnType<EventLog['replay']>): Promise<(string | undefined)[]> =>
+  (await all(source)).map(idOf);
+
+/** a.1 b.1 a.2 b.2 … in turn, `pairs` times; ids are `<letter><n>`. */
+const fill = async ({ log, subject }: LogHarness, pairs: number): Promise<void> => {
+  const batch = Array.from({ length: pairs }, (_, n) => [
+    entry(subject(`a.${n + 1}`), `a${n + 1}`),
+    entry(subject(`b.${n + 1}`), `b${n + 1}`),
+  ]);
+  await log.appendTogether(batch.flat());
+};
+
+const oneSubject = (make: MakeLog): void => {
+  it(
+    'reads the entries of one subject, oldest first, from a sequence on',
+    withLog(make, async ({ log, subject }) => {
+      for (const name of ['a', 'b', 'a', 'b', 'a']) {
+        const { entries } = await log.bounds();
+        await log.append(entry(subject(name), `${name}${entries}`));
+      }
+      expect((await all(log.read(subject('a')))).map(({ seq }) => seq)).toEqual([1, 3, 5]);
+      expect((await all(log.read(subject('a'), 3))).map(idOf)).toEqual(['a2', 'a4']);
+      expect((await all(log.read(subject('a'), 4))).map(idOf)).toEqual(['a4']);
+      expect(await all(log.read(subject('a'), 6))).toEqual([]);
+      expect(await all(log.read(subject('nothing')))).toEqual([]);
+    }),
+  );
+
+  it(
+    'reads a subject of many entries without a gap',
+    withLog(make, async ({ log, subject }) => {
+      const many = Array.from({ length: 700 }, (_, n) =>
+        entry(subject(n % 7 === 0 ? 'rare' : 'often'), `m${n}`),
+      );
+      await log.appendTogether(many);
+      const rare = many.filter(({ subject: on }) => on === subject('rare'));
+      expect((await all(log.read(subject('rare')))).map(idOf)).toEqual(rare.map(({ id }) => id));
+    }),
+  );
+};
+
+const ranges = (make: MakeLog): void => {
+  it(
+    'replays everything that is there, in stream order, and ends',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await fill(harness, 150);
+      const replayed = await all(log.replay());
+      expect(replayed.map(({ seq }) => seq)).toEqual(Array.from({ length: 300 }, (_, n) => n + 1));
+      expect(replayed[299]?.subject).toBe(subject('b.150'));
+    }),
+  );
+
+  it(
+    'replays from a sequence to a sequence, both included',
+    withLog(make, async (harness) => {
+      const { log } = harness;
+      await fill(harness, 3);
+      expect(await ids(log.replay({ from: { seq: 3 } }))).toEqual(['a2', 'b2', 'a3', 'b3']);
+      expect(await ids(log.replay({ from: { seq: 2 }, toSeq: 4 }))).toEqual(['b1', 'a2', 'b2']);
+      expect(await ids(log.replay({ toSeq: 1 }))).toEqual(['a1']);
+      expect(await ids(log.replay({ from: { seq: 4 }, toSeq: 3 }))).toEqual([]);
+      expect(await ids(log.replay({ from: { seq: 7 } }))).toEqual([]);
+      expect(await ids(log.replay({ from: { seq: 6 }, toSeq: 1_000 }))).toEqual(['b3']);
+    }),
+  );
+
+  it(
+    'replays from a time',
+    withLog(make, async ({ log, subject, moment }) => {
+      await log.append(entry(subject('a'), 'a1'));
+      await moment();
+      await log.append(entry(subject('a'), 'a2'));
+      await moment();
+      await log.append(entry(subject('b'), 'b1'));
+      const [, second] = await all(log.replay());
+      const atMs = second?.storedAt ?? 0;
+      expect(await ids(log.replay({ from: { atMs } }))).toEqual(['a2', 'b1']);
+      expect(await ids(log.replay({ from: { atMs: 0 } }))).toEqual(['a1', 'a2', 'b1']);
+      expect(await ids(log.replay({ from: { atMs: atMs + 3_600_000 } }))).toEqual([]);
+      expect(await ids(log.replay({ from: { atMs }, subjects: [subject('b')] }))).toEqual(['b1']);
+    }),
+  );
+
+  it(
+    'replays what one of several filters selects, each entry once and in stream order',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await fill(harness, 3);
+      const replay = (...subjects: string[]) => ids(log.replay({ subjects }));
+      expect(await replay(subject('a.*'))).toEqual(['a1', 'a2', 'a3']);
+      expect(await replay(subject('b.>'))).toEqual(['b1', 'b2', 'b3']);
+      expect(await replay(subject('a.2'), subject('b.*'))).toEqual(['b1', 'a2', 'b2', 'b3']);
+      expect(await replay(subject('*.2'), subject('a.*'))).toEqual(['a1', 'a2', 'b2', 'a3']);
+      expect(await replay(subject('c.*'))).toEqual([]);
+      expect(await ids(log.replay({ subjects: [subject('a.*')], from: { seq: 2 }, toSeq: 4 }))).toEqual([
+        'a2',
+      ]);
+    }),
+  );
+
+  it(
+    'replays nothing of a stream in which nothing was ever stored',
+    withLog(make, async ({ log, subject }) => {
+      expect(await all(log.replay())).toEqual([]);
+      expect(await all(log.replay({ from: { atMs: 0 }, subjects: [subject('>')] }))).toEqual([]);
+      expect(await all(log.read(subject('a')))).toEqual([]);
+      expect(await log.bounds()).toEqual({ firstSeq: 1, lastSeq: 0, entries: 0, bytes: 0 });
+    }),
+  );
+
+  it(
+    'states its bounds',
+    withLog(make, async (harness) => {
+      await fill(harness, 5);
+      const bounds = await harness.log.bounds();
+      expect(bounds).toMatchObject({ firstSeq: 1, lastSeq: 10, entries: 10 });
+      expect(bounds.bytes).toBeGreaterThan(20);
+    }),
+  );
+};
+
+const following = (make: MakeLog): void => {
+  it(
+    'follows with what is appended later, without gap or repeat, until the signal aborts',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await fill(harness, 2);
+      const abort = new AbortController();
+      const reader = readerOf(log.replay({ from: { seq: 3 }, follow: true, signal: abort.signal }));
+      expect(idOf(await reader.next())).toBe('a2');
+      expect(idOf(await reader.next())).toBe('b2');
+      const later = reader.next();
+      await log.append(entry(subject('c'), 'c1'));
+      expect(idOf(await later)).toBe('c1');
+      await log.appendTogether([entry(subject('c'), 'c2'), entry(subject('d'), 'd1')]);
+      expect((await reader.next()).seq).toBe(6);
+      expect((await reader.next()).seq).toBe(7);
+      const ended = reader.ended();
+      abort.abort();
+      expect(await ended).toBe(true);
+    }),
+  );
+
+  it(
+    'follows only what its filters select',
+    withLog(make, async ({ log, subject }) => {
+      const abort = new AbortController();
+      const { signal } = abort;
+      const reader = readerOf(log.replay({ subjects: [subject('a.*')], follow: true, signal }));
+      const next = reader.next();
+      await log.append(entry(subject('b.1'), 'b1'));
+      await log.append(entry(subject('a.1'), 'a1'));
+      expect(idOf(await next)).toBe('a1');
+      abort.abort();
+      expect(await reader.ended()).toBe(true);
+    }),
+  );
+
+  it(
+    'follows up to a sequence that is still to come, and ends there',
+    withLog(make, async ({ log, subject }) => {
+      await log.append(entry(subject('a'), 'a1'));
+      const followed = all(log.replay({ follow: true, toSeq: 3 }));
+      for (const id of ['a2', 'a3', 'a4']) await log.append(entry(subject('a'), id));
+      expect((await followed).map(idOf)).toEqual(['a1', 'a2', 'a3']);
+    }),
+  );
+
+  it(
+    'can be left at any time, and is over at once when the signal has aborted before',
+    withLog(make, async (harness) => {
+      const { log } = harness;
+      await fill(harness, 300);
+      expect(await first(log.replay({ follow: true }), 3)).toHaveLength(3);
+      expect(await first(log.replay(), 5)).toHaveLength(5);
+      expect(await all(log.replay({ follow: true, signal: AbortSignal.abort() }))).toEqual([]);
+    }),
+  );
+};
+
+export const replayContract = (make: MakeLog): void => {
+  describe('reading', () => {
+    oneSubject(make);
+    ranges(make);
+    following(make);
+  });
+};

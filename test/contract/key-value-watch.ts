@@ -1,0 +1,222 @@
+// The contract of watches: what is there, `current`, then every key's newest change in the order of revisions.
+import type { WatchEvent } from '#libs/ports/key-value.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { bytes, line, type MakeBucket, text, withBucket, write } from './bucket-harness.ts';
+import { all, type Reader, readerOf } from './reading.ts';
+
+/** Reads up to and including `current`. */
+const initial = async (reader: Reader<WatchEvent>): Promise<string[]> => {
+  const lines: string[] = [];
+  while (lines.at(-1) !== 'current') lines.push(line(await reader.next()));
+  return lines;
+};
+
+const starting = (make: MakeBucket): void => {
+  it(
+    'starts with the present values in the order of their revisions, and then says that they are current',
+    withBucket(make, async ({ kv }) => {
+      await write(kv, 'a', '1');
+      await write(kv, 'b', '1');
+      await write(kv, 'c', '1');
+      await write(kv, 'a', '2');
+      await kv.delete('b');
+      const reader = readerOf(kv.watch());
+      expect(await initial(reader)).toEqual(['c=1', 'a=2', 'current']);
+      await reader.close();
+    }),
+  );
+
+  it(
+    'says at once that an empty bucket is current',
+    withBucket(make, async ({ kv }) => {
+      const reader = readerOf(kv.watch());
+      expect(await initial(reader)).toEqual(['current']);
+      const next = reader.next();
+      await write(kv, 'a', '1');
+      expect(line(await next)).toBe('a=1');
+      await reader.close();
+    }),
+  );
+
+  it(
+    'says so as well when no key passes the filters, or the last one was deleted',
+    withBucket(make, async ({ kv }) => {
+      await write(kv, 'a.1', '1');
+      await write(kv, 'b.1', '1');
+      await kv.delete('b.1');
+      for (const keys of [['c.*'], ['b.*'], ['b.1', 'c.>']]) {
+        const reader = readerOf(kv.watch({ keys }));
+        expect(await initial(reader)).toEqual(['current']);
+        await reader.close();
+      }
+    }),
+  );
+
+  it(
+    'starts after a revision with the later changes only, deletions among them, and without current',
+    withBucket(make, async ({ kv }) => {
+      await write(kv, 'a', '1');
+      const after = await write(kv, 'b', '1');
+      await write(kv, 'c', '1');
+      await write(kv, 'a', '2');
+      await kv.delete('b');
+      const reader = readerOf(kv.watch({ afterRevision: after }));
+      const lines = [line(await reader.next()), line(await reader.next()), line(await reader.next())];
+      expect(lines).toEqual(['c=1', 'a=2', 'b deleted']);
+      const next = reader.next();
+      await write(kv, 'd', '1');
+      expect(line(await next)).toBe('d=1');
+      await reader.close();
+    }),
+  );
+
+  it(
+    'starts after the last revision with what comes next',
+    withBucket(make, async ({ kv }) => {
+      const afterRevision = await write(kv, 'a', '1');
+      const reader = readerOf(kv.watch({ afterRevision }));
+      const next = reader.next();
+      await write(kv, 'a', '2');
+      expect(line(await next)).toBe('a=2');
+      await reader.close();
+    }),
+  );
+
+  it(
+    'hands out a thousand present values before current, each once',
+    withBucket(make, async ({ kv }) => {
+      const keys = Array.from({ length: 1_000 }, (_, n) => `k.${n}`);
+      await kv.putMany(keys.map((key) => ({ key, value: bytes('v') })));
+      const reader = readerOf(kv.watch());
+      const lines = await initial(reader);
+      expect(lines).toHaveLength(1_001);
+      expect(new Set(lines)).toEqual(new Set([...keys.map((key) => `${key}=v`), 'current']));
+      await reader.close();
+    }),
+  );
+};
+
+const changing = (make: MakeBucket): void => {
+  it(
+    'tells of every change that is read before the next one, with its revision',
+    withBucket(make, async ({ kv }) => {
+      const reader = readerOf(kv.watch());
+      await initial(reader);
+      const revision = await write(kv, 'a', '1');
+      expect(await reader.next()).toMatchObject({ kind: 'put', entry: { key: 'a', revision } });
+      const second = await write(kv, 'a', '2');
+      const changed = await reader.next();
+      expect(line(changed)).toBe('a=2');
+      expect(changed).toMatchObject({ entry: { revision: second } });
+      const gone = await kv.delete('a');
+      expect(await reader.next()).toEqual({
+        kind: 'deleted',
+        key: 'a',
+        revision: gone.kind === 'stored' ? gone.revision : -1,
+      });
+      await write(kv, 'a', '3');
+      expect(line(await reader.next())).toBe('a=3');
+      await reader.close();
+    }),
+  );
+
+  it(
+    'tells only of keys that pass its filters',
+    withBucket(make, async ({ kv }) => {
+      const reader = readerOf(kv.watch({ keys: ['a.*', 'b.>'] }));
+      await initial(reader);
+      for (const key of ['c.1', 'a.1', 'a.1.x', 'b.1.x', 'a']) await write(kv, key, 'v');
+      expect(line(await reader.next())).toBe('a.1=v');
+      expect(line(await reader.next())).toBe('b.1.x=v');
+      await reader.close();
+    }),
+  );
+
+  it(
+    'tells every watcher',
+    withBucket(make, async ({ kv }) => {
+      const readers = Array.from({ length: 5 }, () => readerOf(kv.watch()));
+      await Promise.all(readers.map((reader) => initial(reader)));
+      await write(kv, 'a', '1');
+      for (const reader of readers) expect(line(await reader.next())).toBe('a=1');
+      await Promise.all(readers.map((reader) => reader.close()));
+    }),
+  );
+
+  it(
+    'ends when the signal aborts, waiting or not, and at once when it has aborted before',
+    withBucket(make, async ({ kv }) => {
+      await write(kv, 'a', '1');
+      const abort = new AbortController();
+      const reader = readerOf(kv.watch({ signal: abort.signal }));
+      await initial(reader);
+      const ended = reader.ended();
+      abort.abort();
+      expect(await ended).toBe(true);
+      expect(await all(kv.watch({ signal: AbortSignal.abort() }))).toEqual([]);
+    }),
+  );
+};
+
+const changeArbitrary = fc.record({
+  key: fc.constantFrom('a', 'b', 'c'),
+  value: fc.option(fc.nat(99), { nil: null }),
+  /** The reader takes this many events before the next change. */
+  reads: fc.nat(2),
+});
+
+const property = (make: MakeBucket, runs: number): void => {
+  it('folds to the state of the bucket, with growing revisions, however slowly it is read', async () => {
+    const folds = fc.asyncProperty(fc.array(changeArbitrary, { maxLength: 20 }), async (changes) => {
+      const { kv, dispose } = await make();
+      const reader = readerOf(kv.watch());
+      const seen = new Map<string, string>();
+      let last = 0;
+      let unread = 0;
+      const read = async (): Promise<WatchEvent> => {
+        const event = await reader.next();
+        if (event.kind === 'current') return event;
+        const [key, revision] =
+          event.kind === 'put' ? [event.entry.key, event.entry.revision] : [event.key, event.revision];
+        expect(revision).toBeGreaterThan(last);
+        last = revision;
+        if (event.kind === 'put') seen.set(key, line(event));
+        else seen.delete(key);
+        return event;
+      };
+      await read();
+      const state = new Map<string, string>();
+      for (const { key, value, reads } of changes) {
+        if (value === null) await kv.delete(key);
+        else await kv.put(key, bytes(`${value}`));
+        if (value === null) state.delete(key);
+        else state.set(key, `${key}=${value}`);
+        unread += 1;
+        // An implementation may skip what was overwritten unread, so only one event is sure to be there.
+        if (reads > 0 && unread > 0) {
+          await read();
+          unread = 0;
+        }
+      }
+      const end = await write(kv, 'end', 'end');
+      let event = await read();
+      while (event.kind !== 'put' || event.entry.revision !== end) event = await read();
+      seen.delete('end');
+      expect(seen).toEqual(state);
+      for (const key of ['a', 'b', 'c']) expect(text(await kv.get(key))).toBe(state.get(key)?.slice(2));
+      await reader.close();
+      await dispose();
+    });
+    await fc.assert(folds, propertyRuns(runs));
+  });
+};
+
+export const watchContract = (make: MakeBucket, runs: number): void => {
+  describe('watching', () => {
+    starting(make);
+    changing(make);
+    property(make, runs);
+  });
+};
