@@ -67,11 +67,27 @@ export const RUN_REQUESTS = {
     }),
     answer: answer(z.object({ leaseMs: z.int().positive(), cancelRequested: z.boolean() })),
   },
+  announce: {
+    means: 'Say that a runner is alive; it counts as gone `ttlMs` after its last word (whole seconds).',
+    request: z.object({
+      agent: nameSchema,
+      runnerId: z.string().min(1).max(128),
+      providers: z.array(providerSchema).max(16),
+      version: z.string().max(64),
+      startedAt: z.int().nonnegative(),
+      /** Reports that wait in the runner's buffer. */
+      buffered: z.int().nonnegative(),
+      ttlMs: z.int().min(2000).max(600_000),
+    }),
+    answer: answer(z.object({ ttlMs: z.int().positive() })),
+  },
 } as const;
 
 export type RunOperation = keyof typeof RUN_REQUESTS;
 export type RunRequestOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['request']>;
 export type RunAnswerOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['answer']>;
+/** What an operation gives when it is not refused. */
+export type RunResultOf<Op extends RunOperation> = Extract<RunAnswerOf<Op>, { outcome: 'ok' }>['result'];
 
 /** Why a run failed, for summaries that carry it. */
 export const runFailureSchema = z.object({ kind: failureKindSchema, message: z.string() });

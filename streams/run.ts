@@ -76,9 +76,12 @@ const createdSchema = z.object({
   createdAt: epochMs,
 });
 
+/** Every event names its run and session, so that it can be read and folded alone. */
+const about = { runId: runIdSchema, sessionId: sessionIdSchema };
+
 const claimedSchema = z.object({
   type: z.literal('fleetlog.run.claimed.v1'),
-  runId: runIdSchema,
+  ...about,
   runnerId: z.string().min(1).max(128),
   fence,
   leaseMs: z.int().positive(),
@@ -87,7 +90,7 @@ const claimedSchema = z.object({
 
 const turnStartedSchema = z.object({
   type: z.literal('fleetlog.run.turn-started.v1'),
-  runId: runIdSchema,
+  ...about,
   turnId: turnIdSchema,
   fence,
   startedAt: epochMs,
@@ -95,7 +98,7 @@ const turnStartedSchema = z.object({
 
 const leaseExpiredSchema = z.object({
   type: z.literal('fleetlog.run.lease-expired.v1'),
-  runId: runIdSchema,
+  ...about,
   fence,
   runnerId: z.string(),
   /** What becomes of the run, by its replay rule and the attempts used. */
@@ -107,14 +110,14 @@ const leaseExpiredSchema = z.object({
 
 const cancelRequestedSchema = z.object({
   type: z.literal('fleetlog.run.cancel-requested.v1'),
-  runId: runIdSchema,
+  ...about,
   reason: z.string().max(500),
   fence,
   requestedAt: epochMs,
 });
 
 const ended = {
-  runId: runIdSchema,
+  ...about,
   /** The claim it ended under; null when no runner held it. */
   fence: fence.nullable(),
   turnId: turnIdSchema.nullable(),

@@ -83,6 +83,23 @@ const filterPrefix = (family: string, filter: SubjectFilter): string =>
 export const requestSubject = (boundary: Boundary, service: string, operation: string): string =>
   `fleet-api.${token('tenant', boundary.tenant)}.${token('project', boundary.project)}.${token('service', service)}.${token('operation', operation)}`;
 
+/** What an instance of a service serves: one operation, for every tenant and project. */
+export const requestFilter = (service: string, operation: string): string =>
+  `fleet-api.*.*.${token('service', service)}.${token('operation', operation)}`;
+
+/** Whose request it is, or undefined when the subject is not one of {@link requestSubject}. */
+export const parseRequestSubject = (
+  subject: string,
+): (Boundary & { readonly service: string; readonly operation: string }) | undefined => {
+  const parts = subject.split('.');
+  const [root, tenant, project, service, operation] = parts;
+  if (root !== 'fleet-api' || parts.length !== 5 || !parts.every((part) => TOKEN.test(part)))
+    return undefined;
+  if (tenant === undefined || project === undefined || service === undefined || operation === undefined)
+    return undefined;
+  return { tenant, project, service, operation };
+};
+
 export type ParsedSubject = Boundary &
   (
     | {

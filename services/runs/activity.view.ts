@@ -1,13 +1,12 @@
 // What goes on inside a run, as a fold of its reports (bucket `activity`). Pure and total over every released report.
 // Counts what was reported, also by a runner that has lost its claim: whether a report moved the run is in TRANSITIONS.
 import type { ActivityView } from '#streams/buckets.ts';
+import type { Report } from '#streams/report-codec.ts';
 import type { ReportData, ReportName } from '#streams/reports.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
-/** A report with its name: what streams/report-codec.ts reads. */
-export type NamedReport = {
-  readonly [Name in ReportName]: { readonly name: Name; readonly data: ReportData<Name> };
-}[ReportName];
+/** The value of the bucket without its stamp. */
+export type ActivitySummary = Omit<ActivityView, 'seq'>;
 
 /** A report and where it stands. */
 export interface PlacedReport {
@@ -16,7 +15,7 @@ export interface PlacedReport {
   readonly seq: number;
   /** When it happened at its source, epoch ms. */
   readonly occurredAt: number;
-  readonly report: NamedReport;
+  readonly report: Report;
 }
 
 const TEXT_CHARACTERS = 500;
@@ -24,11 +23,11 @@ const TEXT_CHARACTERS = 500;
 /** The end of a text, because the last words say where the work stands. */
 const lastWords = (text: string): string => text.slice(-TEXT_CHARACTERS);
 
-const nothing = (): Partial<ActivityView> => ({});
+const nothing = (): Partial<ActivitySummary> => ({});
 
 /** What a report changes besides being counted. */
 const CHANGE: {
-  readonly [Name in ReportName]: (view: ActivityView, data: ReportData<Name>) => Partial<ActivityView>;
+  readonly [Name in ReportName]: (view: ActivitySummary, data: ReportData<Name>) => Partial<ActivitySummary>;
 } = {
   'tool-started': ({ tools }) => ({ tools: tools + 1 }),
   'file-changed': ({ filesChanged }) => ({ filesChanged: filesChanged + 1 }),
@@ -45,13 +44,12 @@ const CHANGE: {
   gap: nothing,
 };
 
-type AnyChange = (view: ActivityView, data: NamedReport['data']) => Partial<ActivityView>;
+type AnyChange = (view: ActivitySummary, data: Report['data']) => Partial<ActivitySummary>;
 
 const first = (
   { boundary, agent, seq, occurredAt }: PlacedReport,
   about: { readonly runId: string; readonly sessionId: string },
-): ActivityView => ({
-  seq,
+): ActivitySummary => ({
   tenant: boundary.tenant,
   project: boundary.project,
   runId: about.runId,
@@ -69,26 +67,24 @@ const first = (
 });
 
 /** The run a report is about; undefined for a gap, which is about its runner. */
-export const runIdOfReport = (report: NamedReport): string | undefined =>
+export const runIdOfReport = (report: Report): string | undefined =>
   report.name === 'gap' ? undefined : report.data.runId;
 
 /**
- * The summary after one more report. A report already folded changes nothing. A refusal cannot be a run's first report
- * (what was refused came before it), so without a summary it is passed over.
+ * The summary after one more report. A refusal cannot be a run's first report (what was refused came before it), so
+ * without a summary it is passed over. Does not skip what it has seen: the projection does, by the stored sequence.
  */
-export const foldActivityView = (
-  view: ActivityView | undefined,
+export const foldActivity = (
+  view: ActivitySummary | undefined,
   placed: PlacedReport,
-): ActivityView | undefined => {
+): ActivitySummary | undefined => {
   const { report, seq, occurredAt } = placed;
-  if (view !== undefined && seq <= view.seq) return view;
-  if (report.name === 'gap' || (view === undefined && report.name === 'report-refused')) return view;
+  if (report.name === 'gap') return view;
   const before = view ?? (report.name === 'report-refused' ? undefined : first(placed, report.data));
   if (before === undefined) return undefined;
   return {
     ...before,
     ...(CHANGE[report.name] as AnyChange)(before, report.data),
-    seq,
     lastSeq: seq,
     reports: before.reports + 1,
     lastReportAt: Math.max(before.lastReportAt, occurredAt),

@@ -55,14 +55,22 @@ const create = ({ data }: CommandOf<'create'>, run: RunState, now: number): RunD
 
 const claim = ({ runnerId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
   if (isEnded(run.state)) return ended(run);
-  const { runId, leaseMs } = run.created;
+  const { runId, sessionId, leaseMs } = run.created;
   if (run.state !== 'queued')
     return reject('RUN_CLAIMED', `run ${runId} is held by ${run.runnerId}`, {
       runnerId: run.runnerId,
       fence: run.claims,
     });
   const fence = run.claims + 1;
-  return accept({ type: 'fleetlog.run.claimed.v1', runId, runnerId, fence, leaseMs, claimedAt: now });
+  return accept({
+    type: 'fleetlog.run.claimed.v1',
+    runId,
+    sessionId,
+    runnerId,
+    fence,
+    leaseMs,
+    claimedAt: now,
+  });
 };
 
 /** Why a report under `fence` cannot move the run, or undefined when it comes from the holder. */
@@ -86,9 +94,9 @@ const startTurn = ({ fence, turnId, startedAt }: CommandOf<'start-turn'>, run: R
   if (run.finishedBy === fence && run.turnId === turnId) return unchanged;
   const refusal = refusalOf(run, fence);
   if (refusal !== undefined) return refusal;
-  const { runId } = run.created;
+  const { runId, sessionId } = run.created;
   if (run.turnId === null)
-    return accept({ type: 'fleetlog.run.turn-started.v1', runId, turnId, fence, startedAt });
+    return accept({ type: 'fleetlog.run.turn-started.v1', runId, sessionId, turnId, fence, startedAt });
   if (run.turnId === turnId) return unchanged;
   return reject('RUN_TURN_STARTED', `claim ${fence} of run ${runId} has started turn ${run.turnId} already`, {
     turnId,
@@ -105,7 +113,7 @@ const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision =>
   if (run.finishedBy === fence) return unchanged;
   const refusal = refusalOf(run, fence);
   if (refusal !== undefined) return refusal;
-  const end = { runId: run.created.runId, fence, turnId, endedAt };
+  const end = { runId: run.created.runId, sessionId: run.created.sessionId, fence, turnId, endedAt };
   // Asked to cancel: cancelled it is, also when the turn was faster. What it achieved is kept in the result.
   if (run.state === 'cancelling' || result.outcome === 'cancelled')
     return accept({
@@ -137,6 +145,7 @@ const expireLease = (command: CommandOf<'expire-lease'>, run: Run, now: number):
   return accept({
     type: 'fleetlog.run.lease-expired.v1',
     runId: run.created.runId,
+    sessionId: run.created.sessionId,
     fence,
     runnerId: run.runnerId ?? '',
     next,
@@ -147,11 +156,12 @@ const expireLease = (command: CommandOf<'expire-lease'>, run: Run, now: number):
 
 const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDecision => {
   if (isEnded(run.state) || run.state === 'cancelling') return unchanged;
-  const { runId } = run.created;
+  const { runId, sessionId } = run.created;
   if (run.state === 'queued')
     return accept({
       type: 'fleetlog.run.cancelled.v1',
       runId,
+      sessionId,
       fence: null,
       turnId: null,
       endedAt: now,
@@ -159,7 +169,14 @@ const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDeci
       result: null,
     });
   const fence = run.claims;
-  return accept({ type: 'fleetlog.run.cancel-requested.v1', runId, reason, fence, requestedAt: now });
+  return accept({
+    type: 'fleetlog.run.cancel-requested.v1',
+    runId,
+    sessionId,
+    reason,
+    fence,
+    requestedAt: now,
+  });
 };
 
 type Decide<Kind extends RunCommand['kind']> = (

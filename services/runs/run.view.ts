@@ -1,18 +1,20 @@
 // The summary of a run as a fold of its transitions (bucket `runs`). Pure and total over every released event.
-// Nothing is decided from it. Times are those of the events, so a rebuild gives the same values.
+// Nothing is decided from it. Times are those of the events, so a rebuild gives the same values. Does not skip what it has
+// seen: the projection does, by the sequence it stores beside the summary.
 import type { RunView } from '#streams/buckets.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
-/** An event and where it stands. */
+/** The value of the bucket without its stamp. */
+export type RunSummary = Omit<RunView, 'seq'>;
+
+/** An event and whose it is. */
 export interface PlacedRunEvent {
   readonly boundary: Boundary;
-  readonly seq: number;
   readonly event: RunEvent;
 }
 
-const created = (event: RunCreated, { boundary, seq }: PlacedRunEvent): RunView => ({
-  seq,
+const created = (event: RunCreated, { boundary }: PlacedRunEvent): RunSummary => ({
   tenant: boundary.tenant,
   project: boundary.project,
   runId: event.runId,
@@ -42,7 +44,7 @@ type ChangeOf<Type extends Change['type']> = Extract<Change, { readonly type: Ty
 
 /** What an event changes; each says when it happened (turns by the runner's clock, the rest by the control plane's). */
 const CHANGE: {
-  readonly [Type in Change['type']]: (view: RunView, event: ChangeOf<Type>) => Partial<RunView>;
+  readonly [Type in Change['type']]: (view: RunSummary, event: ChangeOf<Type>) => Partial<RunSummary>;
 } = {
   'fleetlog.run.claimed.v1': (_view, { fence, runnerId, claimedAt }) => ({
     state: 'claimed',
@@ -100,20 +102,22 @@ const CHANGE: {
 };
 
 const lostRunner = (
-  view: RunView,
+  view: RunSummary,
   event: ChangeOf<'fleetlog.run.lease-expired.v1'>,
-): NonNullable<RunView['failure']> => ({
+): NonNullable<RunSummary['failure']> => ({
   kind: 'runner-lost',
   message: `the lease of runner ${event.runnerId} expired (attempt ${event.fence} of ${view.maxAttempts})`,
 });
 
-/** The summary after one more event; undefined while the run was not created. An event already folded changes nothing. */
-export const foldRunView = (view: RunView | undefined, placed: PlacedRunEvent): RunView | undefined => {
-  const { event, seq } = placed;
-  if (view !== undefined && seq <= view.seq) return view;
+/** The summary after one more event; undefined while the run was not created. */
+export const foldRun = (view: RunSummary | undefined, placed: PlacedRunEvent): RunSummary | undefined => {
+  const { event } = placed;
   if (event.type === 'fleetlog.run.created.v1') return view ?? created(event, placed);
   if (view === undefined) return undefined;
-  const change = (CHANGE[event.type] as (view: RunView, event: Change) => Partial<RunView>)(view, event);
+  const change = (CHANGE[event.type] as (view: RunSummary, event: Change) => Partial<RunSummary>)(
+    view,
+    event,
+  );
   const updatedAt = Math.max(view.updatedAt, change.updatedAt ?? 0);
-  return { ...view, ...change, seq, updatedAt };
+  return { ...view, ...change, updatedAt };
 };

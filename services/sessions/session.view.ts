@@ -4,10 +4,12 @@ import type { SessionView } from '#streams/buckets.ts';
 import type { RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
-/** A run transition and where it stands. `sessionId` is that of the run's created event. */
+/** The value of the bucket without its stamp. */
+export type SessionSummary = Omit<SessionView, 'seq'>;
+
+/** A run transition and whose it is. */
 export interface PlacedSessionEvent {
   readonly boundary: Boundary;
-  readonly seq: number;
   /** When it happened, epoch ms. */
   readonly occurredAt: number;
   readonly event: RunEvent;
@@ -33,8 +35,7 @@ const OUTCOME: {
   'fleetlog.run.cancelled.v1': () => 'cancelled',
 };
 
-const opened = ({ boundary, seq, occurredAt }: PlacedSessionEvent, event: Created): SessionView => ({
-  seq,
+const opened = ({ boundary, occurredAt }: PlacedSessionEvent, event: Created): SessionSummary => ({
   tenant: boundary.tenant,
   project: boundary.project,
   sessionId: event.sessionId,
@@ -49,7 +50,7 @@ const opened = ({ boundary, seq, occurredAt }: PlacedSessionEvent, event: Create
   lastActivityAt: occurredAt,
 });
 
-const withRun = (view: SessionView, event: Created): Partial<SessionView> => ({
+const withRun = (view: SessionSummary, event: Created): Partial<SessionSummary> => ({
   // A run without a title keeps the one that is there.
   title: event.title ?? view.title,
   activeRuns: [...view.activeRuns, event.runId],
@@ -57,21 +58,23 @@ const withRun = (view: SessionView, event: Created): Partial<SessionView> => ({
   lastRunId: event.runId,
 });
 
-const withOutcome = (view: SessionView, event: RunEvent): Partial<SessionView> => {
+const withOutcome = (view: SessionSummary, event: RunEvent): Partial<SessionSummary> => {
   const outcome = (OUTCOME[event.type] as (event: RunEvent) => Outcome | undefined)(event);
   if (outcome === undefined) return {};
   return { activeRuns: view.activeRuns.filter((runId) => runId !== event.runId), lastOutcome: outcome };
 };
 
-/** The summary after one more transition; undefined while no run was created in it. A transition already folded changes nothing. */
-export const foldSessionView = (
-  view: SessionView | undefined,
+/**
+ * The summary after one more transition; undefined while no run was created in it. Does not skip what it has seen: the
+ * projection does, by the sequence it stores beside the summary.
+ */
+export const foldSession = (
+  view: SessionSummary | undefined,
   placed: PlacedSessionEvent,
-): SessionView | undefined => {
-  const { event, seq, occurredAt } = placed;
-  if (view !== undefined && seq <= view.seq) return view;
+): SessionSummary | undefined => {
+  const { event, occurredAt } = placed;
   const isCreated = event.type === 'fleetlog.run.created.v1';
   if (view === undefined) return isCreated ? opened(placed, event) : undefined;
   const change = isCreated ? withRun(view, event) : withOutcome(view, event);
-  return { ...view, ...change, seq, lastActivityAt: Math.max(view.lastActivityAt, occurredAt) };
+  return { ...view, ...change, lastActivityAt: Math.max(view.lastActivityAt, occurredAt) };
 };

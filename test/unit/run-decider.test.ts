@@ -7,13 +7,14 @@ import { given as givenHistory } from '#test/support/given.ts';
 const NOW = 1_700_000_000_000;
 const ULID = '01HF3Z0000000000000000000';
 const runId = `run_${ULID}A`;
+const sessionId = `ses_${ULID}A`;
 const turnA = `trn_${ULID}A`;
 const turnB = `trn_${ULID}B`;
 const nextCommand = `cmd_${ULID}2`;
 
 const createData = (changes: Partial<RunCreated> = {}): Omit<RunCreated, 'type' | 'createdAt'> => ({
   runId,
-  sessionId: `ses_${ULID}A`,
+  sessionId,
   agent: 'builder-1',
   provider: 'exec',
   title: null,
@@ -44,6 +45,7 @@ const created = (changes: Partial<RunCreated> = {}): RunEvent => ({
 const claimed = (fence = 1, runnerId = 'runner-1'): RunEvent => ({
   type: 'fleetlog.run.claimed.v1',
   runId,
+  sessionId,
   runnerId,
   fence,
   leaseMs: 10_000,
@@ -52,6 +54,7 @@ const claimed = (fence = 1, runnerId = 'runner-1'): RunEvent => ({
 const started = (fence = 1, turnId = turnA): RunEvent => ({
   type: 'fleetlog.run.turn-started.v1',
   runId,
+  sessionId,
   turnId,
   fence,
   startedAt: NOW,
@@ -59,6 +62,7 @@ const started = (fence = 1, turnId = turnA): RunEvent => ({
 const expired = (fence: number, next: 'queued' | 'failed' | 'cancelled'): RunEvent => ({
   type: 'fleetlog.run.lease-expired.v1',
   runId,
+  sessionId,
   fence,
   runnerId: 'runner-1',
   next,
@@ -68,6 +72,7 @@ const expired = (fence: number, next: 'queued' | 'failed' | 'cancelled'): RunEve
 const cancelRequested: RunEvent = {
   type: 'fleetlog.run.cancel-requested.v1',
   runId,
+  sessionId,
   reason: 'not needed',
   fence: 1,
   requestedAt: NOW,
@@ -75,6 +80,7 @@ const cancelRequested: RunEvent = {
 const completed: RunEvent = {
   type: 'fleetlog.run.completed.v1',
   runId,
+  sessionId,
   fence: 1,
   turnId: turnA,
   endedAt: NOW,
@@ -83,6 +89,7 @@ const completed: RunEvent = {
 const cancelledQueued: RunEvent = {
   type: 'fleetlog.run.cancelled.v1',
   runId,
+  sessionId,
   fence: null,
   turnId: null,
   endedAt: NOW,
@@ -186,6 +193,7 @@ describe('a turn finished', () => {
     given(created(), claimed(), started()).when(finish(1, failed)).then({
       type: 'fleetlog.run.failed.v1',
       runId,
+      sessionId,
       fence: 1,
       turnId: turnA,
       endedAt: NOW,
@@ -200,6 +208,7 @@ describe('a turn finished', () => {
       .then({
         type: 'fleetlog.run.failed.v1',
         runId,
+        sessionId,
         fence: 1,
         turnId: turnA,
         endedAt: NOW,
@@ -212,6 +221,7 @@ describe('a turn finished', () => {
     given(created(), claimed(), started()).when(finish(1, cancelled)).then({
       type: 'fleetlog.run.cancelled.v1',
       runId,
+      sessionId,
       fence: 1,
       turnId: turnA,
       endedAt: NOW,
@@ -223,6 +233,7 @@ describe('a turn finished', () => {
     given(created(), claimed(), started(), cancelRequested).when(finish()).then({
       type: 'fleetlog.run.cancelled.v1',
       runId,
+      sessionId,
       fence: 1,
       turnId: turnA,
       endedAt: NOW,
