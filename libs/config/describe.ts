@@ -69,17 +69,22 @@ export const configHelp = (rows: readonly ConfigRow[]): string => {
 
 const redactor = createRedactor();
 
-/** What the start log line says of a section: every value (secrets as `[redacted]`) and the origin of those that are not defaults. */
-export const printConfig = (
-  parsed: ParsedConfig<unknown>,
-): {
+/** What the start log line says of a section. */
+export interface PrintedConfig {
+  /** Every value; secrets as `[redacted]`. */
   readonly values: Readonly<Record<string, unknown>>;
-  readonly from: Readonly<Record<string, string>>;
-} => {
-  const values: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(parsed.config as Readonly<Record<string, unknown>>)) {
-    values[field] = value instanceof Secret ? value.toString() : redactor.value(value).value;
-  }
-  const given = Object.entries(parsed.origins).filter(([, origin]) => origin !== 'default');
-  return { values, from: Object.fromEntries(given) };
+  /** What is not a default, with its origin: `leaseMs from FLEETLOG_TASKS_LEASE_MS`. */
+  readonly given: readonly string[];
+}
+
+/** The configuration of a section, fit to be logged. */
+export const printConfig = (parsed: ParsedConfig<unknown>): PrintedConfig => {
+  const entries = Object.entries(parsed.config as Readonly<Record<string, unknown>>);
+  const plain = entries.map(([field, value]) => [field, value instanceof Secret ? value.toString() : value]);
+  return {
+    values: redactor.value(Object.fromEntries(plain)).value as Readonly<Record<string, unknown>>,
+    given: Object.entries(parsed.origins)
+      .filter(([, origin]) => origin !== 'default')
+      .map(([field, origin]) => `${field} from ${origin}`),
+  };
 };

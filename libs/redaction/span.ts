@@ -38,10 +38,11 @@ const markerStart = '[redacted:';
 export const marker = (rule: Rule): string => `${markerStart}${rule}]`;
 
 /** Whether a marker begins at this place. */
-export const isMarkerAt = (text: string, at: number): boolean => text.startsWith(markerStart, at);
+export const isMarkerAt = (text: string, at: number): boolean =>
+  text.startsWith(markerStart, at) || text.startsWith('[redacted]', at);
 
-/** Whether the text is one marker and nothing else. */
-export const isMarker = (text: string): boolean => /^\[redacted:[a-z]{1,16}\]$/.test(text);
+/** Whether the text is one marker (or what a secret by type prints) and nothing else. */
+export const isMarker = (text: string): boolean => /^\[redacted(?::[a-z]{1,16})?\]$/.test(text);
 
 /** Whether a text occurs inside a marker, so that replacing it would never end. */
 export const isPartOfMarker = (text: string): boolean =>
