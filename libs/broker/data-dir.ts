@@ -6,6 +6,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import { takeExclusive, type ExclusiveFile } from './exclusive-file.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { storeFailure } from './start-failure.ts';
 import { stopProcess } from './stop-process.ts';
 
 /** What is written beside the data while a broker serves it. */
@@ -71,13 +72,7 @@ const takeLock = (path: string): ExclusiveFile => {
     const lock = takeExclusive(join(path, 'broker.lock'));
     if (lock !== undefined) return lock;
   } catch (error) {
-    throw new Fault({
-      code: 'BROKER_STORE_UNWRITABLE',
-      retry: 'never',
-      message: `The data directory ${path} cannot be used: ${error instanceof Error ? error.message : String(error)}. Make it writable for this user or choose another one.`,
-      detail: { dataDir: path },
-      cause: error,
-    });
+    throw storeFailure(path, error);
   }
   const record = readServingRecord(path);
   const holder = record === undefined ? 'another process' : `process ${record.owner.pid}`;

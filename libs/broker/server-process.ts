@@ -130,8 +130,8 @@ export const launchServer = async (
   void exit.then((how) => (ended = how));
   const listening = watchOutput(child, options.log);
   const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
-  if (identity !== undefined) onSpawn(identity);
   try {
+    if (identity !== undefined) onSpawn(identity);
     await waitReady(options, listening, exit, () => ended !== undefined);
   } catch (error) {
     child.kill('SIGKILL');

@@ -2,25 +2,20 @@
 // It finds no executable (locate.ts) and knows no account by name; a broker that dies by itself is reported, not restarted.
 import { rmSync, writeFileSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
-import { renderBrokerConfig, type BrokerSettings } from './broker-config.ts';
+import { renderBrokerConfig } from './broker-config.ts';
+import { brokerSettings, choosePorts, type Ports } from './broker-settings.ts';
 import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
-import { findFreePort, isPortFree } from './free-port.ts';
 import { createLogTail, type LogTail } from './log-tail.ts';
 import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
 import { launchServer, type ServerProcess } from './server-process.ts';
-import { startFailure, type ProcessExit } from './start-failure.ts';
+import { storeFailure, type ProcessExit } from './start-failure.ts';
 
 const DEFAULT_READY_WITHIN_MS = 120_000;
 const DEFAULT_STOP_GRACE_MS = 30_000;
 const PORT_ATTEMPTS = 8;
 const RESTART_PORT_ATTEMPTS = 20;
 const PORT_RETRY_MS = 100;
-
-interface Ports {
-  readonly clientPort: number;
-  readonly monitorPort: number;
-}
 
 const isPortTaken = (error: unknown): boolean =>
   error instanceof Fault && error.code === 'BROKER_PORT_IN_USE';
@@ -77,7 +72,7 @@ class PrivateBroker implements Broker {
   /** The first start: chooses ports, and others when somebody else was faster. */
   async start(): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
-      this.#ports = await this.#choosePorts();
+      this.#ports = await choosePorts(this.#options, this.#host);
       try {
         return await this.#launch();
       } catch (error) {
@@ -141,24 +136,6 @@ class PrivateBroker implements Broker {
     return turn;
   }
 
-  async #choosePorts(): Promise<Ports> {
-    const { clientPort, monitorPort } = this.#options;
-    for (const port of [clientPort, monitorPort]) {
-      if (port === undefined || (await isPortFree(port, this.#host))) continue;
-      throw startFailure(
-        { code: null, signal: null },
-        [`nats-server: ${this.#host}:${port}: address already in use`],
-        {
-          port,
-        },
-      );
-    }
-    return {
-      clientPort: clientPort ?? (await findFreePort(this.#host)),
-      monitorPort: monitorPort ?? (await findFreePort(this.#host)),
-    };
-  }
-
   /** A start on the ports that clients already know: waits a moment for a port that somebody holds for a moment. */
   async #relaunch(): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
@@ -171,25 +148,10 @@ class PrivateBroker implements Broker {
     }
   }
 
-  #settings(): BrokerSettings {
-    const { accounts, cluster, maxPayloadBytes, maxFileBytes, maxMemoryBytes } = this.#options;
-    return {
-      serverName: this.#options.serverName ?? 'fleetlog',
-      host: this.#host,
-      ...this.#ports,
-      storeDir: this.#dir.storeDir,
-      sync: this.#options.sync ?? 'always',
-      accounts,
-      ...(cluster === undefined ? {} : { cluster }),
-      ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
-      ...(maxFileBytes === undefined ? {} : { maxFileBytes }),
-      ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
-    };
-  }
-
   async #launch(): Promise<void> {
     const isEphemeral = this.#options.isEphemeral === true;
-    writeFileSync(this.#dir.configPath, renderBrokerConfig(this.#settings()), { mode: 0o600 });
+    const settings = brokerSettings(this.#options, this.#host, this.#ports, this.#dir.storeDir);
+    this.#writeConfig(renderBrokerConfig(settings));
     const graceMs = isEphemeral ? 0 : (this.#options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS);
     const server = await launchServer(
       {
@@ -216,6 +178,14 @@ class PrivateBroker implements Broker {
     this.#server = server;
     this.#isEndExpected = false;
     void server.exit.then((exit) => this.#ended(exit));
+  }
+
+  #writeConfig(text: string): void {
+    try {
+      writeFileSync(this.#dir.configPath, text, { mode: 0o600 });
+    } catch (error) {
+      throw storeFailure(this.#dir.path, error);
+    }
   }
 
   #ended(exit: ProcessExit): void {

@@ -76,3 +76,20 @@ export const startFailure = (
     detail: { ...detail, reason, lastLines },
   });
 };
+
+/** The fault for a data directory that cannot be written: full, or not ours. */
+export const storeFailure = (dataDir: string, error: unknown): Fault => {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const reason = error instanceof Error ? error.message : String(error);
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const advice = isFull
+    ? 'Free some space on its disk.'
+    : 'Make it writable for this user or choose another one.';
+  return new Fault({
+    code: isFull ? 'BROKER_DISK_FULL' : 'BROKER_STORE_UNWRITABLE',
+    retry: isFull ? 'later' : 'never',
+    message: `The data directory ${dataDir} cannot be used: ${reason}. ${advice}`,
+    detail: { dataDir },
+    cause: error,
+  });
+};
