@@ -1,0 +1,157 @@
+// Pulls messages of one consumer so that at most `capacity` of them are asked for or not yet released, and the next ones are
+// already on their way while these are worked on. Reports silence, refusals and a consumer that is gone; what to do about
+// that is the owner's business. Neither acknowledges nor orders.
+import type { CancelTimer } from '#libs/ports/clock.ts';
+import type { Msg, Subscription } from '@nats-io/transport-node';
+import { createInbox } from '@nats-io/transport-node';
+import type { NatsConnectionHandle } from './connect.ts';
+import { isStatus, receivedHeaders } from './raw-message.ts';
+
+/**
+ * `silent`: neither messages nor heartbeats although a pull is open. `gone`: nobody serves the consumer (deleted, not there,
+ * or no leader). `refused`: the broker does not accept such a pull.
+ */
+export type FeedTrouble = 'silent' | 'gone' | 'refused';
+
+export interface PullFeedOptions {
+  readonly connection: NatsConnectionHandle;
+  readonly stream: string;
+  readonly consumer: string;
+  readonly capacity: number;
+  readonly heartbeatMs: number;
+  readonly expiresMs: number;
+  /** Most bytes of one pull. */
+  readonly maxBytes?: number;
+  /** For prioritized consumers. */
+  readonly group?: string;
+  readonly priority?: number;
+  readonly onMessage: (message: Msg) => void;
+  readonly onTrouble: (trouble: FeedTrouble, message: string) => void;
+  /** A heartbeat came: the consumer lives and has nothing to deliver. */
+  readonly onIdle?: () => void;
+}
+
+const NS_PER_MS = 1_000_000;
+/** Heartbeat periods without a sign of life that count as silence. */
+const SILENT_PERIODS = 3;
+const PENDING = 'Nats-Pending-Messages';
+
+export class PullFeed {
+  readonly #options: PullFeedOptions;
+  readonly #inbox: string;
+  readonly #subject: string;
+  #subscription: Subscription | undefined;
+  #outstanding = 0;
+  #held = 0;
+  #isHeard = true;
+  #unheard = 0;
+  #isPulling = false;
+  #cancelTimer: CancelTimer | undefined;
+
+  constructor(options: PullFeedOptions) {
+    this.#options = options;
+    this.#inbox = createInbox(options.connection.nc.options.inboxPrefix ?? '');
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
+  }
+
+  start(): void {
+    this.#subscription = this.#options.connection.nc.subscribe(this.#inbox, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message);
+      },
+    });
+    this.#isPulling = true;
+    this.#pull();
+    this.#listen();
+  }
+
+  /** The owner is done with this many messages. */
+  release(count: number): void {
+    this.#held = Math.max(0, this.#held - count);
+    this.#pull();
+  }
+
+  /** Forgets the pulls under way (the broker has), and pulls anew. */
+  restart(): void {
+    this.#outstanding = 0;
+    this.#unheard = 0;
+    this.#isHeard = true;
+    this.#pull();
+  }
+
+  /** Ends at once; messages on their way are lost to this feed. */
+  stop(): void {
+    this.#quiet();
+    this.#subscription?.unsubscribe();
+  }
+
+  /** Ends; messages on their way are still handed to `onMessage` before this resolves. */
+  async drain(): Promise<void> {
+    this.#quiet();
+    const { connection } = this.#options;
+    if (this.#subscription === undefined || this.#subscription.isClosed()) return;
+    if (connection.connected) await this.#subscription.drain().catch(() => {});
+    else this.#subscription.unsubscribe();
+  }
+
+  #quiet(): void {
+    this.#isPulling = false;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  #pull(): void {
+    const { connection, capacity, expiresMs, heartbeatMs, maxBytes, group, priority } = this.#options;
+    if (!this.#isPulling || !connection.connected) return;
+    const room = capacity - this.#outstanding - this.#held;
+    if (room <= 0 || (room * 2 < capacity && this.#outstanding > 0)) return;
+    const request = {
+      batch: room,
+      expires: expiresMs * NS_PER_MS,
+      idle_heartbeat: heartbeatMs * NS_PER_MS,
+      ...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
+      ...(group === undefined ? {} : { group, priority: priority ?? 0 }),
+    };
+    this.#outstanding += room;
+    connection.nc.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox });
+  }
+
+  #receive(message: Msg): void {
+    this.#isHeard = true;
+    if (isStatus(message)) return this.#onStatus(message);
+    this.#outstanding = Math.max(0, this.#outstanding - 1);
+    this.#held += 1;
+    this.#options.onMessage(message);
+  }
+
+  #onStatus(message: Msg): void {
+    const { status, description, headers } = receivedHeaders(message);
+    const { onIdle, onTrouble } = this.#options;
+    if (status === 100) return onIdle?.();
+    if (!this.#isPulling) return;
+    if (status === 503) return onTrouble('gone', 'nobody serves the consumer');
+    if (status === 409 && /deleted/i.test(description)) return onTrouble('gone', description);
+    if (status === 400 || status === 412 || /push based|exceeded/i.test(description))
+      return onTrouble('refused', `${status} ${description}`);
+    // The rest ends one pull: expired, out of bytes, batch completed; without a count it ends all (new leader, shutdown).
+    const unfilled = headers[PENDING];
+    this.#outstanding = unfilled === undefined ? 0 : Math.max(0, this.#outstanding - Number(unfilled));
+    this.#pull();
+  }
+
+  #listen(): void {
+    const { connection, heartbeatMs, onTrouble } = this.#options;
+    this.#cancelTimer = connection.clock.timer(heartbeatMs, () => {
+      if (!this.#isPulling) return;
+      const isExpecting = this.#outstanding > 0 && connection.connected;
+      this.#unheard = this.#isHeard || !isExpecting ? 0 : this.#unheard + 1;
+      this.#isHeard = false;
+      // Counted in periods, not by the clock: a stalled process reads its socket between two of these.
+      if (this.#unheard >= SILENT_PERIODS - 1) {
+        this.#unheard = 0;
+        onTrouble('silent', `no heartbeat for ${SILENT_PERIODS * heartbeatMs} ms`);
+      }
+      if (this.#isPulling) this.#listen();
+    });
+  }
+}

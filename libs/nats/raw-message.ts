@@ -1,0 +1,107 @@
+// Reads from a received message what the client would only give through costlier objects: its header bytes and its
+// acknowledgement subject. The client keeps them in fields of its own (version pinned); should these change, the
+// client's public accessors are used instead.
+import type { Msg } from '@nats-io/transport-node';
+import { type ReceivedHeaders, parseHeaderBlock } from './wire-headers.ts';
+
+interface ClientFields {
+  readonly _rdata?: Uint8Array;
+  readonly _msg?: { readonly hdr?: number; readonly reply?: Uint8Array };
+}
+
+const EMPTY: ReceivedHeaders = { status: 0, description: '', headers: {} };
+const encoder = new TextEncoder();
+
+/** The header block of a message, or undefined when it has none. */
+export const headerBytes = (message: Msg): Uint8Array | undefined => {
+  const { _rdata, _msg } = message as unknown as ClientFields;
+  if (_rdata instanceof Uint8Array && typeof _msg?.hdr === 'number')
+    return _msg.hdr > 0 ? _rdata.subarray(0, _msg.hdr) : undefined;
+  const lines = [...(message.headers ?? [])].flatMap(([name, values]) =>
+    values.map((value) => `${name}: ${value}\r\n`),
+  );
+  const status = message.headers?.code ?? 0;
+  if (message.headers === undefined) return undefined;
+  return encoder.encode(
+    `NATS/1.0${status > 0 ? ` ${status} ${message.headers.description}` : ''}\r\n${lines.join('')}\r\n`,
+  );
+};
+
+/** Headers and status of a message. */
+export const receivedHeaders = (message: Msg): ReceivedHeaders => {
+  const bytes = headerBytes(message);
+  return bytes === undefined ? EMPTY : parseHeaderBlock(bytes);
+};
+
+/** Whether the message is a status of the broker ("NATS/1.0 503"), and not content. */
+export const isStatus = (message: Msg): boolean => headerBytes(message)?.[8] === 32;
+
+/** Whether nobody listens to the subject of a request. */
+export const isUnserved = (message: Msg): boolean =>
+  message.data.length === 0 && isStatus(message) && receivedHeaders(message).status === 503;
+
+const replyBytes = (message: Msg): Uint8Array => {
+  const { _msg } = message as unknown as ClientFields;
+  return _msg?.reply instanceof Uint8Array ? _msg.reply : encoder.encode(message.reply ?? '');
+};
+
+/** What the acknowledgement subject of a delivered message says. */
+export interface DeliveryFacts {
+  readonly attempt: number;
+  readonly streamSeq: number;
+  readonly consumerSeq: number;
+  /** Epoch ms. */
+  readonly storedAt: number;
+  readonly pending: number;
+}
+
+const DOT = 46;
+const ZERO = 48;
+
+const countDots = (bytes: Uint8Array): number => {
+  let dots = 0;
+  for (let at = 0; at < bytes.length; at += 1) if (bytes[at] === DOT) dots += 1;
+  return dots;
+};
+
+/** Where token number `token` (from 0) begins. */
+const tokenStart = (bytes: Uint8Array, token: number): number => {
+  let at = 0;
+  for (let left = token; left > 0 && at < bytes.length; at += 1) if (bytes[at] === DOT) left -= 1;
+  return at;
+};
+
+/** Place of the reader in the subject being parsed; parsing is synchronous. */
+let cursor = 0;
+
+/** The number at the cursor, of which only the first digits count; moves the cursor behind its dot. */
+const readNumber = (bytes: Uint8Array, digits: number): number => {
+  let value = 0;
+  const end = cursor + digits;
+  for (; cursor < bytes.length && bytes[cursor] !== DOT; cursor += 1)
+    if (cursor < end) value = value * 10 + ((bytes[cursor] ?? ZERO) - ZERO);
+  cursor += 1;
+  return value;
+};
+
+const MOST_DIGITS = 20;
+/** Nanoseconds do not fit a double: of 19 digits the last six are left out. */
+const MS_DIGITS = 13;
+
+/**
+ * Parses `$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<attempt>.<stream seq>.<consumer seq>.<ns>.<pending>[.…]`.
+ * Undefined for anything else.
+ */
+export const deliveryFacts = (message: Msg): DeliveryFacts | undefined => {
+  const bytes = replyBytes(message);
+  const dots = countDots(bytes);
+  if (dots < 8) return undefined;
+  cursor = tokenStart(bytes, dots >= 10 ? 6 : 4);
+  return {
+    attempt: readNumber(bytes, MOST_DIGITS),
+    streamSeq: readNumber(bytes, MOST_DIGITS),
+    consumerSeq: readNumber(bytes, MOST_DIGITS),
+    storedAt: readNumber(bytes, MS_DIGITS),
+    pending: readNumber(bytes, MOST_DIGITS),
+  };
+};

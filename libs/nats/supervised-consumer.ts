@@ -1,0 +1,258 @@
+// Messages of a stream in stream order, without gap or repeat, over broker restarts and the loss of cluster nodes: an
+// ephemeral consumer that is replaced, from the last message seen on, whenever it falls silent, is gone, skips, or the
+// connection was lost. Under both the watch of a bucket and the replay of a log. Notices when the stream itself was replaced.
+//
+// States: opening → flowing → (trouble) → opening …, and ended or failed from anywhere.
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Msg } from '@nats-io/transport-node';
+import { nuid } from '@nats-io/transport-node';
+import { type ConsumerStart, createEphemeral, deleteEphemeral, pendingOf } from './ephemeral-consumer.ts';
+import type { NatsConnectionHandle } from './connect.ts';
+import { type FaultFamily, portFault, thrownFault } from './errors.ts';
+import { PullFeed } from './pull-feed.ts';
+import { type DeliveryFacts, deliveryFacts } from './raw-message.ts';
+import type { Patience } from './broker-api.ts';
+
+/**
+ * `caught-up`: all that matched when the consumer was (re)opened has been delivered; `lastSeq` is the stream's last sequence
+ * then, `isScan` whether it ends an initial scan. `rescan`: the stream was replaced, everything comes again.
+ */
+export type FeedItem =
+  | { readonly kind: 'message'; readonly message: Msg; readonly facts: DeliveryFacts }
+  | { readonly kind: 'caught-up'; readonly lastSeq: number; readonly isScan: boolean }
+  | { readonly kind: 'rescan' };
+
+export interface SupervisedOptions {
+  readonly connection: NatsConnectionHandle;
+  readonly stream: string;
+  readonly family: FaultFamily;
+  readonly filters: readonly string[];
+  readonly start: ConsumerStart;
+  /** Most messages in memory. */
+  readonly capacity: number;
+  /** What to do when the stream was deleted and made anew, or has lost its end: throw, or deliver the present state again. */
+  readonly onReplaced: 'fault' | 'rescan';
+  /** How long to try to reopen. Absent: for ever. */
+  readonly patience?: Patience;
+  /** Watch for the stream's growth beyond what matches: `caught-up` is repeated while idle. */
+  readonly reportsIdle?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const HEARTBEAT_MS = 500;
+const EXPIRES_MS = 30_000;
+const REOPEN_MS = 100;
+const MAX_PULL_BYTES = 8 * 1024 * 1024;
+
+export class SupervisedConsumer {
+  readonly #options: SupervisedOptions;
+  #buffer: FeedItem[] = [];
+  #wake: (() => void) | undefined;
+  #failure: Fault | undefined;
+  #isEnded = false;
+  #feed: PullFeed | undefined;
+  #name = '';
+  #start: ConsumerStart;
+  #isScanning: boolean;
+  #lastSeq = 0;
+  #consumerSeq = 0;
+  #toCatchUp = 0;
+  #isCaughtUp = false;
+  #isAsking = false;
+  #streamLastSeq = 0;
+  #streamCreated: string | undefined;
+  #reportTrouble: (() => void) | undefined;
+
+  constructor(options: SupervisedOptions) {
+    this.#options = options;
+    this.#start = options.start;
+    this.#isScanning = 'lastPerSubject' in options.start;
+    if ('seq' in options.start && options.onReplaced === 'rescan') this.#lastSeq = options.start.seq - 1;
+  }
+
+  /** Items in bursts, as they came. Ends when `signal` aborts; throws the fault that ended it otherwise. To be called once. */
+  async *bursts(): AsyncGenerator<readonly FeedItem[]> {
+    const { signal } = this.#options;
+    const end = (): void => this.#end();
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted === true) this.#isEnded = true;
+    const supervision = this.#supervise();
+    try {
+      while (!this.#isEnded) {
+        const burst = this.#buffer;
+        if (burst.length > 0) {
+          this.#buffer = [];
+          yield burst;
+          this.#feed?.release(burst.length);
+        } else if (this.#failure !== undefined) throw this.#failure;
+        else await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+    } finally {
+      signal?.removeEventListener('abort', end);
+      this.#end();
+      await supervision;
+    }
+  }
+
+  async #supervise(): Promise<void> {
+    const { connection, signal, family } = this.#options;
+    try {
+      while (!this.#isEnded) {
+        await this.#flow();
+        this.#closeFeed();
+        if (!this.#isEnded) await connection.clock.sleep(REOPEN_MS, signal);
+      }
+    } catch (error) {
+      this.#failure = thrownFault(family, `consumer of stream ${this.#options.stream}`, error);
+      this.#rouse();
+    } finally {
+      this.#closeFeed();
+    }
+  }
+
+  /** Opens a consumer where the last one stopped. Resolves at its first trouble. */
+  async #flow(): Promise<void> {
+    const opened = await this.#create();
+    if (opened === undefined || this.#isEnded) return;
+    let report = (): void => {};
+    const trouble = new Promise<void>((resolve) => (report = resolve));
+    this.#reportTrouble = report;
+    this.#consumerSeq = 0;
+    this.#isCaughtUp = false;
+    this.#toCatchUp = opened.pending;
+    if (opened.pending === 0) this.#caughtUp(this.#streamLastSeq);
+    const forget = this.#options.connection.onConnectivity((isConnected) => {
+      if (!isConnected) report();
+    });
+    this.#feed = this.#createFeed(report);
+    this.#feed.start();
+    await trouble;
+    forget();
+  }
+
+  #createFeed(onTrouble: () => void): PullFeed {
+    const { connection, stream, capacity } = this.#options;
+    return new PullFeed({
+      connection,
+      stream,
+      consumer: this.#name,
+      capacity,
+      maxBytes: MAX_PULL_BYTES,
+      heartbeatMs: HEARTBEAT_MS,
+      expiresMs: EXPIRES_MS,
+      onMessage: (message) => this.#receive(message),
+      onTrouble,
+      onIdle: () => void this.#lookWhenIdle(),
+    });
+  }
+
+  async #create(): Promise<{ readonly pending: number } | undefined> {
+    const { connection, signal, patience } = this.#options;
+    const deadline = connection.clock.monotonicMs() + (patience?.withinMs ?? Number.POSITIVE_INFINITY);
+    for (;;) {
+      if (this.#isEnded) return undefined;
+      try {
+        return await this.#tryCreate();
+      } catch (error) {
+        const isHopeless = !(error instanceof Fault) || error.retry !== 'later';
+        if (isHopeless || connection.clock.monotonicMs() >= deadline) throw error;
+        await connection.whenConnected(signal === undefined ? {} : { signal });
+        await connection.clock.sleep(REOPEN_MS, signal);
+      }
+    }
+  }
+
+  async #tryCreate(): Promise<{ readonly pending: number }> {
+    const name = `fl-${nuid.next()}`;
+    const opened = await createEphemeral(this.#options, name, this.#resumeFrom());
+    const { lastSeq, created } = opened.stream;
+    const isReplaced =
+      lastSeq < this.#lastSeq || (this.#streamCreated !== undefined && created !== this.#streamCreated);
+    this.#streamLastSeq = lastSeq;
+    this.#streamCreated = created;
+    if (!isReplaced) {
+      this.#name = name;
+      return opened;
+    }
+    deleteEphemeral(this.#options, name);
+    this.#onReplaced(lastSeq);
+    return this.#tryCreate();
+  }
+
+  #onReplaced(lastSeq: number): void {
+    const { family, stream, onReplaced } = this.#options;
+    if (onReplaced === 'fault')
+      throw portFault(
+        family,
+        'MISSING',
+        `stream ${stream} was replaced or has lost its end (last sequence ${lastSeq}, read up to ${this.#lastSeq})`,
+      );
+    this.#lastSeq = 0;
+    this.#start = { lastPerSubject: true };
+    this.#isScanning = true;
+    this.#push({ kind: 'rescan' });
+  }
+
+  #resumeFrom(): ConsumerStart {
+    return this.#lastSeq > 0 ? { seq: this.#lastSeq + 1 } : this.#start;
+  }
+
+  #receive(message: Msg): void {
+    const facts = deliveryFacts(message);
+    if (facts === undefined || this.#isEnded) return;
+    if (facts.consumerSeq !== this.#consumerSeq + 1) return this.#reportTrouble?.();
+    this.#consumerSeq = facts.consumerSeq;
+    this.#lastSeq = facts.streamSeq;
+    this.#push({ kind: 'message', message, facts });
+    if (!this.#isCaughtUp && (facts.pending === 0 || facts.consumerSeq >= this.#toCatchUp))
+      this.#caughtUp(this.#streamLastSeq);
+  }
+
+  #caughtUp(lastSeq: number): void {
+    this.#isCaughtUp = true;
+    this.#push({ kind: 'caught-up', lastSeq, isScan: this.#isScanning });
+    this.#isScanning = false;
+  }
+
+  /** What was to be delivered may have been removed meanwhile: then nothing comes that could tell that this was all. */
+  async #lookWhenIdle(): Promise<void> {
+    const isOfInterest = !this.#isCaughtUp || this.#options.reportsIdle === true;
+    if (!isOfInterest || this.#isAsking || this.#isEnded) return;
+    this.#isAsking = true;
+    try {
+      const name = this.#name;
+      const seen = this.#consumerSeq;
+      const { pending, lastSeq } = await pendingOf(this.#options, name);
+      if (pending === 0 && name === this.#name && seen === this.#consumerSeq) this.#caughtUp(lastSeq);
+    } catch {
+      // Asked again at the next heartbeat, or the consumer is replaced.
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+
+  #push(item: FeedItem): void {
+    this.#buffer.push(item);
+    if (this.#wake !== undefined) this.#rouse();
+  }
+
+  #rouse(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  #closeFeed(): void {
+    this.#reportTrouble = undefined;
+    if (this.#feed === undefined) return;
+    this.#feed.stop();
+    this.#feed = undefined;
+    deleteEphemeral(this.#options, this.#name);
+  }
+
+  #end(): void {
+    this.#isEnded = true;
+    this.#reportTrouble?.();
+    this.#rouse();
+  }
+}
