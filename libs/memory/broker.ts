@@ -19,6 +19,7 @@ import { type BrokerFaults, FaultSwitch } from './faults.ts';
 import { createMemoryKeyValue, missingBucket } from './key-value.ts';
 import { createMemoryPublisher } from './publisher.ts';
 import { createMemoryRequests } from './requests.ts';
+import { serveSchedules } from './schedules.ts';
 import { StreamStore } from './stream-store.ts';
 import { matchesSubject } from './subject-match.ts';
 import { createMemoryWorkQueue, missingConsumer } from './work-queue.ts';
@@ -86,7 +87,10 @@ const declarationsOn = (shelves: Shelves): Declarations => {
   const { clock, faults, streams, buckets, consumers, objectStores } = shelves;
   return {
     declareStream: (shape) => {
-      if (!streams.has(shape.name)) streams.set(shape.name, new StreamStore(shape, clock));
+      if (streams.has(shape.name)) return;
+      const store = new StreamStore(shape, clock);
+      streams.set(shape.name, store);
+      serveSchedules(store, clock);
     },
     declareBucket: (shape) => {
       if (!buckets.has(shape.name)) buckets.set(shape.name, new BucketStore(shape, clock));

@@ -10,9 +10,11 @@ import type { ConsumerShape } from './definitions.ts';
 import type { FaultSwitch } from './faults.ts';
 import type { StreamStore } from './stream-store.ts';
 import { createSubjectMatcher } from './subject-match.ts';
+import { WaitingEntries } from './waiting-entries.ts';
 
 const DEFAULT_ACK_WAIT_MS = 30_000;
 const DEFAULT_MAX_ACK_PENDING = 1_000;
+const MOST_LOST_ACKS = 1_000;
 
 /** An entry on its way to a taker. */
 export interface HandOut {
@@ -42,11 +44,10 @@ export class ConsumerState {
   readonly #isWanted: (subject: string) => boolean;
   /** Handed out, in the order of their deadlines, because the ack wait is one and the same for all. */
   readonly #out = new Map<number, OutState>();
-  /** Waiting for another delivery: attempts so far. */
-  readonly #waiting = new Map<number, number>();
-  /** Those of the waiting that may go now, ascending. May name some that are done by now. */
-  #due: number[] = [];
+  readonly #waiting = new WaitingEntries();
   #takers: Taker[] = [];
+  /** The newest acknowledgements, which a crash may take back. */
+  #acked: number[] = [];
   #nextSeq: number;
   #pending = 0;
   #cancelDeadline: CancelTimer | undefined;
@@ -73,6 +74,7 @@ export class ConsumerState {
       },
     });
     parts.faults.onReturn(() => this.pump());
+    parts.faults.onCrash((lostAcks) => this.#forgetAcks(lostAcks));
   }
 
   backlog(): { readonly pending: number; readonly unacknowledged: number } {
@@ -98,7 +100,9 @@ export class ConsumerState {
     if (this.#isLost('loseDeliveryAck')) return;
     const isForgotten = this.#faults.happens('forgetDeliveryAck');
     this.#finish(seq);
-    if (isForgotten) this.#comeAgain(seq, 0);
+    this.#acked.push(seq);
+    if (this.#acked.length > 2 * MOST_LOST_ACKS) this.#acked = this.#acked.slice(-MOST_LOST_ACKS);
+    if (isForgotten) this.#waiting.makeDue(seq, 0);
     this.pump();
   }
 
@@ -111,12 +115,12 @@ export class ConsumerState {
   retry(seq: number, attempt: number, delayMs: number): void {
     if (this.#faults.isAway || this.#out.get(seq)?.attempt !== attempt) return;
     this.#out.delete(seq);
-    if (delayMs <= 0) this.#comeAgain(seq, attempt);
+    if (delayMs <= 0) this.#waiting.makeDue(seq, attempt);
     else {
-      this.#waiting.set(seq, attempt);
+      this.#waiting.add(seq, attempt);
       this.#clock.timer(delayMs, () => {
-        if (this.#waiting.get(seq) !== attempt) return;
-        this.#comeAgain(seq, attempt);
+        if (this.#waiting.attemptsOf(seq) !== attempt) return;
+        this.#waiting.makeDue(seq, attempt);
         this.pump();
       });
     }
@@ -142,6 +146,14 @@ export class ConsumerState {
     }
   }
 
+  #forgetAcks(lostAcks: number): void {
+    const kept = this.#acked.slice(-MOST_LOST_ACKS);
+    const lost = new Set(lostAcks > 0 ? kept.slice(-lostAcks) : []);
+    for (const seq of lost) if (!this.#out.has(seq)) this.#waiting.makeDue(seq, 0);
+    this.#acked = [];
+    this.pump();
+  }
+
   #isLost(question: 'loseDeliveryAck'): boolean {
     return this.#faults.isAway || this.#faults.happens(question);
   }
@@ -149,13 +161,6 @@ export class ConsumerState {
   #finish(seq: number): void {
     this.#out.delete(seq);
     this.#waiting.delete(seq);
-  }
-
-  #comeAgain(seq: number, attempt: number): void {
-    this.#waiting.set(seq, attempt);
-    let at = this.#due.length;
-    while (at > 0 && (this.#due[at - 1] ?? 0) > seq) at -= 1;
-    this.#due.splice(at, 0, seq);
   }
 
   #nextTaker(): Taker | undefined {
@@ -174,13 +179,10 @@ export class ConsumerState {
   }
 
   #nextDue(): { entry: StoredEntry; attempt: number } | undefined {
-    for (let seq = this.#due.shift(); seq !== undefined; seq = this.#due.shift()) {
-      const attempts = this.#waiting.get(seq);
-      if (attempts === undefined) continue;
-      this.#waiting.delete(seq);
-      const entry = this.#store.get(seq);
-      const isGivenUp = attempts >= (this.#shape.maxDeliver ?? Number.POSITIVE_INFINITY);
-      if (entry !== undefined && !isGivenUp) return { entry, attempt: attempts + 1 };
+    const most = this.#shape.maxDeliver ?? Number.POSITIVE_INFINITY;
+    for (let due = this.#waiting.takeDue(); due !== undefined; due = this.#waiting.takeDue()) {
+      const entry = this.#store.get(due.seq);
+      if (entry !== undefined && due.attempts < most) return { entry, attempt: due.attempts + 1 };
     }
     return undefined;
   }
@@ -218,7 +220,7 @@ export class ConsumerState {
         return;
       }
       this.#out.delete(seq);
-      this.#comeAgain(seq, attempt);
+      this.#waiting.makeDue(seq, attempt);
     }
   }
 }

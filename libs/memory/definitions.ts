@@ -15,6 +15,8 @@ export interface StreamShape {
   readonly maxEntryBytes?: number;
   /** Entries with a `Nats-Schedule` header ring later into their target. Default false. */
   readonly allowSchedules?: boolean;
+  /** Entries with a `Nats-TTL` header are dropped after that time. Default false. */
+  readonly allowMessageTtl?: boolean;
 }
 
 export interface BucketShape {

@@ -1,7 +1,8 @@
 // What a broker refuses before it looks at any expectation: bad subjects, ids, headers, sizes and batches.
-import { Fault } from '#libs/kernel/fault.ts';
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import type { StreamShape } from './definitions.ts';
+import { refused } from './refusal.ts';
+import { checkSchedule } from './schedule-header.ts';
 import { isLiteralSubject, matchesSubject } from './subject-match.ts';
 
 const DEFAULT_MAX_ENTRY_BYTES = 1_048_576;
@@ -21,10 +22,6 @@ export const entryBytes = (headers: Readonly<Record<string, string>>, body: Uint
     bytes += byteLength(name) + byteLength(value) + HEADER_LINE_BYTES;
   return bytes;
 };
-
-/** `LOG_REFUSED`: retrying cannot help. */
-export const refused = (message: string, detail: Readonly<Record<string, unknown>> = {}): Fault =>
-  new Fault({ code: 'LOG_REFUSED', retry: 'never', message, detail });
 
 const isHeaderName = (name: string): boolean => /^[!-9;-~]+$/.test(name);
 const isHeaderValue = (value: string): boolean => !/[\r\n]/.test(value);
@@ -46,6 +43,7 @@ export const checkEntry = (stream: StreamShape, entry: NewEntry): void => {
   const bytes = entryBytes(entry.headers, entry.body);
   const limit = stream.maxEntryBytes ?? DEFAULT_MAX_ENTRY_BYTES;
   if (bytes > limit) throw refused(`an entry has at most ${limit} bytes, not ${bytes}`, { bytes, limit });
+  checkSchedule(stream, entry);
 };
 
 /** Throws `LOG_REFUSED` unless these entries can be one atomic batch. */

@@ -4,7 +4,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import { isAborted } from './bell.ts';
-import { refused } from './entry-check.ts';
+import { refused } from './refusal.ts';
 import { type FaultSwitch, unreachableBroker } from './faults.ts';
 import type { StreamStore } from './stream-store.ts';
 import { createSubjectMatcher, isLiteralSubject, isSubjectFilter, isSubsetFilter } from './subject-match.ts';

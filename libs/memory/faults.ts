@@ -34,6 +34,8 @@ export interface BrokerFaults {
   goAway(): void;
   /** The broker is reachable again; watches, replays and deliveries go on where they were. */
   comeBack(): void;
+  /** Every consumer forgets its last `lostAcks` acknowledgements (at most 1,000), as a broker that was killed does: those entries come again as attempt 1. */
+  crash(lostAcks: number): void;
   readonly isAway: boolean;
 }
 
@@ -44,6 +46,7 @@ export class FaultSwitch implements BrokerFaults {
   #plan: FaultPlan = {};
   #asked = new Map<Question, number>();
   #onReturn: (() => void)[] = [];
+  #onCrash: ((lostAcks: number) => void)[] = [];
   #away = false;
 
   get isAway(): boolean {
@@ -64,6 +67,14 @@ export class FaultSwitch implements BrokerFaults {
     this.#away = false;
     this.changed.ring();
     for (const resume of this.#onReturn) resume();
+  }
+
+  crash(lostAcks: number): void {
+    for (const forget of this.#onCrash) forget(lostAcks);
+  }
+
+  onCrash(forget: (lostAcks: number) => void): void {
+    this.#onCrash.push(forget);
   }
 
   /** Calls `resume` at every return of the broker. */

@@ -5,16 +5,13 @@ import type { AppendOutcome, BatchOutcome, LogBounds, NewEntry, StoredEntry } fr
 import type { Clock } from '#libs/ports/clock.ts';
 import { Bell } from './bell.ts';
 import type { StreamShape } from './definitions.ts';
-import { checkBatch, checkEntry, entryBytes, refused } from './entry-check.ts';
+import { checkBatch, checkEntry, entryBytes } from './entry-check.ts';
+import { KnownIds } from './known-ids.ts';
+import { refused } from './refusal.ts';
 import { SeqList } from './seq-list.ts';
 
 const DEFAULT_DUPLICATE_WINDOW_MS = 120_000;
 const MSG_ID = 'Nats-Msg-Id';
-
-interface KnownId {
-  readonly seq: number;
-  readonly untilMs: number;
-}
 
 /** Told of every change of a stream, synchronously and in stream order. */
 export interface StreamListener {
@@ -29,8 +26,7 @@ export class StreamStore {
   readonly #clock: Clock;
   readonly #entries = new Map<number, StoredEntry>();
   readonly #bySubject = new Map<string, SeqList>();
-  /** In the order of their expiry, because the window is one and the same for all. */
-  readonly #ids = new Map<string, KnownId>();
+  readonly #ids: KnownIds;
   readonly #listeners: StreamListener[] = [];
   #firstSeq = 1;
   #lastSeq = 0;
@@ -39,6 +35,7 @@ export class StreamStore {
   constructor(shape: StreamShape, clock: Clock) {
     this.shape = shape;
     this.#clock = clock;
+    this.#ids = new KnownIds(clock, shape.duplicateWindowMs ?? DEFAULT_DUPLICATE_WINDOW_MS);
   }
 
   get lastSeq(): number {
@@ -58,7 +55,7 @@ export class StreamStore {
   append(entry: NewEntry): AppendOutcome {
     checkEntry(this.shape, entry);
     this.#dropAged();
-    const known = this.#knownSeq(entry.id) ?? this.#successorWithId(entry);
+    const known = this.#ids.seqOf(entry.id) ?? this.#successorWithId(entry);
     if (known !== undefined) return { kind: 'appended', seq: known, duplicate: true };
     const conflict = this.#conflictOf(entry);
     if (conflict !== undefined) return conflict;
@@ -72,7 +69,7 @@ export class StreamStore {
     const before = this.#storedBatch(entries);
     if (before !== undefined) return { kind: 'appended', seqs: before, duplicate: true };
     for (const entry of entries) {
-      const seq = this.#knownSeq(entry.id);
+      const seq = this.#ids.seqOf(entry.id);
       if (seq !== undefined)
         throw refused(`id ${entry.id} was stored before, outside this batch`, { id: entry.id, seq });
       const conflict = this.#conflictOf(entry);
@@ -134,11 +131,18 @@ export class StreamStore {
   }
 
   #store(entry: NewEntry): number {
+    const seq = this.storeOwn({ ...entry, headers: { ...entry.headers, [MSG_ID]: entry.id } });
+    this.#ids.add(entry.id, seq);
+    return seq;
+  }
+
+  /** Stores what the broker itself has to say: no id, no expectation, no checks. */
+  storeOwn(entry: Pick<NewEntry, 'subject' | 'headers' | 'body'>): number {
     const seq = (this.#lastSeq += 1);
     const stored: StoredEntry = {
       seq,
       subject: entry.subject,
-      headers: Object.freeze({ ...entry.headers, [MSG_ID]: entry.id }),
+      headers: Object.freeze({ ...entry.headers }),
       body: entry.body.slice(),
       storedAt: this.#clock.now(),
     };
@@ -147,21 +151,10 @@ export class StreamStore {
     let seqs = this.#bySubject.get(entry.subject);
     if (seqs === undefined) this.#bySubject.set(entry.subject, (seqs = new SeqList()));
     seqs.add(seq);
-    const windowMs = this.shape.duplicateWindowMs ?? DEFAULT_DUPLICATE_WINDOW_MS;
-    this.#ids.set(entry.id, { seq, untilMs: this.#clock.monotonicMs() + windowMs });
     this.#dropOverflow();
     for (const listener of this.#listeners) listener.stored(stored);
     this.appended.ring();
     return seq;
-  }
-
-  #knownSeq(id: string): number | undefined {
-    const nowMs = this.#clock.monotonicMs();
-    for (const [old, { untilMs }] of this.#ids) {
-      if (untilMs > nowMs) break;
-      this.#ids.delete(old);
-    }
-    return this.#ids.get(id)?.seq;
   }
 
   #successorWithId(entry: NewEntry): number | undefined {
@@ -181,7 +174,7 @@ export class StreamStore {
   #storedBatch(entries: readonly NewEntry[]): readonly number[] | undefined {
     const [first] = entries;
     if (first === undefined) return undefined;
-    const start = this.#knownSeq(first.id) ?? this.#successorWithId(first);
+    const start = this.#ids.seqOf(first.id) ?? this.#successorWithId(first);
     if (start === undefined) return undefined;
     const isSame = entries.every((entry, at) => {
       const stored = this.#entries.get(start + at);

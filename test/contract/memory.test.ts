@@ -2,8 +2,10 @@
 import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock, type ManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
+import { blobsContract } from './blobs.ts';
 import { eventLogContract } from './event-log.ts';
 import { keyValueContract } from './key-value.ts';
+import { requestsContract } from './requests.ts';
 import { workQueueContract } from './work-queue.ts';
 
 const start = (): { broker: MemoryBroker; clock: ManualClock } => {
@@ -51,4 +53,22 @@ workQueueContract('memory', async () => {
     advance: (ms) => clock.advance(ms),
     dispose: async () => {},
   };
+});
+
+requestsContract('memory', async () => {
+  const { broker, clock } = start();
+  return {
+    client: broker.requests,
+    server: broker.requests,
+    subject: (name) => `req.${name}`,
+    advance: (ms) => clock.advance(ms),
+    served: async () => {},
+    dispose: async () => {},
+  };
+});
+
+blobsContract('memory', async () => {
+  const { broker } = start();
+  broker.declareObjectStore('bodies');
+  return { blobs: broker.blobs('bodies'), dispose: async () => {} };
 });
