@@ -68,6 +68,8 @@ export interface ServiceContext<Config = unknown> extends Ports {
   readonly checks: Checks;
   /** Aborted when the service is to stop taking in work. */
   readonly signal: AbortSignal;
+  /** How long the drain gives this service to finish. */
+  readonly drainMs: number;
   /**
    * Starts a supervised loop: one that ends or throws before the drain is started again with backoff and shows in `/readyz`;
    * a broken invariant ends the process. The drain waits for it.

@@ -11,6 +11,8 @@ import { backoffMs, supervise } from './supervise.ts';
 export interface ServiceTools extends Omit<WireTools, 'signal'> {
   readonly ports: Ports;
   readonly board: CheckBoard;
+  /** How long the drain gives each service. */
+  readonly drainMs: number;
   /** The process must end. */
   onFatal(error: unknown): void;
 }
@@ -150,6 +152,7 @@ const contextFor = (
   metrics: tools.metrics,
   hooks: tools.hooks,
   checks: tools.board.of(service.name),
+  drainMs: tools.drainMs,
 });
 
 /** Starts a service; returns at once. */

@@ -164,6 +164,7 @@ class Shell {
       ...this.#tools(),
       ports: opened.ports,
       board: this.#board,
+      drainMs: this.#settings.process.drainMs,
       onFatal: (error: unknown) => this.#fail(error),
     };
     this.#services = this.#plan.services.map((service) =>

@@ -1,13 +1,13 @@
 // What the loops of the system measure, as plain interfaces without a metrics package: libs/consumers, libs/projections and
 // the ports call them (or adapt them to their own); metrics-hooks.ts counts them. Hooks never throw and do no I/O.
 
-/** How the handling of one entry ended. */
+/** How one try of an entry ended. */
 export type EntryOutcome = 'handled' | 'rejected' | 'skipped' | 'retried' | 'parked';
 
 /** The loop of a consumer. */
 export interface ConsumerHooks {
-  /** One entry is done with. `durationMs`: from hand-out to the end of its handler. */
-  entry(consumer: string, outcome: EntryOutcome, durationMs: number): void;
+  /** One try of an entry is over. `durationMs`: how long its handler ran, where it did. */
+  entry(consumer: string, outcome: EntryOutcome, durationMs?: number): void;
   /** Entries waiting for the consumer, and handed out without acknowledgement. */
   backlog(consumer: string, pending: number, unacknowledged: number): void;
 }
@@ -16,8 +16,10 @@ export interface ConsumerHooks {
 export interface ProjectionHooks {
   /** One batch is stored: entries folded, keys written, and how long the writing took. */
   batch(projection: string, entries: number, keys: number, writeMs: number): void;
-  /** How far it is behind the end of its stream, in entries, and by the age of the last entry folded. */
-  lag(projection: string, entries: number, ageMs: number): void;
+  /** From the storing of a batch's last entry in the stream to its keys being in the bucket. */
+  lag(projection: string, lagMs: number): void;
+  /** The stream sequence up to which the bucket is complete. */
+  position(projection: string, seq: number): void;
 }
 
 /** Appends to a stream. */

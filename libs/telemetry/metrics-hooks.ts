@@ -5,15 +5,13 @@ import type { Metrics } from './metrics.ts';
 const seconds = (durationMs: number): number => durationMs / 1_000;
 
 const consumerHooks = (metrics: Metrics): Hooks['consumer'] => {
-  const entries = metrics.counter('fleetlog_consumer_entries_total', 'Entries done with, by outcome.', [
+  const entries = metrics.counter('fleetlog_consumer_entries_total', 'Tries of entries, by outcome.', [
     'consumer',
     'outcome',
   ]);
-  const duration = metrics.histogram(
-    'fleetlog_consumer_handle_duration_seconds',
-    'Time from hand-out of an entry to the end of its handler.',
-    ['consumer'],
-  );
+  const duration = metrics.histogram('fleetlog_consumer_handle_duration_seconds', 'Time that handlers ran.', [
+    'consumer',
+  ]);
   const pending = metrics.gauge('fleetlog_consumer_pending', 'Entries not yet handed out.', ['consumer']);
   const unacknowledged = metrics.gauge(
     'fleetlog_consumer_unacknowledged',
@@ -23,7 +21,7 @@ const consumerHooks = (metrics: Metrics): Hooks['consumer'] => {
   return {
     entry: (consumer, outcome, durationMs) => {
       entries.add({ consumer, outcome });
-      duration.observe({ consumer }, seconds(durationMs));
+      if (durationMs !== undefined) duration.observe({ consumer }, seconds(durationMs));
     },
     backlog: (consumer, waiting, inHand) => {
       pending.set({ consumer }, waiting);
@@ -42,14 +40,14 @@ const projectionHooks = (metrics: Metrics): Hooks['projection'] => {
     'Time to write the keys of a batch.',
     labels,
   );
-  const behind = metrics.gauge(
-    'fleetlog_projection_lag_entries',
-    'Entries between the projection and the end of its stream.',
+  const lag = metrics.gauge(
+    'fleetlog_projection_lag_seconds',
+    "From the storing of a batch's last entry to its keys being in the bucket.",
     labels,
   );
-  const age = metrics.gauge(
-    'fleetlog_projection_lag_seconds',
-    'Age of the last entry folded when it was folded.',
+  const position = metrics.gauge(
+    'fleetlog_projection_position',
+    'Stream sequence up to which the bucket is complete.',
     labels,
   );
   return {
@@ -59,10 +57,8 @@ const projectionHooks = (metrics: Metrics): Hooks['projection'] => {
       batch.observe({ projection }, folded);
       write.observe({ projection }, seconds(writeMs));
     },
-    lag: (projection, lagEntries, ageMs) => {
-      behind.set({ projection }, lagEntries);
-      age.set({ projection }, seconds(ageMs));
-    },
+    lag: (projection, lagMs) => lag.set({ projection }, seconds(lagMs)),
+    position: (projection, seq) => position.set({ projection }, seq),
   };
 };
 
