@@ -1,0 +1,105 @@
+// The owner's loop: follows the log from the claimed position, takes what has arrived (one entry when idle, up to a full
+// batch under load: whatever came while the last batch was being written), folds and stores it. Ends when it is told to
+// stop, when another instance owns the bucket, or when the bucket lost its tail; then nothing of it is used again.
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import { BatchWriter, type Hold } from './batch-writer.ts';
+import { readEntry } from './fold.ts';
+import { HotKeys } from './hot-keys.ts';
+import { Intake } from './intake.ts';
+import { KeyLoader } from './key-loader.ts';
+import type { ProjectionParts } from './parts.ts';
+
+export type ActiveEnd = 'stopped' | Exclude<Hold, 'held'>;
+
+/** A last sequence for a run that ends by itself (a rebuild); undefined: follow for ever. */
+export interface ActiveRange {
+  readonly toSeq?: number;
+}
+
+export class ActiveProjection<Event, State extends object> {
+  readonly #parts: ProjectionParts<Event, State>;
+  readonly #writer: BatchWriter<Event, State>;
+  readonly #loader: KeyLoader<Event, State>;
+  readonly #intake: Intake<Event>;
+  readonly #source = new AbortController();
+  readonly #endSource = (): void => this.#source.abort();
+
+  constructor(
+    parts: ProjectionParts<Event, State>,
+    claimed: { readonly seq: number; readonly revision: number },
+    range: ActiveRange = {},
+  ) {
+    this.#parts = parts;
+    const { projection, limits } = parts;
+    const hot = new HotKeys<State>(Math.max(limits.hotKeys, 4 * limits.maxBatch));
+    this.#loader = new KeyLoader(parts, hot, claimed.seq);
+    this.#writer = new BatchWriter(parts, { hot, loader: this.#loader }, claimed);
+    this.#intake = new Intake({
+      source: this.#open(claimed.seq + 1, range),
+      read: (entry) => readEntry(projection, entry),
+      capacity: 2 * limits.maxBatch,
+      onArrival: (reading) => {
+        if (reading.kind === 'change') this.#loader.want(reading.key);
+      },
+    });
+  }
+
+  get savedSeq(): number {
+    return this.#writer.savedSeq;
+  }
+
+  /** Runs until one of its ends. Throws faults that waiting does not help. */
+  async run(): Promise<ActiveEnd> {
+    const { signal } = this.#parts;
+    const nudge = (): void => this.#intake.nudge();
+    signal.addEventListener('abort', nudge, { once: true });
+    try {
+      return await this.#loop(signal);
+    } finally {
+      signal.removeEventListener('abort', nudge);
+      signal.removeEventListener('abort', this.#endSource);
+      this.#source.abort();
+      this.#intake.close();
+      await this.#intake.ended;
+    }
+  }
+
+  #open(fromSeq: number, { toSeq }: ActiveRange): AsyncIterable<StoredEntry> {
+    const { log, projection, signal } = this.#parts;
+    signal.addEventListener('abort', this.#endSource, { once: true });
+    if (signal.aborted) this.#source.abort();
+    const { subjects } = projection;
+    const range = toSeq === undefined ? { follow: true } : { toSeq };
+    return log.replay({ from: { seq: fromSeq }, subjects, ...range, signal: this.#source.signal });
+  }
+
+  async #loop(signal: AbortSignal): Promise<ActiveEnd> {
+    for (;;) {
+      const isIdle = await this.#idle();
+      const taken = signal.aborted ? [] : this.#intake.take(this.#parts.limits.maxBatch);
+      let hold: Hold = 'held';
+      if (taken.length > 0) {
+        hold = await this.#writer.write(taken);
+        this.#loader.takenSeq = taken.at(-1)?.entry.seq ?? this.#loader.takenSeq;
+      } else if (isIdle && !signal.aborted) hold = await this.#writer.check();
+      // With nothing waiting, the position is worth a write of its own: readers wait for it.
+      if (hold === 'held' && (this.#intake.size === 0 || signal.aborted))
+        hold = await this.#writer.savePosition();
+      if (hold !== 'held') return hold;
+      if (signal.aborted || this.#intake.isOver) return 'stopped';
+    }
+  }
+
+  /** Waits for entries; true when none came for a while. */
+  async #idle(): Promise<boolean> {
+    if (this.#intake.size > 0 || this.#parts.signal.aborted) return false;
+    let isIdle = false;
+    const cancel = this.#parts.clock.timer(this.#parts.limits.idleCheckMs, () => {
+      isIdle = true;
+      this.#intake.nudge();
+    });
+    await this.#intake.arrival();
+    cancel();
+    return isIdle;
+  }
+}

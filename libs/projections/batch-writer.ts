@@ -1,0 +1,259 @@
+// Writes a batch: folds each changed key once, puts all changed keys at their expected revisions, and the position after
+// the keys that it covers. Under load the position of one batch travels with the keys of the next. A conflict is settled by
+// reading back: an own write whose answer was lost is adopted, another writer's is folded onto, a bucket that went back
+// (the broker lost its tail) or another owner ends the batch. Does not decide what happens then (see run-projection.ts).
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import type { PutOutcome } from '#libs/ports/key-value.ts';
+import { type Change, foldChanges, type Poison, type Reading } from './fold.ts';
+import type { HotKey, HotKeys } from './hot-keys.ts';
+import type { KeyLoader } from './key-loader.ts';
+import { type ProjectionParts, untilReachable } from './parts.ts';
+import { encodePosition, POSITION_KEY, readPosition } from './position.ts';
+import { encodeValue, type Stamped } from './projection.ts';
+
+/** `held`: done and still the owner; `fenced`: somebody else owns the bucket; `lost`: the bucket is behind what was acknowledged. */
+export type Hold = 'held' | 'fenced' | 'lost';
+
+interface KeyWrite<Event, State> {
+  readonly key: string;
+  readonly changes: readonly Change<Event>[];
+  readonly base: HotKey<State>;
+  readonly next: Stamped<State>;
+}
+
+interface Put {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly options: { readonly expectedRevision: number };
+}
+
+/** Rounds of folding onto other writers' values before the batch is given up to whoever is faster. */
+const MAX_ROUNDS = 20;
+
+export class BatchWriter<Event, State extends object> {
+  readonly #parts: ProjectionParts<Event, State>;
+  readonly #hot: HotKeys<State>;
+  readonly #loader: KeyLoader<Event, State>;
+  /** The position as the bucket has it. */
+  #savedSeq: number;
+  #positionRevision: number;
+  /** Covered by keys that are stored; not in the bucket yet. */
+  #unsavedSeq: number | undefined;
+  /** The highest revision ever acknowledged: one that is not higher tells that the bucket went back. */
+  #topRevision: number;
+
+  constructor(
+    parts: ProjectionParts<Event, State>,
+    keys: { readonly hot: HotKeys<State>; readonly loader: KeyLoader<Event, State> },
+    claimed: { readonly seq: number; readonly revision: number },
+  ) {
+    this.#parts = parts;
+    this.#hot = keys.hot;
+    this.#loader = keys.loader;
+    this.#savedSeq = claimed.seq;
+    this.#positionRevision = claimed.revision;
+    this.#topRevision = claimed.revision;
+  }
+
+  get savedSeq(): number {
+    return this.#savedSeq;
+  }
+
+  /** Folds and stores what was taken. The position follows with the next batch, or with {@link savePosition}. */
+  async write(taken: readonly Reading<Event>[]): Promise<Hold> {
+    const last = taken.at(-1)?.entry;
+    if (last === undefined) return 'held';
+    const startedMs = this.#parts.clock.monotonicMs();
+    const changes = await this.#sort(taken);
+    await untilReachable(this.#parts, () => this.#loader.ready(changes.keys()));
+    const poisons: Poison[] = [];
+    const writes = this.#fold(changes, poisons);
+    for (const poison of poisons) await this.#report(poison);
+    const hold = await this.#store(writes);
+    if (hold !== 'held') return hold;
+    this.#unsavedSeq = last.seq;
+    this.#hot.trim();
+    const { clock, observe } = this.#parts;
+    const durationMs = clock.monotonicMs() - startedMs;
+    const lagMs = clock.now() - last.storedAt;
+    observe({
+      kind: 'batch',
+      entries: taken.length,
+      keys: writes.length,
+      seq: last.seq,
+      durationMs,
+      lagMs,
+    });
+    return 'held';
+  }
+
+  /** Stores the position of the last batch, when it is not stored yet. */
+  async savePosition(): Promise<Hold> {
+    return this.#unsavedSeq === undefined ? 'held' : this.#store([]);
+  }
+
+  /** Looks whether the bucket is as this writer left it. */
+  async check(): Promise<Hold> {
+    const { position, revision } = await untilReachable(this.#parts, () => readPosition(this.#parts.kv));
+    if (revision === this.#positionRevision) return 'held';
+    if (position !== undefined && position.owner !== this.#parts.owner) return 'fenced';
+    // An own write whose acknowledgement was lost. Anything else of ours is old: the bucket went back.
+    if (
+      position?.rebuild !== undefined ||
+      position?.seq !== this.#unsavedSeq ||
+      revision <= this.#topRevision
+    )
+      return 'lost';
+    this.#saved(revision);
+    return 'held';
+  }
+
+  async #sort(taken: readonly Reading<Event>[]): Promise<Map<string, Change<Event>[]>> {
+    const changes = new Map<string, Change<Event>[]>();
+    for (const reading of taken) {
+      if (reading.kind === 'poison') await this.#report(reading.poison);
+      if (reading.kind !== 'change') continue;
+      const ofKey = changes.get(reading.key);
+      if (ofKey === undefined) changes.set(reading.key, [reading]);
+      else ofKey.push(reading);
+    }
+    return changes;
+  }
+
+  #fold(changes: ReadonlyMap<string, readonly Change<Event>[]>, poisons: Poison[]): KeyWrite<Event, State>[] {
+    const writes: KeyWrite<Event, State>[] = [];
+    for (const [key, ofKey] of changes) {
+      const base = this.#hot.get(key);
+      if (base === undefined)
+        throw new Fault({ code: 'PROJECTION_KEY_COLD', retry: 'later', message: `key ${key} is not loaded` });
+      const next = foldChanges(this.#parts.projection, base.stored, ofKey, (poison) => poisons.push(poison));
+      // Touched, so that it stays; kept as it is in the bucket until the bucket has the new one.
+      this.#hot.set(key, base);
+      if (next !== base.stored) writes.push({ key, changes: ofKey, base, next });
+    }
+    return writes;
+  }
+
+  async #store(writes: readonly KeyWrite<Event, State>[]): Promise<Hold> {
+    let open = writes;
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const savesPosition = this.#unsavedSeq !== undefined;
+      if (open.length === 0 && !savesPosition) return 'held';
+      const puts = open.map((write) => this.#putOf(write));
+      if (savesPosition) puts.push(this.#positionPut(this.#unsavedSeq ?? 0));
+      const outcomes = await untilReachable(this.#parts, () => this.#putAll(puts, open));
+      if (this.#wentBack(outcomes)) return this.#forgetPosition();
+      const hold = await this.#settle(open, outcomes);
+      if (typeof hold === 'string') return hold;
+      open = hold;
+    }
+    return 'fenced';
+  }
+
+  /** The keys that have to be put again, or why the batch ends here. */
+  async #settle(
+    writes: readonly KeyWrite<Event, State>[],
+    outcomes: readonly (PutOutcome | undefined)[],
+  ): Promise<Hold | readonly KeyWrite<Event, State>[]> {
+    const position = outcomes[writes.length];
+    if (position?.kind === 'stored') this.#saved(position.revision);
+    const conflicts: KeyWrite<Event, State>[] = [];
+    for (const [at, write] of writes.entries()) {
+      const outcome = outcomes[at];
+      if (outcome?.kind === 'conflict') conflicts.push(write);
+      else if (outcome?.kind === 'stored') {
+        this.#topRevision = Math.max(this.#topRevision, outcome.revision);
+        this.#hot.set(write.key, { stored: write.next, revision: outcome.revision });
+      }
+    }
+    if (position?.kind !== 'conflict' && conflicts.length === 0) return [];
+    const hold = await this.check();
+    if (hold !== 'held') return hold;
+    const again: KeyWrite<Event, State>[] = [];
+    for (const write of conflicts) {
+      const resolved = await untilReachable(this.#parts, () => this.#resolve(write));
+      if (resolved !== undefined) again.push(resolved);
+    }
+    return again;
+  }
+
+  /** What to put instead of a write that met another value; undefined: the bucket holds it, or more, already. */
+  async #resolve(write: KeyWrite<Event, State>): Promise<KeyWrite<Event, State> | undefined> {
+    const { kv, projection } = this.#parts;
+    const entry = await kv.get(write.key);
+    const revision = entry?.revision ?? 0;
+    let stored = await this.#loader.read(entry);
+    // Behind what was stored while the position is intact: somebody has edited or deleted this key. The log knows better.
+    if (stored.seq < write.base.stored.seq) stored = await this.#loader.refold(write.key);
+    const base = { stored, revision };
+    this.#hot.set(write.key, base);
+    if (entry !== undefined && stored.seq >= write.next.seq) return undefined;
+    const next = foldChanges(projection, stored, write.changes, () => undefined);
+    return next.seq === 0 ? undefined : { ...write, base, next };
+  }
+
+  #putOf({ key, next, base }: KeyWrite<Event, State>): Put {
+    return { key, value: encodeValue(next), options: { expectedRevision: base.revision } };
+  }
+
+  #positionPut(seq: number): Put {
+    const { projection, owner } = this.#parts;
+    const value = encodePosition({ seq, projection: projection.name, version: projection.version, owner });
+    return { key: POSITION_KEY, value, options: { expectedRevision: this.#positionRevision } };
+  }
+
+  #saved(revision: number): void {
+    this.#savedSeq = this.#unsavedSeq ?? this.#savedSeq;
+    this.#unsavedSeq = undefined;
+    this.#positionRevision = revision;
+    this.#topRevision = Math.max(this.#topRevision, revision);
+    this.#parts.observe({ kind: 'position', seq: this.#savedSeq });
+  }
+
+  #wentBack(outcomes: readonly (PutOutcome | undefined)[]): boolean {
+    return outcomes.some((outcome) => outcome?.kind === 'stored' && outcome.revision <= this.#topRevision);
+  }
+
+  /** Keys that the last batches wrote may be gone: the position must not claim them. */
+  async #forgetPosition(): Promise<Hold> {
+    const { kv } = this.#parts;
+    await untilReachable(this.#parts, async () => {
+      const { position, revision } = await readPosition(kv);
+      if (position?.owner !== this.#parts.owner || position.seq <= this.#savedSeq) return;
+      const { value } = this.#positionPut(this.#savedSeq);
+      await kv.put(POSITION_KEY, value, { expectedRevision: revision });
+    });
+    return 'lost';
+  }
+
+  /** Puts everything; a value that the bucket refuses (too large) is poison of its key and leaves the others alone. */
+  async #putAll(
+    puts: readonly Put[],
+    writes: readonly KeyWrite<Event, State>[],
+  ): Promise<readonly (PutOutcome | undefined)[]> {
+    const { kv } = this.#parts;
+    try {
+      return await kv.putMany(puts);
+    } catch (error) {
+      if (toFault(error).code !== 'KV_REFUSED') throw error;
+    }
+    const outcomes: (PutOutcome | undefined)[] = [];
+    for (const [at, { key, value, options }] of puts.entries()) {
+      try {
+        outcomes.push(await kv.put(key, value, options));
+      } catch (error) {
+        const entry = writes[at]?.changes.at(-1)?.entry;
+        if (toFault(error).code !== 'KV_REFUSED' || entry === undefined) throw error;
+        await this.#report({ entry, stage: 'store', error });
+        outcomes.push(undefined);
+      }
+    }
+    return outcomes;
+  }
+
+  async #report(poison: Poison): Promise<void> {
+    const { onPoison, observe } = this.#parts;
+    observe({ kind: 'poison', poison });
+    await untilReachable(this.#parts, () => onPoison(poison));
+  }
+}

@@ -1,0 +1,85 @@
+// What has arrived from the log and is not folded yet: entries are decoded as they come (while the last batch is being
+// written) and wait here in stream order. Bounded: the source is not asked while `capacity` entries wait.
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { Reading } from './fold.ts';
+
+export interface IntakeOptions<Event> {
+  readonly source: AsyncIterable<StoredEntry>;
+  readonly read: (entry: StoredEntry) => Reading<Event>;
+  readonly capacity: number;
+  /** Called for each entry as it arrives. */
+  readonly onArrival: (reading: Reading<Event>) => void;
+}
+
+export class Intake<Event> {
+  readonly #options: IntakeOptions<Event>;
+  #waiting: Reading<Event>[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  #isEnded = false;
+  #wakeTaker: (() => void) | undefined;
+  #wakeSource: (() => void) | undefined;
+  /** Resolves when the source has ended; never rejects. */
+  readonly ended: Promise<void>;
+
+  constructor(options: IntakeOptions<Event>) {
+    this.#options = options;
+    this.ended = this.#pump();
+  }
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  /** Resolves when something waits, the source has ended, or {@link nudge} is called. */
+  async arrival(): Promise<void> {
+    if (this.#waiting.length > 0 || this.#isEnded) return;
+    await new Promise<void>((resolve) => {
+      this.#wakeTaker = resolve;
+    });
+  }
+
+  /** Ends a waiting {@link arrival}. */
+  nudge(): void {
+    this.#wakeTaker?.();
+  }
+
+  /** The oldest entries, at most `max`. Throws what the source threw, once everything before it is taken. */
+  take(max: number): Reading<Event>[] {
+    if (this.#waiting.length === 0 && this.#failure !== undefined) throw this.#failure.error;
+    const taken = this.#waiting.length <= max ? this.#waiting : this.#waiting.slice(0, max);
+    this.#waiting = this.#waiting.length <= max ? [] : this.#waiting.slice(max);
+    this.#wakeSource?.();
+    return taken;
+  }
+
+  /** True when nothing more will come. */
+  get isOver(): boolean {
+    return this.#isEnded && this.#waiting.length === 0 && this.#failure === undefined;
+  }
+
+  /** Lets the source end: it must have been told by its signal. */
+  close(): void {
+    this.#waiting = [];
+    this.#wakeSource?.();
+  }
+
+  async #pump(): Promise<void> {
+    const { source, read, capacity, onArrival } = this.#options;
+    try {
+      for await (const entry of source) {
+        const reading = read(entry);
+        this.#waiting.push(reading);
+        onArrival(reading);
+        this.#wakeTaker?.();
+        while (this.#waiting.length >= capacity)
+          await new Promise<void>((resolve) => {
+            this.#wakeSource = resolve;
+          });
+      }
+    } catch (error) {
+      this.#failure = { error };
+    }
+    this.#isEnded = true;
+    this.#wakeTaker?.();
+  }
+}
