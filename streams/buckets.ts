@@ -109,11 +109,23 @@ export const leaseKey = (boundary: Boundary, runId: string): string =>
 export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
+/** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
+export const DERIVED_BUCKETS = ['runs', 'sessions', 'activity'] as const;
+/** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
+export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
+
 /** Declares the buckets. */
 export const bucketDefinitions = (replicas: number): readonly BucketDefinition[] => [
   { name: 'runs', description: 'Summary of every run.', history: 1, replicas, holds: 'derived' },
   { name: 'sessions', description: 'Summary of every session.', history: 1, replicas, holds: 'derived' },
   { name: 'activity', description: 'What each run reported so far.', history: 1, replicas, holds: 'derived' },
+  ...DERIVED_BUCKETS.map((bucket): BucketDefinition => ({
+    name: scratchBucket(bucket),
+    description: `Scratch of a rebuild of ${bucket}.`,
+    history: 1,
+    replicas,
+    holds: 'derived',
+  })),
   // history 1: with more, the expiry of the newest revision would bring back an older one (nats-facts §7).
   {
     name: 'leases',

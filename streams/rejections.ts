@@ -36,6 +36,10 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'The claim has started another turn already; one claim does one turn.',
   },
+  RUN_FOREIGN: {
+    kind: 'tenant-policy-denied',
+    meaning: 'The report comes from an agent that the run was not given to.',
+  },
   RUN_CANCELLED: { kind: 'cancelled', meaning: 'The run was cancelled.' },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },

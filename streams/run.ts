@@ -164,12 +164,16 @@ export type RunCommand =
   | { readonly kind: 'claim'; readonly runnerId: string }
   | {
       readonly kind: 'start-turn';
+      /** Who reports; a run is moved only by the agent it was given to. */
+      readonly agent: string;
       readonly fence: number;
       readonly turnId: string;
       readonly startedAt: number;
     }
   | {
       readonly kind: 'finish-turn';
+      /** Who reports; a run is moved only by the agent it was given to. */
+      readonly agent: string;
       readonly fence: number;
       readonly turnId: string;
       readonly result: TurnResult;

@@ -1,0 +1,89 @@
+// The examples as entries, as the log stores them: for the generated pages and for the recorder of golden entries.
+import { buildDeadLetter } from './dead-letters.ts';
+import type { EntryMeta, EntryParts } from './entry.ts';
+import {
+  EXAMPLE,
+  EXAMPLE_AT,
+  INSTRUCTION_EXAMPLES,
+  REPORT_EXAMPLES,
+  RUN_EXAMPLES,
+} from './generate-examples.ts';
+import { encodeInstruction, type InstructionData } from './instruction-codec.ts';
+import type { InstructionName } from './instructions.ts';
+import { encodeReport } from './report-codec.ts';
+import type { ReportData, ReportName } from './reports.ts';
+import { encodeRunEvent } from './run-codec.ts';
+
+const { boundary, agent, runId, commandId, eventId } = EXAMPLE;
+const SECOND = 1000;
+
+const serviceMeta = (timeMs: number): EntryMeta => ({
+  boundary,
+  id: `${runId}:1`,
+  source: '/service/runs',
+  actor: 'user:anna',
+  causation: commandId,
+  correlation: runId,
+  timeMs,
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+});
+
+const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
+  encodeReport(name, data, {
+    agent,
+    boundary,
+    id: eventId,
+    source: `/runner/${agent}`,
+    actor: `agent:${agent}`,
+    correlation: runId,
+    fence: 17,
+    sourceSeq: 42,
+    timeMs: EXAMPLE_AT + 3 * SECOND,
+  });
+
+const exampleInstruction = <Name extends InstructionName>(
+  name: Name,
+  data: InstructionData<Name>,
+): EntryParts =>
+  encodeInstruction(name, data, { ...serviceMeta(EXAMPLE_AT), id: `${runId}:1:${name}`, target: agent });
+
+const deadLetter = (): EntryParts => {
+  const origin = exampleReport('text', REPORT_EXAMPLES.text);
+  const id = 'EVENTS:45:runs-reports';
+  const parked = {
+    reason: 'attempts-used-up',
+    service: 'runs',
+    parkedAt: EXAMPLE_AT + 60 * SECOND,
+    entry: origin,
+  };
+  const { subject, headers } = buildDeadLetter(parked, id);
+  const facts = {
+    'Dead-Reason': 'attempts-used-up',
+    'Dead-Code': 'UNEXPECTED_ERROR',
+    'Dead-Message': 'cannot read properties of undefined',
+    'Dead-Service': 'runs',
+    'Dead-Consumer': 'runs-reports',
+    'Dead-Attempts': '5',
+    'Dead-Stream': 'EVENTS',
+    'Dead-Seq': '45',
+    'Dead-Subject': origin.subject,
+    'Dead-Stored-At': String(EXAMPLE_AT + 4 * SECOND),
+  };
+  const originHeaders = Object.fromEntries(
+    Object.entries({ 'Nats-Msg-Id': origin.id, ...origin.headers }).map(([name, value]) => [
+      `Dead-Origin-${name}`,
+      value,
+    ]),
+  );
+  return { subject, id, headers: { ...facts, ...originHeaders, ...headers }, body: origin.body };
+};
+
+/** One entry of every type of the catalogue, as it would be stored. */
+export const exampleEntries = (): readonly EntryParts[] => [
+  ...Object.values(RUN_EXAMPLES).map((event) => encodeRunEvent(event, serviceMeta(EXAMPLE_AT))),
+  ...(Object.keys(REPORT_EXAMPLES) as ReportName[]).map((name) => exampleReport(name, REPORT_EXAMPLES[name])),
+  ...(Object.keys(INSTRUCTION_EXAMPLES) as InstructionName[]).map((name) =>
+    exampleInstruction(name, INSTRUCTION_EXAMPLES[name]),
+  ),
+  deadLetter(),
+];

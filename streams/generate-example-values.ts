@@ -1,0 +1,122 @@
+// One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
+import type { ActivityView, Lease, Presence, RunView, SessionView } from './buckets.ts';
+import { EXAMPLE, EXAMPLE_AT, EXAMPLE_REQUEST } from './generate-examples.ts';
+import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
+
+const { boundary, agent, runnerId, runId, sessionId, turnId } = EXAMPLE;
+const AT = EXAMPLE_AT;
+const SECOND = 1000;
+const about = { runId, sessionId };
+
+/** Requests of the runs service and what they give. */
+export const REQUEST_EXAMPLES: {
+  readonly [Op in RunOperation]: { readonly request: RunRequestOf<Op>; readonly result: RunResultOf<Op> };
+} = {
+  create: {
+    request: {
+      ...about,
+      agent,
+      provider: 'exec',
+      title: 'Cart rounding',
+      request: EXAMPLE_REQUEST,
+      replay: 'requeue',
+      maxAttempts: 3,
+      leaseMs: 30_000,
+      actor: 'user:anna',
+    },
+    result: { runId, seq: 12, sessionId, repeated: false },
+  },
+  cancel: {
+    request: { runId, reason: 'wrong branch', actor: 'user:anna' },
+    result: { runId, seq: 15, state: 'cancelling' },
+  },
+  claim: {
+    request: { runId, runnerId, claimId: 'clm-1' },
+    result: { runId, seq: 13, fence: 17, leaseMs: 30_000 },
+  },
+  renew: { request: { runId, runnerId, fence: 17 }, result: { leaseMs: 30_000, cancelRequested: false } },
+  announce: {
+    request: {
+      agent,
+      runnerId,
+      providers: ['exec'],
+      version: '0.1.0',
+      startedAt: AT - 60 * SECOND,
+      buffered: 0,
+      ttlMs: 15_000,
+    },
+    result: { ttlMs: 15_000 },
+  },
+};
+
+/** A value of every bucket. */
+export const BUCKET_EXAMPLES: {
+  readonly runs: RunView;
+  readonly sessions: SessionView;
+  readonly activity: ActivityView;
+  readonly leases: Lease;
+  readonly presence: Presence;
+} = {
+  runs: {
+    seq: 14,
+    ...boundary,
+    ...about,
+    agent,
+    provider: 'exec',
+    title: 'Cart rounding',
+    state: 'running',
+    attempt: 1,
+    maxAttempts: 3,
+    fence: 17,
+    runnerId,
+    leaseMs: 30_000,
+    turnId,
+    cancelReason: null,
+    failure: null,
+    result: null,
+    createdAt: AT,
+    claimedAt: AT + SECOND,
+    startedAt: AT + 2 * SECOND,
+    endedAt: null,
+    updatedAt: AT + 2 * SECOND,
+  },
+  sessions: {
+    seq: 14,
+    ...boundary,
+    sessionId,
+    agent,
+    provider: 'exec',
+    title: 'Cart rounding',
+    activeRuns: [runId],
+    runs: 1,
+    lastRunId: runId,
+    lastOutcome: null,
+    createdAt: AT,
+    lastActivityAt: AT + 2 * SECOND,
+  },
+  activity: {
+    seq: 52,
+    ...boundary,
+    ...about,
+    agent,
+    firstSeq: 44,
+    lastSeq: 52,
+    reports: 9,
+    tools: 1,
+    filesChanged: 1,
+    refused: 0,
+    lastText: 'The rounding happens per line; I move it to the total.',
+    usage: { inputTokens: 1840, outputTokens: 212, costMicroUsd: 8700 },
+    lastReportAt: AT + 16 * SECOND,
+  },
+  leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
+  presence: {
+    agent,
+    runnerId,
+    providers: ['exec'],
+    version: '0.1.0',
+    startedAt: AT - 60 * SECOND,
+    seenAt: AT + 10 * SECOND,
+    buffered: 0,
+  },
+};

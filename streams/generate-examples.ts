@@ -1,0 +1,152 @@
+// One example of every event and instruction, for the generated pages and for the recorder of golden entries. Typed by the contract,
+// so that a changed schema breaks here first. Not used at run time.
+import type { InstructionData } from './instruction-codec.ts';
+import type { InstructionName } from './instructions.ts';
+import { REPORTS, type ReportData, type ReportName } from './reports.ts';
+import type { RunEventType } from './run-codec.ts';
+import type { RunEvent, RunRequest, TurnResult } from './run.ts';
+
+/** When the examples begin, epoch ms. */
+export const EXAMPLE_AT = 1_763_712_000_000;
+
+/** What the examples are about. */
+export const EXAMPLE = {
+  boundary: { tenant: 'acme', project: 'web' },
+  agent: 'builder-1',
+  runnerId: 'builder-1@forge-7',
+  runId: 'run_01KAJ5M8E0R3YV1D6C2T9ZQ4XB',
+  sessionId: 'ses_01KAJ5M8E0H7N2WQ5F8P1KDT6S',
+  commandId: 'cmd_01KAJ5M8E1B9G4X2Z7M5JQW3TC',
+  turnId: 'trn_01KAJ5M8ZG4C6E8G0J2M4P6R8T',
+  eventId: 'evt_01KAJ5M900A1B2C3D4E5F6G7H8',
+} as const;
+
+const { agent, runnerId, runId, sessionId, commandId, turnId, eventId } = EXAMPLE;
+const AT = EXAMPLE_AT;
+const SECOND = 1000;
+const nextCommandId = 'cmd_01KAJ5NVN0P6Q8R1S3T5V7W9YZ';
+
+/** The work of the examples. */
+export const EXAMPLE_REQUEST: RunRequest = {
+  prompt: 'Make the failing test in cart.test.ts pass.',
+  program: ['node', 'fix.mjs'],
+  workspace: 'cart',
+  turnTimeoutMs: 600_000,
+};
+
+const result: TurnResult = {
+  outcome: 'done',
+  exitCode: 0,
+  signal: null,
+  summary: 'The total is rounded once, at the end; the test passes.',
+  failure: null,
+  usage: { inputTokens: 1840, outputTokens: 212, costMicroUsd: 8700 },
+  durationMs: 14_200,
+  events: 9,
+};
+
+const failure = { kind: 'provider-failed', message: 'the program ended with exit code 2' } as const;
+const about = { runId, sessionId };
+const ended = { ...about, fence: 17, turnId, endedAt: AT + 16 * SECOND };
+
+/** Every event of a run. */
+export const RUN_EXAMPLES: { readonly [Type in RunEventType]: Extract<RunEvent, { type: Type }> } = {
+  'fleetlog.run.created.v1': {
+    type: 'fleetlog.run.created.v1',
+    ...about,
+    agent,
+    provider: 'exec',
+    title: 'Cart rounding',
+    request: EXAMPLE_REQUEST,
+    requestHash: '9f2c1a6de0b54d7783a5c0f1e6b7d8927c4e5f60718293a4b5c6d7e8f9012345',
+    commandId,
+    replay: 'requeue',
+    maxAttempts: 3,
+    leaseMs: 30_000,
+    createdAt: AT,
+  },
+  'fleetlog.run.claimed.v1': {
+    type: 'fleetlog.run.claimed.v1',
+    ...about,
+    runnerId,
+    fence: 17,
+    leaseMs: 30_000,
+    claimedAt: AT + SECOND,
+  },
+  'fleetlog.run.turn-started.v1': {
+    type: 'fleetlog.run.turn-started.v1',
+    ...about,
+    turnId,
+    fence: 17,
+    startedAt: AT + 2 * SECOND,
+  },
+  'fleetlog.run.lease-expired.v1': {
+    type: 'fleetlog.run.lease-expired.v1',
+    ...about,
+    fence: 17,
+    runnerId,
+    next: 'queued',
+    commandId: nextCommandId,
+    expiredAt: AT + 31 * SECOND,
+  },
+  'fleetlog.run.cancel-requested.v1': {
+    type: 'fleetlog.run.cancel-requested.v1',
+    ...about,
+    reason: 'wrong branch',
+    fence: 17,
+    requestedAt: AT + 5 * SECOND,
+  },
+  'fleetlog.run.completed.v1': { type: 'fleetlog.run.completed.v1', ...ended, result },
+  'fleetlog.run.failed.v1': {
+    type: 'fleetlog.run.failed.v1',
+    ...ended,
+    failure,
+    result: { ...result, outcome: 'failed', exitCode: 2, failure },
+  },
+  'fleetlog.run.cancelled.v1': {
+    type: 'fleetlog.run.cancelled.v1',
+    ...ended,
+    reason: 'wrong branch',
+    result: { ...result, outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' },
+  },
+};
+
+const turn = { ...about, turnId };
+
+/** Every report of a runner. */
+export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> } = {
+  'turn-started': {
+    ...turn,
+    commandId,
+    runnerId,
+    provider: 'exec',
+    program: ['node', 'fix.mjs'],
+    workspace: 'cart',
+    pid: 4711,
+    startedAt: AT + 2 * SECOND,
+  },
+  'turn-finished': { ...turn, commandId, result, endedAt: AT + 16 * SECOND },
+  text: { ...turn, text: 'The rounding happens per line; I move it to the total.' },
+  reasoning: { ...turn, text: 'Summing rounded lines differs from rounding the sum.' },
+  'tool-started': { ...turn, callId: 'call-1', name: 'edit', input: { path: 'src/cart.ts' } },
+  'tool-finished': { ...turn, callId: 'call-1', output: '1 file changed', isError: false, durationMs: 35 },
+  'file-changed': { ...turn, path: 'src/cart.ts', change: 'changed' },
+  usage: { ...turn, usage: { inputTokens: 1840, outputTokens: 212, costMicroUsd: 8700 } },
+  output: { ...turn, stream: 'stderr', text: 'warning: no lock file' },
+  'unknown-line': { ...turn, line: '{"type":"telemetry"}', reason: 'unknown type telemetry', cutBytes: 0 },
+  'report-refused': {
+    runId,
+    reportId: eventId,
+    reportType: REPORTS['turn-finished'].type,
+    code: 'RUN_FENCED',
+    reportFence: 12,
+    currentFence: 17,
+  },
+  gap: { firstSourceSeq: 41, lastSourceSeq: 57, dropped: 17, reason: 'the buffer was full' },
+};
+
+/** Every instruction. */
+export const INSTRUCTION_EXAMPLES: { readonly [Name in InstructionName]: InstructionData<Name> } = {
+  turn: { commandId, ...about, agent, provider: 'exec', request: EXAMPLE_REQUEST, leaseMs: 30_000 },
+  cancel: { runId, reason: 'wrong branch' },
+};
