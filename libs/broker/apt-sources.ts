@@ -68,6 +68,21 @@ export const parseSourcesFile = (text: string): readonly AptSource[] => {
   return sources;
 };
 
+/** A source as a deb822 paragraph; a whole key is written as continuation lines, its empty lines as dots. */
+export const renderSource = (source: AptSource): string => {
+  const key = source.signedBy?.split('\n') ?? [];
+  const signedBy =
+    key.length > 1 ? ['', ...key.map((line) => ` ${line === '' ? '.' : line}`)] : [` ${key.join('')}`];
+  return [
+    'Types: deb',
+    `URIs: ${source.uri}`,
+    `Suites: ${source.suites.join(' ')}`,
+    `Components: ${source.components.join(' ')}`,
+    ...(key.length === 0 ? [] : [`Signed-By:${signedBy.join('\n')}`]),
+    '',
+  ].join('\n');
+};
+
 /** What a distribution calls its newest suite, and the component nats-server is in. */
 export interface Distribution {
   readonly newestSuite: string;

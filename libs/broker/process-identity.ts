@@ -1,7 +1,7 @@
 // Tells one process from a later one that got the same number, by its start time.
 // Does not signal anything; see stop-process.ts.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process and when it started, in the platform's own words: compare for equality only. */
 export interface ProcessIdentity {
@@ -47,3 +47,19 @@ export const identifyProcess = (pid: number): ProcessIdentity | undefined => {
 /** Whether that very process still runs (a reused number does not count). */
 export const isAlive = (identity: ProcessIdentity): boolean =>
   identifyProcess(identity.pid)?.started === identity.started;
+
+/**
+ * Whether every thread of the process is stopped (SIGSTOP has taken effect; sending it does not wait for that).
+ * Always true where the system does not tell.
+ */
+export const isFrozen = (pid: number): boolean => {
+  if (process.platform !== 'linux') return true;
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+      return stat[stat.lastIndexOf(')') + 2] === 'T';
+    });
+  } catch {
+    return true;
+  }
+};

@@ -8,12 +8,14 @@ import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
 import { createLogTail, type LogTail } from './log-tail.ts';
 import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
+import { isFrozen } from './process-identity.ts';
 import { launchServer, type ServerProcess } from './server-process.ts';
 import { storeFailure, type ProcessExit } from './start-failure.ts';
 
 const DEFAULT_READY_WITHIN_MS = 120_000;
 const DEFAULT_STOP_GRACE_MS = 30_000;
 const PORT_ATTEMPTS = 8;
+const FREEZE_WITHIN_MS = 100;
 const RESTART_PORT_ATTEMPTS = 20;
 const PORT_RETRY_MS = 100;
 
@@ -102,7 +104,11 @@ class PrivateBroker implements Broker {
   }
 
   pause(): void {
-    this.#server?.signal('SIGSTOP');
+    const server = this.#server;
+    if (server === undefined || !server.signal('SIGSTOP')) return;
+    const giveUpAt = this.#options.clock.monotonicMs() + FREEZE_WITHIN_MS;
+    // Microseconds: a caller that goes on must not be answered by a thread that has not heard yet.
+    while (!isFrozen(server.identity.pid) && this.#options.clock.monotonicMs() < giveUpAt);
   }
 
   resume(): void {

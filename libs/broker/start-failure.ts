@@ -28,7 +28,8 @@ const CAUSES: readonly Cause[] = [
     advice: 'make the data directory writable for this user',
   },
   {
-    pattern: /parse error|unknown field|invalid|not a valid|configuration file|no such account|duplicate/i,
+    // Before its log begins, a server speaks of its configuration only: "nats-server: path:line:column: what".
+    pattern: /^nats-server: .*(?::\d+:\d+: |parse error|config)/i,
     code: 'BROKER_CONFIG_INVALID',
     retry: 'never',
     advice: 'correct the broker settings',

@@ -8,6 +8,7 @@ import {
   mainArchive,
   parseListFile,
   parseSourcesFile,
+  renderSource,
   type AptSource,
   type Distribution,
 } from '#libs/broker/apt-sources.ts';
@@ -75,19 +76,13 @@ const prepare = async (
   );
   await writeFile(join(work, 'state/status'), '');
   const signedBy = source.signedBy ?? join(systemRoot, distribution.keyring);
-  // A whole key may stand in the field; its empty lines are written as dots, and each line is indented.
-  const key = signedBy
-    .split('\n')
-    .map((line) => (line.trim() === '' ? ' .' : ` ${line}`))
-    .join('\n')
-    .trimStart();
-  const signed = signedBy.includes('\n')
-    ? `\n${key.replace(/^\.\n/, ' ').replace(/^-/, ' -')}`
-    : ` ${signedBy}`;
-  await writeFile(
-    join(work, 'fleetlog.sources'),
-    `Types: deb\nURIs: ${source.uri}\nSuites: ${distribution.newestSuite}\nComponents: ${distribution.component}\nSigned-By:${signed}\n`,
-  );
+  const newest = {
+    ...source,
+    signedBy,
+    suites: [distribution.newestSuite],
+    components: [distribution.component],
+  };
+  await writeFile(join(work, 'fleetlog.sources'), renderSource(newest));
 };
 
 interface Offer {
