@@ -198,6 +198,7 @@ const refusals = (make: MakeLog): void => {
           entry(subject('*'), 'wildcard'),
           entry(subject('a b'), 'blank'),
           entry(`${run}..x`, 'hole'),
+          entry('nobody.takes.this', 'elsewhere'),
           entry(run, 'x'.repeat(256)),
           entry(run, ''),
           entry(run, 'two-lines', { headers: { 'X-Text': 'one\r\ntwo' } }),

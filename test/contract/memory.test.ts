@@ -5,6 +5,7 @@ import { createSeededIds } from '#libs/memory/ids.ts';
 import { blobsContract } from './blobs.ts';
 import { eventLogContract } from './event-log.ts';
 import { keyValueContract } from './key-value.ts';
+import { publisherContract } from './publisher.ts';
 import { requestsContract } from './requests.ts';
 import { workQueueContract } from './work-queue.ts';
 
@@ -71,4 +72,15 @@ blobsContract('memory', async () => {
   const { broker } = start();
   broker.declareObjectStore('bodies');
   return { blobs: broker.blobs('bodies'), dispose: async () => {} };
+});
+
+publisherContract('memory', async () => {
+  const { broker } = start();
+  broker.declareStream({ name: 'LOG', subjects: ['log.>'] });
+  return {
+    log: broker.eventLog('LOG'),
+    subject: (name) => `log.${name}`,
+    createPublisher: (window) => broker.publisher({ window }),
+    dispose: async () => {},
+  };
 });
