@@ -1,0 +1,155 @@
+// Opens the file of a buffer, or moves an unreadable one aside and starts a new one; says which. Numbers go on above every
+// number that may have been used. Checks the whole file only when it is small or a damage was seen in it before.
+import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { Fault } from '#libs/kernel/fault.ts';
+import { readCeiling } from './ceiling.ts';
+import { SCHEMA, stateRowSchema, type BufferState } from './row.ts';
+import { isCorrupt, storageFault } from './storage-fault.ts';
+
+const VERSION = 1;
+/** A file of this size is read through in about 20 ms. */
+const SMALL_BYTES = 16 * 1024 * 1024;
+
+/** Numbers that were used in a buffer that is gone. */
+export interface LostBuffer {
+  readonly problem: string;
+  readonly movedTo: string | null;
+  readonly firstSourceSeq: number;
+  readonly lastSourceSeq: number;
+}
+
+export interface OpenedDatabase {
+  readonly database: DatabaseSync;
+  readonly path: string;
+  readonly state: BufferState;
+  readonly lost: LostBuffer | undefined;
+}
+
+const suspectPath = (base: string): string => `${base}.suspect`;
+
+/** Has the file checked as a whole at the next open. */
+export const markSuspect = (base: string): void => writeFileSync(suspectPath(base), '', { mode: 0o600 });
+
+const unreadable = (path: string, problem: string): Fault =>
+  new Fault({ code: 'OUTBOX_CORRUPT', retry: 'never', message: `buffer ${path}: ${problem}` });
+
+const checkWhole = (database: DatabaseSync, path: string): void => {
+  const row = database.prepare('PRAGMA quick_check(1)').get();
+  const verdict = Object.values(row ?? {})[0];
+  if (verdict !== 'ok') throw unreadable(path, String(verdict));
+};
+
+const versionOf = (database: DatabaseSync): unknown => {
+  const row = database.prepare('PRAGMA user_version').get();
+  return Object.values(row ?? {})[0];
+};
+
+const connect = (path: string): DatabaseSync => {
+  const database = new DatabaseSync(path);
+  try {
+    // The wait for a lock is for a person who looks into the file with another program.
+    database.exec('PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+};
+
+const readState = (database: DatabaseSync, path: string): BufferState => {
+  const parsed = stateRowSchema.safeParse(database.prepare('SELECT * FROM state').get());
+  if (!parsed.success) throw unreadable(path, 'it has no state of ours');
+  return parsed.data;
+};
+
+const isBlank = (database: DatabaseSync): boolean =>
+  database.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
+
+type Existing = { readonly database: DatabaseSync; readonly state: BufferState };
+
+/** Undefined: its creation was cut short by a crash, so nothing was ever accepted into it. */
+const openExisting = (base: string, path: string): Existing | undefined => {
+  const database = connect(path);
+  try {
+    const version = versionOf(database);
+    if (version === 0 && isBlank(database)) {
+      database.close();
+      return undefined;
+    }
+    if (typeof version === 'number' && version > VERSION)
+      throw new Fault({
+        code: 'OUTBOX_VERSION',
+        retry: 'never',
+        message: `buffer ${path} was written by a newer version (${version}, this one knows ${VERSION})`,
+      });
+    if (version !== VERSION) throw unreadable(path, 'it is not a buffer');
+    if (existsSync(suspectPath(base)) || statSync(path).size <= SMALL_BYTES) checkWhole(database, path);
+    const state = readState(database, path);
+    rmSync(suspectPath(base), { force: true });
+    return { database, state };
+  } catch (error) {
+    if (database.isOpen) database.close();
+    throw error;
+  }
+};
+
+const create = (path: string, bufferId: string, nextSourceSeq: number): DatabaseSync => {
+  const database = connect(path);
+  database.exec('BEGIN IMMEDIATE');
+  database.exec(SCHEMA);
+  database.prepare('INSERT INTO state VALUES (1, ?, ?, 0, 0, 0)').run(bufferId, nextSourceSeq);
+  database.exec(`PRAGMA user_version = ${VERSION}`);
+  database.exec('COMMIT');
+  return database;
+};
+
+const moveAside = (path: string, mark: string): string => {
+  const target = `${path}.unreadable-${mark}`;
+  for (const suffix of ['-wal', '-shm'])
+    if (existsSync(path + suffix)) renameSync(path + suffix, target + suffix);
+  renameSync(path, target);
+  return target;
+};
+
+const isBeyondUse = (error: unknown): boolean =>
+  isCorrupt(error) || (error instanceof Fault && error.code === 'OUTBOX_CORRUPT');
+
+/** What became of the file that is there: usable, absent (or never finished), or moved aside. */
+type Found =
+  | { readonly kind: 'usable'; readonly existing: Existing }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'moved'; readonly movedTo: string; readonly problem: string };
+
+const find = (base: string, path: string, mark: string): Found => {
+  if (!existsSync(path)) return { kind: 'absent' };
+  try {
+    const existing = openExisting(base, path);
+    return existing === undefined ? { kind: 'absent' } : { kind: 'usable', existing };
+  } catch (error) {
+    if (!isBeyondUse(error)) throw storageFault(error, path);
+    const movedTo = moveAside(path, mark);
+    rmSync(suspectPath(base), { force: true });
+    return { kind: 'moved', movedTo, problem: error instanceof Error ? error.message : String(error) };
+  }
+};
+
+/** Opens `<base>.sqlite`. `freshId` names the buffer if it has to be made. Faults as in Outbox, and `OUTBOX_VERSION` (never). */
+export const openDatabase = (base: string, fresh: { id: string; now: number }): OpenedDatabase => {
+  const path = `${base}.sqlite`;
+  const found = find(base, path, fresh.id);
+  if (found.kind === 'usable') return { ...found.existing, path, lost: undefined };
+  const known = readCeiling(base);
+  // Without any memory of the old numbers, the time in ms is above them: a buffer never took 1,000 records a second on average since 1970.
+  const ceiling = known ?? (found.kind === 'moved' ? { ceiling: fresh.now, firstPending: 1 } : undefined);
+  const nextSourceSeq = (ceiling?.ceiling ?? 0) + 1;
+  const database = create(path, fresh.id, nextSourceSeq);
+  const state: BufferState = { bufferId: fresh.id, nextSourceSeq, rows: 0, bytes: 0, parked: 0 };
+  if (ceiling === undefined) return { database, path, state, lost: undefined };
+  const facts =
+    found.kind === 'moved'
+      ? { problem: found.problem, movedTo: found.movedTo }
+      : { problem: 'the file is gone', movedTo: null };
+  const lost = { ...facts, firstSourceSeq: ceiling.firstPending, lastSourceSeq: ceiling.ceiling };
+  return { database, path, state, lost };
+};

@@ -1,0 +1,170 @@
+// Opens a durable buffer and starts its delivery. One process a buffer; see outbox.ts for what is promised.
+import { mkdirSync } from 'node:fs';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import type { BatchLimits } from './batch.policy.ts';
+import { markSuspect, openDatabase } from './database.ts';
+import { Drain } from './drain.ts';
+import { bufferBase } from './file-names.ts';
+import { GroupWriter } from './group-writer.ts';
+import { lockBuffer, type BufferLock } from './lock.ts';
+import type {
+  Change,
+  Enqueued,
+  Gap,
+  NewRecord,
+  Outbox,
+  OutboxEvent,
+  ParkedRecord,
+  Sender,
+} from './outbox.ts';
+import type { Budget } from './shed.policy.ts';
+import { isCorrupt, storageFault } from './storage-fault.ts';
+import { Store } from './store.ts';
+
+export interface OutboxOptions {
+  /** Folder that outlives the process; created when missing. */
+  readonly dir: string;
+  /** Whose buffer it is; part of the file name. */
+  readonly name: string;
+  readonly sender: Sender;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Default: 200,000 records or 512 MiB. */
+  readonly budget?: Budget;
+  /** Most that travels together; default 500 records or 2 MiB. */
+  readonly batch?: BatchLimits;
+  /** Builds the record that tells of dropped ones; it is enqueued in the same transaction. Pure; worth it ESSENTIAL. */
+  readonly gapRecord: (gap: Gap) => NewRecord;
+  /** Stores a record that was refused 12 times where people look for it. Retried for ever; may be called twice for one record. */
+  readonly storeLetter: (parked: ParkedRecord) => Promise<void>;
+  readonly observe?: (event: OutboxEvent) => void;
+  /** The buffer cannot be used any longer (damaged file, broken invariant): end the process. Called once. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+const BUDGET: Budget = { rows: 200_000, bytes: 512 * 1024 * 1024 };
+const BATCH: BatchLimits = { rows: 500, bytes: 2 * 1024 * 1024 };
+const DRAIN_MS = 5000;
+
+interface Parts {
+  readonly store: Store;
+  readonly writer: GroupWriter;
+  readonly drain: Drain;
+  readonly lock: BufferLock;
+}
+
+const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Parts => {
+  const { clock, ids, gapRecord } = options;
+  const observe = options.observe ?? ((): void => undefined);
+  const opened = openDatabase(base, { id: ids.ulid(), now: clock.now() });
+  const store = new Store(opened.database, opened.state);
+  const onFatal = (error: unknown): void => {
+    if (isCorrupt(error)) markSuspect(base);
+    options.onFatal(error);
+  };
+  const drain = new Drain({
+    store,
+    clock,
+    observe,
+    onFatal,
+    sender: options.sender,
+    limits: options.batch ?? BATCH,
+    random: () => ids.random(),
+    storeLetter: options.storeLetter,
+  });
+  const writer = new GroupWriter({
+    store,
+    base,
+    observe,
+    gapRecord,
+    budget: options.budget ?? BUDGET,
+    now: () => clock.now(),
+    makeId: () => ids.ulid(),
+    isInFlight: (sourceSeq) => drain.isInFlight(sourceSeq),
+    onCommitted: () => drain.wake(),
+  });
+  const { lost } = opened;
+  if (lost !== undefined) {
+    const { problem, movedTo, firstSourceSeq, lastSourceSeq } = lost;
+    observe({ kind: 'lost', problem, movedTo, nextSourceSeq: store.state.nextSourceSeq });
+    const dropped = lastSourceSeq - firstSourceSeq + 1;
+    const ranges = [[firstSourceSeq, lastSourceSeq]] as const;
+    const gap: Gap = { reason: 'lost', lane: '', firstSourceSeq, lastSourceSeq, dropped, ranges, kinds: {} };
+    // A failure is reported by the writer itself.
+    writer.write({ records: [gapRecord(gap)] }).catch(() => undefined);
+  }
+  const { rows: pending, parked, nextSourceSeq } = store.state;
+  observe({ kind: 'opened', pending, parked, nextSourceSeq });
+  return { store, writer, drain, lock };
+};
+
+const closeParts = async (parts: Parts, clock: Clock, drainMs: number): Promise<{ undelivered: number }> => {
+  const { store, writer, drain, lock } = parts;
+  await writer.flushed();
+  const deadline = Promise.withResolvers<void>();
+  const cancel = clock.timer(drainMs, deadline.resolve, { keepAlive: true });
+  drain.nudge();
+  await Promise.race([drain.empty(), drain.finished, deadline.promise]);
+  drain.stop();
+  await Promise.race([drain.finished, deadline.promise]);
+  cancel();
+  drain.abandon();
+  const undelivered = store.state.rows;
+  store.close();
+  lock.release();
+  return { undelivered };
+};
+
+/** Faults: `OUTBOX_LOCKED` (never; names the holder), `OUTBOX_VERSION` (never), and those of {@link Outbox}. A damaged file is no fault: it is moved aside, and an event and a gap record say so. */
+export const openOutbox = (options: OutboxOptions): Outbox => {
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  const base = bufferBase(options.dir, options.name);
+  const lock = lockBuffer(base, options.clock.now());
+  let parts: Parts;
+  try {
+    parts = startParts(options, base, lock);
+  } catch (error) {
+    lock.release();
+    throw storageFault(error, base);
+  }
+  const { store, writer, drain } = parts;
+  const { bufferId } = store.state;
+  let closing: Promise<{ undelivered: number }> | undefined;
+  const commit = (change: Change): Promise<readonly Enqueued[]> =>
+    closing === undefined ? writer.write(change) : Promise.reject(closed(base));
+  return {
+    bufferId,
+    commit,
+    enqueue: async (record) => {
+      const [enqueued] = await commit({ records: [record] });
+      if (enqueued === undefined) throw closed(base);
+      return enqueued;
+    },
+    notes: () => store.notes(),
+    status: () => ({
+      pending: store.state.rows,
+      pendingBytes: store.state.bytes,
+      parked: store.state.parked,
+      nextSourceSeq: store.state.nextSourceSeq,
+      unreachableFailures: drain.failures,
+    }),
+    nudge: () => drain.nudge(),
+    drained: async () => {
+      await writer.flushed();
+      await drain.empty();
+    },
+    parked: (limit = 1000) => store.parked(limit),
+    retry: (sourceSeq) => {
+      const isThere = store.retry(sourceSeq);
+      if (isThere) drain.release();
+      return isThere;
+    },
+    drop: (sourceSeq) => store.drop(sourceSeq),
+    close: ({ drainMs = DRAIN_MS } = {}) => (closing ??= closeParts(parts, options.clock, drainMs)),
+  };
+};
+
+const closed = (base: string): Fault =>
+  new Fault({ code: 'OUTBOX_CLOSED', retry: 'never', message: `the buffer ${base} is closed` });
