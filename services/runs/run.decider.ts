@@ -73,8 +73,13 @@ const claim = ({ runnerId }: CommandOf<'claim'>, run: Run, now: number): RunDeci
   });
 };
 
-/** Why a report under `fence` cannot move the run, or undefined when it comes from the holder. */
-const refusalOf = (run: Run, fence: number): RunDecision | undefined => {
+/** Why a report cannot move the run, or undefined when it comes from the holder. */
+const refusalOf = (
+  run: Run,
+  { fence, agent }: { readonly fence: number; readonly agent: string },
+): RunDecision | undefined => {
+  if (agent !== run.created.agent)
+    return reject('RUN_FOREIGN', `run ${run.created.runId} was not given to agent ${agent}`, { agent });
   if (run.claims === 0)
     return reject('RUN_NOT_CLAIMED', `run ${run.created.runId} was never claimed`, { fence });
   if (fence === run.claims && isHeld(run.state)) return undefined;
@@ -89,10 +94,11 @@ const refusalOf = (run: Run, fence: number): RunDecision | undefined => {
   );
 };
 
-const startTurn = ({ fence, turnId, startedAt }: CommandOf<'start-turn'>, run: Run): RunDecision => {
+const startTurn = (command: CommandOf<'start-turn'>, run: Run): RunDecision => {
+  const { fence, turnId, startedAt } = command;
   // The repeat of a report that came before the end is no news.
   if (run.finishedBy === fence && run.turnId === turnId) return unchanged;
-  const refusal = refusalOf(run, fence);
+  const refusal = refusalOf(run, command);
   if (refusal !== undefined) return refusal;
   const { runId, sessionId } = run.created;
   if (run.turnId === null)
@@ -111,7 +117,7 @@ const ownReason = (result: TurnResult): string =>
 const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
   const { fence, turnId, result, endedAt } = command;
   if (run.finishedBy === fence) return unchanged;
-  const refusal = refusalOf(run, fence);
+  const refusal = refusalOf(run, command);
   if (refusal !== undefined) return refusal;
   const end = { runId: run.created.runId, sessionId: run.created.sessionId, fence, turnId, endedAt };
   // Asked to cancel: cancelled it is, also when the turn was faster. What it achieved is kept in the result.

@@ -60,6 +60,7 @@ const commandArb: fc.Arbitrary<RunCommand> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('start-turn' as const),
+      agent: fc.constantFrom('builder-1', 'builder-1', 'builder-1', 'other'),
       fence,
       turnId: fc.constantFrom(...turnIds),
       startedAt: time,
@@ -69,6 +70,7 @@ const commandArb: fc.Arbitrary<RunCommand> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('finish-turn' as const),
+      agent: fc.constantFrom('builder-1', 'builder-1', 'builder-1', 'other'),
       fence,
       turnId: fc.constantFrom(...turnIds),
       result: resultArb,
@@ -155,6 +157,7 @@ test('only a report under the fence that holds the run moves it', () => {
       if (command.kind !== 'start-turn' && command.kind !== 'finish-turn') continue;
       if (event === undefined) continue;
       expect(command.fence).toBe(before?.claims);
+      expect(command.agent).toBe('builder-1');
       expect(before !== undefined && isHeld(before.state)).toBe(true);
     }
   });

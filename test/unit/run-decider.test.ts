@@ -101,12 +101,14 @@ const claim: RunCommand = { kind: 'claim', runnerId: 'runner-1' };
 const cancel: RunCommand = { kind: 'cancel', reason: 'not needed' };
 const start = (fence = 1, turnId = turnA): RunCommand => ({
   kind: 'start-turn',
+  agent: 'builder-1',
   fence,
   turnId,
   startedAt: NOW,
 });
 const finish = (fence = 1, changes: Partial<TurnResult> = {}, turnId = turnA): RunCommand => ({
   kind: 'finish-turn',
+  agent: 'builder-1',
   fence,
   turnId,
   result: result(changes),
@@ -250,6 +252,11 @@ describe('a turn finished', () => {
     given(created(), claimed(), expired(1, 'failed')).when(finish(1)).thenRejected('RUN_FENCED');
     given(created(), claimed()).when(finish(7)).thenRejected('RUN_FENCED');
   });
+});
+
+test('WK-51 a report of an agent that the run was not given to is refused', () => {
+  const foreign = { ...start(), agent: 'builder-2' } as RunCommand;
+  given(created(), claimed()).when(foreign).thenRejected('RUN_FOREIGN');
 });
 
 describe('a lost lease', () => {

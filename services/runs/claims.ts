@@ -1,0 +1,125 @@
+// Claiming and keeping a run: the lease key is written first, then the claim is appended; so a claimed run always had a
+// lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases (lease-watch.ts).
+import type { Clock } from '#libs/ports/clock.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import type { RejectionCode } from '#streams/rejections.ts';
+import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { Leases } from './leases.ts';
+import { isEnded, type Run } from './run.decider.ts';
+import type { RunLog, RunTarget } from './run-log.ts';
+
+/** A result, or the refusal of a rule. */
+export type Answer<Result> =
+  | { readonly kind: 'ok'; readonly result: Result }
+  | { readonly kind: 'refused'; readonly rejection: Rejection<RejectionCode> };
+
+export const ok = <Result>(result: Result): Answer<Result> => ({ kind: 'ok', result });
+export const refused = (refusal: Rejection<RejectionCode>): Answer<never> => ({
+  kind: 'refused',
+  rejection: refusal,
+});
+
+export interface Claims {
+  claim(boundary: Boundary, request: RunRequestOf<'claim'>): Promise<Answer<RunResultOf<'claim'>>>;
+  renew(boundary: Boundary, request: RunRequestOf<'renew'>): Promise<Answer<RunResultOf<'renew'>>>;
+}
+
+interface Parts {
+  readonly runLog: RunLog;
+  readonly leases: Leases;
+  readonly clock: Clock;
+}
+
+type ClaimRequest = RunRequestOf<'claim'>;
+
+const targetOf = (boundary: Boundary, { runId, runnerId }: ClaimRequest): RunTarget => ({
+  boundary,
+  runId,
+  actor: `runner:${runnerId}`,
+});
+
+const append = async (
+  { runLog }: Parts,
+  boundary: Boundary,
+  request: ClaimRequest,
+): Promise<Answer<RunResultOf<'claim'>>> => {
+  const { runId, runnerId, claimId } = request;
+  const command = { kind: 'claim', runnerId } as const;
+  const id = `${runId}.claim.${claimId}`;
+  const outcome = await runLog.handle(targetOf(boundary, request), command, { id });
+  if (outcome.kind === 'rejected') return refused(outcome.rejection);
+  if (outcome.kind === 'accepted' && outcome.event.type === 'fleetlog.run.claimed.v1') {
+    const { fence, leaseMs } = outcome.event;
+    return ok({ runId, seq: outcome.seq, fence, leaseMs });
+  }
+  return refused(rejection('RUN_CLAIMED', `the claim ${claimId} of run ${runId} changed nothing`));
+};
+
+const claimQueued = async (
+  parts: Parts,
+  boundary: Boundary,
+  { request, run }: { readonly request: ClaimRequest; readonly run: Run },
+): Promise<Answer<RunResultOf<'claim'>>> => {
+  const { runLog, leases } = parts;
+  const { runId, runnerId } = request;
+  const { leaseMs } = run.created;
+  const fence = run.claims + 1;
+  const taking = await leases.take({ boundary, runId, runnerId, fence }, leaseMs);
+  if (taking.kind === 'held')
+    return refused(
+      rejection(
+        'RUN_CLAIMED',
+        `run ${runId} is being claimed by ${taking.by?.runnerId ?? 'another runner'}`,
+        {
+          runnerId: taking.by?.runnerId,
+          // Should that runner die before its claim is appended, the lease is free again after this time.
+          retryAfterMs: leaseMs,
+        },
+      ),
+    );
+  const answer = await append(parts, boundary, request);
+  if (answer.kind === 'refused') {
+    // Unless a repeat of this very claim was faster, the lease stands for nothing.
+    const { state } = await runLog.load(targetOf(boundary, request));
+    if (state?.runnerId !== runnerId || state.claims !== fence)
+      await leases.giveBack(boundary, runId, taking.revision);
+  }
+  return answer;
+};
+
+const lostLease = (run: Run, { runId, runnerId, fence }: RunRequestOf<'renew'>): Answer<never> => {
+  if (run.state === 'cancelled') return refused(rejection('RUN_CANCELLED', `run ${runId} was cancelled`));
+  if (isEnded(run.state)) return refused(rejection('RUN_ENDED', `run ${runId} has ended (${run.state})`));
+  if (run.claims === fence && run.runnerId === runnerId)
+    return refused(rejection('RUN_NOT_CLAIMED', `the lease of claim ${fence} of run ${runId} has expired`));
+  return refused(
+    rejection('RUN_FENCED', `fence ${fence} does not hold run ${runId}`, { currentFence: run.claims }),
+  );
+};
+
+const renew = async (
+  { runLog, leases }: Parts,
+  boundary: Boundary,
+  request: RunRequestOf<'renew'>,
+): Promise<Answer<RunResultOf<'renew'>>> => {
+  const { runId, runnerId, fence } = request;
+  const { state: run } = await runLog.load({ boundary, runId, actor: `runner:${runnerId}` });
+  if (run === undefined) return refused(rejection('RUN_UNKNOWN', 'no run has this id'));
+  const { leaseMs } = run.created;
+  const holds = run.claims === fence && run.runnerId === runnerId;
+  if (!holds || !(await leases.renew({ boundary, runId, runnerId, fence }, leaseMs)))
+    return lostLease(run, request);
+  return ok({ leaseMs, cancelRequested: run.state === 'cancelling' });
+};
+
+export const createClaims = (parts: Parts): Claims => ({
+  claim: async (boundary, request) => {
+    const { state: run } = await parts.runLog.load(targetOf(boundary, request));
+    // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
+    return run?.state === 'queued'
+      ? claimQueued(parts, boundary, { request, run })
+      : append(parts, boundary, request);
+  },
+  renew: (boundary, request) => renew(parts, boundary, request),
+});

@@ -1,0 +1,120 @@
+// The reactor of the runs service: transitions that call for work or for its end become instructions to the run's agent.
+// Ids follow from the transition, so a transition that comes again instructs nobody twice; and a runner claims before it works.
+import { ok, type Handled } from '#libs/consumers/disposition.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { Envelope } from '#streams/envelope.ts';
+import { encodeInstruction, type InstructionMeta } from '#streams/instruction-codec.ts';
+import type { TurnInstruction } from '#streams/instructions.ts';
+import { decodeRunEvent } from '#streams/run-codec.ts';
+import type { RunCreated, RunEvent } from '#streams/run.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { isEnded, type Run } from './run.decider.ts';
+import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
+
+/** A transition that instructs somebody. */
+export interface InstructingTransition {
+  readonly boundary: Boundary;
+  readonly event: Extract<
+    RunEvent,
+    {
+      readonly type:
+        | 'fleetlog.run.created.v1'
+        | 'fleetlog.run.lease-expired.v1'
+        | 'fleetlog.run.cancel-requested.v1';
+    }
+  >;
+  readonly envelope: Envelope;
+}
+
+/** The transition of an entry; undefined for one that instructs nobody. Throws `RUN_UNREADABLE` (never). */
+export const decodeInstructingTransition = (entry: StoredEntry): InstructingTransition | undefined => {
+  const reading = decodeRunEvent(entry);
+  if (reading.kind === 'problem')
+    throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message: reading.problem });
+  if (reading.kind === 'unknown') return undefined;
+  const { event, envelope, place } = reading;
+  if (
+    event.type !== 'fleetlog.run.created.v1' &&
+    event.type !== 'fleetlog.run.lease-expired.v1' &&
+    event.type !== 'fleetlog.run.cancel-requested.v1'
+  )
+    return undefined;
+  return { boundary: { tenant: place.tenant, project: place.project }, event, envelope };
+};
+
+interface Parts {
+  readonly runLog: RunLog;
+  /** The log of COMMANDS. */
+  readonly commands: EventLog;
+  readonly clock: Clock;
+}
+
+/** What an instruction says about itself, derived from its cause. */
+interface Cause {
+  readonly boundary: Boundary;
+  /** Id of the instruction. */
+  readonly id: string;
+  readonly causation: string;
+  readonly actor: string;
+}
+
+export interface Instructions {
+  handle(transition: InstructingTransition): Promise<Handled>;
+  /** Tells the agent once more that a queued run waits; `occasion` makes the id, so that one occasion tells once. */
+  remind(boundary: Boundary, run: Run, occasion: string): Promise<void>;
+}
+
+type Work = Omit<RunCreated, 'type'>;
+
+export const createInstructions = ({ runLog, commands, clock }: Parts): Instructions => {
+  const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
+    ...cause,
+    target: work.agent,
+    source: SOURCE,
+    timeMs: clock.now(),
+    correlation: work.runId,
+  });
+  // No expectation on either: instructions of different runs share the agent's subject and do not depend on one another.
+  const turn = async (cause: Cause, work: Work, commandId: string): Promise<void> => {
+    const { runId, sessionId, agent, provider, request, leaseMs } = work;
+    const data: TurnInstruction = { commandId, runId, sessionId, agent, provider, request, leaseMs };
+    await commands.append(encodeInstruction('turn', data, metaOf(cause, work)));
+  };
+  const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
+    await commands.append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
+  };
+
+  const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
+    const { state } = await runLog.load({ boundary, runId, actor: 'service:runs' });
+    if (state !== undefined) return state;
+    const message = `run ${runId} has a transition and was never created`;
+    throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message });
+  };
+
+  return {
+    handle: async ({ boundary, event, envelope }) => {
+      const { id: causation, actor } = envelope;
+      const cause = { boundary, causation, actor };
+      if (event.type === 'fleetlog.run.created.v1') {
+        await turn({ ...cause, id: `${causation}.turn` }, event, event.commandId);
+        return ok;
+      }
+      if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;
+      const run = await runOf(boundary, event.runId);
+      if (isEnded(run.state)) return ok;
+      if (event.type === 'fleetlog.run.cancel-requested.v1')
+        await cancel({ ...cause, id: `${causation}.instruct` }, run.created, event.reason);
+      else await turn({ ...cause, id: `${causation}.turn` }, run.created, event.commandId ?? '');
+      return ok;
+    },
+    remind: (boundary, run, occasion) => {
+      const attempt = run.claims + 1;
+      const { runId } = run.created;
+      const id = `${runId}.remind.${attempt}.${occasion}`;
+      const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
+      return turn(cause, run.created, attemptCommandId(runId, attempt));
+    },
+  };
+};

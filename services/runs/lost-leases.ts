@@ -1,0 +1,95 @@
+// Finds lost leases and says so to the run: the expiry of a key is pushed by a watch; a sweep over the unfinished runs is the
+// backstop for what happened while nobody watched. Both only hint: the loss is checked against the log and the lease table,
+// and appended under an id that follows from run and fence, so any number of instances record it once.
+import { toFault, type Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { Instructions } from './instructions.ts';
+import { parseLeaseKey, type Leases } from './leases.ts';
+import { isHeld } from './run.decider.ts';
+import { attemptCommandId, type RunLog } from './run-log.ts';
+import type { UnfinishedRuns } from './unfinished-runs.ts';
+
+interface Parts {
+  readonly runLog: RunLog;
+  readonly leases: Leases;
+  readonly instructions: Instructions;
+  /** The bucket of the leases. */
+  readonly bucket: KeyValue;
+  readonly clock: Clock;
+  readonly onTrouble: (runId: string, fault: Fault) => void;
+}
+
+/** Losses looked into at once. */
+const WIDTH = 16;
+
+export interface LostLeases {
+  /** Follows the expiry of lease keys until the signal aborts. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Looks after all unfinished runs now and then, until the signal aborts. */
+  sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
+}
+
+export const createLostLeases = (parts: Parts): LostLeases => {
+  const { runLog, leases, instructions, clock } = parts;
+
+  const expire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
+    const target = { boundary, runId, actor: 'service:runs' };
+    const { state: run } = await runLog.load(target);
+    if (run === undefined || (await leases.exists(boundary, runId))) return;
+    const fence = run.claims;
+    if (isHeld(run.state)) {
+      const commandId = attemptCommandId(runId, fence + 1);
+      await runLog.handle(
+        target,
+        { kind: 'expire-lease', fence, commandId },
+        { id: `${runId}.expire.${fence}` },
+      );
+    } else if (run.state === 'queued' && occasion !== undefined) {
+      // A claim died between its lease and its append; others were refused meanwhile and may have turned away.
+      await instructions.remind(boundary, run, occasion);
+    }
+  };
+
+  /** Never rejects: what fails here is found again by the sweep. */
+  const tryToExpire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
+    try {
+      await expire(boundary, runId, occasion);
+    } catch (error) {
+      parts.onTrouble(runId, toFault(error));
+    }
+  };
+
+  const watch = async (signal: AbortSignal): Promise<void> => {
+    const busy = new Set<Promise<void>>();
+    for await (const event of parts.bucket.watch({ signal })) {
+      if (event.kind !== 'expired' && event.kind !== 'deleted') continue;
+      const lease = parseLeaseKey(event.key);
+      if (lease === undefined) continue;
+      // A deleted key was given back by whoever held it.
+      const occasion = event.kind === 'expired' ? `r${event.revision}` : undefined;
+      const work = tryToExpire(lease.boundary, lease.runId, occasion);
+      busy.add(work);
+      void work.finally(() => busy.delete(work));
+      if (busy.size >= WIDTH) await Promise.race(busy);
+    }
+    await Promise.all(busy);
+  };
+
+  const sweepOnce = async (unfinished: UnfinishedRuns): Promise<void> => {
+    for (const run of await leases.missing([...unfinished.held()]))
+      await tryToExpire(run.boundary, run.runId);
+  };
+
+  return {
+    watch,
+    sweep: async (unfinished, everyMs, signal) => {
+      await unfinished.ready;
+      while (!signal.aborted) {
+        await sweepOnce(unfinished);
+        await clock.sleep(everyMs, signal);
+      }
+    },
+  };
+};

@@ -1,0 +1,112 @@
+// Reports of runners that move a run: turn-started and turn-finished become transitions, or are refused, and the refusal is
+// on record as a report of its own. At least once in, exactly once out: every id follows from the report's.
+import type { HandlerContext } from '#libs/consumers/in-hand.ts';
+import type { Handled } from '#libs/consumers/disposition.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Rejection } from '#libs/kernel/rejection.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { Envelope } from '#streams/envelope.ts';
+import { decodeReport, encodeReport, type Report } from '#streams/report-codec.ts';
+import type { RunCommand } from '#streams/run.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { Leases } from './leases.ts';
+import { isEnded, type RunState } from './run.decider.ts';
+import { SOURCE, type RunLog } from './run-log.ts';
+
+/** A report that moves a run. */
+export interface TurnReport {
+  readonly boundary: Boundary;
+  readonly agent: string;
+  readonly runId: string;
+  readonly command: Extract<RunCommand, { readonly kind: 'start-turn' | 'finish-turn' }>;
+  readonly envelope: Envelope;
+}
+
+const commandOf = (
+  report: Report,
+  claim: { readonly fence: number; readonly agent: string },
+): TurnReport['command'] | undefined => {
+  if (report.name === 'turn-started') {
+    const { turnId, startedAt } = report.data;
+    return { kind: 'start-turn', ...claim, turnId, startedAt };
+  }
+  if (report.name !== 'turn-finished') return undefined;
+  const { turnId, result, endedAt } = report.data;
+  return { kind: 'finish-turn', ...claim, turnId, result, endedAt };
+};
+
+const unreadable = (why: string): Fault =>
+  new Fault({ code: 'REPORT_UNREADABLE', retry: 'never', message: why });
+
+/** The report of an entry; undefined for one that moves nothing. Throws `REPORT_UNREADABLE` (never). */
+export const decodeTurnReport = (entry: StoredEntry): TurnReport | undefined => {
+  const reading = decodeReport(entry);
+  if (reading.kind === 'unknown') return undefined;
+  if (reading.kind === 'problem') throw unreadable(reading.problem);
+  const { envelope, place } = reading;
+  if (place.kind !== 'typed' || reading.name === 'gap') return undefined;
+  if (envelope.fence === undefined) throw unreadable(`${envelope.id} carries no fence`);
+  const command = commandOf(reading, { fence: envelope.fence, agent: place.id });
+  if (command === undefined) return undefined;
+  const boundary = { tenant: place.tenant, project: place.project };
+  return { boundary, agent: place.id, runId: reading.data.runId, command, envelope };
+};
+
+interface Parts {
+  readonly runLog: RunLog;
+  readonly leases: Leases;
+  /** The log of EVENTS. */
+  readonly events: EventLog;
+  readonly clock: Clock;
+}
+
+const recordRefusal = async (
+  { events, clock }: Parts,
+  { boundary, agent, runId, command, envelope }: TurnReport,
+  { code, detail }: Rejection,
+): Promise<void> => {
+  const currentFence = detail['currentFence'];
+  const data = {
+    runId,
+    reportId: envelope.id,
+    reportType: envelope.type,
+    code,
+    reportFence: command.fence,
+    currentFence: typeof currentFence === 'number' ? currentFence : null,
+  };
+  const parts = encodeReport('report-refused', data, {
+    boundary,
+    agent,
+    id: `${envelope.id}.refused`,
+    source: SOURCE,
+    timeMs: clock.now(),
+    actor: 'service:runs',
+    causation: envelope.id,
+    correlation: runId,
+  });
+  // No expectation: refusals of different reports do not depend on one another.
+  await events.append(parts);
+};
+
+const endedNow = (outcome: {
+  readonly kind: string;
+  readonly event?: { readonly type: string };
+  readonly state?: RunState;
+}): boolean => {
+  if (outcome.kind === 'unchanged') return outcome.state !== undefined && isEnded(outcome.state.state);
+  return outcome.event !== undefined && outcome.event.type !== 'fleetlog.run.turn-started.v1';
+};
+
+/** Handles reports; see libs/consumers for what becomes of its answers and faults. */
+export const handleTurnReport =
+  (parts: Parts) =>
+  async (report: TurnReport, _context: HandlerContext): Promise<Handled> => {
+    const { boundary, runId, command, envelope } = report;
+    const target = { boundary, runId, actor: envelope.actor, causation: envelope.id };
+    const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
+    if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);
+    // An ended run needs no lease; should this fail it is tried again with the report, or the key expires by itself.
+    else if (endedNow(outcome)) await parts.leases.remove(boundary, runId);
+    return outcome;
+  };

@@ -1,0 +1,109 @@
+// What the runs service answers (streams/run-requests.ts): reads the request, asks the rules, writes the answer.
+// Every request may be repeated: ids are derived from it. Input that breaks the contract is refused before anything is read.
+import type { z } from 'zod';
+import type { ServedRequest } from '#libs/service/define-service.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { RequestMessage } from '#libs/ports/requests.ts';
+import { presenceKey, type Presence } from '#streams/buckets.ts';
+import { issuesOf, jsonBytes, parseJson } from '#streams/entry.ts';
+import {
+  RUN_REQUESTS,
+  type RunOperation,
+  type RunRequestOf,
+  type RunResultOf,
+} from '#streams/run-requests.ts';
+import { parseRequestSubject, requestFilter, type Boundary } from '#streams/subjects.ts';
+import { ok, refused, type Answer, type Claims } from './claims.ts';
+import { ttlOf } from './leases.ts';
+import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
+
+interface Parts {
+  readonly runLog: RunLog;
+  readonly claims: Claims;
+  readonly presence: KeyValue;
+  readonly clock: Clock;
+}
+
+type Handle<Op extends RunOperation> = (
+  boundary: Boundary,
+  request: RunRequestOf<Op>,
+) => Promise<Answer<RunResultOf<Op>>>;
+
+const create =
+  ({ runLog }: Parts): Handle<'create'> =>
+  async (boundary, { actor, ...asked }) => {
+    const { runId, sessionId } = asked;
+    const requestHash = hashOf(asked);
+    const data = { ...asked, requestHash, commandId: attemptCommandId(runId, 1) };
+    // The hash is part of the id: the same request finds its event, another one meets the rule.
+    const id = `${runId}.create.${requestHash.slice(0, 32)}`;
+    const outcome = await runLog.handle({ boundary, runId, actor }, { kind: 'create', data }, { id });
+    if (outcome.kind === 'rejected') return refused(outcome.rejection);
+    const repeated = outcome.kind === 'unchanged' || outcome.repeated;
+    return ok({ runId, sessionId, seq: outcome.seq, repeated });
+  };
+
+const cancel =
+  ({ runLog }: Parts): Handle<'cancel'> =>
+  async (boundary, { runId, reason, actor }) => {
+    const target = { boundary, runId, actor };
+    // A run is asked to cancel at most once, so the id needs nothing of the request.
+    const outcome = await runLog.handle(target, { kind: 'cancel', reason }, { id: `${runId}.cancel` });
+    if (outcome.kind === 'rejected') return refused(outcome.rejection);
+    if (outcome.kind === 'accepted' && !outcome.repeated) {
+      const isOver = outcome.event.type === 'fleetlog.run.cancelled.v1';
+      return ok({ runId, seq: outcome.seq, state: isOver ? 'cancelled' : 'cancelling' });
+    }
+    const { state, seq } = outcome.kind === 'unchanged' ? outcome : await runLog.load(target);
+    return ok({ runId, seq, state: state?.state ?? 'cancelled' });
+  };
+
+const announce =
+  ({ presence, clock }: Parts): Handle<'announce'> =>
+  async (boundary, { ttlMs: asked, ...runner }) => {
+    const ttlMs = ttlOf(asked);
+    const value: Presence = { ...runner, seenAt: clock.now() };
+    await presence.put(presenceKey(boundary, runner.agent), jsonBytes(value), { ttlMs });
+    return ok({ ttlMs });
+  };
+
+const requestOf = <Op extends RunOperation>(operation: Op, message: RequestMessage) => {
+  const boundary = parseRequestSubject(message.subject);
+  if (boundary === undefined) throw invalid(`subject ${message.subject}`);
+  const schema = RUN_REQUESTS[operation].request as unknown as z.ZodType<RunRequestOf<Op>>;
+  const parsed = schema.safeParse(parseJson(message.body));
+  if (!parsed.success) throw invalid(issuesOf(parsed.error));
+  return { boundary: { tenant: boundary.tenant, project: boundary.project }, request: parsed.data };
+};
+
+const invalid = (why: string): Fault =>
+  new Fault({ code: 'REQUEST_INVALID', retry: 'never', message: `the request breaks its contract: ${why}` });
+
+/** One operation as a served request. Broken invariants go up (the process ends), everything else is an answer. */
+const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): ServedRequest => ({
+  subject: requestFilter('runs', operation),
+  handle: async (message) => {
+    try {
+      const { boundary, request } = requestOf(operation, message);
+      const answer = await handle(boundary, request);
+      if (answer.kind === 'ok') return { body: jsonBytes({ outcome: 'ok', result: answer.result }) };
+      return { body: jsonBytes({ outcome: 'refused', ...answer.rejection }) };
+    } catch (error) {
+      if (error instanceof InvariantBroken) throw error;
+      const { code, message: text, retry } = toFault(error);
+      return { body: jsonBytes({ outcome: 'fault', code, message: text, retry }) };
+    }
+  },
+});
+
+/** All operations of the service. */
+export const runRequests = (parts: Parts): readonly ServedRequest[] => [
+  serve('create', create(parts)),
+  serve('cancel', cancel(parts)),
+  serve('claim', (boundary, request) => parts.claims.claim(boundary, request)),
+  serve('renew', (boundary, request) => parts.claims.renew(boundary, request)),
+  serve('announce', announce(parts)),
+];

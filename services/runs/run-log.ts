@@ -1,0 +1,75 @@
+// The run aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS.
+// Every id is derived from what caused the command, so that a repeat is the same append. Does not talk to runners.
+import { createHash } from 'node:crypto';
+import { createCommandHandler, type CommandHandler } from '#libs/commands/handle-command.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import { idFromDigest } from '#streams/ids.ts';
+import { decodeRunEvent, encodeRunEvent } from '#streams/run-codec.ts';
+import type { RunCommand, RunEvent } from '#streams/run.ts';
+import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
+import { runDecider, type RunRejection, type RunState } from './run.decider.ts';
+
+/** A run, and on whose behalf something is done to it. */
+export interface RunTarget {
+  readonly boundary: Boundary;
+  readonly runId: string;
+  /** `user:anna`, `runner:…`, `service:runs`. */
+  readonly actor: string;
+  /** Id of the report or request that caused the command. */
+  readonly causation?: string;
+}
+
+/** Decides and appends; see libs/commands. */
+export type RunLog = CommandHandler<RunTarget, RunCommand, RunEvent, RunState, RunRejection>;
+
+/** The process that appends the transitions of runs. */
+export const SOURCE = '/service/runs';
+
+/** When an event happened: turns by the runner's clock, the rest when it was decided. Epoch ms. */
+const happenedAt = (event: RunEvent, now: number): number => {
+  if (event.type === 'fleetlog.run.turn-started.v1') return event.startedAt;
+  return 'endedAt' in event ? event.endedAt : now;
+};
+
+/** The event of an entry. Throws `RUN_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): RunEvent => {
+  const reading = decodeRunEvent(entry);
+  if (reading.kind === 'known') return reading.event;
+  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
+  throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
+};
+
+/** Builds the handler; `log` is that of TRANSITIONS. */
+export const createRunLog = (parts: {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}): RunLog =>
+  createCommandHandler<RunTarget, RunCommand, RunEvent, RunState, RunRejection>({
+    ...parts,
+    decider: runDecider,
+    subjectOf: ({ boundary, runId }) => aggregateSubject(boundary, 'run', runId),
+    encode: (event, { target, id, now }) =>
+      encodeRunEvent(event, {
+        boundary: target.boundary,
+        id,
+        source: SOURCE,
+        timeMs: happenedAt(event, now),
+        actor: target.actor,
+        correlation: target.runId,
+        ...(target.causation !== undefined && { causation: target.causation }),
+        ...('fence' in event && event.fence !== null && { fence: event.fence }),
+      }),
+    decodeEntry,
+  });
+
+/** The instruction of an attempt (1: the first): the same for everybody who derives it. */
+export const attemptCommandId = (runId: string, attempt: number): string =>
+  idFromDigest('command', createHash('sha256').update(`${runId}#${attempt}`).digest());
+
+/** SHA-256 (hex) of a JSON value as it is written; key order counts. */
+export const hashOf = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -1,0 +1,103 @@
+// Runs — owns the run aggregate: answers its requests, turns reports into transitions, instructs runners, ends lost leases,
+// and folds the summaries `runs` and `activity`. Any number of instances may run. Does not run programs (see runner).
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
+import { duration } from '#libs/config/fields.ts';
+import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import type { Loop, ServiceContext } from '#libs/service/context.ts';
+import { defineService } from '#libs/service/define-service.ts';
+import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { serviceConsumers } from '#streams/consumers.ts';
+import { buildDeadLetter } from '#streams/dead-letters.ts';
+import { createClaims } from './claims.ts';
+import { createInstructions, decodeInstructingTransition } from './instructions.ts';
+import { createLeases } from './leases.ts';
+import { createLostLeases } from './lost-leases.ts';
+import { activityProjection, runsProjection } from './projections.ts';
+import { decodeTurnReport, handleTurnReport } from './reports.ts';
+import { runRequests } from './requests.ts';
+import { createRunLog } from './run-log.ts';
+import { createUnfinishedRuns } from './unfinished-runs.ts';
+
+const RunsConfig = configSchema({
+  sweepMs: duration({ min: 1000 })
+    .default(10_000)
+    .describe('How often unfinished runs are checked for a lost lease that no watch has told of.'),
+});
+type RunsConfig = ConfigOf<typeof RunsConfig>;
+
+/** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
+const partsOf = (context: ServiceContext<RunsConfig>) => {
+  const { clock, ids } = context;
+  const runLog = createRunLog({ log: context.log('TRANSITIONS'), clock, ids });
+  const leases = createLeases(context.bucket('leases'), clock);
+  const instructions = createInstructions({ runLog, commands: context.log('COMMANDS'), clock });
+  const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
+  return { clock, runLog, leases, instructions, deadLetters };
+};
+type RunsParts = ReturnType<typeof partsOf>;
+
+const parts = new WeakMap<ServiceContext<RunsConfig>, RunsParts>();
+
+const sharedParts = (context: ServiceContext<RunsConfig>): RunsParts => {
+  const known = parts.get(context);
+  if (known !== undefined) return known;
+  const made = partsOf(context);
+  parts.set(context, made);
+  return made;
+};
+
+const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
+  const { clock, runLog, leases, instructions, deadLetters } = sharedParts(context);
+  const { runReports, runInstructions } = serviceConsumers;
+  return [
+    consumerLoop(context, {
+      name: runReports.name,
+      queue: context.queue(runReports.stream, runReports.name),
+      decode: decodeTurnReport,
+      lane: ({ runId }) => runId,
+      handle: handleTurnReport({ runLog, leases, events: context.log('EVENTS'), clock }),
+      deadLetters,
+    }),
+    consumerLoop(context, {
+      name: runInstructions.name,
+      queue: context.queue(runInstructions.stream, runInstructions.name),
+      decode: decodeInstructingTransition,
+      lane: ({ event }) => event.runId,
+      handle: (transition) => instructions.handle(transition),
+      deadLetters,
+    }),
+    projectionLoop(context, { projection: runsProjection, deadLetters }),
+    projectionLoop(context, { projection: activityProjection, deadLetters }),
+  ];
+};
+
+const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
+  const { clock, runLog, leases, instructions } = sharedParts(context);
+  const unfinished = createUnfinishedRuns(context.bucket('runs'));
+  const lost = createLostLeases({
+    runLog,
+    leases,
+    instructions,
+    clock,
+    bucket: context.bucket('leases'),
+    onTrouble: (runId, fault) =>
+      context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
+  });
+  const { sweepMs } = context.config;
+  return [
+    { name: 'unfinished-runs', run: (signal) => unfinished.watch(signal) },
+    { name: 'lost-leases', run: (signal) => lost.watch(signal) },
+    { name: 'lease-sweep', run: (signal) => lost.sweep(unfinished, sweepMs, signal) },
+  ];
+};
+
+export const runs = defineService({
+  name: 'runs',
+  config: RunsConfig,
+  loops: (context) => [...workLoops(context), ...leaseLoops(context)],
+  requests: (context) => {
+    const { clock, runLog, leases } = sharedParts(context);
+    const claims = createClaims({ runLog, leases, clock });
+    return runRequests({ runLog, claims, presence: context.bucket('presence'), clock });
+  },
+});
