@@ -5,6 +5,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import { askApi } from './broker-api.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { answerFault, type BrokerError, classifyAnswer } from './errors.ts';
+import { epochMs } from './stored-entry.ts';
 
 /** A configuration object of the JetStream API, durations in nanoseconds. */
 export type BrokerConfig = Readonly<Record<string, unknown>>;
@@ -15,6 +16,8 @@ export interface StreamReport {
   readonly messages: number;
   readonly bytes: number;
   readonly lastSeq: number;
+  /** When the oldest entry was stored, epoch ms; null when there is none. */
+  readonly oldestAt: number | null;
 }
 
 export interface ConsumerReport {
@@ -22,6 +25,8 @@ export interface ConsumerReport {
   readonly config: BrokerConfig;
   readonly pending: number;
   readonly unacknowledged: number;
+  /** Entries handed out so far, repeats included. */
+  readonly delivered: number;
 }
 
 export interface BrokerReport {
@@ -30,6 +35,10 @@ export interface BrokerReport {
   /** JetStream API level: 0 before 2.11, 1 for 2.11, 2 for 2.12, 4 for 2.14, 5 for 2.15. */
   readonly apiLevel: number;
   readonly maxPayloadBytes: number;
+  /** False: one server that belongs to no cluster. */
+  readonly isClustered: boolean;
+  /** Bytes of file storage that this account may use, all replicas together; null: not limited. */
+  readonly storageLimitBytes: number | null;
 }
 
 /** Least API level that everything here works with (nats-server 2.14). */
@@ -52,8 +61,7 @@ export interface NatsTopology {
 
 type Json = Readonly<Record<string, unknown>>;
 
-const asJson = (value: unknown): Json =>
-  typeof value === 'object' && value !== null ? (value as Json) : {};
+const asJson = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
 const asNumber = (value: unknown): number => (typeof value === 'number' ? value : 0);
 const asText = (value: unknown): string => (typeof value === 'string' ? value : '');
 
@@ -101,6 +109,7 @@ const streamReport = (info: Json): StreamReport => {
     messages: asNumber(state['messages']),
     bytes: asNumber(state['bytes']),
     lastSeq: asNumber(state['last_seq']),
+    oldestAt: asNumber(state['messages']) === 0 ? null : epochMs(asText(state['first_ts'])),
   };
 };
 
@@ -109,6 +118,7 @@ const consumerReport = (info: Json): ConsumerReport => ({
   config: asJson(info['config']),
   pending: asNumber(info['num_pending']),
   unacknowledged: asNumber(info['num_ack_pending']),
+  delivered: asNumber(asJson(info['delivered'])['consumer_seq']),
 });
 
 const serverInfo = async (connection: NatsConnectionHandle): Promise<BrokerReport> => {
@@ -123,7 +133,15 @@ const serverInfo = async (connection: NatsConnectionHandle): Promise<BrokerRepor
       message: `nats-server ${version} has JetStream API level ${apiLevel}; level ${REQUIRED_API_LEVEL} (nats-server 2.14 or newer) is needed`,
       detail: { version, apiLevel, requiredApiLevel: REQUIRED_API_LEVEL },
     });
-  return { name: info?.server_name ?? '', version, apiLevel, maxPayloadBytes: info?.max_payload ?? 0 };
+  const limit = asNumber(asJson(account?.['limits'])['max_storage']);
+  return {
+    name: info?.server_name ?? '',
+    version,
+    apiLevel,
+    maxPayloadBytes: info?.max_payload ?? 0,
+    isClustered: asText((info as Json | undefined)?.['cluster']) !== '',
+    storageLimitBytes: limit > 0 ? limit : null,
+  };
 };
 
 const isMissing = (error: BrokerError): boolean => {
@@ -135,7 +153,11 @@ const isMissing = (error: BrokerError): boolean => {
 export const natsTopology = (connection: NatsConnectionHandle): NatsTopology => {
   const configOf = async (subject: string, body: Json): Promise<BrokerConfig> =>
     asJson((await ask(connection, subject, body))?.['config']);
-  const putConsumer = (stream: string, config: BrokerConfig, action: 'create' | 'update'): Promise<BrokerConfig> => {
+  const putConsumer = (
+    stream: string,
+    config: BrokerConfig,
+    action: 'create' | 'update',
+  ): Promise<BrokerConfig> => {
     const name = asText(config['durable_name']) || asText(config['name']);
     const filter = asText(config['filter_subject']);
     const subject = `$JS.API.CONSUMER.CREATE.${stream}.${name}${filter === '' ? '' : `.${filter}`}`;

@@ -1,4 +1,4 @@
-// What planning and applying need of a broker, as a port. Real: libs/nats/topology.ts. It reports and does as told;
+// What planning and applying need of a broker, as a port. Real: broker-driver.ts. It reports and does as told;
 // every judgement (what may change, what would destroy data) is in plan.ts.
 import type { ConsumerSettings, StreamSettings } from './settings.ts';
 
@@ -6,9 +6,9 @@ import type { ConsumerSettings, StreamSettings } from './settings.ts';
 export interface ServerFacts {
   /** As the server says it: `2.15.1`, `2.15.0-dev`. */
   readonly version: string;
-  /** Servers that can hold a replica; 1: not clustered. */
-  readonly clusterSize: number;
-  /** Bytes of file storage that this account may use in all; null: not limited, or not told. */
+  /** False: one server, which can hold one replica of anything. */
+  readonly isClustered: boolean;
+  /** Bytes of file storage that this account may use, all replicas together; null: not limited, or not told. */
   readonly storageLimitBytes: number | null;
 }
 
@@ -36,7 +36,7 @@ export interface ActualTopology {
 }
 
 /**
- * Faults: `TOPOLOGY_UNAVAILABLE` (later: broker away, no leader), `TOPOLOGY_REFUSED` (never: the broker says no; its words and
+ * Faults: `TOPOLOGY_UNAVAILABLE` (later: broker away, no leader), `TOPOLOGY_FULL` (later: no storage left), `TOPOLOGY_REFUSED` (never: the broker says no; its words and
  * error code are in the message and detail), `TOPOLOGY_TAKEN` (now: the name exists already with other settings: somebody else
  * provisions at this moment). Every call may be repeated: creating what is there with the same settings, and deleting what is
  * gone, succeed.

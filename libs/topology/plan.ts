@@ -71,7 +71,6 @@ const whole = { field: null, from: null, to: null, remedy: null } as const;
 
 const newStream = (declared: DeclaredStream, input: PlanInput, undeclared: readonly ActualStream[]): Part => {
   const { thing, what, settings } = declared;
-  const { clusterSize } = input.actual.server;
   const rival = undeclared.find(({ settings: other }) =>
     other.subjects.some((theirs) => settings.subjects.some((ours) => overlaps(ours, theirs))),
   );
@@ -84,9 +83,9 @@ const newStream = (declared: DeclaredStream, input: PlanInput, undeclared: reado
       `the stream ${rival.settings.name}, which is not declared, takes subjects of it`,
       'remove or narrow that stream by hand',
     );
-  if (settings.replicas > clusterSize)
+  if (settings.replicas > 1 && !input.actual.server.isClustered)
     return refuse(
-      `${settings.replicas} replicas are declared and the broker has ${clusterSize} of the servers`,
+      `${settings.replicas} replicas are declared and the broker is one server`,
       'declare as many replicas as there are servers, or add servers first',
     );
   return {
@@ -103,8 +102,8 @@ const planStreams = (streams: readonly DeclaredStream[], input: PlanInput): Part
   const parts = streams.map((declared): Part => {
     const actual = byName.get(declared.settings.name);
     if (actual === undefined) return newStream(declared, input, undeclared);
-    const { clusterSize } = server;
-    const { differences, update } = compareStream(declared, { actual, nowMs: input.nowMs, clusterSize });
+    const { isClustered } = server;
+    const { differences, update } = compareStream(declared, { actual, nowMs: input.nowMs, isClustered });
     const label = declared.what;
     return {
       differences,

@@ -16,7 +16,7 @@ export type Verdict =
 export interface RuleContext {
   readonly actual: ActualStream;
   readonly nowMs: number;
-  readonly clusterSize: number;
+  readonly isClustered: boolean;
 }
 
 type Rule = (to: StreamSettings, context: RuleContext) => Verdict;
@@ -84,11 +84,11 @@ const maxMessagesPerSubject: Rule = (to, { actual }) => {
     : ok;
 };
 
-const replicas: Rule = (to, { actual, clusterSize }) => {
-  if (to.replicas > clusterSize)
+const replicas: Rule = (to, { actual, isClustered }) => {
+  if (to.replicas > 1 && !isClustered)
     return {
       kind: 'refused',
-      reason: `the broker has ${clusterSize === 1 ? 'one server' : `${clusterSize} servers`}`,
+      reason: 'the broker is one server and holds one replica',
       remedy: 'declare as many replicas as there are servers, or add servers first',
     };
   return to.replicas >= actual.settings.replicas
