@@ -11,9 +11,8 @@ const MAX_BATCH = 1_000;
 /** `NATS/1.0\r\n`, the closing blank line, and what each header adds to its name and value. */
 const HEADER_BLOCK_BYTES = 12;
 const HEADER_LINE_BYTES = 4;
-const encoder = new TextEncoder();
 
-const byteLength = (text: string): number => encoder.encode(text).length;
+const byteLength = (text: string): number => Buffer.byteLength(text);
 
 /** The bytes of an entry as they count against limits: body and headers, as on the wire. */
 export const entryBytes = (headers: Readonly<Record<string, string>>, body: Uint8Array): number => {
