@@ -22,7 +22,7 @@ export type BucketWrite =
   | { readonly kind: 'delete'; readonly key: string; readonly expectedRevision?: number };
 
 /** `KV_REFUSED`: retrying cannot help. */
-export const refusedKey = (message: string, detail: Readonly<Record<string, unknown>> = {}): Fault =>
+const refusedKey = (message: string, detail: Readonly<Record<string, unknown>> = {}): Fault =>
   new Fault({ code: 'KV_REFUSED', retry: 'never', message, detail });
 
 const checkKey = (key: string): void => {

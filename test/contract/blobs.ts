@@ -4,7 +4,7 @@
 import type { Blobs } from '#libs/ports/blobs.ts';
 import { describe, expect, it } from 'vitest';
 
-export interface BlobsHarness {
+interface BlobsHarness {
   /** An object store that holds nothing. */
   readonly blobs: Blobs;
   readonly dispose: () => Promise<void>;

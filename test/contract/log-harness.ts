@@ -29,7 +29,6 @@ export const withLog =
   };
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** An entry with a body that names its id. Give `id` to repeat an append. */
 export const entry = (
@@ -40,5 +39,3 @@ export const entry = (
 
 /** The id that a stored entry was appended with. */
 export const idOf = (stored: StoredEntry | undefined): string | undefined => stored?.headers['Nats-Msg-Id'];
-
-export const textOf = (body: Uint8Array): string => decoder.decode(body);

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { entry, idOf } from './log-harness.ts';
 import { all } from './reading.ts';
 
-export interface PublisherHarness {
+interface PublisherHarness {
   /** The log of a stream of its own: empty, nothing was ever stored in it. */
   readonly log: EventLog;
   /** A literal subject of the stream; the same for the same name. */

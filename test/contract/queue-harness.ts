@@ -4,7 +4,7 @@ import type { Delivery, WorkQueue } from '#libs/ports/work-queue.ts';
 import { entry, idOf } from './log-harness.ts';
 
 /** What the suite asks of a consumer. */
-export interface QueueShape {
+interface QueueShape {
   readonly ackWaitMs: number;
   readonly maxAckPending: number;
   readonly prioritized: boolean;
@@ -12,7 +12,7 @@ export interface QueueShape {
   readonly filters: readonly string[];
 }
 
-export interface QueueHarness {
+interface QueueHarness {
   /** The log of the stream behind the queues: empty, nothing was ever stored in it. */
   readonly log: EventLog;
   /** A literal subject of the stream (or a filter, when the name holds wildcards), the same for the same name. */

@@ -5,7 +5,7 @@ import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
 import { describe, expect, it } from 'vitest';
 import { expectFault } from './reading.ts';
 
-export interface RequestsHarness {
+interface RequestsHarness {
   /** Two sides that may be one and the same object, or two connections. */
   readonly client: RequestClient;
   readonly server: RequestServer;

@@ -4,7 +4,7 @@ import { fold, type Decider, type Decision } from '#libs/kernel/decider.ts';
 import { expect } from 'vitest';
 
 /** What a test may claim of one decision. */
-export interface Outcome<Event, State, Code extends string> {
+interface Outcome<Event, State, Code extends string> {
   /** Exactly this event is appended. Further examples can go on from the state after it. */
   then(event: Event): State;
   /** An event is appended that has at least these properties. */
