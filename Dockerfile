@@ -1,0 +1,20 @@
+# One image for every service and the runner: `node services/main.ts NAME`. No build step: Node runs the sources.
+FROM node:24-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# The pinned Node of the lock file is for machines without one; this image has it.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=packages /app/node_modules ./node_modules
+COPY package.json LICENSE ./
+COPY libs ./libs
+COPY streams ./streams
+COPY services ./services
+# Folders that volumes are mounted over: a new volume takes their owner, so that nothing runs as root.
+RUN mkdir -p /data /workspaces /secrets /runner && chown node:node /data /workspaces /secrets /runner
+USER node
+ENTRYPOINT ["node"]
+CMD ["services/main.ts", "--help"]

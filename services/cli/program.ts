@@ -1,0 +1,67 @@
+// The command `fleetlog`: every command in one program, one way to print errors and to end.
+import { Command, CommanderError } from 'commander';
+import { CommandFailed } from './command.ts';
+import type { CliContext } from './context.ts';
+import { registerDoctorCommand } from './doctor-command.ts';
+import { printError, type ExitCode } from './output.ts';
+import { registerProjectionCommands } from './projection-commands.ts';
+import { registerProvisionCommand } from './provision-command.ts';
+import { registerRunCommands } from './run-commands.ts';
+import { registerSessionCommands } from './session-commands.ts';
+import { registerStreamCommands } from './stream-commands.ts';
+
+/** A command that another part of the product brings (up, service, secrets). */
+export type Registration = (program: Command, context: CliContext) => void;
+
+const isJsonAsked = (argv: readonly string[]): boolean => argv.includes('--json');
+
+const build = (argv: readonly string[], context: CliContext, more: readonly Registration[]): Command => {
+  const program = new Command('fleetlog')
+    .description('An event-sourced control plane for fleets of coding agents')
+    .exitOverride()
+    .showHelpAfterError('(add --help for what there is)')
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => context.terminal.out(text.trimEnd()),
+      writeErr: (text) => {
+        if (!isJsonAsked(argv)) context.terminal.note(text.trimEnd());
+      },
+    });
+  const all = [
+    ...more,
+    registerRunCommands,
+    registerSessionCommands,
+    registerStreamCommands,
+    registerProjectionCommands,
+    registerProvisionCommand,
+    registerDoctorCommand,
+  ];
+  for (const register of all) register(program, context);
+  return program;
+};
+
+/** Runs one command line (without the program's name). Resolves with the exit code; everything has been printed by then. */
+export const runCli = async (
+  argv: readonly string[],
+  context: CliContext,
+  more: readonly Registration[] = [],
+): Promise<ExitCode> => {
+  try {
+    await build(argv, context, more).parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommandFailed) return 1;
+    if (error instanceof CommanderError) return usageError(error, argv, context);
+    if (context.signal.aborted) return 0;
+    return printError(context.terminal, error, isJsonAsked(argv));
+  }
+};
+
+const usageError = (error: CommanderError, argv: readonly string[], context: CliContext): ExitCode => {
+  if (error.exitCode === 0) return 0;
+  if (isJsonAsked(argv))
+    context.terminal.out(
+      JSON.stringify({ error: { code: 'ARGUMENT_INVALID', message: error.message, retry: 'never' } }),
+    );
+  return 2;
+};

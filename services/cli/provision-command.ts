@@ -1,0 +1,87 @@
+// fleetlog provision: brings streams, buckets and consumers to what is declared. Shows what it would do; refuses what would
+// destroy data (those lines begin with !) and then exits with 1.
+import { readPlan, reconcileTopology, type ReconcileOutcome } from '#libs/topology/apply.ts';
+import { isRefusal } from '#libs/topology/difference.ts';
+import type { Plan } from '#libs/topology/plan.ts';
+import { planJson, renderPlan } from '#libs/topology/render-plan.ts';
+import { topologyOf } from '#streams/consumers.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import { nameSchema } from '#streams/ids.ts';
+import type { Command } from 'commander';
+import {
+  CommandFailed,
+  invocation,
+  withFleet,
+  withStackFlags,
+  type Invocation,
+  type StackFlags,
+} from './command.ts';
+import type { CliContext } from './context.ts';
+
+interface ProvisionFlags extends StackFlags {
+  readonly dryRun?: boolean;
+  readonly agents?: string;
+  readonly replicas?: string;
+}
+
+const declaredBy = ({ context, connection }: Invocation, flags: ProvisionFlags) => {
+  const names = (flags.agents ?? context.environment['FLEETLOG_FLEET_AGENTS'] ?? 'builder-1').split(',');
+  const replicas = Number(flags.replicas ?? context.environment['FLEETLOG_FLEET_REPLICAS'] ?? '1');
+  if (![1, 3, 5].includes(replicas))
+    throw new Fault({ code: 'ARGUMENT_INVALID', retry: 'never', message: `--replicas: expected 1, 3 or 5` });
+  const { tenant, project } = connection;
+  return topologyOf({
+    replicas,
+    agents: names.map((name) => ({ tenant, project, agent: nameSchema.parse(name.trim()) })),
+  });
+};
+
+const show = ({ context, isJson }: Invocation, plan: Plan, outcome?: ReconcileOutcome): void => {
+  if (!isJson) return context.terminal.out(renderPlan(plan));
+  const failed = outcome?.result.failed ?? null;
+  context.terminal.out(
+    JSON.stringify({
+      ...planJson(plan),
+      ...(outcome !== undefined && {
+        done: outcome.result.done.map(({ label }) => label),
+        failed:
+          failed === null
+            ? null
+            : { what: failed.step.label, code: failed.fault.code, message: failed.fault.message },
+      }),
+    }),
+  );
+};
+
+const provision = async (context: CliContext, flags: ProvisionFlags): Promise<void> => {
+  const call = await invocation(context, flags);
+  const declared = declaredBy(call, flags);
+  await withFleet(call, async ({ topology: driver }) => {
+    const { clock } = context;
+    if (flags.dryRun === true) {
+      const plan = await readPlan({ declared, driver, clock });
+      show(call, plan);
+      if (plan.differences.some(isRefusal)) throw new CommandFailed();
+      return;
+    }
+    const outcome = await reconcileTopology({ declared, driver, clock });
+    show(call, outcome.plan, outcome);
+    if (!call.isJson) context.terminal.note(`${outcome.result.done.length} changes made`);
+    const { failed } = outcome.result;
+    if (failed !== null) throw failed.fault;
+    if (outcome.plan.differences.some(isRefusal)) throw new CommandFailed();
+  });
+};
+
+/** Registers the command. */
+export const registerProvisionCommand = (program: Command, context: CliContext): void => {
+  withStackFlags(program.command('provision'))
+    .description('Create or update streams, buckets and consumers as declared; never destroys data')
+    .option('--dry-run', 'show the plan and change nothing')
+    .option(
+      '--agents <names>',
+      'agents that have a runner, separated by commas (default: $FLEETLOG_FLEET_AGENTS or builder-1)',
+    )
+    .option('--replicas <n>', 'copies of everything: 1 on one machine, 3 in a cluster')
+    .action((flags: ProvisionFlags) => provision(context, flags));
+};

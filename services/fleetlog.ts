@@ -1,0 +1,86 @@
+// Composition root of the command line: the real terminal, clock, environment and broker behind services/cli.
+// `fleetlog`, `npm start` and the containers all come through here.
+import { diagnose } from '#libs/broker/doctor.ts';
+import { locateOptionsFrom } from '#libs/broker/locate.ts';
+import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
+import { systemClock } from '#libs/system/clock.ts';
+import { readEnvironment } from '#libs/system/env.ts';
+import { systemIds } from '#libs/system/ids.ts';
+import { systemProcess } from '#libs/system/process-control.ts';
+import type { Connection } from './cli/connection.ts';
+import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
+import { runCli } from './cli/program.ts';
+import { projections } from './registry.ts';
+import { registerSecretsCommand } from './secrets-command.ts';
+import { registerUpCommand } from './up-command.ts';
+import { connectTo, readersOf } from './wire.ts';
+
+const terminal: Terminal = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  note: (line) => void process.stderr.write(`${line}\n`),
+  flushed: () =>
+    process.stdout.writableNeedDrain
+      ? new Promise((resolve) => process.stdout.once('drain', () => resolve()))
+      : Promise.resolve(),
+  isColour: process.stdout.isTTY,
+};
+
+const openFleet = async (connection: Connection): Promise<FleetPorts> => {
+  const handle = await connectTo(
+    {
+      servers: connection.natsUrl.split(','),
+      name: 'fleetlog-cli',
+      ...(connection.natsUser !== undefined && { user: connection.natsUser }),
+      ...(connection.natsPassword !== undefined && { password: connection.natsPassword }),
+      waitMs: 5_000,
+    },
+    systemClock,
+  );
+  return { ...readersOf(handle), topology: natsTopologyDriver(handle), close: () => handle.close() };
+};
+
+const readStandardInput = async (): Promise<string | undefined> => {
+  if (process.stdin.isTTY) return undefined;
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+};
+
+const main = async (): Promise<void> => {
+  const environment = readEnvironment();
+  const interrupted = new AbortController();
+  const forget = systemProcess.onSignal((signal) => {
+    // A second signal while something drains ends it at once.
+    if (interrupted.signal.aborted) systemProcess.exit(signal === 'SIGINT' ? 130 : 143);
+    interrupted.abort();
+  });
+  // A reader that went away (`| head`) is a normal end.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') systemProcess.exit(0);
+  });
+  const context: CliContext = {
+    terminal,
+    clock: systemClock,
+    ids: systemIds,
+    environment,
+    workingDirectory: process.cwd(),
+    signal: interrupted.signal,
+    projections,
+    openFleet,
+    readStandardInput,
+    diagnose: (dataDir) =>
+      diagnose({
+        locate: locateOptionsFrom({ ...environment, FLEETLOG_OFFLINE: '1' }, systemClock),
+        dataDir,
+        ports: [{ port: 7710, purpose: 'HTTP API' }],
+        clock: systemClock,
+      }),
+  };
+  process.exitCode = await runCli(process.argv.slice(2), context, [
+    registerUpCommand,
+    registerSecretsCommand,
+  ]);
+  forget();
+};
+
+await main();

@@ -1,0 +1,46 @@
+// How a process of its own reaches the broker: the configuration section `nats`, the connection, and the check at start that
+// everything durable is there as declared (services check, only `fleetlog provision` changes).
+import type { Wire } from '#libs/service/process-plan.ts';
+import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
+import { checkTopology } from '#libs/topology/check.ts';
+import { topologyOf } from '#streams/consumers.ts';
+import { isRunnerUser, NatsConfig, type NatsSettings } from './fleet-config.ts';
+import { openNatsPorts } from './wire.ts';
+
+/** A runner's user may listen below its own prefix only (streams/accounts.ts). */
+const inboxPrefixOf = ({ inboxPrefix, user }: NatsSettings): string | undefined =>
+  inboxPrefix ??
+  (user !== undefined && isRunnerUser(user) ? `_INBOX_${user.slice('runner-'.length)}` : undefined);
+
+/** The ports of a process on its own connection. */
+export const natsWire: Wire<NatsSettings> = {
+  name: 'nats',
+  config: NatsConfig,
+  open: async (config, tools) => {
+    const inboxPrefix = inboxPrefixOf(config);
+    const opened = await openNatsPorts(
+      {
+        servers: config.url,
+        name: 'fleetlog',
+        waitMs: config.waitMs,
+        ...(config.user !== undefined && { user: config.user }),
+        ...(config.password !== undefined && { password: config.password.reveal() }),
+        ...(inboxPrefix !== undefined && { inboxPrefix }),
+      },
+      tools,
+    );
+    if (!(config.checkTopology ?? !isRunnerUser(config.user))) return opened;
+    try {
+      // Streams, buckets and the services' consumers; those of runners are theirs to miss.
+      await checkTopology(
+        topologyOf({ replicas: 1, agents: [] }),
+        natsTopologyDriver(opened.connection),
+        tools.clock,
+      );
+      return opened;
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+  },
+};

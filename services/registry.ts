@@ -1,0 +1,25 @@
+// Every service of the product, in start order, and every projection. A new service is added here and nowhere else.
+import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
+import type { Service } from '#libs/service/define-service.ts';
+import { gateway } from './gateway/service.ts';
+import { runner } from './runner/service.ts';
+import { activityProjection, runsProjection } from './runs/projections.ts';
+import { runs } from './runs/service.ts';
+import { sessionsProjection } from './sessions/projections.ts';
+import { sessions } from './sessions/service.ts';
+
+/** The services that decide, fold and answer. */
+export const controlServices: readonly Service[] = [runs as Service, sessions as Service, gateway as Service];
+
+/** The service that drives one agent's program. */
+export const runnerService = runner as Service;
+
+/** All of them. */
+export const services: readonly Service[] = [...controlServices, runnerService];
+
+/** Every fold of the log into a bucket. */
+export const projections: readonly ProjectionTools[] = [
+  projectionTools(runsProjection),
+  projectionTools(sessionsProjection),
+  projectionTools(activityProjection),
+];

@@ -1,0 +1,145 @@
+// fleetlog up: the command behind `npm start`. Starts the stack, says where everything is, shows a sample run, stays until Ctrl-C.
+import { createApiClient } from './cli/api-client.ts';
+import { dataDirectory } from './cli/connection.ts';
+import type { CliContext } from './cli/context.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import { nameSchema } from '#streams/ids.ts';
+import type { Command } from 'commander';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startSampleRun } from './sample-run.ts';
+import { startStack, type Stack } from './up.ts';
+
+interface UpFlags {
+  readonly data?: string;
+  readonly port: string;
+  readonly agent: string;
+  readonly quiet?: boolean;
+  readonly sample: boolean;
+  readonly relaxed?: boolean;
+  readonly json?: boolean;
+}
+
+const portOf = (text: string): number => {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new Fault({
+    code: 'ARGUMENT_INVALID',
+    retry: 'never',
+    message: `--port ${JSON.stringify(text)}: expected 0 to 65535`,
+  });
+};
+
+const whereabouts = (
+  stack: Stack,
+  dataDir: string,
+  logFile: string,
+): readonly (readonly [string, string])[] => [
+  ['HTTP API', stack.connection.apiUrl],
+  ['broker', `${stack.broker.url} (monitoring ${stack.broker.monitorUrl})`],
+  ['health', `${stack.healthUrls.control}/readyz, runner ${stack.healthUrls.runner}/readyz`],
+  ['metrics', `${stack.healthUrls.control}/metrics`],
+  ['data', dataDir],
+  ['log', logFile],
+  ['workspaces', stack.workspaces],
+];
+
+const HINTS = [
+  './fleetlog run start "add a line about herons to NOTES.md" --watch',
+  './fleetlog tail',
+  './fleetlog replay --from 10m --json',
+  './fleetlog verify',
+];
+
+const announce = (
+  context: CliContext,
+  flags: UpFlags,
+  stack: Stack,
+  places: readonly (readonly [string, string])[],
+): void => {
+  const { terminal } = context;
+  if (flags.json === true)
+    return terminal.out(
+      JSON.stringify({ ready: true, ...Object.fromEntries(places), apiUrl: stack.connection.apiUrl }),
+    );
+  terminal.out('Fleetlog is up.');
+  for (const [name, place] of places) terminal.out(`  ${name.padEnd(11)} ${place}`);
+  terminal.out('Try, in another terminal:');
+  for (const hint of HINTS) terminal.out(`  ${hint}`);
+};
+
+const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
+  const { terminal, clock, environment } = context;
+  const startedAt = clock.monotonicMs();
+  const dataDir = dataDirectory(flags.data, environment, context.workingDirectory);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const logFile = join(dataDir, 'fleetlog.log');
+  const log = createWriteStream(logFile, { flags: 'a' });
+  const onProgress = (line: string): void => {
+    if (flags.quiet !== true) terminal.note(line);
+  };
+  const stack = await startStack({
+    dataDir,
+    port: portOf(flags.port),
+    agent: nameSchema.parse(flags.agent),
+    tenant: environment['FLEETLOG_TENANT'] ?? 'local',
+    project: environment['FLEETLOG_PROJECT'] ?? 'main',
+    environment,
+    sync: flags.relaxed === true ? 'relaxed' : 'always',
+    logSink: { write: (line) => void log.write(line) },
+    onProgress,
+  });
+  try {
+    announce(context, flags, stack, whereabouts(stack, dataDir, logFile));
+    onProgress(`ready in ${Math.round(clock.monotonicMs() - startedAt)} ms; Ctrl-C drains and ends`);
+    await Promise.race([stack.failed, work(context, flags, stack)]);
+  } finally {
+    onProgress('draining; Ctrl-C again ends at once');
+    const late = await stack.stop();
+    for (const name of late) terminal.note(`did not stop in time: ${name}`);
+    onProgress('stopped; start again and it goes on where it was');
+    log.end();
+  }
+};
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+const work = async (context: CliContext, flags: UpFlags, stack: Stack): Promise<void> => {
+  if (flags.sample && flags.json !== true) {
+    const sample = startSampleRun({
+      context,
+      stack,
+      api: createApiClient(stack.connection),
+      isQuiet: flags.quiet === true,
+    });
+    // A sample that fails is worth a line and no more: the stack is up.
+    sample.catch((error: unknown) => context.terminal.note(`the sample run failed: ${String(error)}`));
+  }
+  await aborted(context.signal);
+};
+
+/** Registers the command. */
+export const registerUpCommand = (program: Command, context: CliContext): void => {
+  program
+    .command('up')
+    .description(
+      'Start everything on this machine: broker, services, one runner (this is what "npm start" does)',
+    )
+    .option('--data <dir>', 'where everything is kept (default: $FLEETLOG_DATA or ./data)')
+    .option('--port <n>', 'port of the HTTP API; 0: any free one', '7710')
+    .option('--agent <name>', 'agent that the runner acts for', 'builder-1')
+    .option('--quiet', 'say where everything is and no more')
+    .option('--no-sample', 'start no sample run')
+    .option(
+      '--relaxed',
+      'faster appends; a power cut may lose the last 100 ms (default: what is acknowledged is on disk)',
+    )
+    .option('--json', 'print one JSON line when ready; no sample run')
+    .addHelpText('after', '\nThrough npm:\n  npm start -- --no-sample --port 8000')
+    .action((flags: UpFlags) => up(context, flags));
+};

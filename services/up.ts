@@ -1,0 +1,257 @@
+// The whole stack on this machine, in this process, with a private broker as its child: what `npm start` runs.
+//   starting  secrets → broker → provision → control plane → runner → connection file
+//   running   until `stop`; a part that breaks ends the stack (`failed`)
+//   stopping  connection file → runner → control plane → broker, each drained
+// Starting again on the same data directory goes on where it was. Prints nothing: the command does.
+import { locateBroker, locateOptionsFrom } from '#libs/broker/locate.ts';
+import { findFreePort, isPortFree } from '#libs/broker/free-port.ts';
+import { startBroker } from '#libs/broker/start-broker.ts';
+import type { Broker } from '#libs/broker/broker.ts';
+import { configSources } from '#libs/config/sources.ts';
+import { emptyConfig } from '#libs/config/schema.ts';
+import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Service } from '#libs/service/define-service.ts';
+import type { ProcessPlan, Wire } from '#libs/service/process-plan.ts';
+import { startProcess, type StartedProcess } from '#libs/service/start-process.ts';
+import { systemClock } from '#libs/system/clock.ts';
+import { systemIds } from '#libs/system/ids.ts';
+import { readBuildFacts, watchEventLoop } from '#libs/system/process-facts.ts';
+import type { LogSink } from '#libs/telemetry/logger.ts';
+import { reconcileTopology } from '#libs/topology/apply.ts';
+import { accountsOf } from '#streams/accounts.ts';
+import { topologyOf } from '#streams/consumers.ts';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
+import { controlServices, runnerService } from './registry.ts';
+import { ensureSecrets, type StackSecrets } from './stack-secrets.ts';
+import { connectTo, openNatsPorts, type BrokerAccess } from './wire.ts';
+
+export interface UpOptions {
+  readonly dataDir: string;
+  /** Port of the HTTP API; 0: any free one. */
+  readonly port: number;
+  readonly agent: string;
+  readonly tenant: string;
+  readonly project: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** `relaxed`: a power cut may lose the last 100 ms. */
+  readonly sync: 'always' | 'relaxed';
+  readonly logSink: LogSink;
+  readonly onProgress: (line: string) => void;
+}
+
+export interface Stack {
+  readonly connection: Connection;
+  readonly broker: Broker;
+  readonly healthUrls: { readonly control: string; readonly runner: string };
+  readonly workspaces: string;
+  /** Rejects when the stack can no longer be trusted; pending otherwise. */
+  readonly failed: Promise<never>;
+  /** Drains everything. Idempotent. Resolves with what was late. */
+  stop(): Promise<readonly string[]>;
+}
+
+const wireTo = (access: BrokerAccess): Wire => ({
+  name: 'nats',
+  config: emptyConfig,
+  open: (_config, tools) => openNatsPorts(access, tools),
+});
+
+const start = async (
+  options: UpOptions,
+  services: readonly Service[],
+  access: BrokerAccess,
+  settings: Record<string, unknown>,
+): Promise<StartedProcess> => {
+  const eventLoop = watchEventLoop();
+  const plan: ProcessPlan = {
+    services,
+    wire: wireTo(access),
+    sources: configSources(settings, options.environment),
+    build: readBuildFacts(),
+    clock: systemClock,
+    ids: systemIds,
+    lagMs: () => eventLoop.lagMs(),
+    logSink: options.logSink,
+  };
+  const started = await startProcess(plan);
+  const failure = await Promise.race([started.booted.then(() => undefined), started.failed]);
+  if (failure === undefined) return started;
+  await started.drain();
+  throw failure;
+};
+
+const launchBroker = async (options: UpOptions, secrets: StackSecrets): Promise<Broker> => {
+  const { environment, dataDir, agent, tenant, project } = options;
+  const located = await locateBroker(locateOptionsFrom(environment, systemClock, options.onProgress));
+  return startBroker({
+    executable: located.path,
+    dataDir: join(dataDir, 'nats'),
+    accounts: accountsOf({ agents: [{ tenant, project, agent }] }, secrets),
+    clock: systemClock,
+    sync: options.sync,
+  });
+};
+
+const provision = async (options: UpOptions, access: BrokerAccess): Promise<void> => {
+  const { tenant, project, agent } = options;
+  const connection = await connectTo({ ...access, name: 'fleetlog-provision' }, systemClock);
+  try {
+    const declared = topologyOf({ replicas: 1, agents: [{ tenant, project, agent }] });
+    const { result } = await reconcileTopology({
+      declared,
+      driver: natsTopologyDriver(connection),
+      clock: systemClock,
+    });
+    if (result.failed !== null) throw result.failed.fault;
+  } finally {
+    await connection.close();
+  }
+};
+
+const writeConnection = async (dataDir: string, connection: Connection): Promise<void> => {
+  const path = join(dataDir, CONNECTION_FILE);
+  await writeFile(`${path}.new`, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+};
+
+/** Stops in reverse order of what was started; keeps on when one part fails to. */
+class Teardown {
+  readonly #steps: { readonly name: string; readonly stop: () => Promise<readonly string[] | void> }[] = [];
+
+  add(name: string, stop: () => Promise<readonly string[] | void>): void {
+    this.#steps.unshift({ name, stop });
+  }
+
+  async run(): Promise<readonly string[]> {
+    const late: string[] = [];
+    for (const { name, stop } of this.#steps.splice(0)) {
+      try {
+        late.push(...((await stop()) ?? []));
+      } catch (error) {
+        late.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    return late;
+  }
+}
+
+/** Starts the stack; when it resolves everything answers. Whatever it started is stopped again when it cannot. */
+export const startStack = async (options: UpOptions): Promise<Stack> => {
+  const teardown = new Teardown();
+  try {
+    return await bringUp(options, teardown);
+  } catch (error) {
+    await teardown.run();
+    throw error;
+  }
+};
+
+const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> => {
+  const { dataDir, agent, tenant, project } = options;
+  const port = await apiPort(options.port);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const secrets = await ensureSecrets(join(dataDir, 'secrets'), [agent]);
+  const broker = await launchBroker(options, secrets);
+  teardown.add('broker', () => broker.stop());
+  const control: BrokerAccess = {
+    servers: [broker.url],
+    name: 'fleetlog',
+    user: 'control',
+    password: secrets.controlPassword,
+  };
+  await provision(options, control);
+
+  const boundary = { tenant, project };
+  const plane = await start(options, controlServices, control, {
+    gatewayPort: port,
+    gatewayTenant: tenant,
+    gatewayProject: project,
+    gatewayAgents: [agent],
+  });
+  teardown.add('control plane', async () => (await plane.drain()).late);
+
+  const workspaces = join(dataDir, 'workspaces');
+  const access: BrokerAccess = {
+    servers: [broker.url],
+    name: `runner-${agent}`,
+    user: `runner-${agent}`,
+    password: secrets.runnerPasswords[agent] ?? '',
+    inboxPrefix: `_INBOX_${agent}`,
+  };
+  const runner = await start(options, [runnerService], access, {
+    runnerAgent: agent,
+    runnerTenant: tenant,
+    runnerProject: project,
+    runnerDataDir: join(dataDir, 'runner'),
+    runnerWorkspaceRoot: workspaces,
+  });
+  teardown.add('runner', async () => (await runner.drain()).late);
+
+  const connection: Connection = {
+    natsUrl: broker.url,
+    natsUser: 'control',
+    natsPassword: secrets.controlPassword,
+    apiUrl: `http://127.0.0.1:${port}`,
+    ...boundary,
+  };
+  await writeConnection(dataDir, connection);
+  teardown.add('connection file', () => rm(join(dataDir, CONNECTION_FILE), { force: true }));
+  return {
+    connection,
+    broker,
+    healthUrls: { control: plane.healthUrl, runner: runner.healthUrl },
+    workspaces,
+    failed: firstFailure(superviseBroker(broker, options.onProgress), [plane, runner]),
+    stop: () => teardown.run(),
+  };
+};
+
+/** The port for the API, known to be free a moment ago. Fault: `PORT_IN_USE` (never). */
+const apiPort = async (asked: number): Promise<number> => {
+  if (asked === 0) return findFreePort('127.0.0.1');
+  if (await isPortFree(asked, '127.0.0.1')) return asked;
+  throw new Fault({
+    code: 'PORT_IN_USE',
+    retry: 'never',
+    message: `port ${asked} is in use: stop what listens there (a stack that still runs?), or choose another with --port (0: any free one)`,
+  });
+};
+
+/** A broker that dies is started again on its data this many times within ten minutes; more is a fault of the machine. */
+const BROKER_RESTARTS = 5;
+
+/** Keeps the broker up. Rejects when that has failed; pending otherwise. */
+const superviseBroker = (broker: Broker, onProgress: (line: string) => void): Promise<never> =>
+  new Promise((_, reject) => {
+    const deaths: number[] = [];
+    broker.onExit(({ isExpected }) => {
+      if (isExpected) return;
+      const now = systemClock.monotonicMs();
+      deaths.push(now);
+      const recent = deaths.filter((at) => now - at < 600_000).length;
+      if (recent > BROKER_RESTARTS)
+        return reject(
+          new Fault({
+            code: 'BROKER_ENDED',
+            retry: 'later',
+            message: `the broker ended ${recent} times in ten minutes`,
+          }),
+        );
+      onProgress('the broker ended unexpectedly; starting it again on its data');
+      broker.restart().then(() => onProgress('the broker is back'), reject);
+    });
+  });
+
+/** The first thing that breaks for good. */
+const firstFailure = (broker: Promise<never>, parts: readonly StartedProcess[]): Promise<never> => {
+  const ends = parts.map(async ({ failed }): Promise<never> => {
+    throw await failed;
+  });
+  const failed = Promise.race([broker, ...ends]);
+  // Somebody may look later: until then a failure is not an unhandled one.
+  failed.catch(() => undefined);
+  return failed;
+};

@@ -1,0 +1,88 @@
+// Composition root: the ports of libs/ports on one NATS connection, for services and for the CLI.
+// The only place (besides tests) where libs/nats is chosen.
+import type { Clock } from '#libs/ports/clock.ts';
+import { openBlobs } from '#libs/nats/blobs.ts';
+import { connectNats, type ConnectNatsOptions, type NatsConnectionHandle } from '#libs/nats/connect.ts';
+import { createEventLog } from '#libs/nats/event-log.ts';
+import { openKeyValue } from '#libs/nats/key-value.ts';
+import { createPublisher } from '#libs/nats/publisher.ts';
+import { createRequestClient, createRequestServer } from '#libs/nats/requests.ts';
+import { openWorkQueue } from '#libs/nats/work-queue.ts';
+import type { EventLog } from '#libs/ports/event-log.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { Publisher } from '#libs/ports/publisher.ts';
+import type { WorkQueue } from '#libs/ports/work-queue.ts';
+import type { OpenPorts, WireTools } from '#libs/service/context.ts';
+
+/** Where the broker is and who asks. */
+export type BrokerAccess = Pick<
+  ConnectNatsOptions,
+  'servers' | 'user' | 'password' | 'name' | 'inboxPrefix' | 'waitMs'
+>;
+
+/** Connects. Faults: `BROKER_UNREACHABLE` (later), `BROKER_UNAUTHORIZED` (never). */
+export const connectTo = (
+  access: BrokerAccess,
+  clock: Clock,
+  more: Pick<ConnectNatsOptions, 'onStatus' | 'signal'> = {},
+): Promise<NatsConnectionHandle> => connectNats({ ...access, ...more, clock });
+
+const once = <Key, Value>(make: (key: Key) => Value): ((key: Key) => Value) => {
+  const made = new Map<Key, Value>();
+  return (key) => {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const value = make(key);
+    made.set(key, value);
+    return value;
+  };
+};
+
+/** Each log and bucket once, on a connection. */
+export const readersOf = (
+  connection: NatsConnectionHandle,
+): { log(stream: string): EventLog; bucket(name: string): KeyValue } => ({
+  log: once((stream: string) => createEventLog(connection, { stream })),
+  bucket: once((bucket: string) => openKeyValue(connection, { bucket })),
+});
+
+/** Opens every port of a process on one new connection. */
+export const openNatsPorts = async (
+  access: BrokerAccess,
+  tools: WireTools,
+): Promise<OpenPorts & { readonly connection: NatsConnectionHandle }> => {
+  const { clock, ids, logger, signal } = tools;
+  const connection = await connectTo(access, clock, {
+    signal,
+    onStatus: (status) =>
+      status.kind === 'connected' || status.kind === 'reconnected'
+        ? logger.info('broker connection', { ...status })
+        : logger.warn('broker connection', { ...status }),
+  });
+  const queue = once((name: string): WorkQueue => {
+    const [stream = '', consumer = ''] = name.split(' ');
+    return openWorkQueue(connection, { stream, consumer });
+  });
+  const publisher = once((_: 'one'): Publisher => createPublisher(connection));
+  const onError = (error: unknown): void => logger.error('a request failed', { error: String(error) });
+  return {
+    connection,
+    ports: {
+      clock,
+      ids,
+      ...readersOf(connection),
+      queue: (stream, consumer) => queue(`${stream} ${consumer}`),
+      requests: {
+        client: createRequestClient(connection),
+        server: createRequestServer(connection, { onError }),
+      },
+      blobs: openBlobs(connection, { bucket: 'bodies' }),
+      publisher: () => publisher('one'),
+    },
+    check: () =>
+      connection.connected
+        ? { ok: true, detail: 'connected' }
+        : { ok: false, detail: connection.lastError ?? 'the broker is away; reconnecting' },
+    close: () => connection.close(),
+  };
+};
