@@ -85,7 +85,7 @@ export interface RunningConsumer {
   readonly inHand: () => number;
   /** Resolves when nothing is in hand. */
   readonly drained: () => Promise<void>;
-  /** Stops taking, finishes what is in hand within `drainMs`, gives back the rest. Repeatable; never rejects. */
+  /** Stops taking, finishes what is in hand within `drainMs` (0: at once), gives back the rest. Repeatable; never rejects. */
   readonly stop: (drainMs?: number) => Promise<void>;
   /** Resolves when the consumer is stopped or failed. */
   readonly finished: Promise<void>;
@@ -168,6 +168,7 @@ class Consumer<Message> implements RunningConsumer {
     this.#lanes.abandonWaiting();
     const deadline = Promise.withResolvers<void>();
     const cancelDeadline = this.#options.clock.timer(drainMs, deadline.resolve, { keepAlive: true });
+    if (drainMs <= 0) deadline.resolve();
     await Promise.race([Promise.all([this.#intakeDone, this.#lanes.drained()]), deadline.promise]);
     cancelDeadline();
     if (this.#state !== 'stopping') return;
