@@ -6,8 +6,9 @@ import type { Msg } from '@nats-io/transport-node';
 import { nuid } from '@nats-io/transport-node';
 import { locateBatch } from './batch-lookup.ts';
 import { batchHeaders, checkSize, entryLines, refused } from './entry-wire.ts';
+import { explainUnserved } from './explain-unserved.ts';
 import { answerFault, type BrokerError, classifyAnswer, portFault, thrownFault } from './errors.ts';
-import type { LogContext } from './log-context.ts';
+import type { WriteContext } from './retried-publish.ts';
 import { parseAck } from './publish-ack.ts';
 import { lastSequence } from './reconcile.ts';
 import { LostReply } from './reply-inbox.ts';
@@ -18,8 +19,9 @@ const AWAY_MS = 100;
 const SETTLE_MS = 100;
 
 /** Sends the batch once. Resolves with the answer to its commit. */
-const sendBatch = (context: LogContext, entries: readonly NewEntry[]): Promise<Msg> => {
-  const { inbox, patience, connection } = context;
+const sendBatch = (context: WriteContext, entries: readonly NewEntry[]): Promise<Msg> => {
+  const { patience, connection } = context;
+  const { inbox } = connection;
   const most = connection.nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
   const lines = entries.map((entry) => {
     const text = entryLines(entry);
@@ -38,7 +40,7 @@ const sendBatch = (context: LogContext, entries: readonly NewEntry[]): Promise<M
 
 /** The first expectation that does not hold now, if any. */
 const findConflict = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
 ): Promise<BatchOutcome | undefined> => {
   const expecting = entries.filter((entry) => entry.expectedSeq !== undefined);
@@ -54,7 +56,7 @@ const findConflict = async (
 type Next = { readonly outcome: BatchOutcome } | { readonly afterMs: number; readonly because: string };
 
 const settleRefused = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
   isDuplicate: boolean,
 ): Promise<Next> => {
@@ -70,7 +72,7 @@ const settleRefused = async (
 };
 
 const onError = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
   error: BrokerError,
 ): Promise<Next> => {
@@ -83,7 +85,11 @@ const onError = async (
   throw answerFault('LOG', `batch of ${entries.length}`, error);
 };
 
-const interpret = async (context: LogContext, entries: readonly NewEntry[], message: Msg): Promise<Next> => {
+const interpret = async (
+  context: WriteContext,
+  entries: readonly NewEntry[],
+  message: Msg,
+): Promise<Next> => {
   const ack = parseAck(message);
   if (ack.kind === 'stored') {
     if (ack.stream !== context.stream) throw refused(`the batch belongs to stream ${ack.stream}`);
@@ -92,13 +98,13 @@ const interpret = async (context: LogContext, entries: readonly NewEntry[], mess
   }
   if (ack.kind === 'error') return onError(context, entries, ack.error);
   for (const { subject } of entries) {
-    const fault = await context.explainUnserved(subject).catch(() => undefined);
+    const fault = await explainUnserved(context, subject).catch(() => undefined);
     if (fault !== undefined) throw fault;
   }
   return { afterMs: AWAY_MS, because: 'the stream has no leader' };
 };
 
-const attempt = async (context: LogContext, entries: readonly NewEntry[]): Promise<Next> => {
+const attempt = async (context: WriteContext, entries: readonly NewEntry[]): Promise<Next> => {
   try {
     return await interpret(context, entries, await sendBatch(context, entries));
   } catch (error) {
@@ -110,12 +116,13 @@ const attempt = async (context: LogContext, entries: readonly NewEntry[]): Promi
 
 /** Appends all or nothing. The entries have been checked, and nothing else is under way on their subjects here. */
 export const appendAtomically = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
 ): Promise<BatchOutcome> => {
-  const { clock, connection, patience } = context;
+  const { connection, patience } = context;
+  const { clock } = connection;
   const deadline = clock.monotonicMs() + patience.withinMs;
-  for (let because = 'the broker is away'; ; ) {
+  for (let because = 'the broker is away'; ;) {
     const leftMs = deadline - clock.monotonicMs();
     if (leftMs <= 0 || !(await connection.whenConnected({ withinMs: leftMs })))
       throw portFault(

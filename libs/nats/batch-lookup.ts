@@ -4,7 +4,7 @@
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import { readDirect } from './direct-read.ts';
 import { readFromLeader } from './leader-read.ts';
-import type { LogContext } from './log-context.ts';
+import type { WriteContext } from './retried-publish.ts';
 import { storedAtExpectation } from './reconcile.ts';
 
 /** `partly`: an entry with one of the ids is there, but not as part of this batch. */
@@ -23,7 +23,7 @@ interface Found {
 }
 
 const leaderQuery = (
-  context: LogContext,
+  context: WriteContext,
   query: { readonly last_by_subj: string } | { readonly seq: number },
 ): ReturnType<typeof readFromLeader> =>
   readFromLeader(context.connection, {
@@ -34,7 +34,7 @@ const leaderQuery = (
   });
 
 /** The last entry of each subject: enough while nobody else has appended to all of them. */
-const findLast = async (context: LogContext, entries: readonly NewEntry[]): Promise<Found | undefined> => {
+const findLast = async (context: WriteContext, entries: readonly NewEntry[]): Promise<Found | undefined> => {
   const places = new Map(entries.map(({ id }, at) => [id, at]));
   const subjects = [...new Set(entries.map(({ subject }) => subject))].slice(-MAX_PROBES).toReversed();
   for (const subject of subjects) {
@@ -46,7 +46,10 @@ const findLast = async (context: LogContext, entries: readonly NewEntry[]): Prom
 };
 
 /** The recent entries of the first subject. */
-const findRecent = async (context: LogContext, entries: readonly NewEntry[]): Promise<Found | undefined> => {
+const findRecent = async (
+  context: WriteContext,
+  entries: readonly NewEntry[],
+): Promise<Found | undefined> => {
   const [first] = entries;
   if (first === undefined) return undefined;
   const last = await leaderQuery(context, { last_by_subj: first.subject });
@@ -58,7 +61,7 @@ const findRecent = async (context: LogContext, entries: readonly NewEntry[]): Pr
 };
 
 const verify = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
   found: Found,
 ): Promise<BatchLookup> => {
@@ -74,7 +77,7 @@ const verify = async (
 
 /** Looks for the entries as one stored batch. */
 export const locateBatch = async (
-  context: LogContext,
+  context: WriteContext,
   entries: readonly NewEntry[],
 ): Promise<BatchLookup> => {
   const at = entries.findIndex((entry) => entry.expectedSeq !== undefined);

@@ -75,7 +75,8 @@ export class CommitPolicy {
     if (this.#mode !== 'auto' || this.#singleMs === undefined) return;
     const gainMs = this.#singleMs - BATCH_ENTRY_MS;
     const breakEven = gainMs <= 0 ? Number.POSITIVE_INFINITY : this.#batchFixedMs / gainMs;
-    this.#threshold = breakEven > MAX_BATCH ? Number.POSITIVE_INFINITY : Math.max(MIN_BATCH, Math.ceil(breakEven));
+    this.#threshold =
+      breakEven > MAX_BATCH ? Number.POSITIVE_INFINITY : Math.max(MIN_BATCH, Math.ceil(breakEven));
   }
 }
 

@@ -2,7 +2,7 @@
 // within seconds, and tells whether it is connected now. It does not check what is provisioned (see topology.ts).
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import { connect, PermissionViolationError } from '@nats-io/transport-node';
+import { connect, createInbox, PermissionViolationError } from '@nats-io/transport-node';
 import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node';
 import { connectFault, isCredentialError } from './errors.ts';
 import { ReplyInbox } from './reply-inbox.ts';
@@ -35,6 +35,8 @@ export interface NatsConnectionHandle {
   readonly nc: NatsConnection;
   readonly clock: Clock;
   readonly inbox: ReplyInbox;
+  /** A new subject that nobody else receives on, for answers that come as many messages. */
+  newInbox(): string;
   /** False from the moment that the loss of the server is noticed until it is back. */
   readonly connected: boolean;
   /** The last error that the broker or the transport reported, if any. */
@@ -90,6 +92,7 @@ class Connection implements NatsConnectionHandle {
   readonly clock: Clock;
   readonly inbox: ReplyInbox;
   readonly closed: Promise<void>;
+  readonly #inboxPrefix: string;
   readonly #onStatus: (status: ConnectionStatus) => void;
   readonly #listeners = new Set<(isConnected: boolean) => void>();
   #isConnected = true;
@@ -100,13 +103,18 @@ class Connection implements NatsConnectionHandle {
   constructor(nc: NatsConnection, options: ConnectNatsOptions) {
     this.nc = nc;
     this.clock = options.clock;
+    this.#inboxPrefix = options.inboxPrefix ?? '';
     this.#onStatus = options.onStatus ?? (() => {});
     this.inbox = new ReplyInbox(nc, options.clock, {
-      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+      inbox: this.newInbox(),
       isConnected: () => this.#isConnected,
     });
     this.closed = this.#watch();
     this.#onStatus({ kind: 'connected', server: nc.getServer() });
+  }
+
+  newInbox(): string {
+    return createInbox(this.#inboxPrefix);
   }
 
   get connected(): boolean {

@@ -79,7 +79,8 @@ export const directPage = async (
         connection.inbox.send(`$JS.API.DIRECT.GET.${stream}`, body, undefined, { timeoutMs, handler });
       });
     } catch (error) {
-      const isLost = error instanceof LostReply && (error.reason === 'timeout' || error.reason === 'disconnected');
+      const isLost =
+        error instanceof LostReply && (error.reason === 'timeout' || error.reason === 'disconnected');
       if (!isLost) throw thrownFault(family, `read of stream ${stream}`, error);
     }
   }
@@ -89,7 +90,7 @@ const PAGE_ENTRIES = 512;
 
 async function* readOneByOne(parts: DirectParts, subject: string, from: number): AsyncGenerator<StoredEntry> {
   const { connection, stream, patience } = parts;
-  for (let seq = from; ; ) {
+  for (let seq = from; ;) {
     const query = { next_by_subj: subject, seq };
     const entry = await readFromLeader(connection, { family: 'LOG', stream, patience, query });
     if (entry === undefined) return;
@@ -104,7 +105,7 @@ export async function* readDirect(
   subject: string,
   from: number,
 ): AsyncGenerator<StoredEntry> {
-  for (let seq = Math.max(1, from); ; ) {
+  for (let seq = Math.max(1, from); ;) {
     const page = await directPage(parts, 'LOG', { seq, next_by_subj: subject, batch: PAGE_ENTRIES });
     if (page.unserved) {
       yield* readOneByOne(parts, subject, seq);

@@ -15,8 +15,7 @@ export const refused = (message: string): Fault => portFault('LOG', 'REFUSED', m
 
 /** Throws `LOG_REFUSED` unless `subject` is one that can be appended to. */
 export const checkLiteral = (subject: string): void => {
-  if (!TOKENS.test(subject) || WILDCARD.test(subject))
-    throw refused(`"${subject}" is not a literal subject`);
+  if (!TOKENS.test(subject) || WILDCARD.test(subject)) throw refused(`"${subject}" is not a literal subject`);
 };
 
 const checkId = (id: string): void => {

@@ -17,6 +17,8 @@ export interface EphemeralParts {
   readonly filters: readonly string[];
   readonly patience?: Patience;
   readonly signal?: AbortSignal;
+  /** Deliver without bodies. */
+  readonly headersOnly?: boolean;
 }
 
 export interface OpenedConsumer {
@@ -83,17 +85,17 @@ export const createEphemeral = async (
     mem_storage: true,
     num_replicas: 1,
     inactive_threshold: INACTIVE_NS,
+    ...(parts.headersOnly === true ? { headers_only: true } : {}),
   };
   // One filter is part of the subject, so that permissions can speak of it.
   const suffix = filters.length === 1 ? `.${filters[0]}` : '';
-  const [facts, info] = await Promise.all([
-    streamFacts(parts),
-    ask(
-      parts,
-      `$JS.API.CONSUMER.CREATE.${stream}.${name}${suffix}`,
-      JSON.stringify({ stream_name: stream, config, action: 'create' }),
-    ),
-  ]);
+  // In this order: whatever is stored after the look at the stream has a higher sequence than it says.
+  const facts = await streamFacts(parts);
+  const info = await ask(
+    parts,
+    `$JS.API.CONSUMER.CREATE.${stream}.${name}${suffix}`,
+    JSON.stringify({ stream_name: stream, config, action: 'create' }),
+  );
   return { pending: Number(info['num_pending'] ?? 0), stream: facts };
 };
 

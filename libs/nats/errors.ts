@@ -81,13 +81,14 @@ export const actualSequence = (error: BrokerError): number | undefined => {
   return found?.[1] === undefined ? undefined : Number(found[1]);
 };
 
-/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`, and the log and buckets `_FULL`. */
+/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`; what stores also `_FULL`, requests `_UNANSWERED`. */
 export type FaultFamily = 'LOG' | 'KV' | 'QUEUE' | 'BLOBS' | 'TOPOLOGY' | 'REQUEST';
-export type FaultEnding = 'UNAVAILABLE' | 'REFUSED' | 'MISSING' | 'FULL';
+export type FaultEnding = 'UNAVAILABLE' | 'REFUSED' | 'MISSING' | 'FULL' | 'UNANSWERED';
 
 const RETRY: Readonly<Record<FaultEnding, RetryClass>> = {
   UNAVAILABLE: 'later',
   FULL: 'later',
+  UNANSWERED: 'later',
   REFUSED: 'never',
   MISSING: 'never',
 };

@@ -11,8 +11,8 @@ import { checkBatch, checkEntry, checkLiteral } from './entry-wire.ts';
 import { answerFault } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { readFromLeader } from './leader-read.ts';
-import { createLogContext, type LogContext } from './log-context.ts';
 import { replay } from './replay.ts';
+import type { WriteContext } from './retried-publish.ts';
 import { SingleAppend } from './single-append.ts';
 
 export interface EventLogOptions {
@@ -28,7 +28,7 @@ interface TogetherOperation extends LaneOperation {
   readonly start: () => void;
 }
 
-const readBounds = async (context: LogContext): Promise<LogBounds> => {
+const readBounds = async (context: WriteContext): Promise<LogBounds> => {
   const { connection, stream, patience } = context;
   const what = `look at stream ${stream}`;
   const subject = `$JS.API.STREAM.INFO.${stream}`;
@@ -47,11 +47,11 @@ const readBounds = async (context: LogContext): Promise<LogBounds> => {
 
 /** Starts what is in the lanes when its turn comes. */
 class AppendScheduler {
-  readonly #context: LogContext;
+  readonly #context: WriteContext;
   readonly #lanes = new AppendLanes<SingleAppend | TogetherOperation>();
   readonly #commit: GroupCommit;
 
-  constructor(context: LogContext, mode: GroupCommitMode) {
+  constructor(context: WriteContext, mode: GroupCommitMode) {
     this.#context = context;
     this.#commit = new GroupCommit(context, mode, (operation) => this.#leave(operation));
   }
@@ -103,7 +103,7 @@ const single = async (append: Promise<AppendOutcome>): Promise<BatchOutcome> => 
 /** The log of one stream. Appends of one log are ordered per subject; other logs of the same stream are other writers. */
 export const createEventLog = (connection: NatsConnectionHandle, options: EventLogOptions): EventLog => {
   const { stream, groupCommit = 'auto', patience = DEFAULT_PATIENCE } = options;
-  const context = createLogContext(connection, stream, patience);
+  const context: WriteContext = { connection, stream, family: 'LOG', patience };
   const scheduler = new AppendScheduler(context, groupCommit);
   return {
     stream,
@@ -116,7 +116,12 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
     },
     last: async (subject) => {
       checkLiteral(subject);
-      return readFromLeader(connection, { family: 'LOG', stream, patience, query: { last_by_subj: subject } });
+      return readFromLeader(connection, {
+        family: 'LOG',
+        stream,
+        patience,
+        query: { last_by_subj: subject },
+      });
     },
     read: async function* read(subject, fromSeq = 1) {
       checkLiteral(subject);

@@ -7,7 +7,7 @@ import { nuid } from '@nats-io/transport-node';
 import { batchHeaders, checkSize, entryLines } from './entry-wire.ts';
 import { classifyAnswer, thrownFault } from './errors.ts';
 import { readFromLeader } from './leader-read.ts';
-import type { LogContext } from './log-context.ts';
+import type { WriteContext } from './retried-publish.ts';
 import { parseAck } from './publish-ack.ts';
 import type { ReplyHandler } from './reply-inbox.ts';
 import type { SingleAppend } from './single-append.ts';
@@ -28,13 +28,13 @@ export interface BatchEnd {
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
 export class GroupBatch implements ReplyHandler {
-  readonly #context: LogContext;
+  readonly #context: WriteContext;
   readonly #onEnd: (end: BatchEnd) => void;
   readonly #rejected: SingleAppend[] = [];
   #members: readonly SingleAppend[];
   #left: readonly SingleAppend[] = [];
 
-  constructor(context: LogContext, members: readonly SingleAppend[], onEnd: (end: BatchEnd) => void) {
+  constructor(context: WriteContext, members: readonly SingleAppend[], onEnd: (end: BatchEnd) => void) {
     this.#context = context;
     this.#members = members;
     this.#onEnd = onEnd;
@@ -46,7 +46,8 @@ export class GroupBatch implements ReplyHandler {
     if (last < 0) return this.#end('stored', [], []);
     if (!this.#context.connection.connected) return queueMicrotask(() => this.onLost());
     const batchId = nuid.next();
-    const { inbox, patience } = this.#context;
+    const { patience, connection } = this.#context;
+    const { inbox } = connection;
     try {
       for (const [at, { entry }] of this.#members.entries()) {
         const headers = batchHeaders(lines[at] ?? '', { batchId, position: at + 1, isLast: at === last });
@@ -78,7 +79,7 @@ export class GroupBatch implements ReplyHandler {
 
   #stored(lastSeq: number): void {
     const firstSeq = lastSeq - this.#members.length + 1;
-    for (const [at, member] of this.#members.entries()) member.stored(firstSeq + at);
+    for (const [at, member] of this.#members.entries()) member.succeed(firstSeq + at, false);
     this.#end('stored', [], []);
   }
 

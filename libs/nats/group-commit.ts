@@ -6,11 +6,11 @@
 // are under way that a batch is cheaper and too few wait for one. Natural batching: nothing ever waits for a timer.
 import { CommitPolicy, type GroupCommitMode, MAX_BATCH, PROBE_SIZE } from './commit-policy.ts';
 import { GroupBatch } from './group-batch.ts';
-import type { LogContext } from './log-context.ts';
+import type { WriteContext } from './retried-publish.ts';
 import type { SingleAppend } from './single-append.ts';
 
 export class GroupCommit {
-  readonly #context: LogContext;
+  readonly #context: WriteContext;
   readonly #policy: CommitPolicy;
   readonly #onSettled: (operation: SingleAppend) => void;
   #ready: SingleAppend[] = [];
@@ -20,7 +20,7 @@ export class GroupCommit {
   #isFlushPlanned = false;
   #isWithoutBatches = false;
 
-  constructor(context: LogContext, mode: GroupCommitMode, onSettled: (operation: SingleAppend) => void) {
+  constructor(context: WriteContext, mode: GroupCommitMode, onSettled: (operation: SingleAppend) => void) {
     this.#context = context;
     this.#policy = new CommitPolicy(mode);
     this.#onSettled = onSettled;
@@ -43,7 +43,7 @@ export class GroupCommit {
   };
 
   readonly #singleSettled = (operation: SingleAppend): void => {
-    this.#policy.observeSingle(this.#context.clock.monotonicMs(), this.#singlesInFlight);
+    this.#policy.observeSingle(this.#context.connection.clock.monotonicMs(), this.#singlesInFlight);
     this.#singlesInFlight -= 1;
     if (this.#singlesInFlight === 0) this.#isProbing = false;
     this.#onSettled(operation);
@@ -77,10 +77,13 @@ export class GroupCommit {
 
   #sendBatch(operations: readonly SingleAppend[], mayTryAgain: boolean): void {
     this.#isBatchInFlight = true;
-    const startedMs = this.#context.clock.monotonicMs();
+    const startedMs = this.#context.connection.clock.monotonicMs();
     const batch = new GroupBatch(this.#context, operations, (end) => {
       if (end.kind === 'stored')
-        this.#policy.observeBatch(this.#context.clock.monotonicMs() - startedMs, end.settled.length);
+        this.#policy.observeBatch(
+          this.#context.connection.clock.monotonicMs() - startedMs,
+          end.settled.length,
+        );
       if (end.kind === 'no-batches') this.#isWithoutBatches = true;
       for (const operation of end.settled) this.#onSettled(operation);
       if (end.left.length > 0) this.#ready = [...end.left, ...this.#ready];

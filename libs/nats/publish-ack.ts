@@ -21,5 +21,10 @@ export const parseAck = (message: Msg): PublishAck => {
   if (data.length === 0) return { kind: 'unserved' };
   const body = JSON.parse(message.string()) as AckBody;
   if (body.error !== undefined) return { kind: 'error', error: body.error };
-  return { kind: 'stored', stream: body.stream ?? '', seq: body.seq ?? 0, duplicate: body.duplicate === true };
+  return {
+    kind: 'stored',
+    stream: body.stream ?? '',
+    seq: body.seq ?? 0,
+    duplicate: body.duplicate === true,
+  };
 };

@@ -3,7 +3,6 @@
 // that is the owner's business. Neither acknowledges nor orders.
 import type { CancelTimer } from '#libs/ports/clock.ts';
 import type { Msg, Subscription } from '@nats-io/transport-node';
-import { createInbox } from '@nats-io/transport-node';
 import type { NatsConnectionHandle } from './connect.ts';
 import { isStatus, receivedHeaders } from './raw-message.ts';
 
@@ -50,7 +49,7 @@ export class PullFeed {
 
   constructor(options: PullFeedOptions) {
     this.#options = options;
-    this.#inbox = createInbox(options.connection.nc.options.inboxPrefix ?? '');
+    this.#inbox = options.connection.newInbox();
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
   }
 

@@ -54,5 +54,10 @@ export const reconcile = async (
     const seq = await storedAtExpectation(parts, entry);
     if (seq !== undefined) return { kind: 'appended', seq, duplicate: true };
   }
-  return { kind: 'conflict', subject, expectedSeq, actualSeq: actualSeq ?? (await lastSequence(parts, subject)) };
+  return {
+    kind: 'conflict',
+    subject,
+    expectedSeq,
+    actualSeq: actualSeq ?? (await lastSequence(parts, subject)),
+  };
 };

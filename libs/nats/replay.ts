@@ -1,7 +1,7 @@
 // Replays a log in stream order, up to a sequence or for ever.
 import type { ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import type { ConsumerStart } from './ephemeral-consumer.ts';
-import type { LogContext } from './log-context.ts';
+import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
 
@@ -19,7 +19,7 @@ const isEnd = (item: FeedItem, toSeq: number, follow: boolean): boolean => {
   return item.kind === 'caught-up' && (!follow || item.lastSeq >= toSeq);
 };
 
-const consumerOf = (context: LogContext, options: ReplayOptions): SupervisedConsumer => {
+const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedConsumer => {
   const { connection, stream, patience } = context;
   const { follow = false, signal } = options;
   return new SupervisedConsumer({
@@ -37,7 +37,10 @@ const consumerOf = (context: LogContext, options: ReplayOptions): SupervisedCons
 };
 
 /** The entries of the stream in stream order; the port's contract. */
-export async function* replay(context: LogContext, options: ReplayOptions = {}): AsyncGenerator<StoredEntry> {
+export async function* replay(
+  context: WriteContext,
+  options: ReplayOptions = {},
+): AsyncGenerator<StoredEntry> {
   const { follow = false, signal, toSeq = Number.POSITIVE_INFINITY } = options;
   for await (const burst of consumerOf(context, options).bursts())
     for (const item of burst) {

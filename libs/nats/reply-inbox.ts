@@ -2,7 +2,6 @@
 // no correlation id. An answer that comes after its slot was given up can never be taken for another's (the slot's
 // subject changes when that happens). Does not retry: every request ends in an answer or in the reason why there is none.
 import type { Clock } from '#libs/ports/clock.ts';
-import { createInbox } from '@nats-io/transport-node';
 import type { Msg, MsgHdrs, NatsConnection, PermissionViolationError } from '@nats-io/transport-node';
 
 /** Why there is no answer. After `timeout`, `disconnected` and `closed` the request may have been carried out, now or later. */
@@ -57,11 +56,15 @@ export class ReplyInbox {
   #isTicking = false;
   #isClosed = false;
 
-  constructor(nc: NatsConnection, clock: Clock, options: { inboxPrefix?: string; isConnected: () => boolean }) {
+  constructor(
+    nc: NatsConnection,
+    clock: Clock,
+    options: { readonly inbox: string; readonly isConnected: () => boolean },
+  ) {
     this.#nc = nc;
     this.#clock = clock;
     this.#isConnected = options.isConnected;
-    const inbox = createInbox(options.inboxPrefix ?? '');
+    const { inbox } = options;
     this.#prefix = `${inbox}.`;
     // The client calls encode() on the headers of a publish and nothing else.
     const headers = this.#carrier as unknown as MsgHdrs;
@@ -116,7 +119,8 @@ export class ReplyInbox {
   }
 
   /** Sends without asking for an answer (all but the last message of a batch). */
-  publish(subject: string, body: Uint8Array, headers: Uint8Array): void {
+  publish(subject: string, body: Uint8Array, headers: Uint8Array | undefined): void {
+    if (headers === undefined) return this.#nc.publish(subject, body);
     this.#carrier.bytes = headers;
     this.#nc.publish(subject, body, this.#unanswered);
   }

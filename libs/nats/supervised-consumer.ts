@@ -18,7 +18,13 @@ import type { Patience } from './broker-api.ts';
  * then, `isScan` whether it ends an initial scan. `rescan`: the stream was replaced, everything comes again.
  */
 export type FeedItem =
-  | { readonly kind: 'message'; readonly message: Msg; readonly facts: DeliveryFacts }
+  | {
+      readonly kind: 'message';
+      readonly message: Msg;
+      readonly facts: DeliveryFacts;
+      /** The stream's last sequence before delivery began (not before it went on after a trouble). */
+      readonly scanSeq: number;
+    }
   | { readonly kind: 'caught-up'; readonly lastSeq: number; readonly isScan: boolean }
   | { readonly kind: 'rescan' };
 
@@ -36,6 +42,7 @@ export interface SupervisedOptions {
   readonly patience?: Patience;
   /** Watch for the stream's growth beyond what matches: `caught-up` is repeated while idle. */
   readonly reportsIdle?: boolean;
+  readonly headersOnly?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -60,6 +67,7 @@ export class SupervisedConsumer {
   #isCaughtUp = false;
   #isAsking = false;
   #streamLastSeq = 0;
+  #scanSeq = 0;
   #streamCreated: string | undefined;
   #reportTrouble: (() => void) | undefined;
 
@@ -172,6 +180,7 @@ export class SupervisedConsumer {
     this.#streamCreated = created;
     if (!isReplaced) {
       this.#name = name;
+      if (this.#lastSeq === 0) this.#scanSeq = lastSeq;
       return opened;
     }
     deleteEphemeral(this.#options, name);
@@ -203,7 +212,7 @@ export class SupervisedConsumer {
     if (facts.consumerSeq !== this.#consumerSeq + 1) return this.#reportTrouble?.();
     this.#consumerSeq = facts.consumerSeq;
     this.#lastSeq = facts.streamSeq;
-    this.#push({ kind: 'message', message, facts });
+    this.#push({ kind: 'message', message, facts, scanSeq: this.#scanSeq });
     if (!this.#isCaughtUp && (facts.pending === 0 || facts.consumerSeq >= this.#toCatchUp))
       this.#caughtUp(this.#streamLastSeq);
   }

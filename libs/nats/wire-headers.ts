@@ -60,7 +60,7 @@ export const parseHeaderBlock = (block: Uint8Array): ReceivedHeaders => {
   if (at < 0) return { status: 0, description: '', headers };
   const first = text.slice(STATUS_AT, at).trim();
   const status = first === '' ? 0 : Number.parseInt(first, 10) || 0;
-  for (at += 2; at < text.length; ) {
+  for (at += 2; at < text.length;) {
     let end = text.indexOf('\r\n', at);
     if (end < 0) end = text.length;
     const colon = text.indexOf(':', at);

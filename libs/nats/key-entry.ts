@@ -1,0 +1,53 @@
+// What a stored message means in a bucket: a value, or a marker that there is none any more.
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { KeyValueEntry, WatchEvent } from '#libs/ports/key-value.ts';
+import { portFault } from './errors.ts';
+
+const KEY = /^[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/;
+const FILTER_TOKEN = /^(?:\*|[-/_=a-zA-Z0-9]+)$/;
+
+/** Throws `KV_REFUSED` for what is no key. */
+export const checkKey = (key: string): void => {
+  if (!KEY.test(key)) throw portFault('KV', 'REFUSED', `"${key}" is not a key`);
+};
+
+/** Throws `KV_REFUSED` for what is no filter of keys. */
+export const checkKeyFilter = (filter: string): void => {
+  const tokens = filter.split('.');
+  const isGood = tokens.every(
+    (token, at) => FILTER_TOKEN.test(token) || (token === '>' && at === tokens.length - 1),
+  );
+  if (!isGood) throw portFault('KV', 'REFUSED', `"${filter}" is not a key filter`);
+};
+
+type Marker = 'deleted' | 'expired';
+
+/** Which marker it is; undefined for a value. Markers of the broker carry a reason, those of writers an operation. */
+export const markerOf = (entry: Pick<StoredEntry, 'headers'>): Marker | undefined => {
+  const reason = entry.headers['Nats-Marker-Reason'];
+  if (reason !== undefined) return reason === 'MaxAge' ? 'expired' : 'deleted';
+  const operation = entry.headers['KV-Operation'];
+  return operation === 'DEL' || operation === 'PURGE' ? 'deleted' : undefined;
+};
+
+export const isTombstone = (entry: StoredEntry): boolean => markerOf(entry) !== undefined;
+
+/** The value at a key; undefined for a marker. `prefixLength` is that of the subject's part before the key. */
+export const valueEntry = (entry: StoredEntry, prefixLength: number): KeyValueEntry | undefined =>
+  isTombstone(entry)
+    ? undefined
+    : {
+        key: entry.subject.slice(prefixLength),
+        value: entry.body,
+        revision: entry.seq,
+        writtenAt: entry.storedAt,
+      };
+
+/** The event of a change. */
+export const changeEvent = (entry: StoredEntry, prefixLength: number): WatchEvent => {
+  const key = entry.subject.slice(prefixLength);
+  const kind = markerOf(entry);
+  return kind === undefined
+    ? { kind: 'put', entry: { key, value: entry.body, revision: entry.seq, writtenAt: entry.storedAt } }
+    : { kind, key, revision: entry.seq };
+};

@@ -1,0 +1,91 @@
+// One write to a bucket: a value, or the marker that a key is deleted. A repeated attempt that finds its own value stored has
+// succeeded (values that matter name their writer, so equal bytes are the same write).
+import type { Fault } from '#libs/kernel/fault.ts';
+import type { PutOutcome } from '#libs/ports/key-value.ts';
+import { actualSequence, type BrokerError, thrownFault } from './errors.ts';
+import { isTombstone } from './key-entry.ts';
+import { readFromLeader } from './leader-read.ts';
+import { RetriedPublish, type WriteContext } from './retried-publish.ts';
+import { headerBlock, headerLine } from './wire-headers.ts';
+
+export interface KeyChange {
+  /** Of the stream behind the bucket. */
+  readonly subject: string;
+  readonly value: Uint8Array;
+  readonly expectedRevision?: number;
+  readonly ttlSeconds?: number;
+  /** The key is deleted; the marker goes away after `ttlSeconds`, if given. */
+  readonly isDelete?: boolean;
+}
+
+export class KeyWrite extends RetriedPublish {
+  readonly #change: KeyChange;
+  readonly #resolve: (outcome: PutOutcome) => void;
+  readonly #reject: (fault: Fault) => void;
+  /** What the broker is asked to expect; differs from the caller's 0 when a marker is in the key's place. */
+  #expected: number | undefined;
+
+  constructor(
+    context: WriteContext,
+    change: KeyChange,
+    caller: { readonly resolve: (outcome: PutOutcome) => void; readonly reject: (fault: Fault) => void },
+  ) {
+    super(context, change.subject, change.value);
+    this.#change = change;
+    this.#expected = change.expectedRevision;
+    this.#resolve = caller.resolve;
+    this.#reject = caller.reject;
+  }
+
+  send(): void {
+    this.attempt();
+  }
+
+  protected override headers(): Uint8Array | undefined {
+    const { isDelete, ttlSeconds } = this.#change;
+    let lines = isDelete === true ? headerLine('KV-Operation', 'DEL') : '';
+    if (ttlSeconds !== undefined) lines += headerLine('Nats-TTL', `${ttlSeconds}s`);
+    if (this.#expected !== undefined)
+      lines += headerLine('Nats-Expected-Last-Subject-Sequence', this.#expected);
+    return lines === '' ? undefined : headerBlock(lines);
+  }
+
+  protected override succeed(seq: number): void {
+    this.#resolve({ kind: 'stored', revision: seq });
+  }
+
+  protected override fail(fault: Fault): void {
+    this.#reject(fault);
+  }
+
+  protected override conflict(refusal: BrokerError): void {
+    const actual = actualSequence(refusal);
+    const { expectedRevision } = this.#change;
+    // Only a repeated attempt, or "must not exist", needs a look at what is there.
+    if (actual !== undefined && this.tries === 1 && expectedRevision !== 0)
+      return this.#resolve({ kind: 'conflict', actualRevision: actual });
+    this.#look().catch((error: unknown) =>
+      this.#reject(thrownFault('KV', `write to ${this.#change.subject}`, error)),
+    );
+  }
+
+  async #look(): Promise<void> {
+    const { connection, stream, patience } = this.context;
+    const { subject, expectedRevision, value, isDelete } = this.#change;
+    const query = { last_by_subj: subject };
+    const last = await readFromLeader(connection, { family: 'KV', stream, patience, query });
+    const isOurs =
+      this.tries > 1 &&
+      last !== undefined &&
+      last.seq > (this.#expected ?? 0) &&
+      isTombstone(last) === (isDelete === true) &&
+      Buffer.compare(last.body, value) === 0;
+    if (isOurs) return this.#resolve({ kind: 'stored', revision: last.seq });
+    const isAbsent = last === undefined || isTombstone(last);
+    if (expectedRevision === 0 && isAbsent) {
+      this.#expected = last?.seq ?? 0;
+      return this.attempt();
+    }
+    this.#resolve({ kind: 'conflict', actualRevision: last?.seq ?? 0 });
+  }
+}

@@ -1,0 +1,99 @@
+// Watches a bucket: its present values, `current`, then its changes in the order of revisions. When the bucket itself was
+// replaced or has lost its end, everything comes again, `current` included: what was not named since is not there any more.
+import type { WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
+import { changeEvent } from './key-entry.ts';
+import type { WriteContext } from './retried-publish.ts';
+import { deliveredEntry } from './stored-entry.ts';
+import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
+
+const CAPACITY = 1_000;
+
+/** The filters of a watch as subjects. */
+export const keySubjects = (prefix: string, keys: readonly string[] | undefined): readonly string[] =>
+  keys === undefined || keys.length === 0 ? [`${prefix}>`] : keys.map((key) => prefix + key);
+
+/** Turns a feed into events. During the initial scan, markers that were there before it are left out: they say nothing. */
+class WatchTranslator {
+  readonly #prefixLength: number;
+  #isScanning: boolean;
+
+  constructor(prefixLength: number, isScanning: boolean) {
+    this.#prefixLength = prefixLength;
+    this.#isScanning = isScanning;
+  }
+
+  translate(item: FeedItem): WatchEvent | undefined {
+    if (item.kind === 'rescan') {
+      this.#isScanning = true;
+      return undefined;
+    }
+    if (item.kind === 'caught-up') {
+      if (!item.isScan) return undefined;
+      this.#isScanning = false;
+      return { kind: 'current' };
+    }
+    const event = changeEvent(deliveredEntry(item.message, item.facts), this.#prefixLength);
+    const isOldMarker = this.#isScanning && event.kind !== 'put' && item.facts.streamSeq <= item.scanSeq;
+    return isOldMarker ? undefined : event;
+  }
+}
+
+/** The events of a bucket whose subjects begin with `prefix`. The port's contract. */
+export async function* watchBucket(
+  context: WriteContext,
+  prefix: string,
+  options: WatchOptions = {},
+): AsyncGenerator<WatchEvent> {
+  const { signal, afterRevision, keys } = options;
+  const { connection, stream } = context;
+  const consumer = new SupervisedConsumer({
+    connection,
+    stream,
+    family: 'KV',
+    filters: keySubjects(prefix, keys),
+    start: afterRevision === undefined ? { lastPerSubject: true } : { seq: afterRevision + 1 },
+    capacity: CAPACITY,
+    onReplaced: 'rescan',
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const translator = new WatchTranslator(prefix.length, afterRevision === undefined);
+  for await (const burst of consumer.bursts())
+    for (const item of burst) {
+      if (signal?.aborted === true) return;
+      const event = translator.translate(item);
+      if (event !== undefined) yield event;
+    }
+}
+
+/** The keys that have a value now. */
+export async function* liveKeys(
+  context: WriteContext,
+  prefix: string,
+  filter: string | undefined,
+): AsyncGenerator<string> {
+  const { connection, stream, patience } = context;
+  const consumer = new SupervisedConsumer({
+    connection,
+    stream,
+    family: 'KV',
+    filters: keySubjects(prefix, filter === undefined ? undefined : [filter]),
+    start: { lastPerSubject: true },
+    headersOnly: true,
+    capacity: CAPACITY,
+    onReplaced: 'rescan',
+    patience,
+  });
+  const live = new Set<string>();
+  for await (const burst of consumer.bursts())
+    for (const item of burst) {
+      if (item.kind === 'rescan') live.clear();
+      if (item.kind === 'caught-up') {
+        yield* live;
+        return;
+      }
+      if (item.kind !== 'message') continue;
+      const event = changeEvent(deliveredEntry(item.message, item.facts), prefix.length);
+      if (event.kind === 'put') live.add(event.entry.key);
+      else if (event.kind !== 'current') live.delete(event.key);
+    }
+}
