@@ -4,11 +4,22 @@
 import { describe } from 'vitest';
 import type { MakeQueues } from './queue-harness.ts';
 import { deliveryContract } from './work-queue-delivery.ts';
+import { workQueueProperty } from './work-queue-property.ts';
 import { takerContract } from './work-queue-takers.ts';
 
-export const workQueueContract = (name: string, make: MakeQueues): void => {
+export interface WorkQueueContractOptions {
+  /** Runs of the random property. Default 100; a real broker wants fewer. */
+  readonly propertyRuns?: number;
+}
+
+export const workQueueContract = (
+  name: string,
+  make: MakeQueues,
+  options: WorkQueueContractOptions = {},
+): void => {
   describe(`work queue: ${name}`, { timeout: 30_000 }, () => {
     deliveryContract(make);
     takerContract(make);
+    workQueueProperty(make, options.propertyRuns ?? 100);
   });
 };
