@@ -4,9 +4,9 @@ import { bucketDefinitions, objectStoreDefinitions } from './buckets.ts';
 import { streamDefinitions } from './streams.ts';
 import { aggregateFilter, typedFilter, type Boundary } from './subjects.ts';
 
-/** Consumer of a runner: the instructions to its agent. */
+/** Consumer of a runner: the instructions to its agent. `=` is in no name, so no two runners can mean one consumer. */
 export const runnerConsumerName = (boundary: Boundary, agent: string): string =>
-  `runner-${boundary.tenant}-${boundary.project}-${agent}`;
+  `runner-${boundary.tenant}=${boundary.project}=${agent}`;
 
 /** Consumers of the services. */
 export const serviceConsumers = {

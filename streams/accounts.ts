@@ -1,0 +1,139 @@
+// Who may do what at the broker, as data: the control plane and the runners live in accounts of their own, and a runner's user
+// is allowed the least that its work needs. Pure; libs/broker renders it, streams/nats.conf says the same for containers.
+//
+// Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
+// write there. Across a service import every answer goes back to the asking account only.
+import { runnerConsumerName, type DeploymentShape } from './consumers.ts';
+import { requestFilter, requestSubject, typedFilter, type Boundary } from './subjects.ts';
+
+interface SubjectRules {
+  readonly allow: readonly string[];
+}
+
+/** A user as libs/broker/broker-config.ts takes it. */
+export interface FleetUser {
+  readonly user: string;
+  readonly password: string;
+  /** Absent: everything in its account. */
+  readonly permissions?: { readonly publish: SubjectRules; readonly subscribe: SubjectRules };
+}
+
+/** An account as libs/broker/broker-config.ts takes it. */
+export interface FleetAccount {
+  readonly name: string;
+  readonly jetstream?: boolean;
+  readonly isSystem?: boolean;
+  readonly users: readonly FleetUser[];
+  readonly exports?: readonly {
+    readonly kind: 'service';
+    readonly subject: string;
+    readonly accounts: readonly string[];
+    readonly responseType?: 'stream';
+  }[];
+  readonly imports?: readonly {
+    readonly kind: 'service';
+    readonly account: string;
+    readonly subject: string;
+  }[];
+}
+
+/** Passwords, plain or bcrypt. */
+export interface FleetSecrets {
+  /** User `system` of the broker's own account. */
+  readonly system: string;
+  /** User `control` of the control plane. */
+  readonly control: string;
+  /** By agent. */
+  readonly runners: Readonly<Record<string, string>>;
+}
+
+export const FLEET_ACCOUNT = 'FLEET';
+export const RUNNERS_ACCOUNT = 'RUNNERS';
+export const SYSTEM_ACCOUNT = 'SYS';
+export const CONTROL_USER = 'control';
+export const SYSTEM_USER = 'system';
+
+/** The broker user of an agent's runner. */
+export const runnerUser = (agent: string): string => `runner-${agent}`;
+/** The inbox prefix that a runner's connection must use: it may subscribe to nothing else. */
+export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;
+
+/** What runners may ask of the runs service. */
+const RUNNER_OPERATIONS = ['claim', 'renew', 'announce'] as const;
+
+/** Object store of large bodies: a runner may look whether a body is there, and put it. It may not read bodies back. */
+const BODY_SUBJECTS = [
+  '$JS.API.STREAM.INFO.OBJ_bodies',
+  '$JS.API.DIRECT.GET.OBJ_bodies.$O.bodies.M.*',
+  '$O.bodies.C.*',
+  '$O.bodies.M.*',
+] as const;
+
+/** What a runner may publish: its reports, pulls and acknowledgements of its own instructions, requests, and large bodies. */
+const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] => {
+  const reports = typedFilter('evt', { ...boundary, id: agent });
+  const consumer = runnerConsumerName(boundary, agent);
+  return [
+    reports,
+    // Its own last reports: after an outage it asks for the last number that the log has of it.
+    `$JS.API.DIRECT.GET.EVENTS.${reports}`,
+    `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
+    `$JS.ACK.COMMANDS.${consumer}.>`,
+    ...RUNNER_OPERATIONS.map((operation) => requestSubject(boundary, 'runs', operation)),
+    ...BODY_SUBJECTS,
+  ];
+};
+
+/** What the control plane offers to the runners' account, and how many answers a request gets. */
+const SERVICES: readonly { readonly subject: string; readonly responseType?: 'stream' }[] = [
+  { subject: typedFilter('evt') },
+  { subject: `$JS.API.DIRECT.GET.EVENTS.${typedFilter('evt')}` },
+  { subject: '$JS.API.CONSUMER.MSG.NEXT.COMMANDS.*', responseType: 'stream' },
+  { subject: '$JS.ACK.COMMANDS.>' },
+  ...RUNNER_OPERATIONS.map((operation) => ({ subject: requestFilter('runs', operation) })),
+  ...BODY_SUBJECTS.map((subject) => ({ subject })),
+];
+
+const runnerUserOf = (
+  { agent, ...boundary }: Boundary & { agent: string },
+  secrets: FleetSecrets,
+): FleetUser => {
+  const password = secrets.runners[agent];
+  if (password === undefined) throw new RangeError(`no password for the runner of agent ${agent}`);
+  return {
+    user: runnerUser(agent),
+    password,
+    permissions: {
+      publish: { allow: runnerPublishes(boundary, agent) },
+      subscribe: { allow: [`${runnerInboxPrefix(agent)}.>`] },
+    },
+  };
+};
+
+/**
+ * The accounts of a deployment. Throws `RangeError` when an agent has no password, or when two projects have an agent of one name:
+ * the name is the broker user, so it is one agent's alone.
+ */
+export const accountsOf = (
+  shape: Pick<DeploymentShape, 'agents'>,
+  secrets: FleetSecrets,
+): readonly FleetAccount[] => {
+  const names = shape.agents.map(({ agent }) => agent);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new RangeError(`two agents are called ${twice}; each needs a name of its own`);
+  return [
+    {
+      name: FLEET_ACCOUNT,
+      jetstream: true,
+      users: [{ user: CONTROL_USER, password: secrets.control }],
+      exports: SERVICES.map((service) => ({ kind: 'service', accounts: [RUNNERS_ACCOUNT], ...service })),
+    },
+    {
+      name: RUNNERS_ACCOUNT,
+      users: shape.agents.map((agent) => runnerUserOf(agent, secrets)),
+      imports: SERVICES.map(({ subject }) => ({ kind: 'service', account: FLEET_ACCOUNT, subject })),
+    },
+    { name: SYSTEM_ACCOUNT, isSystem: true, users: [{ user: SYSTEM_USER, password: secrets.system }] },
+  ];
+};
