@@ -101,7 +101,7 @@ const repeats = (make: MakeLog): void => {
       }),
     );
 
-    it('tells a retry from a conflict after the ids of that time are forgotten', (context) =>
+    it('NF-04 tells a retry from a conflict after the ids of that time are forgotten', (context) =>
       withLog(make, async ({ log, subject, forgetIds }) => {
         if (forgetIds === undefined) {
           context.skip('this broker cannot be made to forget ids');

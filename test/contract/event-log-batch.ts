@@ -19,7 +19,7 @@ const storing = (make: MakeLog): void => {
   );
 
   it(
-    'stores a batch of one and a batch of a thousand',
+    'NF-01 stores a batch of one and a batch of a thousand',
     withLog(make, async ({ log, subject }) => {
       expect(await log.appendTogether([entry(subject('one'), 'one', { expectedSeq: 0 })])).toEqual({
         kind: 'appended',
@@ -34,7 +34,7 @@ const storing = (make: MakeLog): void => {
   );
 
   it(
-    'takes several entries of one subject, the first with an expectation',
+    'NF-03 takes several entries of one subject, the first with an expectation',
     withLog(make, async ({ log, subject }) => {
       const run = subject('run');
       await log.append(entry(run, 'a'));
@@ -106,7 +106,7 @@ const conflicts = (make: MakeLog): void => {
 
 const repeats = (make: MakeLog): void => {
   it(
-    'answers a repeated batch with the sequences of that time, also when others have appended since',
+    'NF-02 answers a repeated batch with the sequences of that time, also when others have appended since',
     withLog(make, async ({ log, subject }) => {
       const batch = [
         entry(subject('a'), 'a1', { expectedSeq: 0 }),

@@ -158,7 +158,7 @@ const deletion = (make: MakeBucket): void => {
 
 const expiry = (make: MakeBucket): void => {
   it(
-    'lets a key expire, which then counts as absent',
+    'NF-05 lets a key expire, which then counts as absent',
     withBucket(make, async ({ kv, advance }) => {
       const reader = readerOf(kv.watch());
       expect(line(await reader.next())).toBe('current');
@@ -180,7 +180,7 @@ const expiry = (make: MakeBucket): void => {
   );
 
   it(
-    'moves the expiry with each put that has one, and removes it with one that has none',
+    'NF-05 moves the expiry with each put that has one, and removes it with one that has none',
     withBucket(make, async ({ kv, advance }) => {
       const reader = readerOf(kv.watch({ keys: ['short', 'long', 'kept'] }));
       expect(line(await reader.next())).toBe('current');

@@ -39,3 +39,7 @@ export const entry = (
 
 /** The id that a stored entry was appended with. */
 export const idOf = (stored: StoredEntry | undefined): string | undefined => stored?.headers['Nats-Msg-Id'];
+
+const decoder = new TextDecoder();
+
+export const textOf = (body: Uint8Array): string => decoder.decode(body);

@@ -7,6 +7,7 @@ import { eventLogContract } from './event-log.ts';
 import { keyValueContract } from './key-value.ts';
 import { publisherContract } from './publisher.ts';
 import { requestsContract } from './requests.ts';
+import { schedulesContract } from './schedules.ts';
 import { workQueueContract } from './work-queue.ts';
 
 const start = (): { broker: MemoryBroker; clock: ManualClock } => {
@@ -81,6 +82,23 @@ publisherContract('memory', async () => {
     log: broker.eventLog('LOG'),
     subject: (name) => `log.${name}`,
     createPublisher: (window) => broker.publisher({ window }),
+    dispose: async () => {},
+  };
+});
+
+schedulesContract('memory', async () => {
+  const { broker, clock } = start();
+  broker.declareStream({
+    name: 'TIMERS',
+    subjects: ['timer.>'],
+    allowSchedules: true,
+    allowMessageTtl: true,
+  });
+  return {
+    log: broker.eventLog('TIMERS'),
+    subject: (name) => `timer.${name}`,
+    now: () => clock.now(),
+    advance: (ms) => clock.advance(ms),
     dispose: async () => {},
   };
 });
