@@ -54,7 +54,9 @@ export class ActiveProjection<Event, State extends object> {
     const nudge = (): void => this.#intake.nudge();
     signal.addEventListener('abort', nudge, { once: true });
     try {
-      return await this.#loop(signal);
+      const end = await this.#loop(signal);
+      if (end === 'stopped') await this.#writer.release();
+      return end;
     } finally {
       signal.removeEventListener('abort', nudge);
       signal.removeEventListener('abort', this.#endSource);

@@ -8,7 +8,7 @@ import { type Change, foldChanges, type Poison, type Reading } from './fold.ts';
 import type { HotKey, HotKeys } from './hot-keys.ts';
 import type { KeyLoader } from './key-loader.ts';
 import { type ProjectionParts, untilReachable } from './parts.ts';
-import { encodePosition, POSITION_KEY, readPosition } from './position.ts';
+import { encodePosition, NOBODY, POSITION_KEY, readPosition } from './position.ts';
 import { encodeValue, type Stamped } from './projection.ts';
 
 /** `held`: done and still the owner; `fenced`: somebody else owns the bucket; `lost`: the bucket is behind what was acknowledged. */
@@ -90,6 +90,12 @@ export class BatchWriter<Event, State extends object> {
   /** Stores the position of the last batch, when it is not stored yet. */
   async savePosition(): Promise<Hold> {
     return this.#unsavedSeq === undefined ? 'held' : this.#store([]);
+  }
+
+  /** Hands the bucket back, so that a standby need not wait. Best effort: without it the standby waits. */
+  async release(): Promise<void> {
+    const put = this.#positionPut(this.#savedSeq, NOBODY);
+    await this.#parts.kv.put(put.key, put.value, put.options).catch(toFault);
   }
 
   /** Looks whether the bucket is as this writer left it. */
@@ -196,8 +202,8 @@ export class BatchWriter<Event, State extends object> {
     return { key, value: encodeValue(next), options: { expectedRevision: base.revision } };
   }
 
-  #positionPut(seq: number): Put {
-    const { projection, owner } = this.#parts;
+  #positionPut(seq: number, owner = this.#parts.owner): Put {
+    const { projection } = this.#parts;
     const value = encodePosition({ seq, projection: projection.name, version: projection.version, owner });
     return { key: POSITION_KEY, value, options: { expectedRevision: this.#positionRevision } };
   }

@@ -6,13 +6,16 @@ import type { KeyValue, KeyValueEntry } from '#libs/ports/key-value.ts';
 /** The reserved key; projected keys never begin with `_`. */
 export const POSITION_KEY = '_position';
 
+/** Owner of a position that was handed back: whoever stands by takes over at once. */
+export const NOBODY = '';
+
 export interface Position {
   /** Every entry up to this stream sequence is folded into the bucket. */
   readonly seq: number;
   readonly projection: string;
   /** Version of the projection that the bucket was folded with. */
   readonly version: number;
-  /** The instance that wrote it. */
+  /** The instance that wrote it, or {@link NOBODY}. */
   readonly owner: string;
   /** Set while a rebuild switches the bucket: nobody else takes over before `untilMs` (epoch ms). */
   readonly rebuild?: { readonly by: string; readonly untilMs: number };

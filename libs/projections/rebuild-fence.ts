@@ -4,7 +4,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
-import { encodePosition, type Position, POSITION_KEY, readPosition } from './position.ts';
+import { encodePosition, NOBODY, type Position, POSITION_KEY, readPosition } from './position.ts';
 
 export interface RebuildFenceOptions {
   readonly kv: KeyValue;
@@ -52,8 +52,8 @@ export class RebuildFence {
 
   /** Hands the bucket back at `position`. */
   async open(position: Omit<Position, 'owner' | 'rebuild'>): Promise<void> {
-    const { kv, owner } = this.#options;
-    const value = encodePosition({ ...position, owner });
+    const { kv } = this.#options;
+    const value = encodePosition({ ...position, owner: NOBODY });
     const revision = this.#held?.revision ?? 0;
     const outcome = await kv.put(POSITION_KEY, value, { expectedRevision: revision });
     if (outcome.kind !== 'stored')

@@ -1,9 +1,9 @@
 // An instance that does not own the bucket: watches the position and says when to take over. It never takes over from an
-// owner that has nothing to do: only when entries wait and the position has not moved for a while, or at once when a
-// rebuild has let go. Taking over too early is harmless (the position is a fence, the fold is the same), only wasteful.
+// owner that has nothing to do: only when entries wait and the position has not moved for a while, or at once when the
+// bucket was handed back (by an owner that stopped, or a rebuild). Taking over too early is harmless (the position is a fence, the fold is the same), only wasteful.
 import { toFault } from '#libs/kernel/fault.ts';
 import type { ProjectionParts } from './parts.ts';
-import { decodePosition, type Position, POSITION_KEY } from './position.ts';
+import { decodePosition, NOBODY, type Position, POSITION_KEY } from './position.ts';
 
 /** Jitter of the wait, so that two standbys do not race: up to half of it again. */
 const JITTER = 0.5;
@@ -12,7 +12,7 @@ export class Standby<Event, State extends object> {
   readonly #parts: ProjectionParts<Event, State>;
   #position: Position | undefined;
   #movedAtMs: number;
-  #isReleased = false;
+  #isFree = false;
   #wake: () => void = () => undefined;
 
   constructor(parts: ProjectionParts<Event, State>) {
@@ -32,7 +32,7 @@ export class Standby<Event, State extends object> {
     const watch = this.#watch(watching.signal);
     const patienceMs = limits.takeOverAfterMs * (1 + JITTER * ids.random());
     try {
-      while (!signal.aborted && !this.#isReleased) {
+      while (!signal.aborted && !this.#isFree) {
         await this.#rest(patienceMs);
         const isStill = clock.monotonicMs() - this.#movedAtMs >= patienceMs;
         if (signal.aborted || !isStill || this.#isRebuilding()) continue;
@@ -76,11 +76,10 @@ export class Standby<Event, State extends object> {
   }
 
   #moved(position: Position | undefined): void {
-    const wasRebuilding = this.#position?.rebuild !== undefined;
     this.#position = position;
     this.#movedAtMs = this.#parts.clock.monotonicMs();
-    if (!wasRebuilding || position?.rebuild !== undefined) return;
-    this.#isReleased = true;
+    if (position?.owner !== NOBODY || position.version > this.#parts.projection.version) return;
+    this.#isFree = true;
     this.#wake();
   }
 
