@@ -1,8 +1,5 @@
-// The contract of concurrent appends: each caller has its own outcome however appends travel together. Two properties
-// are checked with random work: agreement with a plain array, and no lost or doubled step among optimistic writers.
-import type { AppendOutcome, EventLog, NewEntry } from '#libs/ports/event-log.ts';
-import { propertyRuns } from '#test/support/seeds.ts';
-import * as fc from 'fast-check';
+// The contract of concurrent appends: each caller has its own outcome however appends travel together.
+import type { AppendOutcome } from '#libs/ports/event-log.ts';
 import { describe, expect, it } from 'vitest';
 import { entry, idOf, type MakeLog, withLog } from './log-harness.ts';
 import { all, expectFault } from './reading.ts';
@@ -101,107 +98,8 @@ const callers = (make: MakeLog): void => {
   );
 };
 
-/** The log as a plain array, by the words of the port. */
-class PlainLog {
-  readonly entries: { seq: number; subject: string; id: string }[] = [];
-
-  last(subject: string): number {
-    return this.entries.findLast((one) => one.subject === subject)?.seq ?? 0;
-  }
-
-  /** What the log may answer; mostly one thing. */
-  append({ subject, id, expectedSeq }: NewEntry): AppendOutcome[] {
-    const known = this.entries.find((one) => one.id === id);
-    const actualSeq = this.last(subject);
-    const conflicts: AppendOutcome[] =
-      expectedSeq !== undefined && expectedSeq !== actualSeq
-        ? [{ kind: 'conflict', subject, expectedSeq, actualSeq }]
-        : [];
-    if (known !== undefined) {
-      const duplicate: AppendOutcome = { kind: 'appended', seq: known.seq, duplicate: true };
-      const next = this.entries.find((one) => one.subject === subject && one.seq > (expectedSeq ?? 0));
-      // A known id behind another expectation than it was stored at is no repeat of that append: either answer is true.
-      return next === known ? [duplicate] : [duplicate, ...conflicts];
-    }
-    if (conflicts.length > 0) return conflicts;
-    const seq = (this.entries.at(-1)?.seq ?? 0) + 1;
-    this.entries.push({ seq, subject, id });
-    return [{ kind: 'appended', seq, duplicate: false }];
-  }
-}
-
-interface Step {
-  readonly on: number;
-  readonly id: number;
-  /** How far behind the present the expectation is; none: without expectation. */
-  readonly behind: number | null;
-}
-
-const stepArbitrary: fc.Arbitrary<Step> = fc.record({
-  on: fc.nat(2),
-  id: fc.nat(9),
-  behind: fc.option(fc.constantFrom(0, 0, 0, 1, 2), { nil: null }),
-});
-
-const properties = (make: MakeLog, runs: number): void => {
-  it('agrees with a plain array about any sequence of appends', async () => {
-    const property = fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 25 }), async (steps) => {
-      const { log, subject, dispose } = await make();
-      const plain = new PlainLog();
-      for (const { on, id, behind } of steps) {
-        const expectedSeq = Math.max(0, plain.last(subject(`s${on}`)) - (behind ?? 0));
-        const one = entry(subject(`s${on}`), `s${on}-${id}`, behind === null ? {} : { expectedSeq });
-        expect(plain.append(one)).toContainEqual(await log.append(one));
-      }
-      const replayed = await all(log.replay());
-      expect(replayed.map((one) => ({ seq: one.seq, subject: one.subject, id: idOf(one) }))).toEqual(
-        plain.entries,
-      );
-      await dispose();
-    });
-    await fc.assert(property, propertyRuns(runs));
-  });
-
-  it('loses and doubles no step of optimistic writers that race', async () => {
-    const shape = fc.record({
-      writers: fc.integer({ min: 1, max: 8 }),
-      aggregates: fc.integer({ min: 1, max: 3 }),
-      steps: fc.integer({ min: 1, max: 5 }),
-    });
-    const property = fc.asyncProperty(shape, async ({ writers, aggregates, steps }) => {
-      const { log, subject, dispose } = await make();
-      const write = async (writer: number): Promise<void> => {
-        for (let step = 0; step < steps; step += 1)
-          await appendAtLast(log, subject(`a${(writer + step) % aggregates}`), `w${writer}-${step}`);
-      };
-      await Promise.all(Array.from({ length: writers }, (_, writer) => write(writer)));
-      const replayed = await all(log.replay());
-      expect(new Set(replayed.map(idOf)).size).toBe(writers * steps);
-      expect(replayed).toHaveLength(writers * steps);
-      const lastOf = new Map<string, number>();
-      for (const one of replayed) {
-        expect(one.headers['X-After']).toBe(String(lastOf.get(one.subject) ?? 0));
-        lastOf.set(one.subject, one.seq);
-      }
-      await dispose();
-    });
-    await fc.assert(property, propertyRuns(Math.ceil(runs / 2)));
-  });
-};
-
-/** Appends behind whatever is last, until it has worked; the entry says behind what. */
-const appendAtLast = async (log: EventLog, subject: string, id: string): Promise<void> => {
-  for (;;) {
-    const expectedSeq = (await log.last(subject))?.seq ?? 0;
-    const headers = { 'X-After': String(expectedSeq) };
-    const outcome = await log.append(entry(subject, id, { headers, expectedSeq }));
-    if (outcome.kind === 'appended') return;
-  }
-};
-
-export const concurrencyContract = (make: MakeLog, runs: number): void => {
+export const concurrencyContract = (make: MakeLog): void => {
   describe('concurrent appends', () => {
     callers(make);
-    properties(make, runs);
   });
 };
