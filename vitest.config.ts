@@ -3,18 +3,38 @@
 import { defineConfig } from 'vitest/config';
 import { createClosingReporter } from './test/support/reporter.ts';
 
+const PURE = 'test/{architecture,golden,property,unit}/**/*.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/{bench,compose,providers}/**', 'node_modules/**'],
-    // A process a file: a test that leaks a timer, a connection or a listener cannot disturb the next file.
-    pool: 'forks',
     // Tests with a broker wait for disks and timers as much as for the processor.
     maxWorkers: 3,
-    setupFiles: ['test/support/worker-end.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 5_000,
     reporters: ['default', createClosingReporter()],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'pure',
+          include: [PURE],
+          // Nothing to leak here: files of one worker share their loaded modules, which takes a third of the time.
+          pool: 'threads',
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'real',
+          include: ['test/**/*.test.ts'],
+          exclude: [PURE, 'test/{bench,compose,providers}/**', 'node_modules/**'],
+          // A process a file: what a test leaks (a timer, a connection, a listener) cannot disturb the next file.
+          pool: 'forks',
+          setupFiles: ['test/support/worker-end.ts'],
+        },
+      },
+    ],
   },
 });

@@ -1,7 +1,7 @@
 // Holds a tree of sources against the table of layers and the rules that need no compiler. Pure: works on any tree in memory, so its
 // own test plants breaches. Formatting, sizes of functions and promises are the linter's business.
 import { posix } from 'node:path';
-import { BANNED_NAMES, LAYERS, MAX_LINES, type Layer } from './import-table.ts';
+import { BANNED_NAMES, LAYERS, MAX_LINES, PURE_FILE, type Layer } from './import-table.ts';
 import { codeOnly, importsOf, withoutComments, type ImportedName, type SourceFile } from './source-file.ts';
 
 const ALIAS = /^#(libs|streams|services|test)\//;
@@ -27,17 +27,17 @@ const matches = (target: string, allowed: readonly string[]): boolean =>
       : target.startsWith(prefix),
   );
 
-const isOwn = (layer: Layer, path: string, target: string): boolean => {
+const isOwn = (path: string, target: string, isTypeOnly: boolean): boolean => {
   const home = homeOf(path);
   if (!target.startsWith(home)) return false;
-  // A pure file may lean on pure files only, its own folder or not.
-  if (layer.name === 'pure files of a service') return /\.(?:decider|policy|view)\.ts$/.test(target);
+  // A pure file may lean on pure files only; a type is gone when it runs.
+  if (PURE_FILE.test(path)) return isTypeOnly || PURE_FILE.test(target);
   // Files at the top of services/ are roots, not a folder to lean on.
   return home !== 'services/';
 };
 
 const mayImport = (layer: Layer, path: string, target: string, isTypeOnly: boolean): boolean => {
-  if (isOwn(layer, path, target)) return true;
+  if (isOwn(path, target, isTypeOnly)) return true;
   if (isTypeOnly && matches(target, layer.typesOnly ?? [])) return true;
   return matches(target, layer.mayImport) && !matches(target, layer.except ?? []);
 };

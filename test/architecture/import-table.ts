@@ -90,7 +90,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'services/cli',
     files: /^services\/cli\//,
-    mayImport: ['libs/', 'streams/', 'node:', 'npm:zod', 'npm:commander'],
+    mayImport: ['libs/', 'streams/', 'node:', 'npm:zod', 'npm:commander', 'npm:eventsource-parser'],
     except: IMPLEMENTATIONS,
   },
   {

@@ -13,9 +13,11 @@ const FAULT = file('libs/kernel/fault.ts', 'export const fault = 1;');
 const EVENT_LOG = file('libs/ports/event-log.ts', 'export interface EventLog { readonly x: number }');
 const RUN = file('streams/run.ts', "import { z } from 'zod';", 'export const run = z;');
 
+const SERVICE = file('services/runs/service.ts', 'export interface X { readonly y: 1 }');
+
 /** The breaches of one file in a small tree around it. */
 const breachesOf = (path: string, ...lines: readonly string[]): readonly string[] =>
-  checkTree([FAULT, EVENT_LOG, RUN, file(path, ...lines)]);
+  checkTree([FAULT, EVENT_LOG, RUN, SERVICE, file(path, ...lines)]);
 
 test('the tree keeps to the table of layers', () => {
   expect(checkTree(readTree())).toEqual([]);
