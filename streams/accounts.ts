@@ -61,9 +61,8 @@ export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;
 /** What runners may ask of the runs service. */
 const RUNNER_OPERATIONS = ['claim', 'renew', 'announce'] as const;
 
-/** Object store of large bodies: a runner may look whether a body is there, and put it. It may not read bodies back. */
+/** Object store of large bodies: a runner may look whether a body is there, and put it. It may not read bodies back, as the client's own object store would (it reads by sequence, which reads everything). */
 const BODY_SUBJECTS = [
-  '$JS.API.STREAM.INFO.OBJ_bodies',
   '$JS.API.DIRECT.GET.OBJ_bodies.$O.bodies.M.*',
   '$O.bodies.C.*',
   '$O.bodies.M.*',
