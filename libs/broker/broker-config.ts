@@ -2,19 +2,19 @@
 // It decides nothing about the fleet: accounts, users and permissions are given by the caller.
 
 /** Subjects that a user may or may not use; `allow` absent means everything that is not denied. */
-export interface SubjectRules {
+interface SubjectRules {
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
 }
 
-export interface UserPermissions {
+interface UserPermissions {
   readonly publish?: SubjectRules;
   readonly subscribe?: SubjectRules;
   /** May answer requests on their reply subjects even where `publish` does not list them. */
   readonly allowResponses?: boolean;
 }
 
-export interface UserConfig {
+interface UserConfig {
   readonly user: string;
   /** Plain or bcrypt. The rendered file is written with mode 0600. */
   readonly password: string;
@@ -22,7 +22,7 @@ export interface UserConfig {
 }
 
 /** Something an account offers to others; `accounts` absent means to every account. */
-export interface ExportConfig {
+interface ExportConfig {
   readonly kind: 'service' | 'stream';
   readonly subject: string;
   readonly accounts?: readonly string[];
@@ -31,7 +31,7 @@ export interface ExportConfig {
 }
 
 /** Something an account uses of another one; `to` is its name on this side and defaults to `subject`. */
-export interface ImportConfig {
+interface ImportConfig {
   readonly kind: 'service' | 'stream';
   readonly account: string;
   readonly subject: string;

@@ -19,7 +19,7 @@ import { pipeline } from 'node:stream/promises';
 import { compareVersions, isNewEnough } from './version.ts';
 
 /** What was known of a server when it was installed. */
-export interface CacheEntry {
+interface CacheEntry {
   readonly version: string;
   readonly sha256: string;
   readonly sizeBytes: number;

@@ -14,7 +14,7 @@ export interface StartClusterOptions extends Omit<
 }
 
 /** A member; kill, pause and restart it like any broker. Its name is what leaders are reported by. */
-export interface ClusterNode {
+interface ClusterNode {
   readonly name: string;
   readonly broker: Broker;
 }

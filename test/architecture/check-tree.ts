@@ -95,7 +95,7 @@ const checkEnvironment = (file: SourceFile): string[] =>
     : [];
 
 /** Each cycle once, as the path around it; types count, because a cycle of types is a file that cannot be read alone. */
-export const findCycles = (files: readonly SourceFile[]): readonly string[] => {
+const findCycles = (files: readonly SourceFile[]): readonly string[] => {
   const edges = new Map(
     files.map((file) => [
       file.path,

@@ -58,7 +58,7 @@ interface Owner {
 
 /** Starts another process that owns a broker, and waits until it said how that went. */
 const startOwner = async (...args: readonly string[]): Promise<Owner> => {
-  const script = join(import.meta.dirname, '../support/broker-owner.ts');
+  const script = join(import.meta.dirname, '../support/broker-owner/run.ts');
   const owner = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void owner.kill('SIGKILL'));
   const [line] = await once(createInterface(owner.stdout), 'line');

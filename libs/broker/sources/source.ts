@@ -20,7 +20,7 @@ export interface SourceContext {
   readonly progress: (line: string) => void;
 }
 
-export interface FoundServer {
+interface FoundServer {
   readonly outcome: 'found';
   readonly path: string;
   readonly version: string;

@@ -1,8 +1,8 @@
 // A process of its own that owns a broker, for tests of what happens to the broker when its owner is killed.
-// Usage: node broker-owner.ts <data directory> <grace ms> [ephemeral]; prints one JSON line when the broker is ready and then waits.
+// Usage: node run.ts <data directory> <grace ms> [ephemeral]; prints one JSON line when the broker is ready and then waits.
 import { startBroker } from '#libs/broker/start-broker.ts';
 import { systemClock } from '#libs/system/clock.ts';
-import { TEST_ACCOUNTS, testExecutable } from './broker.ts';
+import { TEST_ACCOUNTS, testExecutable } from '#test/support/broker.ts';
 
 const [dataDir = '', graceMs = '0', kind] = process.argv.slice(2);
 
