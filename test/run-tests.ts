@@ -13,6 +13,9 @@ import { closingLine, type TestCounts } from '#test/support/reporter.ts';
 const ROOT = join(import.meta.dirname, '..');
 const GATES = ['format:check', 'lint', 'types', 'dead-code', 'docs:check'];
 const GATES_AT_ONCE = 2;
+/** The suites take a few minutes; what takes this long hangs. */
+const SUITES_WITHIN_MS = 9 * 60_000;
+const KILL_AFTER_MS = 5000;
 
 const environment = {
   ...readEnvironment(),
@@ -28,7 +31,20 @@ const running = new Set<ReturnType<typeof spawn>>();
 interface CommandOptions {
   readonly isQuiet: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  readonly withinMs?: number;
 }
+
+/** Ends a command that hangs; returns what calls that off. */
+const limitTime = (child: ReturnType<typeof spawn>, withinMs: number): (() => void) => {
+  const cancels = [
+    systemClock.timer(withinMs, () => {
+      say(`✗ not finished within ${withinMs / 1000} s`);
+      child.kill('SIGTERM');
+    }),
+    systemClock.timer(withinMs + KILL_AFTER_MS, () => child.kill('SIGKILL')),
+  ];
+  return () => cancels.forEach((cancel) => cancel());
+};
 
 /** Runs a command of the project to its end; output is shown as it comes, or kept (`isQuiet`) for the caller to show. */
 const run = (
@@ -46,11 +62,13 @@ const run = (
       ],
     });
     running.add(child);
+    const finish = options.withinMs === undefined ? () => {} : limitTime(child, options.withinMs);
     let output = '';
     child.stdout?.on('data', (chunk) => (output += String(chunk)));
     child.stderr?.on('data', (chunk) => (output += String(chunk)));
     child.once('error', (error) => (output += error.message));
     child.once('close', (code) => {
+      finish();
       running.delete(child);
       resolve({ isOk: code === 0, output });
     });
@@ -114,6 +132,7 @@ const runSuites = async (args: readonly string[]): Promise<TestCounts> => {
   try {
     const result = await run('vitest', ['run', ...args], {
       isQuiet: false,
+      withinMs: SUITES_WITHIN_MS,
       env: { FLEETLOG_TEST_SUMMARY: summaryPath },
     });
     const counts = readCounts(summaryPath) ?? { passed: 0, failed: 0, skipped: 0 };

@@ -82,7 +82,8 @@ export const startFailure = (
 export const storeFailure = (dataDir: string, error: unknown): Fault => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const reason = error instanceof Error ? error.message : String(error);
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  // The lock file speaks SQLite, which has words of its own for it.
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT' || /disk is full/.test(reason);
   const advice = isFull
     ? 'Free some space on its disk.'
     : 'Make it writable for this user or choose another one.';

@@ -51,6 +51,9 @@ test('a full disk and a foreign directory are told apart', () => {
     retry: 'later',
     cause: full,
   });
+  expect(storeFailure('/data', new Error('database or disk is full'))).toMatchObject({
+    code: 'BROKER_DISK_FULL',
+  });
   const foreign = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
   expect(storeFailure('/data', foreign)).toMatchObject({ code: 'BROKER_STORE_UNWRITABLE', retry: 'never' });
 });
