@@ -40,11 +40,11 @@ export interface FleetAccount {
 /** Passwords, plain or bcrypt. */
 export interface FleetSecrets {
   /** User `system` of the broker's own account. */
-  readonly system: string;
+  readonly systemPassword: string;
   /** User `control` of the control plane. */
-  readonly control: string;
+  readonly controlPassword: string;
   /** By agent. */
-  readonly runners: Readonly<Record<string, string>>;
+  readonly runnerPasswords: Readonly<Record<string, string>>;
 }
 
 export const FLEET_ACCOUNT = 'FLEET';
@@ -97,7 +97,7 @@ const runnerUserOf = (
   { agent, ...boundary }: Boundary & { agent: string },
   secrets: FleetSecrets,
 ): FleetUser => {
-  const password = secrets.runners[agent];
+  const password = secrets.runnerPasswords[agent];
   if (password === undefined) throw new RangeError(`no password for the runner of agent ${agent}`);
   return {
     user: runnerUser(agent),
@@ -125,7 +125,7 @@ export const accountsOf = (
     {
       name: FLEET_ACCOUNT,
       jetstream: true,
-      users: [{ user: CONTROL_USER, password: secrets.control }],
+      users: [{ user: CONTROL_USER, password: secrets.controlPassword }],
       exports: SERVICES.map((service) => ({ kind: 'service', accounts: [RUNNERS_ACCOUNT], ...service })),
     },
     {
@@ -133,6 +133,10 @@ export const accountsOf = (
       users: shape.agents.map((agent) => runnerUserOf(agent, secrets)),
       imports: SERVICES.map(({ subject }) => ({ kind: 'service', account: FLEET_ACCOUNT, subject })),
     },
-    { name: SYSTEM_ACCOUNT, isSystem: true, users: [{ user: SYSTEM_USER, password: secrets.system }] },
+    {
+      name: SYSTEM_ACCOUNT,
+      isSystem: true,
+      users: [{ user: SYSTEM_USER, password: secrets.systemPassword }],
+    },
   ];
 };

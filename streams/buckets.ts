@@ -147,5 +147,10 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
 
 /** Declares the object stores. */
 export const objectStoreDefinitions = (replicas: number): readonly ObjectStoreDefinition[] => [
-  { name: 'bodies', description: 'Bodies over the inline limit, by SHA-256.', replicas, maxBytes: 1024 ** 3 },
+  {
+    name: 'bodies',
+    description: 'Bodies over the inline limit, by SHA-256.',
+    replicas,
+    maxBytes: 1024 ** 3 / 2,
+  },
 ];

@@ -1,4 +1,5 @@
-// The six streams. Sizes are what a single machine can hold; the log of transitions has no limit and refuses deletes.
+// The six streams. The broker reserves the sizes, so together they fit a small disk (a storage budget scales them further down);
+// the log of transitions has no limit and refuses deletes.
 import type { StreamDefinition } from '#libs/topology/definitions.ts';
 import { AGGREGATE_FAMILIES, aggregateFilter } from './subjects.ts';
 
@@ -11,7 +12,7 @@ const STREAMS: readonly Omit<StreamDefinition, 'replicas'>[] = [
     description: 'What runners and hosts report.',
     subjects: ['fleet.*.*.evt.*.*.*'],
     maxAgeMs: 30 * DAY_MS,
-    maxBytes: 4 * GIB,
+    maxBytes: 2 * GIB,
     // 147 bytes of memory an id (measured): 10 minutes at 1,000 reports/s is 90 MB. Longer outages are covered by the source sequence.
     duplicateWindowMs: 600_000,
     allowAtomic: true,
@@ -22,7 +23,7 @@ const STREAMS: readonly Omit<StreamDefinition, 'replicas'>[] = [
     description: 'Instructions to hosts and runners.',
     subjects: ['fleet.*.*.cmd.*.*.*'],
     maxAgeMs: 7 * DAY_MS,
-    maxBytes: GIB / 2,
+    maxBytes: GIB / 4,
     duplicateWindowMs: 2 * 3_600_000,
     allowAtomic: true,
     compression: 's2',
@@ -43,7 +44,7 @@ const STREAMS: readonly Omit<StreamDefinition, 'replicas'>[] = [
     description: 'Mail between agents and people.',
     subjects: ['fleet.*.*.msg.*.*.*'],
     maxAgeMs: 90 * DAY_MS,
-    maxBytes: GIB / 2,
+    maxBytes: GIB / 4,
     duplicateWindowMs: 2 * 3_600_000,
     allowAtomic: true,
     compression: 's2',
@@ -53,7 +54,7 @@ const STREAMS: readonly Omit<StreamDefinition, 'replicas'>[] = [
     description: 'What could not be processed, with its reason and origin.',
     subjects: ['fleet.*.*.dead.*.*.*'],
     maxAgeMs: 90 * DAY_MS,
-    maxBytes: GIB / 2,
+    maxBytes: GIB / 4,
     duplicateWindowMs: 2 * 3_600_000,
     allowAtomic: true,
     compression: 's2',

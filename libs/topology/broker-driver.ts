@@ -41,16 +41,30 @@ export interface BrokerAdmin {
 /** Error codes of "exists already, with other settings": stream name in use, consumer exists, consumer already exists. */
 const TAKEN_CODES: ReadonlySet<unknown> = new Set([10058, 10013, 10105, 10148]);
 
-const withTaken = async (what: string, create: () => Promise<unknown>): Promise<void> => {
-  await create().catch((error: unknown) => {
-    if (!(error instanceof Fault) || !TAKEN_CODES.has(error.detail['brokerCode'])) throw error;
-    throw new Fault({
-      code: 'TOPOLOGY_TAKEN',
-      retry: 'now',
-      message: `${what} was created meanwhile with other settings`,
-      detail: error.detail,
-      cause: error,
-    });
+const changed = (what: string, error: Fault): Fault =>
+  new Fault({
+    code: 'TOPOLOGY_TAKEN',
+    retry: 'now',
+    message: `${what} was created meanwhile with other settings`,
+    detail: error.detail,
+    cause: error,
+  });
+
+const full = (what: string, error: Fault): Fault =>
+  new Fault({
+    code: error.code,
+    retry: error.retry,
+    message: `${error.message} (${what}): the broker reserves the size of every stream; free disk space, or give a storage budget`,
+    detail: error.detail,
+    cause: error,
+  });
+
+/** Says of a refusal what it means for provisioning. */
+const explained = async (what: string, call: () => Promise<unknown>): Promise<void> => {
+  await call().catch((error: unknown) => {
+    if (!(error instanceof Fault)) throw error;
+    if (TAKEN_CODES.has(error.detail['brokerCode'])) throw changed(what, error);
+    throw error.code === 'TOPOLOGY_FULL' ? full(what, error) : error;
   });
 };
 
@@ -89,14 +103,15 @@ const readAll = async (admin: BrokerAdmin): Promise<ActualTopology> => {
 export const createTopologyDriver = (admin: BrokerAdmin): TopologyDriver => ({
   read: () => readAll(admin),
   createStream: (settings) =>
-    withTaken(`stream ${settings.name}`, () => admin.createStream(streamWords(settings))),
+    explained(`stream ${settings.name}`, () => admin.createStream(streamWords(settings))),
   updateStream: async (settings) => {
     const present = (await admin.listStreams()).find(({ name }) => name === settings.name);
     if (present === undefined) throw gone(`stream ${settings.name}`);
-    await admin.updateStream({ ...present.config, ...streamWords(settings) });
+    const config = { ...present.config, ...streamWords(settings) };
+    await explained(`stream ${settings.name}`, () => admin.updateStream(config));
   },
   createConsumer: (settings: ConsumerSettings) =>
-    withTaken(`consumer ${settings.name}`, () =>
+    explained(`consumer ${settings.name}`, () =>
       admin.createConsumer(settings.stream, consumerWords(settings)),
     ),
   updateConsumer: async (settings) => {

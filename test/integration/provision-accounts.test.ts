@@ -27,9 +27,9 @@ const shape = {
   agents: ['builder-1', 'builder-2'].map((agent) => ({ ...boundary, agent })),
 };
 const accounts = accountsOf(shape, {
-  system: 'system',
-  control: 'control',
-  runners: { 'builder-1': 'one', 'builder-2': 'two' },
+  systemPassword: 'system',
+  controlPassword: 'control',
+  runnerPasswords: { 'builder-1': 'one', 'builder-2': 'two' },
 });
 
 let broker: FreshBroker;
