@@ -3,7 +3,7 @@
 import { diagnose } from '#libs/broker/doctor.ts';
 import { locateOptionsFrom } from '#libs/broker/locate.ts';
 import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
-import { systemClock } from '#libs/system/clock.ts';
+import { parseTime, systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { systemProcess } from '#libs/system/process-control.ts';
@@ -62,6 +62,7 @@ const main = async (): Promise<void> => {
     terminal,
     clock: systemClock,
     ids: systemIds,
+    parseTime,
     environment,
     workingDirectory: process.cwd(),
     signal: interrupted.signal,

@@ -3,14 +3,16 @@
 import type { Wire } from '#libs/service/process-plan.ts';
 import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
 import { checkTopology } from '#libs/topology/check.ts';
+import { runnerInboxPrefix } from '#streams/accounts.ts';
 import { topologyOf } from '#streams/consumers.ts';
-import { isRunnerUser, NatsConfig, type NatsSettings } from './fleet-config.ts';
+import { agentOfUser, NatsConfig, type NatsSettings } from './nats-config.ts';
 import { openNatsPorts } from './wire.ts';
 
 /** A runner's user may listen below its own prefix only (streams/accounts.ts). */
-const inboxPrefixOf = ({ inboxPrefix, user }: NatsSettings): string | undefined =>
-  inboxPrefix ??
-  (user !== undefined && isRunnerUser(user) ? `_INBOX_${user.slice('runner-'.length)}` : undefined);
+const inboxPrefixOf = ({ inboxPrefix, user }: NatsSettings): string | undefined => {
+  const agent = agentOfUser(user);
+  return inboxPrefix ?? (agent === undefined ? undefined : runnerInboxPrefix(agent));
+};
 
 /** The ports of a process on its own connection. */
 export const natsWire: Wire<NatsSettings> = {
@@ -29,7 +31,7 @@ export const natsWire: Wire<NatsSettings> = {
       },
       tools,
     );
-    if (!(config.checkTopology ?? !isRunnerUser(config.user))) return opened;
+    if (!(config.checkTopology ?? agentOfUser(config.user) === undefined)) return opened;
     try {
       // Streams, buckets and the services' consumers; those of runners are theirs to miss.
       await checkTopology(

@@ -9,10 +9,10 @@ import { sessionsProjection } from './sessions/projections.ts';
 import { sessions } from './sessions/service.ts';
 
 /** The services that decide, fold and answer. */
-export const controlServices: readonly Service[] = [runs as Service, sessions as Service, gateway as Service];
+export const controlServices: readonly Service[] = [runs, sessions, gateway];
 
 /** The service that drives one agent's program. */
-export const runnerService = runner as Service;
+export const runnerService: Service = runner;
 
 /** All of them. */
 export const services: readonly Service[] = [...controlServices, runnerService];

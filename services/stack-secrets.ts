@@ -1,6 +1,7 @@
 // The secrets of one deployment: a directory of files, made once, each readable by its owner only.
 // Also writes the passwords in the form that streams/nats.conf includes. Never prints one; never changes one that is there.
 import { Fault } from '#libs/kernel/fault.ts';
+import type { FleetSecrets } from '#streams/accounts.ts';
 import { newSecret } from '#libs/system/secrets.ts';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,11 +9,7 @@ import { join } from 'node:path';
 /** Name of the file that streams/nats.conf includes. */
 export const PASSWORDS_CONF = 'passwords.conf';
 
-export interface StackSecrets {
-  readonly controlPassword: string;
-  readonly systemPassword: string;
-  /** By agent. */
-  readonly runnerPasswords: Readonly<Record<string, string>>;
+export interface StackSecrets extends FleetSecrets {
   readonly apiToken: string;
 }
 
@@ -65,13 +62,13 @@ const variableOf = (file: string): string => `FLEETLOG_${file.replaceAll('-', '_
 /** The secrets of a deployment with these agents, made where they are missing. Fault: `SECRET_UNREADABLE` (never). */
 export const ensureSecrets = async (dir: string, agents: readonly string[]): Promise<StackSecrets> => {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const runnerPasswords: Record<string, string> = {};
-  for (const agent of agents) runnerPasswords[agent] = await secretIn(dir, runnerFile(agent));
+  const runners: Record<string, string> = {};
+  for (const agent of agents) runners[agent] = await secretIn(dir, runnerFile(agent));
   const secrets = {
-    controlPassword: await secretIn(dir, 'control-password'),
-    systemPassword: await secretIn(dir, 'system-password'),
+    control: await secretIn(dir, 'control-password'),
+    system: await secretIn(dir, 'system-password'),
     apiToken: await secretIn(dir, 'api-token'),
-    runnerPasswords,
+    runners,
   };
   await writePasswordsConf(dir, secrets);
   return secrets;
@@ -79,10 +76,10 @@ export const ensureSecrets = async (dir: string, agents: readonly string[]): Pro
 
 const writePasswordsConf = async (dir: string, secrets: StackSecrets): Promise<void> => {
   const files: Record<string, string> = {
-    'control-password': secrets.controlPassword,
-    'system-password': secrets.systemPassword,
+    'control-password': secrets.control,
+    'system-password': secrets.system,
     ...Object.fromEntries(
-      Object.entries(secrets.runnerPasswords).map(([agent, value]) => [runnerFile(agent), value]),
+      Object.entries(secrets.runners).map(([agent, value]) => [runnerFile(agent), value]),
     ),
   };
   const lines = Object.entries(files).map(([file, value]) => `${variableOf(file)}: "${value}"`);

@@ -19,7 +19,7 @@ import { systemIds } from '#libs/system/ids.ts';
 import { readBuildFacts, watchEventLoop } from '#libs/system/process-facts.ts';
 import type { LogSink } from '#libs/telemetry/logger.ts';
 import { reconcileTopology } from '#libs/topology/apply.ts';
-import { accountsOf } from '#streams/accounts.ts';
+import { accountsOf, CONTROL_USER, runnerInboxPrefix, runnerUser } from '#streams/accounts.ts';
 import { topologyOf } from '#streams/consumers.ts';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -159,8 +159,8 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   const control: BrokerAccess = {
     servers: [broker.url],
     name: 'fleetlog',
-    user: 'control',
-    password: secrets.controlPassword,
+    user: CONTROL_USER,
+    password: secrets.control,
   };
   await provision(options, control);
 
@@ -177,9 +177,9 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   const access: BrokerAccess = {
     servers: [broker.url],
     name: `runner-${agent}`,
-    user: `runner-${agent}`,
-    password: secrets.runnerPasswords[agent] ?? '',
-    inboxPrefix: `_INBOX_${agent}`,
+    user: runnerUser(agent),
+    password: secrets.runners[agent] ?? '',
+    inboxPrefix: runnerInboxPrefix(agent),
   };
   const runner = await start(options, [runnerService], access, {
     runnerAgent: agent,
@@ -192,8 +192,8 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
 
   const connection: Connection = {
     natsUrl: broker.url,
-    natsUser: 'control',
-    natsPassword: secrets.controlPassword,
+    natsUser: CONTROL_USER,
+    natsPassword: secrets.control,
     apiUrl: `http://127.0.0.1:${port}`,
     ...boundary,
   };

@@ -63,7 +63,7 @@ export const openNatsPorts = async (
     const [stream = '', consumer = ''] = name.split(' ');
     return openWorkQueue(connection, { stream, consumer });
   });
-  const publisher = once((_: 'one'): Publisher => createPublisher(connection));
+  let publisher: Publisher | undefined;
   const onError = (error: unknown): void => logger.error('a request failed', { error: String(error) });
   return {
     connection,
@@ -77,7 +77,7 @@ export const openNatsPorts = async (
         server: createRequestServer(connection, { onError }),
       },
       blobs: openBlobs(connection, { bucket: 'bodies' }),
-      publisher: () => publisher('one'),
+      publisher: () => (publisher ??= createPublisher(connection)),
     },
     check: () =>
       connection.connected

@@ -23,3 +23,6 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', done, { once: true });
     }),
 };
+
+/** Epoch ms of an ISO time; without a zone it is this machine's. NaN when the text is no time. */
+export const parseTime = (text: string): number => Date.parse(text);

@@ -59,17 +59,39 @@ const gistOf = (data: unknown): string => {
   }).join(' · ');
 };
 
-/** `07:31:22.104 EVENTS 42  builder-1  turn.text  hello`: at most `width` characters, on one line. */
-export const entryLine = (entry: PlacedEntry, width = 160): string => {
+/** What a line is made of, wherever it came from: a stream or the gateway's feed. */
+export interface ShownEntry {
+  readonly stream: string;
+  readonly seq: number;
+  readonly storedAt: number;
+  /** Agent, run or service. */
+  readonly about: string;
+  /** `ce-type`. */
+  readonly type: string;
+  readonly data: unknown;
+}
+
+/** `07:31:22.104 EVENTS 42  builder-1  turn.text  hello`: about `width` characters, on one line. */
+export const shownLine = ({ stream, seq, storedAt, about, type, data }: ShownEntry, width = 170): string => {
+  const name = type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
+  const head = `${isoTime(storedAt)} ${stream.padEnd(11)} ${String(seq).padStart(6)}  ${about.slice(0, 30).padEnd(30)} ${name.padEnd(22)}`;
+  return `${head} ${short(gistOf(data), Math.max(30, width - head.length))}`.trimEnd();
+};
+
+/** The line of a stored entry. */
+export const entryLine = (entry: PlacedEntry): string => {
   const reading = readEntry(entry);
-  const head = `${isoTime(entry.storedAt)} ${entry.stream.padEnd(11)} ${String(entry.seq).padStart(6)}`;
+  const { stream, seq, storedAt } = entry;
   if (reading.kind === 'problem')
-    return short(`${head}  unreadable: ${reading.problem} (${entry.subject})`, width);
-  const type = reading.type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
-  return short(
-    `${head}  ${reading.envelope.subject.slice(0, 30).padEnd(30)} ${type.padEnd(20)} `,
-    width,
-  ).concat(' ', short(gistOf(reading.data), Math.max(20, width - 90)));
+    return `${isoTime(storedAt)} ${stream.padEnd(11)} ${String(seq).padStart(6)}  unreadable: ${short(reading.problem, 200)} (${entry.subject})`;
+  return shownLine({
+    stream,
+    seq,
+    storedAt,
+    about: reading.envelope.subject,
+    type: reading.type,
+    data: reading.data,
+  });
 };
 
 /** The whole entry as an object: place, envelope headers, and the body as JSON (base64 where it is not JSON). */

@@ -33,7 +33,7 @@ const withChoice = (command: Command): Command =>
     .option('--run <id>', "only this run's transitions");
 
 const point = (context: CliContext, flag: string, text: string | undefined): Point | undefined =>
-  text === undefined ? undefined : parsePoint(flag, text, context.clock.now(), (time) => Date.parse(time));
+  text === undefined ? undefined : parsePoint(flag, text, context.clock.now(), context.parseTime);
 
 const limitOf = (text: string | undefined): number => {
   if (text === undefined) return Number.POSITIVE_INFINITY;

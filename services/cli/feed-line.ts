@@ -1,0 +1,30 @@
+// One message of the gateway's live stream as a line for people. Pure; a message it cannot read is shown as it came.
+import type { EventSourceMessage } from 'eventsource-parser';
+import { z } from 'zod';
+import { shownLine } from './entry-line.ts';
+
+const itemSchema = z.object({
+  stream: z.string(),
+  seq: z.number(),
+  storedAt: z.number(),
+  subject: z.string(),
+  type: z.string().default('unreadable'),
+  data: z.unknown(),
+});
+
+const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};
+
+/** The line of a message; `gone` says that part of the past is no longer kept. */
+export const messageLine = (message: EventSourceMessage): string => {
+  const parsed = itemSchema.safeParse(jsonOf(message.data));
+  if (!parsed.success) return `${message.event ?? 'message'}: ${message.data}`;
+  const { subject, ...item } = parsed.data;
+  // fleet.<tenant>.<project>.<family>.<p>.<id>[.<type>]
+  return shownLine({ ...item, about: subject.split('.')[5] ?? subject });
+};

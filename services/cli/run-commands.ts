@@ -1,0 +1,209 @@
+// fleetlog run: asks for work, watches it, looks at it, cancels it. Everything goes through the gateway.
+import { Fault } from '#libs/kernel/fault.ts';
+import { activityViewSchema, runViewSchema, type ActivityView, type RunView } from '#streams/buckets.ts';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
+import type { CliContext } from './context.ts';
+import { messageLine } from './feed-line.ts';
+import { ago, table } from './output.ts';
+import { followRun } from './run-feed.ts';
+
+interface StartFlags extends StackFlags {
+  readonly agent?: string;
+  readonly program?: readonly string[];
+  readonly workspace?: string;
+  readonly session?: string;
+  readonly title?: string;
+  readonly replay?: string;
+  readonly maxAttempts?: string;
+  readonly leaseMs?: string;
+  readonly turnTimeoutMs?: string;
+  readonly idempotencyKey?: string;
+  readonly watch?: boolean;
+}
+
+const startedSchema = z.object({ runId: z.string(), sessionId: z.string(), seq: z.number() });
+const shownSchema = z.object({ run: runViewSchema, activity: activityViewSchema.nullable() });
+const listSchema = z.object({ items: z.array(runViewSchema), cursor: z.string().nullable() });
+
+const wholeNumber = (flag: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new Fault({
+    code: 'ARGUMENT_INVALID',
+    retry: 'never',
+    message: `${flag} ${JSON.stringify(text)}: expected a whole number`,
+  });
+};
+
+const promptOf = async (context: CliContext, words: readonly string[]): Promise<string> => {
+  const isPiped = words.length === 0 || (words.length === 1 && words[0] === '-');
+  const prompt = isPiped ? await context.readStandardInput() : words.join(' ');
+  if (prompt !== undefined && prompt.trim() !== '') return prompt;
+  throw new Fault({
+    code: 'ARGUMENT_INVALID',
+    retry: 'never',
+    message: 'a prompt is needed: fleetlog run start "what to do", or text on standard input',
+  });
+};
+
+const readRun = (
+  { api }: Invocation,
+  runId: string,
+): Promise<{ run: RunView; activity: ActivityView | null }> =>
+  api.call({ path: `/api/v1/runs/${encodeURIComponent(runId)}` }, shownSchema);
+
+const watch = async (call: Invocation, runId: string): Promise<void> => {
+  const { context, connection, isJson } = call;
+  await followRun({
+    connection,
+    runId,
+    context,
+    onMessage: async (message) => {
+      context.terminal.out(isJson ? message.data : messageLine(message));
+      await context.terminal.flushed();
+    },
+  });
+  if (context.signal.aborted)
+    return context.terminal.note(`${runId} goes on; watch it again with: fleetlog run watch ${runId}`);
+  const { run } = await readRun(call, runId);
+  if (!isJson) context.terminal.note(endLine(run));
+  if (run.state !== 'completed') throw new CommandFailed();
+};
+
+const endLine = (run: RunView): string => {
+  if (run.failure !== null) return `${run.runId} ${run.state}: ${run.failure.kind}: ${run.failure.message}`;
+  return `${run.runId} ${run.state}${run.result === null ? '' : `: ${run.result.summary}`}`;
+};
+
+const start = async (context: CliContext, words: readonly string[], flags: StartFlags): Promise<void> => {
+  const call = await invocation(context, flags);
+  const body = {
+    prompt: await promptOf(context, words),
+    agent: flags.agent,
+    program: flags.program,
+    workspace: flags.workspace,
+    session: flags.session,
+    title: flags.title,
+    replay: flags.replay,
+    maxAttempts: wholeNumber('--max-attempts', flags.maxAttempts),
+    leaseMs: wholeNumber('--lease-ms', flags.leaseMs),
+    turnTimeoutMs: wholeNumber('--turn-timeout-ms', flags.turnTimeoutMs),
+  };
+  const started = await call.api.call(
+    { method: 'POST', path: '/api/v1/runs', body, idempotencyKey: flags.idempotencyKey },
+    startedSchema,
+  );
+  if (call.isJson) context.terminal.out(JSON.stringify(started));
+  else context.terminal.out(`${started.runId} queued in ${started.sessionId}`);
+  if (flags.watch === true) await watch(call, started.runId);
+  else if (!call.isJson) context.terminal.note(`watch it with: fleetlog run watch ${started.runId}`);
+};
+
+const show = async (context: CliContext, runId: string, flags: StackFlags): Promise<void> => {
+  const call = await invocation(context, flags);
+  const shown = await readRun(call, runId);
+  if (call.isJson) return context.terminal.out(JSON.stringify(shown));
+  for (const [name, value] of Object.entries({ ...shown.run, ...shown.activity }))
+    if (value !== null && !['tenant', 'project', 'seq'].includes(name))
+      context.terminal.out(
+        `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+      );
+};
+
+interface ListFlags extends StackFlags {
+  readonly state?: string;
+  readonly agent?: string;
+  readonly limit?: string;
+  readonly cursor?: string;
+}
+
+const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
+  const call = await invocation(context, flags);
+  const query = new URLSearchParams();
+  for (const name of ['state', 'agent', 'limit', 'cursor'] as const) {
+    const value = flags[name];
+    if (value !== undefined) query.set(name, value);
+  }
+  const page = await call.api.call({ path: `/api/v1/runs?${query.toString()}` }, listSchema);
+  if (call.isJson) return context.terminal.out(JSON.stringify(page));
+  const now = context.clock.now();
+  const rows = page.items.map((run) => [
+    run.runId,
+    run.state,
+    run.agent,
+    `${run.attempt}/${run.maxAttempts}`,
+    ago(run.createdAt, now),
+    run.title ?? '',
+  ]);
+  context.terminal.out(table(['RUN', 'STATE', 'AGENT', 'ATTEMPT', 'AGE', 'TITLE'], rows));
+  if (page.cursor !== null) context.terminal.note(`more: fleetlog run list --cursor ${page.cursor}`);
+};
+
+const cancel = async (
+  context: CliContext,
+  runId: string,
+  flags: StackFlags & { readonly reason?: string },
+): Promise<void> => {
+  const call = await invocation(context, flags);
+  const answer = await call.api.call(
+    {
+      method: 'POST',
+      path: `/api/v1/runs/${encodeURIComponent(runId)}/cancel`,
+      body: flags.reason === undefined ? {} : { reason: flags.reason },
+    },
+    z.object({ runId: z.string(), state: z.string(), seq: z.number() }),
+  );
+  context.terminal.out(call.isJson ? JSON.stringify(answer) : `${answer.runId} is ${answer.state}`);
+};
+
+const collect = (value: string, known: readonly string[] | undefined): string[] => [...(known ?? []), value];
+
+/** Registers the commands. */
+export const registerRunCommands = (program: Command, context: CliContext): void => {
+  const run = program.command('run').description('Pieces of work: start, watch, show, list, cancel');
+  withStackFlags(run.command('start'))
+    .description('Ask for a piece of work; the prompt is the words given, or standard input')
+    .argument('[prompt...]')
+    .option('--agent <name>', 'agent to do it; default: the first that the gateway knows')
+    .option(
+      '--program <word>',
+      'program to run and its arguments, one flag for each word; default: that of the runner',
+      collect,
+    )
+    .option('--workspace <name>', "folder of the runner to work in; default: the session's own")
+    .option('--session <id>', 'go on in this session')
+    .option('--title <text>', 'short name for lists')
+    .option('--replay <rule>', 'when the runner is lost: requeue (default) or fail')
+    .option('--max-attempts <n>', 'how often it may be started')
+    .option('--lease-ms <ms>', 'how long a silent runner keeps it')
+    .option('--turn-timeout-ms <ms>', 'hard limit of a turn')
+    .option('--idempotency-key <key>', 'the same key and request give the same run, however often it is sent')
+    .option('--watch', 'show its events until it has ended; exit code 0 only if it completed')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  fleetlog run start "add a line about herons to NOTES.md" --watch\n  fleetlog run start --program ./my-agent --program --fast < prompt.txt',
+    )
+    .action((words: string[], flags: StartFlags) => start(context, words, flags));
+  withStackFlags(run.command('watch'))
+    .description("Show a run's events from its beginning, live until it has ended")
+    .argument('<run>')
+    .action(async (runId: string, flags: StackFlags) => watch(await invocation(context, flags), runId));
+  withStackFlags(run.command('show'))
+    .description('One run, whole')
+    .argument('<run>')
+    .action((runId: string, flags: StackFlags) => show(context, runId, flags));
+  withStackFlags(run.command('list'))
+    .description('Runs, newest first')
+    .option('--state <names>', 'only in these states, separated by commas')
+    .option('--agent <name>', 'only of this agent')
+    .option('--limit <n>', '1 to 100')
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((flags: ListFlags) => list(context, flags));
+  withStackFlags(run.command('cancel'))
+    .description('Cancel a run; one that has ended stays as it is')
+    .argument('<run>')
+    .option('--reason <text>', 'why, for the record')
+    .action((runId: string, flags: StackFlags) => cancel(context, runId, flags));
+};
