@@ -1,0 +1,59 @@
+// The environment of a program that a runner starts: clean (only what is on the list), with the facts of its turn and the marks by which what
+// it leaves behind is found. Pure.
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Passed on from the runner's own environment: where programs, home and temporary files are, and the language. No secrets. */
+const PASSED = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'SHELL',
+  'LANG',
+  'LANGUAGE',
+  'TZ',
+  'TMPDIR',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+];
+
+/** The variable whose value is the turn's id: what bears it belongs to that turn. */
+export const TURN_MARK = 'FLEETLOG_TURN';
+/** The variable whose value is the runner's id: what bears it when that runner starts is left over. */
+export const RUNNER_MARK = 'FLEETLOG_RUNNER';
+
+export interface EnvironmentFacts {
+  readonly tenant: string;
+  readonly project: string;
+  readonly agent: string;
+  readonly runnerId: string;
+  readonly runId: string;
+  readonly turnId: string;
+  readonly sessionId: string;
+  readonly workspace: string;
+}
+
+/** `extraNames`: further variables of the runner's own that are passed on, as configured. */
+export const childEnvironment = (
+  own: Environment,
+  facts: EnvironmentFacts,
+  extraNames: readonly string[] = [],
+): Record<string, string> => {
+  const environment: Record<string, string> = {};
+  for (const name of [...PASSED, ...extraNames, ...Object.keys(own).filter((key) => key.startsWith('LC_'))]) {
+    const value = own[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return {
+    ...environment,
+    FLEETLOG_TENANT: facts.tenant,
+    FLEETLOG_PROJECT: facts.project,
+    FLEETLOG_AGENT: facts.agent,
+    FLEETLOG_RUN: facts.runId,
+    FLEETLOG_SESSION: facts.sessionId,
+    FLEETLOG_WORKSPACE: facts.workspace,
+    [TURN_MARK]: facts.turnId,
+    [RUNNER_MARK]: facts.runnerId,
+  };
+};

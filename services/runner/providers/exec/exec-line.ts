@@ -1,0 +1,96 @@
+// The lines that an `exec` program prints, and what becomes of a line that is none of them. Pure. Documented in README.md beside it.
+import { z } from 'zod';
+import { usageSchema } from '#streams/run.ts';
+import type { Line } from '#services/runner/providers/line-splitter.ts';
+import type { ProviderEvent } from '#services/runner/providers/provider.ts';
+import type { TurnFacts } from '#services/runner/providers/turn-facts.ts';
+
+const text = z.string();
+const callId = z.string().min(1).max(200);
+
+const lineSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text'), text }),
+  z.object({ type: z.literal('reasoning'), text }),
+  z.object({
+    type: z.literal('tool-started'),
+    callId,
+    name: z.string().min(1).max(200),
+    input: z.unknown().default(null),
+  }),
+  z.object({
+    type: z.literal('tool-finished'),
+    callId,
+    output: text.default(''),
+    isError: z.boolean().default(false),
+    durationMs: z.number().nonnegative().optional(),
+  }),
+  z.object({
+    type: z.literal('file-changed'),
+    path: z.string().min(1).max(4096),
+    change: z.enum(['created', 'changed', 'deleted']),
+  }),
+  z.object({ type: z.literal('usage'), ...usageSchema.shape }),
+  z.object({ type: z.literal('output'), text, stream: z.enum(['stdout', 'stderr']).default('stdout') }),
+  z.object({
+    type: z.literal('result'),
+    outcome: z.enum(['done', 'failed']),
+    summary: text.default(''),
+    message: text.default(''),
+    usage: usageSchema.optional(),
+  }),
+]);
+type ExecLine = z.infer<typeof lineSchema>;
+
+/** What a line says: an event, the result of the turn, or nothing (an empty line). */
+export type LineMeaning =
+  | { readonly kind: 'event'; readonly event: ProviderEvent }
+  | {
+      readonly kind: 'result';
+      readonly closing: NonNullable<TurnFacts['closing']>;
+      readonly usage: TurnFacts['usage'];
+    }
+  | { readonly kind: 'nothing' };
+
+const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' }>): ProviderEvent => {
+  if (line.type === 'usage') {
+    const { type: kind, ...usage } = line;
+    return { kind, usage };
+  }
+  // The other lines are their events but for the name of the discriminator; a schema cannot say so.
+  const { type: kind, ...rest } = line;
+  return { kind, ...rest } as ProviderEvent;
+};
+
+const toMeaning = (line: ExecLine): LineMeaning => {
+  if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
+  const { outcome, summary, message, usage } = line;
+  return { kind: 'result', closing: { outcome, summary, message }, usage: usage ?? null };
+};
+
+const unknown = (line: string, reason: string, cutBytes = 0): LineMeaning => ({
+  kind: 'event',
+  event: { kind: 'unknown-line', line, reason, cutBytes },
+});
+
+const parse = (content: string): unknown => {
+  // A failing parse is dear, and a flood of plain text would pay it for every line.
+  if (!content.trimStart().startsWith('{')) return undefined;
+  try {
+    return JSON.parse(content) as unknown;
+  } catch {
+    return undefined;
+  }
+};
+
+/** Reads a line. Never throws: what cannot be read is an `unknown-line` event that says why. */
+export const readExecLine = ({ bytes, cutBytes }: Line): LineMeaning => {
+  const content = bytes.toString('utf8').replace(/\r$/, '');
+  if (cutBytes > 0) return unknown(content, 'longer than the limit of a line', cutBytes);
+  if (content.trim() === '') return { kind: 'nothing' };
+  const value = parse(content);
+  if (typeof value !== 'object' || value === null) return unknown(content, 'not a JSON object');
+  const parsed = lineSchema.safeParse(value);
+  if (parsed.success) return toMeaning(parsed.data);
+  const reason = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return unknown(content, reason.slice(0, 500));
+};

@@ -1,0 +1,77 @@
+// What drives one agent program, as an interface: a turn is started, tells what it does as events in order, and ends with facts.
+// Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
+import type { StopReason, TurnFacts, Usage } from './turn-facts.ts';
+
+/** Something a program did or said. */
+export type ProviderEvent =
+  | { readonly kind: 'text' | 'reasoning'; readonly text: string }
+  | { readonly kind: 'tool-started'; readonly callId: string; readonly name: string; readonly input: unknown }
+  | {
+      readonly kind: 'tool-finished';
+      readonly callId: string;
+      readonly output: string;
+      readonly isError: boolean;
+      readonly durationMs?: number;
+    }
+  | {
+      readonly kind: 'file-changed';
+      readonly path: string;
+      readonly change: 'created' | 'changed' | 'deleted';
+    }
+  | { readonly kind: 'usage'; readonly usage: Usage }
+  | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | {
+      readonly kind: 'unknown-line';
+      readonly line: string;
+      readonly reason: string;
+      /** Bytes of the line that were left out of `line`. */
+      readonly cutBytes: number;
+    };
+
+/** Limits of a turn, in ms and bytes. */
+export interface TurnLimits {
+  /** Hard limit of the whole turn. */
+  readonly turnTimeoutMs: number;
+  /** The turn ends when the program prints nothing for this long; 0: never. */
+  readonly silenceMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly killAfterMs: number;
+  /** How long a program may live on after it has said its result. */
+  readonly lingerMs: number;
+}
+
+/** One turn to do. */
+export interface TurnOrder {
+  /** Absolute path; exists. The program is started in it. */
+  readonly workspace: string;
+  readonly prompt: string;
+  /** Program and arguments. */
+  readonly program: readonly string[];
+  /** The whole environment of the program. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** A variable of `environment` whose value no other turn has: what bears it at the end of the turn is ended with it. */
+  readonly mark: string;
+  readonly limits: TurnLimits;
+}
+
+/**
+ * Takes the events of a turn, one at a time. Resolves when there is room for the next: a provider stops reading its program until then.
+ * A rejection ends the turn (the events can no longer be kept).
+ */
+export type EventSink = (event: ProviderEvent) => Promise<void>;
+
+/** A turn under way. */
+export interface ProviderTurn {
+  /** Resolves when the program runs, or could not be started (`pid` null). Never rejects. */
+  readonly started: Promise<{ readonly pid: number | null }>;
+  /** Ends the program and all it has started: SIGTERM, then SIGKILL after `killAfterMs` (default: that of the limits). The first reason counts. */
+  stop(reason: StopReason, killAfterMs?: number): void;
+  /** Resolves when the program has exited, every event has been taken and nothing it started is left. Never rejects. */
+  readonly ended: Promise<TurnFacts>;
+}
+
+/** A kind of program that turns can be done with. */
+export interface Provider {
+  readonly name: string;
+  start(order: TurnOrder, sink: EventSink): ProviderTurn;
+}

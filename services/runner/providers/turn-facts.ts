@@ -1,0 +1,37 @@
+// What a provider knows at the end of a turn. Facts only; turn-outcome.policy.ts decides what they mean.
+import type { z } from 'zod';
+import type { usageSchema } from '#streams/run.ts';
+
+/** Tokens and cost, as far as the program says. */
+export type Usage = z.infer<typeof usageSchema>;
+
+/**
+ * Why the runner ended the program. `cancel`: somebody asked for it; `lease`: the run is no longer this runner's, or may not be for
+ * long; `shutdown`: the runner ends; `deadline`, `silence`: limits of the turn; `linger`: it had said its result and did not go;
+ * `sink`: its events could not be kept.
+ */
+export type StopReason = 'cancel' | 'lease' | 'shutdown' | 'deadline' | 'silence' | 'linger' | 'sink';
+
+export interface TurnFacts {
+  /** What the program said about its end, if it did before the runner stopped it; the last word counts. */
+  readonly closing: {
+    readonly outcome: 'done' | 'failed';
+    readonly summary: string;
+    readonly message: string;
+  } | null;
+  /** How the program ended; null when it was never started. */
+  readonly exit: { readonly code: number | null; readonly signal: string | null } | null;
+  /** Why it could not be started. */
+  readonly startProblem: string | null;
+  /** Why the runner ended it; null when it ended by itself. */
+  readonly stopped: StopReason | null;
+  /** Last words, for a summary when the program gives none. */
+  readonly lastText: string;
+  /** End of what it wrote to standard error. */
+  readonly errorTail: string;
+  readonly usage: Usage | null;
+  /** Events handed to the sink. */
+  readonly events: number;
+  /** Processes that had to be ended after the program itself had exited. */
+  readonly leftovers: number;
+}

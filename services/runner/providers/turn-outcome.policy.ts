@@ -1,0 +1,71 @@
+// How a turn ended, from the facts: total (every combination has an outcome) and pure. Order of the rules:
+// never started; stopped before it had said a result; result and exit code together; exit code alone.
+import type { FailureKind, TurnResult } from '#streams/run.ts';
+import type { StopReason, TurnFacts } from './turn-facts.ts';
+
+/** Lengths of texts in a result (streams/run.ts). */
+const SUMMARY_CHARACTERS = 2000;
+const MESSAGE_CHARACTERS = 4000;
+
+type Verdict = Pick<TurnResult, 'outcome' | 'failure'>;
+
+const failed = (kind: FailureKind, message: string): Verdict => ({
+  outcome: 'failed',
+  failure: { kind, message: message.slice(0, MESSAGE_CHARACTERS) },
+});
+
+const DONE: Verdict = { outcome: 'done', failure: null };
+const CANCELLED: Verdict = { outcome: 'cancelled', failure: null };
+
+const STOPPED: Readonly<Record<StopReason, Verdict>> = {
+  cancel: CANCELLED,
+  lease: failed('runner-lost', 'the lease of the run could not be kept, so the work was ended in time'),
+  shutdown: failed('runner-lost', 'the runner was shut down during the turn'),
+  deadline: failed('turn-timeout', 'the turn took longer than its limit'),
+  silence: failed('turn-timeout', 'the program printed nothing for too long'),
+  linger: failed('protocol-invalid', 'the program did not go after its result'),
+  sink: failed('infra-failed', 'the events of the turn could not be kept on disk'),
+};
+
+const withTail = (message: string, { errorTail }: TurnFacts): string =>
+  errorTail.trim() === '' ? message : `${message}; last of standard error: ${errorTail.trim().slice(-2000)}`;
+
+const exitWords = ({ exit }: TurnFacts): string =>
+  exit === null || exit.signal === null
+    ? `ended with exit code ${exit?.code ?? 'unknown'}`
+    : `was ended by ${exit.signal}`;
+
+/** The program said a result, so being stopped afterwards does not change it; a bad exit of its own does. */
+const judgeClosing = (facts: TurnFacts, closing: NonNullable<TurnFacts['closing']>): Verdict => {
+  if (closing.outcome === 'failed')
+    return failed(
+      'provider-failed',
+      closing.message === '' ? 'the program said that it failed' : closing.message,
+    );
+  if (facts.stopped !== null || facts.exit?.code === 0) return DONE;
+  return failed('provider-failed', withTail(`the program said done, then ${exitWords(facts)}`, facts));
+};
+
+const judge = (facts: TurnFacts): Verdict => {
+  if (facts.startProblem !== null) return failed('infra-failed', facts.startProblem);
+  if (facts.stopped === 'sink') return STOPPED.sink;
+  if (facts.closing !== null) return judgeClosing(facts, facts.closing);
+  if (facts.stopped !== null) return STOPPED[facts.stopped];
+  if (facts.exit?.code === 0)
+    return failed('protocol-invalid', withTail('the program ended without saying a result', facts));
+  return failed(
+    'provider-failed',
+    withTail(`the program ${exitWords(facts)} without saying a result`, facts),
+  );
+};
+
+/** The result of a turn that took `durationMs`. Summary: the program's own, else its last words. */
+export const turnOutcome = (facts: TurnFacts, durationMs: number): TurnResult => ({
+  ...judge(facts),
+  exitCode: facts.exit?.code ?? null,
+  signal: facts.exit?.signal ?? null,
+  summary: (facts.closing?.summary ?? facts.lastText).trim().slice(0, SUMMARY_CHARACTERS),
+  ...(facts.usage !== null && { usage: facts.usage }),
+  durationMs: Math.max(0, durationMs),
+  events: facts.events,
+});

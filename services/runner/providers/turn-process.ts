@@ -1,0 +1,202 @@
+// One process of a turn: its own process group, the prompt on standard input in one piece, both outputs read no faster than they
+// are taken, and an end that is bound to the exit of the process, not to the end of its output. Does not know what the output means.
+//
+// running    SIGTERM to the group at `stop`, SIGKILL after its delay unless the process has exited
+// exited     what it left behind is ended (its group, and whatever bears the mark); the outputs are read to their end
+// ended      nothing of it is left
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import type { Clock } from '#libs/ports/clock.ts';
+import { sweepMarked } from './marked-processes.ts';
+import type { TurnOrder } from './provider.ts';
+
+export interface OutputReader {
+  /** Takes a piece; the next one is read when it resolves. */
+  take(chunk: Buffer): Promise<void>;
+}
+
+export interface TurnProcessOptions {
+  readonly order: TurnOrder;
+  readonly clock: Clock;
+  readonly stdout: OutputReader;
+  readonly stderr: OutputReader;
+  /** A reader rejected: nothing can be taken any more. */
+  readonly onReaderFailed: (error: unknown) => void;
+}
+
+export interface ProcessEnd {
+  readonly exit: { readonly code: number | null; readonly signal: string | null } | null;
+  readonly startProblem: string | null;
+  readonly leftovers: number;
+}
+
+export interface TurnProcess {
+  /** Null: it could not be started. Never rejects. */
+  readonly started: Promise<number | null>;
+  /** SIGTERM now, SIGKILL after `killAfterMs`. A later call can only bring the kill nearer. */
+  stop(killAfterMs: number): void;
+  /** Never rejects. */
+  readonly ended: Promise<ProcessEnd>;
+}
+
+/** How long outputs may stay open after the process and everything marked has gone: somebody holds them whom we may not touch. */
+const OUTPUT_GRACE_MS = 1000;
+
+const signalGroup = (pid: number, name: NodeJS.Signals): void => {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // The whole group has gone.
+  }
+};
+
+type Child = ChildProcessWithoutNullStreams;
+
+const launch = ({ program, workspace, environment }: TurnOrder): Child => {
+  const [command = '', ...parameters] = program;
+  return spawn(command, parameters, {
+    cwd: workspace,
+    env: { ...environment },
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+};
+
+const feed = (child: Child, prompt: string): void => {
+  // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(prompt);
+};
+
+const startProblemOf = ({ program, workspace }: TurnOrder, error: unknown): string => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const hint = code === 'ENOENT' ? ' (not found, or the workspace is gone)' : '';
+  return `cannot start ${program[0] ?? 'no program'} in ${workspace}: ${code}${hint}`;
+};
+
+/** Resolves with why it did not start, or null. */
+const spawnProblem = (child: Child, order: TurnOrder): Promise<string | null> =>
+  new Promise((resolve) => {
+    child.once('spawn', () => resolve(null));
+    // Stays for good: later errors (a signal that could not be sent) are not ours to act on.
+    child.on('error', (error) => resolve(startProblemOf(order, error)));
+  });
+
+const exitOf = (child: Child): Promise<NonNullable<ProcessEnd['exit']>> =>
+  new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+
+class RunningProcess implements TurnProcess {
+  readonly started: Promise<number | null>;
+  readonly ended: Promise<ProcessEnd>;
+  readonly #options: TurnProcessOptions;
+  readonly #child: Child;
+  #hasExited = false;
+  #killDueMs = Number.POSITIVE_INFINITY;
+  #cancelKill = (): void => undefined;
+  /** Pieces being taken now, and pieces read so far: what tells a slow reader from a silent writer. */
+  #taking = 0;
+  #read = 0;
+  #isClosingOutputs = false;
+
+  constructor(options: TurnProcessOptions, child: Child) {
+    this.#options = options;
+    this.#child = child;
+    const exiting = exitOf(child);
+    const spawned = spawnProblem(child, options.order);
+    this.started = spawned.then((problem) => (problem === null ? (child.pid ?? null) : null));
+    this.ended = spawned.then((startProblem) =>
+      startProblem === null ? this.#live(exiting) : { exit: null, startProblem, leftovers: 0 },
+    );
+  }
+
+  stop(killAfterMs: number): void {
+    const { clock } = this.#options;
+    const { pid } = this.#child;
+    if (this.#hasExited || pid === undefined) return;
+    if (this.#killDueMs === Number.POSITIVE_INFINITY) signalGroup(pid, 'SIGTERM');
+    const dueMs = clock.monotonicMs() + killAfterMs;
+    if (dueMs >= this.#killDueMs) return;
+    this.#killDueMs = dueMs;
+    this.#cancelKill();
+    this.#cancelKill = clock.timer(killAfterMs, () => signalGroup(pid, 'SIGKILL'), { keepAlive: true });
+  }
+
+  async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
+    const { order, stdout, stderr } = this.#options;
+    const child = this.#child;
+    feed(child, order.prompt);
+    const reading = Promise.all([
+      this.#readOutput(child.stdout, stdout),
+      this.#readOutput(child.stderr, stderr),
+    ]);
+    const exit = await exiting;
+    this.#hasExited = true;
+    this.#cancelKill();
+    const leftovers = await this.#sweep();
+    const cancelWatch = this.#watchOutputs();
+    await reading;
+    cancelWatch();
+    return { exit, startProblem: null, leftovers };
+  }
+
+  async #sweep(): Promise<number> {
+    const { order, clock } = this.#options;
+    const { pid } = this.#child;
+    // Those of the group that have thrown their environment away are found by the group only.
+    if (pid !== undefined) signalGroup(pid, 'SIGTERM');
+    const graceMs = Math.min(order.limits.killAfterMs, Math.max(0, this.#killDueMs - clock.monotonicMs()));
+    const mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
+    const leftovers = await sweepMarked(mark, clock, graceMs);
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    return leftovers;
+  }
+
+  async #readOutput(stream: Readable, reader: OutputReader): Promise<void> {
+    try {
+      for await (const chunk of stream) {
+        this.#taking += 1;
+        await reader.take(chunk as Buffer);
+        this.#taking -= 1;
+        this.#read += 1;
+      }
+    } catch (error) {
+      if (!this.#isClosingOutputs) this.#options.onReaderFailed(error);
+    }
+  }
+
+  /** Outputs end with their last holder. One that is held by a process we may not end, and is silent, is closed from our side. */
+  #watchOutputs(): () => void {
+    const { stdout, stderr } = this.#child;
+    let seen = this.#read;
+    let cancel = (): void => undefined;
+    const look = (): void => {
+      if (this.#taking === 0 && seen === this.#read) {
+        this.#isClosingOutputs = true;
+        stdout.destroy();
+        stderr.destroy();
+        return;
+      }
+      seen = this.#read;
+      arm();
+    };
+    const arm = (): void => {
+      cancel = this.#options.clock.timer(OUTPUT_GRACE_MS, look, { keepAlive: true });
+    };
+    arm();
+    return () => cancel();
+  }
+}
+
+/** Starts the program of `order`. */
+export const startTurnProcess = (options: TurnProcessOptions): TurnProcess => {
+  try {
+    return new RunningProcess(options, launch(options.order));
+  } catch (error) {
+    // Some failures of the system (arguments too long) are thrown instead of told.
+    const startProblem = startProblemOf(options.order, error);
+    const ended = Promise.resolve({ exit: null, startProblem, leftovers: 0 });
+    return { started: Promise.resolve(null), ended, stop: () => undefined };
+  }
+};
