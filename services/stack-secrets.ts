@@ -65,10 +65,10 @@ export const ensureSecrets = async (dir: string, agents: readonly string[]): Pro
   const runners: Record<string, string> = {};
   for (const agent of agents) runners[agent] = await secretIn(dir, runnerFile(agent));
   const secrets = {
-    control: await secretIn(dir, 'control-password'),
-    system: await secretIn(dir, 'system-password'),
+    controlPassword: await secretIn(dir, 'control-password'),
+    systemPassword: await secretIn(dir, 'system-password'),
     apiToken: await secretIn(dir, 'api-token'),
-    runners,
+    runnerPasswords: runners,
   };
   await writePasswordsConf(dir, secrets);
   return secrets;
@@ -76,10 +76,10 @@ export const ensureSecrets = async (dir: string, agents: readonly string[]): Pro
 
 const writePasswordsConf = async (dir: string, secrets: StackSecrets): Promise<void> => {
   const files: Record<string, string> = {
-    'control-password': secrets.control,
-    'system-password': secrets.system,
+    'control-password': secrets.controlPassword,
+    'system-password': secrets.systemPassword,
     ...Object.fromEntries(
-      Object.entries(secrets.runners).map(([agent, value]) => [runnerFile(agent), value]),
+      Object.entries(secrets.runnerPasswords).map(([agent, value]) => [runnerFile(agent), value]),
     ),
   };
   const lines = Object.entries(files).map(([file, value]) => `${variableOf(file)}: "${value}"`);

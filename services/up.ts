@@ -160,7 +160,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     servers: [broker.url],
     name: 'fleetlog',
     user: CONTROL_USER,
-    password: secrets.control,
+    password: secrets.controlPassword,
   };
   await provision(options, control);
 
@@ -178,7 +178,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     servers: [broker.url],
     name: `runner-${agent}`,
     user: runnerUser(agent),
-    password: secrets.runners[agent] ?? '',
+    password: secrets.runnerPasswords[agent] ?? '',
     inboxPrefix: runnerInboxPrefix(agent),
   };
   const runner = await start(options, [runnerService], access, {
@@ -193,7 +193,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   const connection: Connection = {
     natsUrl: broker.url,
     natsUser: CONTROL_USER,
-    natsPassword: secrets.control,
+    natsPassword: secrets.controlPassword,
     apiUrl: `http://127.0.0.1:${port}`,
     ...boundary,
   };

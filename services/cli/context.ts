@@ -35,7 +35,7 @@ export interface CliContext {
   readonly clock: Clock;
   readonly ids: Ids;
   /** Epoch ms of an ISO time (without a zone: this machine's); NaN when it is none. */
-  parseTime(text: string): number;
+  readonly parseTime: (text: string) => number;
   /** Every projection of the product, for rebuild and verify. */
   readonly projections: readonly ProjectionTools[];
   /** Facts of the machine, for `fleetlog doctor`. */
