@@ -1,7 +1,7 @@
 // Takes secrets out of texts and JSON values before they are stored, logged or shown: by name, by shape, by known value.
 // Pure and linear; never throws; keeps the structure; a second pass finds nothing more. Give it whole records: a secret that is
 // split over two calls is not found. It does not find secrets that look like ordinary words and stand under ordinary names.
-import { findAssignments, nameAnchors } from './assignments.ts';
+import { findAssignments, mayNameSecret } from './assignments.ts';
 import { findLiterals, literalPattern } from './literals.ts';
 import { isAmountName, isNeutralName, isSecretName } from './names.ts';
 import { findShapes, shapeAnchors } from './shapes.ts';
@@ -39,7 +39,6 @@ const deepest = 512;
 const mostRounds = 4;
 
 const shapeCandidate = new RegExp(shapeAnchors);
-const nameCandidate = new RegExp(nameAnchors, 'i');
 
 type Tally = Map<Rule, number>;
 
@@ -60,7 +59,7 @@ const textPass = (literals: RegExp | undefined): TextPass => {
   const round: TextPass = (text, tally) => {
     const spans: Span[] = [];
     if (shapeCandidate.test(text)) findShapes(text, spans);
-    if (nameCandidate.test(text)) findAssignments(text, spans);
+    if (mayNameSecret(text)) findAssignments(text, spans);
     if (literals !== undefined) findLiterals(text, literals, spans);
     return spans.length === 0 ? text : replaceSpans(text, spans, (rule) => count(tally, rule));
   };
@@ -78,18 +77,51 @@ const textPass = (literals: RegExp | undefined): TextPass => {
 /** What a value stands under: an ordinary name, a secret one, or a secret one whose numbers are amounts. */
 type Context = 'plain' | 'secret' | 'amount';
 
-const contextOf = (name: string, outer: Context): Context => {
-  if (outer !== 'plain') return isNeutralName(name) ? 'plain' : outer;
-  if (!isSecretName(name)) return 'plain';
-  return isAmountName(name) ? 'amount' : 'secret';
-};
+/** What is known of a key; keys repeat endlessly, so it is kept. */
+interface KeyFacts {
+  /** What its value stands under when the object is plain. */
+  readonly context: Context;
+  readonly isNeutral: boolean;
+  /** The key holds no secret itself. */
+  readonly isClean: boolean;
+}
+
+const mostKeys = 4_096;
+
+class KeyBook {
+  readonly #text: TextPass;
+  readonly #known = new Map<string, KeyFacts>();
+
+  constructor(text: TextPass) {
+    this.#text = text;
+  }
+
+  of(key: string): KeyFacts {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const context = isSecretName(key) ? (isAmountName(key) ? 'amount' : 'secret') : 'plain';
+    const facts = {
+      context,
+      isNeutral: isNeutralName(key),
+      isClean: this.#text(key, new Map()) === key,
+    } as const;
+    if (this.#known.size >= mostKeys) this.#known.clear();
+    if (key.length <= 64 && facts.isClean) this.#known.set(key, facts);
+    return facts;
+  }
+}
+
+/** A shorter text holds no secret: even `_pwd=a1` has seven characters. */
+const shortestText = 7;
 
 class ValuePass {
   readonly #text: TextPass;
+  readonly #keys: KeyBook;
   readonly #tally: Tally;
 
-  constructor(text: TextPass, tally: Tally) {
+  constructor(text: TextPass, keys: KeyBook, tally: Tally) {
     this.#text = text;
+    this.#keys = keys;
     this.#tally = tally;
   }
 
@@ -110,7 +142,7 @@ class ValuePass {
   }
 
   #string(text: string, context: Context): string {
-    if (context === 'plain') return this.#text(text, this.#tally);
+    if (context === 'plain') return text.length < shortestText ? text : this.#text(text, this.#tally);
     return text === '' || isMarker(text) ? text : this.#mark('named');
   }
 
@@ -124,29 +156,47 @@ class ValuePass {
         changed ??= [...items];
         changed[index] = next;
       }
-      const isFlag = typeof item === 'string' && /^--?[A-Za-z][\w-]{0,63}$/.test(item) && isSecretName(item);
-      const following = items[index + 1];
-      own = isFlag && !(typeof following === 'string' && following.startsWith('-')) ? 'secret' : context;
+      own = namesNext(item, items[index + 1]) ? 'secret' : context;
     }
     return changed ?? items;
   }
 
   #object(source: object, context: Context, depth: number): unknown {
     const record = source as Readonly<Record<string, unknown>>;
-    const named = record['name'] ?? record['key'] ?? record['header'];
-    const isPair = typeof named === 'string' && Object.hasOwn(record, 'value') && isSecretName(named);
-    const entries: [string, unknown][] = [];
-    let isChanged = false;
-    for (const [key, value] of Object.entries(record)) {
-      const inner = isPair && key === 'value' ? 'secret' : contextOf(key, context);
-      const next = this.walk(value, inner, depth + 1);
-      const name = this.#text(key, this.#tally);
-      isChanged ||= next !== value || name !== key;
-      entries.push([name === key ? key : unused(name, entries), next]);
+    const keys = Object.keys(record);
+    const isPair = isSecretPair(record);
+    let entries: [string, unknown][] | undefined;
+    for (const [index, key] of keys.entries()) {
+      const facts = this.#keys.of(key);
+      const value = record[key];
+      const next = this.walk(value, isPair && key === 'value' ? 'secret' : within(context, facts), depth + 1);
+      if (entries === undefined && next === value && facts.isClean) continue;
+      entries ??= keys.slice(0, index).map((earlier) => [earlier, record[earlier]]);
+      entries.push([facts.isClean ? key : unused(this.#text(key, this.#tally), entries), next]);
     }
-    return isChanged ? Object.fromEntries(entries) : source;
+    return entries === undefined ? source : Object.fromEntries(entries);
   }
 }
+
+const within = (outer: Context, { context, isNeutral }: KeyFacts): Context => {
+  if (outer === 'plain') return context;
+  return isNeutral ? 'plain' : outer;
+};
+
+/** `--password` before something that is no flag. */
+const namesNext = (item: unknown, following: unknown): boolean =>
+  typeof item === 'string' &&
+  item.startsWith('-') &&
+  /^--?[A-Za-z][\w-]{0,63}$/.test(item) &&
+  isSecretName(item) &&
+  !(typeof following === 'string' && following.startsWith('-'));
+
+/** `{ "name": "DB_PASSWORD", "value": … }` */
+const isSecretPair = (record: Readonly<Record<string, unknown>>): boolean => {
+  if (!Object.hasOwn(record, 'value')) return false;
+  const name = record['name'] ?? record['key'] ?? record['header'];
+  return typeof name === 'string' && isSecretName(name);
+};
 
 /** Two secret keys must not become one. */
 const unused = (name: string, entries: readonly [string, unknown][]): string => {
@@ -172,10 +222,11 @@ const parsed = (text: string): { readonly value: unknown } | undefined => {
 export const createRedactor = (options: RedactorOptions = {}): Redactor => {
   const literals = literalPattern(options.literals ?? []);
   const pass = textPass(literals);
+  const keys = new KeyBook(pass);
   /** An escaped character could hide an anchor. */
   const mayHide = (raw: string): boolean =>
     shapeCandidate.test(raw) ||
-    nameCandidate.test(raw) ||
+    mayNameSecret(raw) ||
     raw.includes('\\u') ||
     raw.includes('\\/') ||
     (literals !== undefined && raw.search(literals) !== -1);
@@ -186,7 +237,7 @@ export const createRedactor = (options: RedactorOptions = {}): Redactor => {
     },
     value: (value) => {
       const tally: Tally = new Map();
-      return result(new ValuePass(pass, tally).walk(value, 'plain', 0), tally);
+      return result(new ValuePass(pass, keys, tally).walk(value, 'plain', 0), tally);
     },
     bytes: (body) => {
       const tally: Tally = new Map();
@@ -197,7 +248,7 @@ export const createRedactor = (options: RedactorOptions = {}): Redactor => {
         const text = pass(raw, tally);
         return result(text === raw ? body : encoder.encode(text), tally);
       }
-      const value = new ValuePass(pass, tally).walk(json.value, 'plain', 0);
+      const value = new ValuePass(pass, keys, tally).walk(json.value, 'plain', 0);
       return result(value === json.value ? body : encoder.encode(JSON.stringify(value)), tally);
     },
   };

@@ -46,9 +46,27 @@ const prefixRules: readonly PrefixRule[] = [
   { rule: 'huggingface', prefix: 'hf_', characters: alnum, min: 30 },
 ];
 
-/** Where a secret by shape may begin, as the source of a regex. */
-export const shapeAnchors =
-  'A(?:KIA|SIA|BIA|CCA|Iza)|gh[pousr]_|github_pat_|sk-|xox[abeprs]-|xapp-|npm_|glpat-|[sr]k_live_|hf_|hooks\\.slack\\.com\\/services\\/|eyJ|-----BEGIN |[Bb]earer |BEARER |:\\/\\/|S[UAOCNX][A-Z2-7]{8}';
+/** Where a secret by shape may begin, as the source of a regex: literal anchors, each with a bounded look at what follows. */
+export const shapeAnchors = [
+  'A(?:KIA|SIA|BIA|CCA|Iza)',
+  'gh[pousr]_',
+  'github_pat_',
+  'sk-',
+  'xox[abeprs]-',
+  'xapp-',
+  'npm_',
+  'glpat-',
+  '[sr]k_live_',
+  'hf_',
+  'hooks\\.slack\\.com\\/services\\/',
+  'eyJ',
+  '-----BEGIN ',
+  '[Bb]earer ',
+  'BEARER ',
+  // Most URLs have no user.
+  ':\\/\\/(?=[^/?#\\s"\'`<>\\\\@]{1,1024}@)',
+  'S[UAOCNX][A-Z2-7]{56}',
+].join('|');
 
 /** What earlier looks in the same text have learnt, so that nothing is scanned twice in vain. */
 interface Memory {
@@ -58,14 +76,30 @@ interface Memory {
   pemEnd: number | undefined;
 }
 
-const findPrefixed = (text: string, at: number): Span | undefined => {
-  for (const { rule, prefix, characters, min, digits } of prefixRules) {
+/** The rules that an anchor may begin. */
+const rulesOf = new Map<string, readonly PrefixRule[]>(
+  prefixRules.map(({ prefix }) => {
+    const anchor = prefix === 'sk-ant-' ? 'sk-' : prefix;
+    return [anchor, prefixRules.filter((rule) => rule.prefix.startsWith(anchor))];
+  }),
+);
+
+/** Whether the first characters of a run have a digit among them; looks no further, so that it may fail often. */
+const hasDigit = (text: string, start: number, characters: Uint8Array): boolean => {
+  for (let at = start; at < start + 64 && isOf(text, at, characters); at += 1) {
+    const code = text.charCodeAt(at);
+    if (code >= 48 && code <= 57) return true;
+  }
+  return false;
+};
+
+const findPrefixed = (text: string, at: number, anchor: string): Span | undefined => {
+  for (const { rule, prefix, characters, min, digits } of rulesOf.get(anchor) ?? []) {
     if (!text.startsWith(prefix, at)) continue;
     const start = at + prefix.length;
+    if (digits === true && !hasDigit(text, start, characters)) continue;
     const end = runEnd(text, start, characters);
-    if (end - start < min) continue;
-    if (digits === true && !/\d/.test(text.slice(start, Math.min(end, start + 256)))) continue;
-    return { start: at, end, rule };
+    if (end - start >= min) return { start: at, end, rule };
   }
   return undefined;
 };
@@ -111,7 +145,7 @@ const findBearer = (text: string, at: number): Span | undefined => {
   const start = at + 'bearer '.length;
   const end = runEnd(text, start, classes.token68);
   const length = end - start;
-  if (length < 8 || (length < 24 && !/\d/.test(text.slice(start, end)))) return undefined;
+  if (length < 8 || (length < 24 && !hasDigit(text, start, classes.token68))) return undefined;
   return { start, end, rule: 'bearer' };
 };
 
@@ -143,8 +177,8 @@ const findAt = (text: string, at: number, anchor: string, memory: Memory): Span 
   if (at > 0 && isOf(text, at - 1, alnum)) return undefined;
   if (anchor === 'eyJ') return findJwt(text, at, memory);
   if (anchor.length === 7 && anchor.endsWith(' ')) return findBearer(text, at);
-  if (anchor.length === 10 && anchor.startsWith('S')) return findNatsSeed(text, at);
-  return findPrefixed(text, at);
+  if (anchor.length === 58) return findNatsSeed(text, at);
+  return findPrefixed(text, at, anchor);
 };
 
 /** Adds the secrets found by shape, in order of their start. */
