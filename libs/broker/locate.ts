@@ -36,11 +36,11 @@ export interface LocatedServer {
 export interface LocateOptions extends SourceContext {
   /** Nothing is downloaded. @default false */
   readonly isOffline?: boolean;
-  /** @default the five of architecture: explicit, cache, PATH, release archive, distribution package */
-  readonly sources?: readonly Source[];
 }
 
-const SOURCES: readonly Source[] = [explicitPath, cached, searchPath, releaseArchive, distributionPackage];
+/** On this machine, in this order; then, if need be, out of the network. */
+const LOCAL: readonly Source[] = [explicitPath, cached, searchPath];
+const REMOTE: readonly Source[] = [releaseArchive, distributionPackage];
 
 const INSTALL_LOOK_MS = 200;
 const INSTALL_WITHIN_MS = 600_000;
@@ -93,7 +93,7 @@ const tryTo = async (source: Source, options: LocateOptions, attempts: LocateAtt
   return finding;
 };
 
-/** One process downloads at a time; the others wait and then find it in the cache. */
+/** One process downloads at a time; the others wait and then find it in the cache. Throws where the cache cannot be written. */
 const takeInstallLock = async (options: LocateOptions): Promise<ExclusiveFile | undefined> => {
   const deadline = options.clock.monotonicMs() + INSTALL_WITHIN_MS;
   mkdirSync(options.cacheDir, { recursive: true });
@@ -129,15 +129,6 @@ const searchThrough = async (
   attempts: LocateAttempt[],
 ): Promise<LocatedServer | undefined> => {
   for (const source of sources) {
-    if (source.needsNetwork && options.isOffline === true) {
-      attempts.push({
-        source: source.name,
-        outcome: 'skipped',
-        reason: 'downloads are switched off',
-        tookMs: 0,
-      });
-      continue;
-    }
     const finding = await tryTo(source, options, attempts);
     if (finding.outcome === 'found') {
       return {
@@ -154,33 +145,46 @@ const searchThrough = async (
   return undefined;
 };
 
+/** Downloads while holding the install lock, unless another process did it meanwhile. */
+const fetchBroker = async (
+  options: LocateOptions,
+  attempts: LocateAttempt[],
+): Promise<LocatedServer | undefined> => {
+  let lock: ExclusiveFile | undefined;
+  try {
+    lock = await takeInstallLock(options);
+  } catch (error) {
+    const reason = `nothing can be stored in ${options.cacheDir}: ${error instanceof Error ? error.message : String(error)}`;
+    const fix = 'set XDG_CACHE_HOME to a directory that can be written';
+    attempts.push({ source: cached.name, outcome: 'failed', reason, fix, tookMs: 0 });
+    return undefined;
+  }
+  try {
+    const installed = await cached.find(options);
+    if (installed.outcome !== 'found') return await searchThrough(REMOTE, options, attempts);
+    const { path, version, sha256 } = installed;
+    return { path, version, sha256, source: cached.name, attempts };
+  } finally {
+    lock?.release();
+  }
+};
+
 /**
  * A nats-server that runs here and is new enough. Downloads at most once per machine and version, in bounded time, whatever
  * the number of processes asking. Fault `BROKER_UNAVAILABLE` names every place that was tried, why it failed, and what to do.
  */
 export const locateBroker = async (options: LocateOptions): Promise<LocatedServer> => {
-  const sources = options.sources ?? SOURCES;
   const attempts: LocateAttempt[] = [];
-  const local = await searchThrough(
-    sources.filter((source) => !source.needsNetwork),
-    options,
-    attempts,
-  );
+  const local = await searchThrough(LOCAL, options, attempts);
   if (local !== undefined) return local;
-  const lock = await takeInstallLock(options);
-  try {
-    const installed = await cached.find(options);
-    if (installed.outcome === 'found' && sources.includes(cached)) {
-      return { ...installed, sha256: installed.sha256, source: cached.name, attempts };
-    }
-    const fetched = await searchThrough(
-      sources.filter((source) => source.needsNetwork),
-      options,
-      attempts,
+  if (options.isOffline === true) {
+    const reason = 'downloads are switched off';
+    attempts.push(
+      ...REMOTE.map(({ name }) => ({ source: name, outcome: 'skipped' as const, reason, tookMs: 0 })),
     );
-    if (fetched !== undefined) return fetched;
-  } finally {
-    lock?.release();
+    throw unavailable(attempts);
   }
+  const fetched = await fetchBroker(options, attempts);
+  if (fetched !== undefined) return fetched;
   throw unavailable(attempts);
 };

@@ -181,6 +181,20 @@ test('a cached server that was changed is not used, and fetched anew where that 
   expect(readFileSync(again.path, 'utf8')).not.toContain('evil');
 });
 
+test('a cache that cannot be written is named, with what to do', async () => {
+  const folder = newDir();
+  writeFileSync(join(folder, 'file'), '');
+  const fault = await failureOf(bareMachine({ cacheDir: join(folder, 'file', 'cache') }));
+  expect(fault.message).toContain(`nothing can be stored in ${join(folder, 'file', 'cache')}: ENOTDIR`);
+  expect(fault.message).toContain('set XDG_CACHE_HOME to a directory that can be written');
+});
+
+test('without downloads nothing is written', async () => {
+  const options = bareMachine({ isOffline: true });
+  await failureOf(options);
+  expect(existsSync(options.cacheDir)).toBe(false);
+});
+
 test('what a broken-off installation left behind is no server', async () => {
   const options = bareMachine({ isOffline: true });
   mkdirSync(join(options.cacheDir, 'nats-server/2.15.1'), { recursive: true });

@@ -4,7 +4,6 @@ import type { Source } from './source.ts';
 
 export const cached: Source = {
   name: 'cache',
-  needsNetwork: false,
   find: async ({ cacheDir }) => {
     const servers = await listCached(cacheDir);
     for (const server of servers) {

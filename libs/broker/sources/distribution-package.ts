@@ -150,7 +150,6 @@ const fetchPackage = async (
 
 export const distributionPackage: Source = {
   name: 'distribution package',
-  needsNetwork: true,
   find: async (context) => {
     const distribution = distributionOf((await readText(join(context.systemRoot, 'etc/os-release'))) ?? '');
     if (context.platform !== 'linux' || distribution === undefined) {

@@ -4,7 +4,6 @@ import type { Source } from './source.ts';
 
 export const explicitPath: Source = {
   name: 'FLEETLOG_NATS_SERVER',
-  needsNetwork: false,
   find: async ({ explicitPath: path }) => {
     if (path === undefined || path === '') return { outcome: 'absent', reason: 'not set' };
     const probe = await probeExecutable(path);

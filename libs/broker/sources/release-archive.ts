@@ -85,7 +85,6 @@ const fetchRelease = async (work: string, name: string, context: SourceContext):
 
 export const releaseArchive: Source = {
   name: 'release archive',
-  needsNetwork: true,
   find: async (context) => {
     const name = archiveName(context.platform, context.arch);
     if (name === undefined) {

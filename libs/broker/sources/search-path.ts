@@ -12,7 +12,6 @@ const canRun = (path: string): Promise<boolean> =>
 
 export const searchPath: Source = {
   name: 'PATH',
-  needsNetwork: false,
   find: async (context) => {
     const reasons: string[] = [];
     for (const folder of context.searchPath.split(delimiter)) {

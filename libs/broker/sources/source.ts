@@ -40,7 +40,6 @@ export type Finding = FoundServer | MissedServer;
 
 export interface Source {
   readonly name: string;
-  readonly needsNetwork: boolean;
   /** Never rejects for anything that belongs to this place: that is a `failed` finding. */
   find(context: SourceContext): Promise<Finding>;
 }
