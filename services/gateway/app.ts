@@ -1,0 +1,122 @@
+// The HTTP application: routes, request ids, access, measurement, and every refusal and fault as a problem document.
+// The only file that puts routes on hono. Does not listen (see service.ts).
+import { Hono } from 'hono';
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import type { HttpHooks } from '#libs/telemetry/hooks.ts';
+import { checkAccess, type AccessRules } from './access.ts';
+import {
+  isRefused,
+  type GatewayEnv,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
+import { readRoutes } from './read-routes.ts';
+import { runRoutes } from './run-routes.ts';
+import { streamRoutes } from './stream-routes.ts';
+
+export interface AppParts extends GatewayParts {
+  readonly access: AccessRules;
+  readonly hooks: HttpHooks;
+  /** The process cannot be trusted any more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+const health: Route = {
+  method: 'GET',
+  path: '/healthz',
+  isOpen: true,
+  handle: (request) => request.json({ ok: true }),
+};
+
+const problemResponse = ({ status, headers, body }: Problem): Response =>
+  new Response(JSON.stringify(body), { status, headers });
+
+/** What a failed route answers; what is broken here is logged with its cause. */
+const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknown): Response => {
+  if (error instanceof InvariantBroken) parts.onFatal(error);
+  const requestId = request.get('requestId');
+  const fault = toFault(error);
+  const problem = problemOfFault(fault, requestId);
+  if (problem.status >= 500)
+    parts.logger.error('request failed', {
+      requestId,
+      method: request.req.method,
+      path: request.req.path,
+      error,
+    });
+  return problemResponse(problem);
+};
+
+const run = async (parts: AppParts, route: Route, request: GatewayRequest): Promise<Response> => {
+  try {
+    if (route.isOpen !== true) checkAccess(request.req.raw.headers, parts.access);
+    const answer: Response | Refused = await route.handle(request);
+    return isRefused(answer)
+      ? problemResponse(problemOfRejection(answer.refused, request.get('requestId')))
+      : answer;
+  } catch (error) {
+    return failureResponse(parts, request, error);
+  }
+};
+
+/** Calls the route under a request id and measures it. */
+const serve =
+  (parts: AppParts, route: Route) =>
+  async (request: GatewayRequest): Promise<Response> => {
+    const startedMs = parts.clock.monotonicMs();
+    const given = request.req.header('x-request-id');
+    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : `req_${parts.ids.ulid()}`;
+    request.set('requestId', requestId);
+    const response = await run(parts, route, request);
+    response.headers.set('x-request-id', requestId);
+    response.headers.set('x-content-type-options', 'nosniff');
+    const durationMs = parts.clock.monotonicMs() - startedMs;
+    parts.hooks.request(route.method, route.path, response.status, durationMs);
+    return response;
+  };
+
+const otherMethods = (path: string, methods: readonly string[]): Route => ({
+  method: 'GET',
+  path,
+  handle: (request) => {
+    const allow = methods.join(', ');
+    throw new Fault({
+      code: 'METHOD_UNSUPPORTED',
+      retry: 'never',
+      message: `${request.req.path} takes ${allow}, not ${request.req.method}`,
+      detail: { allow },
+    });
+  },
+});
+
+const nowhere: Route = {
+  method: 'GET',
+  path: '*',
+  handle: (request) => {
+    throw new Fault({
+      code: 'ROUTE_UNKNOWN',
+      retry: 'never',
+      message: `there is nothing at ${request.req.path.slice(0, 200)}; the API is under /api/v1`,
+    });
+  },
+};
+
+/** The application; `fetch` of it answers requests. */
+export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
+  const app = new Hono<GatewayEnv>();
+  const routes = [health, ...runRoutes(parts), ...readRoutes(parts), ...streamRoutes(parts)];
+  const methods = new Map<string, string[]>();
+  for (const route of routes) {
+    app.on(route.method, route.path, serve(parts, route));
+    methods.set(route.path, [...(methods.get(route.path) ?? []), route.method]);
+  }
+  for (const [path, known] of methods) app.all(path, serve(parts, otherMethods(path, known)));
+  app.notFound(serve(parts, nowhere));
+  return app;
+};

@@ -1,0 +1,128 @@
+// What a feed reads: for each stream, which entries are of interest and how the past of them is read; and the merge of two
+// streams into one order. The order is by the time of storing, within each stream that of the stream; so however often, and
+// from whichever position, the past is read, it comes in the same order.
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import { aggregateSubject, typedFilter, type Boundary } from '#streams/subjects.ts';
+import type { FeedHub, FeedInterest } from './feed-hub.ts';
+import { feedItem, type FeedItem, type FeedStream } from './feed-item.ts';
+import { matchesFilter } from './subject-filter.ts';
+
+/** One stream of a feed. */
+export interface FeedSource {
+  readonly stream: FeedStream;
+  readonly log: EventLog;
+  /** The live side. */
+  readonly interest: FeedInterest;
+  /** Nothing of interest stands before this sequence: spares reading what is not ours. */
+  readonly notBefore: number;
+  /** Entries from `fromSeq` to `toSeq` that may be of interest, oldest first. */
+  readonly read: (fromSeq: number, toSeq: number, signal: AbortSignal) => AsyncIterable<StoredEntry>;
+  readonly isWanted: (item: FeedItem) => boolean;
+}
+
+/** The two streams of a feed. */
+export interface FeedSources {
+  readonly transitions: FeedSource;
+  readonly events: FeedSource;
+}
+
+interface RunOf {
+  readonly boundary: Boundary;
+  readonly runId: string;
+  readonly agent: string;
+  /** There is no report of the run before this sequence. */
+  readonly firstReportSeq: number;
+}
+
+type Logs = Readonly<Record<'transitions' | 'events', Pick<FeedHub, 'log'>>>;
+
+/** Everything about one run: its transitions, and the reports of its agent that belong to it. */
+export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq }: RunOf): FeedSources => {
+  const subject = aggregateSubject(boundary, 'run', runId);
+  const reports = typedFilter('evt', { ...boundary, id: agent });
+  const isWanted = (item: FeedItem): boolean => item.runId === runId;
+  return {
+    transitions: {
+      stream: 'TRANSITIONS',
+      log: logs.transitions.log,
+      interest: { runId },
+      notBefore: 1,
+      read: (fromSeq) => logs.transitions.log.read(subject, fromSeq),
+      isWanted,
+    },
+    events: {
+      stream: 'EVENTS',
+      log: logs.events.log,
+      interest: { runId },
+      notBefore: firstReportSeq,
+      read: (seq, toSeq, signal) =>
+        logs.events.log.replay({ from: { seq }, toSeq, subjects: [reports], signal }),
+      isWanted,
+    },
+  };
+};
+
+/** Everything that matches one of the filters of each stream; a stream without filters gives nothing. */
+export const filteredSources = (
+  logs: Logs,
+  filters: { readonly transitions: readonly string[]; readonly events: readonly string[] },
+): FeedSources => {
+  const source = (stream: FeedStream, log: EventLog, subjects: readonly string[]): FeedSource => {
+    const isWanted = (item: FeedItem): boolean =>
+      subjects.some((filter) => matchesFilter(filter, item.subject));
+    return {
+      stream,
+      log,
+      interest: { matches: isWanted },
+      notBefore: 1,
+      read: (seq, toSeq, signal) =>
+        subjects.length === 0 ? nothing() : log.replay({ from: { seq }, toSeq, subjects, signal }),
+      isWanted,
+    };
+  };
+  return {
+    transitions: source('TRANSITIONS', logs.transitions.log, filters.transitions),
+    events: source('EVENTS', logs.events.log, filters.events),
+  };
+};
+
+// oxlint-disable-next-line require-yield -- an empty sequence
+async function* nothing(): AsyncGenerator<StoredEntry> {}
+
+/** Reads the past of a source between two sequences (inclusive). `onScanned` hears of every entry, also of those not wanted. */
+export async function* readPast(
+  source: FeedSource,
+  range: { readonly fromSeq: number; readonly toSeq: number; readonly signal: AbortSignal },
+  onScanned: (seq: number) => void = () => undefined,
+): AsyncGenerator<FeedItem> {
+  const fromSeq = Math.max(range.fromSeq, source.notBefore);
+  if (fromSeq > range.toSeq) return;
+  for await (const entry of source.read(fromSeq, range.toSeq, range.signal)) {
+    if (entry.seq > range.toSeq) return;
+    onScanned(entry.seq);
+    const item = feedItem(source.stream, entry);
+    if (source.isWanted(item)) yield item;
+  }
+}
+
+/** Merges two sequences by the time of storing; the first goes first when times are equal. Closes both. */
+export async function* mergeByTime(
+  first: AsyncGenerator<FeedItem>,
+  second: AsyncGenerator<FeedItem>,
+): AsyncGenerator<FeedItem> {
+  try {
+    let [one, other] = await Promise.all([first.next(), second.next()]);
+    while (one.done !== true && other.done !== true)
+      if (other.value.storedAt < one.value.storedAt) {
+        yield other.value;
+        other = await second.next();
+      } else {
+        yield one.value;
+        one = await first.next();
+      }
+    for (; one.done !== true; one = await first.next()) yield one.value;
+    for (; other.done !== true; other = await second.next()) yield other.value;
+  } finally {
+    await Promise.all([first.return(undefined), second.return(undefined)]);
+  }
+}

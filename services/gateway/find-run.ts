@@ -1,0 +1,78 @@
+// Finds a run or a session for a reader. What the summary does not show yet is looked up in the log before it is called
+// unknown, so an id that a client was just given is always found.
+import { aggregateSubject } from '#streams/subjects.ts';
+import { viewKey, type ActivityView, type RunView, type SessionView } from '#streams/buckets.ts';
+import { refuse, type GatewayParts, type Refused } from './http.ts';
+import { isRunId, isSessionId } from './input.ts';
+
+/** A run as shown: its summary, and what was reported in it so far. */
+export type ShownRun = RunView & { readonly activity: ActivityView | null };
+
+const unknownRun = (runId: string): Refused =>
+  refuse('RUN_UNKNOWN', `no run ${runId.slice(0, 100)} in this tenant and project`);
+
+/** True when a value of this id stands under another tenant or project. */
+const isElsewhere = (keys: Iterable<readonly [string, unknown]>): boolean => {
+  for (const _ of keys) return true;
+  return false;
+};
+
+const shown = ({ views }: GatewayParts, key: string): ShownRun | undefined => {
+  const run = views.runs.get(key);
+  if (run === undefined) return undefined;
+  const activity = views.activity.get(key);
+  return {
+    seq: run.seq,
+    ...run.state,
+    activity: activity === undefined ? null : { seq: activity.seq, ...activity.state },
+  };
+};
+
+/**
+ * The run as the summary shows it, at least as of `afterSeq` (a sequence of TRANSITIONS).
+ * Refusals: `RUN_UNKNOWN`, `BOUNDARY_DENIED`. Faults: `VIEW_BEHIND` (later), the log's.
+ */
+export const findRun = async (
+  parts: GatewayParts,
+  runId: string,
+  afterSeq = 0,
+): Promise<ShownRun | Refused> => {
+  if (!isRunId(runId)) return unknownRun(runId);
+  const { views, boundary, transitions, config } = parts;
+  const key = viewKey(boundary, runId);
+  const wait = { timeoutMs: config.readWaitMs, key };
+  if (afterSeq > 0) await views.runs.waitFor(afterSeq, wait);
+  const run = shown(parts, key);
+  if (run !== undefined) return run;
+  const last = await transitions.last(aggregateSubject(boundary, 'run', runId));
+  if (last !== undefined) {
+    await views.runs.waitFor(last.seq, wait);
+    return shown(parts, key) ?? unknownRun(runId);
+  }
+  if (isElsewhere(views.runs.list((other) => other.endsWith(`.${runId}`))))
+    return refuse('BOUNDARY_DENIED', `run ${runId} belongs to another tenant or project`);
+  return unknownRun(runId);
+};
+
+/**
+ * A session as the summary shows it; one that is not shown is waited for until the summary has caught up with the log.
+ * Refusals: `SESSION_UNKNOWN`, `BOUNDARY_DENIED`. Faults: `VIEW_BEHIND` (later), the log's.
+ */
+export const findSession = async (parts: GatewayParts, sessionId: string): Promise<SessionView | Refused> => {
+  const { views, boundary, transitions, config } = parts;
+  const unknown = refuse(
+    'SESSION_UNKNOWN',
+    `no session ${sessionId.slice(0, 100)} in this tenant and project`,
+  );
+  if (!isSessionId(sessionId)) return unknown;
+  const key = viewKey(boundary, sessionId);
+  if (views.sessions.get(key) === undefined) {
+    const { lastSeq } = await transitions.bounds();
+    await views.sessions.waitFor(lastSeq, { timeoutMs: config.readWaitMs, key });
+  }
+  const session = views.sessions.get(key);
+  if (session !== undefined) return { seq: session.seq, ...session.state };
+  if (isElsewhere(views.sessions.list((other) => other.endsWith(`.${sessionId}`))))
+    return refuse('BOUNDARY_DENIED', `session ${sessionId} belongs to another tenant or project`);
+  return unknown;
+};

@@ -1,0 +1,66 @@
+// The shapes that routes are written in: what a route is, what it is given, and what it answers besides a response.
+import type { Context } from 'hono';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog } from '#libs/ports/event-log.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import type { Logger } from '#libs/telemetry/logger.ts';
+import type { RejectionCode } from '#streams/rejections.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { GatewaySettings } from './config.ts';
+import type { FeedHub } from './feed-hub.ts';
+import type { ReadViews } from './read-views.ts';
+import type { RunsClient } from './runs-client.ts';
+
+/** What middleware leaves for the routes. */
+export interface GatewayEnv {
+  readonly Variables: { requestId: string };
+}
+export type GatewayRequest = Context<GatewayEnv>;
+
+/** Everything that routes work with. */
+export interface GatewayParts {
+  readonly config: GatewaySettings;
+  /** The one tenant and project served here. */
+  readonly boundary: Boundary;
+  readonly views: ReadViews;
+  readonly runsClient: RunsClient;
+  readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
+  readonly transitions: EventLog;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  /** Aborted when the gateway stops: live streams end. */
+  readonly signal: AbortSignal;
+}
+
+/** A refusal by a rule; becomes a problem document. */
+export interface Refused {
+  readonly refused: Rejection<RejectionCode>;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  /** `/api/v1/runs/:id` */
+  readonly path: string;
+  /** Answered without a token, whatever the host. */
+  readonly isOpen?: boolean;
+  handle(request: GatewayRequest): Promise<Response | Refused> | Response | Refused;
+}
+
+/** Refuses with a code. */
+export const refuse = (code: RejectionCode, message: string): Refused => ({
+  refused: rejection(code, message),
+});
+
+export const isRefused = (value: object): value is Refused => 'refused' in value;
+
+/** A refusal when a request names another tenant or project than the one served here. */
+export const foreignBoundary = (
+  { boundary }: GatewayParts,
+  asked: { readonly tenant?: string | undefined; readonly project?: string | undefined },
+): Refused | undefined => {
+  const { tenant = boundary.tenant, project = boundary.project } = asked;
+  if (tenant === boundary.tenant && project === boundary.project) return undefined;
+  return refuse('BOUNDARY_DENIED', `tenant ${tenant}, project ${project} is not served here`);
+};

@@ -1,0 +1,183 @@
+// What the HTTP API takes: schemas of bodies and queries, and the reading of a body within its limit. Everything is strict:
+// an unknown field is a mistake that is named. Nothing is looked up here, so nothing is read or written for bad input.
+import { z } from 'zod';
+import { Fault } from '#libs/kernel/fault.ts';
+import { nameSchema, runIdSchema, sessionIdSchema } from '#streams/ids.ts';
+import { RUN_REQUESTS } from '#streams/run-requests.ts';
+import {
+  PROMPT_LIMIT_CHARACTERS,
+  providerSchema,
+  replayRuleSchema,
+  RUN_STATES,
+  runRequestSchema,
+} from '#streams/run.ts';
+import type { InputError } from './problem.ts';
+
+/** Tenant and project, when a request names them. */
+const boundary = { tenant: nameSchema.optional(), project: nameSchema.optional() };
+
+const create = RUN_REQUESTS.create.request.shape;
+
+/** `POST /api/v1/runs`. */
+export const createRunSchema = z.strictObject({
+  ...boundary,
+  agent: nameSchema.optional(),
+  provider: providerSchema.optional(),
+  prompt: z
+    .string()
+    .min(1, 'a prompt must not be empty')
+    .max(
+      PROMPT_LIMIT_CHARACTERS,
+      `a prompt has ${PROMPT_LIMIT_CHARACTERS} characters at most; put more into a file of the workspace`,
+    ),
+  program: runRequestSchema.shape.program,
+  workspace: runRequestSchema.shape.workspace,
+  session: sessionIdSchema.optional(),
+  title: z.string().min(1).max(120).optional(),
+  replay: replayRuleSchema.optional(),
+  maxAttempts: create.maxAttempts.optional(),
+  leaseMs: create.leaseMs.optional(),
+  turnTimeoutMs: runRequestSchema.shape.turnTimeoutMs.optional(),
+});
+export type CreateRunInput = z.infer<typeof createRunSchema>;
+
+/** `POST /api/v1/runs/{id}/cancel`. */
+export const cancelRunSchema = z.strictObject({
+  ...boundary,
+  reason: z.string().min(1).max(500).default('cancel requested'),
+});
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, `expected a whole number, ${min} to ${max}`)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+
+/** ND-09: pages of events have 500 items at most, lists 100. */
+const eventLimit = wholeNumber(1, 500).default(100);
+const listLimit = wholeNumber(1, 100).default(50);
+const seq = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+
+const states = z
+  .string()
+  .transform((text): unknown => text.split(','))
+  .pipe(z.array(z.enum(RUN_STATES)).min(1));
+
+export const boundaryQuery = z.strictObject(boundary);
+export const runQuery = z.strictObject({ ...boundary, afterSeq: seq.optional() });
+export const runListQuery = z.strictObject({
+  ...boundary,
+  state: states.optional(),
+  agent: nameSchema.optional(),
+  session: sessionIdSchema.optional(),
+  cursor: z.string().max(200).optional(),
+  limit: listLimit,
+});
+export const sessionListQuery = z.strictObject({
+  ...boundary,
+  agent: nameSchema.optional(),
+  cursor: z.string().max(200).optional(),
+  limit: listLimit,
+});
+export const eventsQuery = z.strictObject({
+  ...boundary,
+  after: z.string().max(64).optional(),
+  limit: eventLimit,
+});
+export const runStreamQuery = z.strictObject({ ...boundary, after: z.string().max(64).optional() });
+export const fleetStreamQuery = z.strictObject({
+  ...boundary,
+  after: z.string().max(64).optional(),
+  subject: z.string().max(400).optional(),
+});
+
+/** `Idempotency-Key`: one line of visible characters. */
+export const idempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters without blanks');
+
+/** True for an id that a run can have; anything else is an unknown id. */
+export const isRunId = (text: string): boolean => runIdSchema.safeParse(text).success;
+export const isSessionId = (text: string): boolean => sessionIdSchema.safeParse(text).success;
+
+/** `INPUT_INVALID` (never), with every mistake. */
+export const inputInvalid = (errors: readonly InputError[]): Fault =>
+  new Fault({
+    code: 'INPUT_INVALID',
+    retry: 'never',
+    message: errors.map(({ path, message }) => `${path}: ${message}`).join('; '),
+    detail: { errors },
+  });
+
+const errorsOf = (error: z.ZodError, prefix: string): InputError[] =>
+  error.issues.flatMap((issue) => {
+    const at = [...(prefix === '' ? [] : [prefix]), ...issue.path].join('.');
+    // Each unknown field is named where it stands.
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => ({
+        path: at === '' ? key : `${at}.${key}`,
+        message: 'unknown field',
+      }));
+    return [{ path: at === '' ? 'body' : at, message: issue.message }];
+  });
+
+/** Parses a value. Throws `INPUT_INVALID` with all mistakes, each placed under `prefix` (`query`, `header.…`; '' for the body). */
+export const parseInput = <Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  prefix: '' | 'query' | `header.${string}`,
+): z.infer<Schema> => {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw inputInvalid(errorsOf(parsed.error, prefix));
+};
+
+const tooLarge = (limitBytes: number): Fault =>
+  new Fault({
+    code: 'INPUT_TOO_LARGE',
+    retry: 'never',
+    message: `a request body has ${limitBytes} bytes at most; put larger things into files of the workspace`,
+    detail: { limitBytes },
+  });
+
+const readBytes = async (request: Request, limitBytes: number): Promise<Uint8Array> => {
+  // A declared length is believed when it says too much; what comes is counted in any case.
+  if (Number(request.headers.get('content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (request.body !== null)
+    for await (const chunk of request.body) {
+      length += chunk.byteLength;
+      if (length > limitBytes) throw tooLarge(limitBytes);
+      chunks.push(chunk);
+    }
+  return Buffer.concat(chunks);
+};
+
+/** The JSON body of a request, parsed by a schema. Throws `CONTENT_TYPE_UNSUPPORTED`, `INPUT_TOO_LARGE`, `INPUT_MALFORMED`, `INPUT_INVALID`. */
+export const readBody = async <Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+  limitBytes: number,
+): Promise<z.infer<Schema>> => {
+  // Also what keeps a foreign web page out: a form cannot send this type without asking first.
+  const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
+  if (type !== 'application/json')
+    throw new Fault({
+      code: 'CONTENT_TYPE_UNSUPPORTED',
+      retry: 'never',
+      message: `the content type is ${type === '' || type === undefined ? 'missing' : JSON.stringify(type.slice(0, 80))}; send application/json`,
+    });
+  const bytes = await readBytes(request, limitBytes);
+  return parseInput(schema, parseJson(bytes), '');
+};
+
+const parseJson = (bytes: Uint8Array): unknown => {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    const why = error instanceof Error ? error.message.slice(0, 200) : 'unreadable';
+    throw new Fault({ code: 'INPUT_MALFORMED', retry: 'never', message: `not JSON: ${why}` });
+  }
+};

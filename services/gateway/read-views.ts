@@ -1,0 +1,85 @@
+// What the gateway shows without asking anybody: the buckets `runs`, `sessions` and `activity` in memory, and the runners
+// that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
+import type { Clock } from '#libs/ports/clock.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import { createReadView, type ReadView } from '#libs/projections/read-view.ts';
+import type { z } from 'zod';
+import {
+  activityViewSchema,
+  presenceSchema,
+  runViewSchema,
+  sessionViewSchema,
+  type ActivityView,
+  type Presence,
+  type RunView,
+  type SessionView,
+} from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+
+export interface ReadViews {
+  readonly runs: ReadView<Omit<RunView, 'seq'>>;
+  readonly sessions: ReadView<Omit<SessionView, 'seq'>>;
+  readonly activity: ReadView<Omit<ActivityView, 'seq'>>;
+  readonly runners: PresenceView;
+  /** Resolves when all of them show what was there at the start. */
+  readonly ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface PresenceView {
+  /** Keeps the view until the signal aborts. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Runners alive, by key. */
+  list(): readonly (readonly [string, Presence])[];
+}
+
+const createPresenceView = (kv: KeyValue): PresenceView => {
+  const alive = new Map<string, Presence>();
+  return {
+    watch: async (signal) => {
+      for await (const event of kv.watch({ signal })) {
+        if (event.kind === 'current') continue;
+        const key = event.kind === 'put' ? event.entry.key : event.key;
+        const parsed =
+          event.kind === 'put' ? presenceSchema.safeParse(parseJson(event.entry.value)) : undefined;
+        if (parsed?.success === true) alive.set(key, parsed.data);
+        else alive.delete(key);
+      }
+    },
+    list: () => [...alive],
+  };
+};
+
+interface Parts {
+  readonly bucket: (name: string) => KeyValue;
+  readonly clock: Clock;
+  /** A watch has failed for good, or a view is too large to be held. */
+  readonly onFatal: (error: unknown) => void;
+  /** A value that cannot be read: it shows as absent. */
+  readonly onInvalid: (key: string, error: unknown) => void;
+}
+
+/** Starts watching at once. */
+export const createReadViews = (parts: Parts): ReadViews => {
+  const view = <State extends object>(name: string, schema: z.ZodType<State>): ReadView<State> =>
+    createReadView({
+      projection: { name, bucket: name, parse: (value) => schema.parse(value) },
+      kv: parts.bucket(name),
+      clock: parts.clock,
+      onFatal: parts.onFatal,
+      onInvalid: parts.onInvalid,
+    });
+  const runs = view('runs', runViewSchema.omit({ seq: true }));
+  const sessions = view('sessions', sessionViewSchema.omit({ seq: true }));
+  const activity = view('activity', activityViewSchema.omit({ seq: true }));
+  return {
+    runs,
+    sessions,
+    activity,
+    runners: createPresenceView(parts.bucket('presence')),
+    ready: Promise.all([runs.ready, sessions.ready, activity.ready]).then(() => undefined),
+    stop: async () => {
+      await Promise.all([runs.stop(), sessions.stop(), activity.stop()]);
+    },
+  };
+};

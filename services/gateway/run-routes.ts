@@ -1,0 +1,136 @@
+// Asking for work and for its end: POST /runs and POST /runs/{id}/cancel. The owner of the run decides; the gateway checks
+// the input, gives ids, and passes the answer on. With an Idempotency-Key the ids follow from the key, so that a repeat
+// finds what the first request made, at any later time and through any gateway.
+import { createHash } from 'node:crypto';
+import type { Ids } from '#libs/ports/ids.ts';
+import { idFromDigest, makeId, type IdKind } from '#streams/ids.ts';
+import type { RunRequestOf } from '#streams/run-requests.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { findRun, findSession } from './find-run.ts';
+import {
+  foreignBoundary,
+  isRefused,
+  refuse,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import {
+  cancelRunSchema,
+  createRunSchema,
+  idempotencyKeySchema,
+  inputInvalid,
+  parseInput,
+  readBody,
+  type CreateRunInput,
+} from './input.ts';
+
+/** Who asks: whoever holds the token, or sits at this machine. */
+const ACTOR = 'user:api';
+
+/** Where everything about a run is. */
+export const linksOf = (run: { readonly runId: string; readonly sessionId: string }) => {
+  const self = `/api/v1/runs/${run.runId}`;
+  return {
+    self,
+    events: `${self}/events`,
+    stream: `${self}/stream`,
+    cancel: `${self}/cancel`,
+    session: `/api/v1/sessions/${run.sessionId}`,
+  };
+};
+
+/** New ids: random, or following from the idempotency key within its tenant and project. */
+const idMaker = (ids: Ids, boundary: Boundary, key: string | undefined): ((kind: IdKind) => string) => {
+  if (key === undefined) return (kind) => makeId(kind, ids.ulid());
+  const seed = JSON.stringify([boundary.tenant, boundary.project, key]);
+  const digest = createHash('sha256').update(seed).digest();
+  return (kind) => idFromDigest(kind, digest);
+};
+
+const idempotencyKeyOf = (request: GatewayRequest): string | undefined => {
+  const given = request.req.header('idempotency-key');
+  return given === undefined ? undefined : parseInput(idempotencyKeySchema, given, 'header.idempotency-key');
+};
+
+/** The session named, checked to be of the same agent and provider. */
+const checkSession = async (
+  parts: GatewayParts,
+  asked: { readonly session: string; readonly agent: string; readonly provider: string },
+): Promise<Refused | undefined> => {
+  const session = await findSession(parts, asked.session);
+  if (isRefused(session)) return session;
+  const mistakes = (['agent', 'provider'] as const).filter((name) => session[name] !== asked[name]);
+  if (mistakes.length === 0) return undefined;
+  throw inputInvalid(
+    mistakes.map((name) => ({
+      path: name,
+      message: `session ${asked.session} is of ${name} ${session[name]}, not ${asked[name]}`,
+    })),
+  );
+};
+
+const requestOf = (
+  { config }: GatewayParts,
+  input: CreateRunInput,
+  newId: (kind: IdKind) => string,
+): RunRequestOf<'create'> => ({
+  runId: newId('run'),
+  sessionId: input.session ?? newId('session'),
+  agent: input.agent ?? config.agents[0] ?? '',
+  provider: input.provider ?? 'exec',
+  title: input.title ?? null,
+  request: {
+    prompt: input.prompt,
+    ...(input.program !== undefined && { program: input.program }),
+    ...(input.workspace !== undefined && { workspace: input.workspace }),
+    turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+  },
+  replay: input.replay ?? 'requeue',
+  maxAttempts: input.maxAttempts ?? config.maxAttempts,
+  leaseMs: input.leaseMs ?? config.leaseMs,
+  actor: ACTOR,
+});
+
+const createRun =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const { config, boundary, ids } = parts;
+    const key = idempotencyKeyOf(request);
+    const input = await readBody(request.req.raw, createRunSchema, config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const asked = requestOf(parts, input, idMaker(ids, boundary, key));
+    if (!config.agents.includes(asked.agent))
+      return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${asked.agent}`);
+    const { agent, provider } = asked;
+    if (input.session !== undefined) {
+      const refused = await checkSession(parts, { session: input.session, agent, provider });
+      if (refused !== undefined) return refused;
+    }
+    const answer = await parts.runsClient.ask('create', asked);
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    const { runId, sessionId, seq, repeated } = answer.result;
+    const links = linksOf(answer.result);
+    return request.json({ runId, sessionId, seq, repeated, links }, 202, { location: links.self });
+  };
+
+const cancelRun =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, cancelRunSchema, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const run = await findRun(parts, request.req.param('id') ?? '');
+    if (isRefused(run)) return run;
+    const { runId } = run;
+    const answer = await parts.runsClient.ask('cancel', { runId, reason: input.reason, actor: ACTOR });
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    return request.json({ ...answer.result, links: linksOf(run) }, 202);
+  };
+
+export const runRoutes = (parts: GatewayParts): readonly Route[] => [
+  { method: 'POST', path: '/api/v1/runs', handle: createRun(parts) },
+  { method: 'POST', path: '/api/v1/runs/:id/cancel', handle: cancelRun(parts) },
+];

@@ -1,0 +1,114 @@
+// Gateway — the HTTP API: takes work, shows runs and sessions, streams what happens. Holds no state of its own that could be
+// lost; any number of instances may run. Decides nothing: the owners of the aggregates do.
+import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { once } from 'node:events';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { ServiceContext } from '#libs/service/context.ts';
+import { defineService, type Started } from '#libs/service/define-service.ts';
+import { createApp } from './app.ts';
+import { isLoopback } from './access.ts';
+import { GatewayConfig, type GatewaySettings } from './config.ts';
+import { createFeedHub } from './feed-hub.ts';
+import type { FeedStream } from './feed-item.ts';
+import { createReadViews } from './read-views.ts';
+import { createRunsClient } from './runs-client.ts';
+
+type Context = ServiceContext<GatewaySettings>;
+
+const listen = async (server: ServerType, { host, port }: GatewaySettings): Promise<number> => {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new Fault({
+      code: 'GATEWAY_PORT_TAKEN',
+      retry: 'never',
+      message: `cannot listen on ${host}:${port}: ${cause instanceof Error ? cause.message : String(cause)}; choose another with FLEETLOG_GATEWAY_PORT`,
+      cause,
+    });
+  }
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : port;
+};
+
+/** Ends idle connections at once and lets answers under way finish. */
+const close = (server: ServerType): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => resolve());
+    if ('closeIdleConnections' in server) server.closeIdleConnections();
+  });
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+const viewsOf = (context: Context) => {
+  const check = context.checks.push('views');
+  const views = createReadViews({
+    bucket: (name) => context.bucket(name),
+    clock: context.clock,
+    onFatal: (error) => {
+      check.failing(error instanceof Error ? error.message : String(error));
+      context.logger.error('a summary cannot be shown any more', { error });
+    },
+    onInvalid: (key, error) => context.logger.warn('a summary cannot be read', { viewKey: key, error }),
+  });
+  return { views, check };
+};
+
+const start = async (context: Context): Promise<Started> => {
+  const { clock, ids, config, logger } = context;
+  const boundary = { tenant: config.tenant, project: config.project };
+  const stopping = new AbortController();
+  const broken = Promise.withResolvers<void>();
+  const { views, check } = viewsOf(context);
+  const hub = (stream: FeedStream) =>
+    createFeedHub({
+      stream,
+      log: context.log(stream),
+      clock,
+      onTrouble: (fault) => logger.warn('live replay was interrupted', { stream, error: fault }),
+    });
+  const hubs = { transitions: hub('TRANSITIONS'), events: hub('EVENTS') };
+  const app = createApp({
+    config,
+    boundary,
+    views,
+    hubs,
+    clock,
+    ids,
+    logger,
+    transitions: context.log('TRANSITIONS'),
+    runsClient: createRunsClient(context.requests.client, { boundary, timeoutMs: config.requestTimeoutMs }),
+    signal: stopping.signal,
+    access: config,
+    hooks: context.hooks.http,
+    onFatal: broken.reject,
+  });
+  // A loop that fails with a broken invariant ends the process.
+  context.loop({ name: 'invariants', run: (signal) => Promise.race([broken.promise, aborted(signal)]) });
+  const server = createAdaptorServer({ fetch: app.fetch });
+  try {
+    await views.ready;
+    check.ok('current');
+    context.loop({ name: 'presence', run: (signal) => views.runners.watch(signal) });
+    const port = await listen(server, config);
+    logger.info('gateway is listening', { host: config.host, port });
+    if (!isLoopback(config.host) && config.apiToken === undefined)
+      logger.warn('the API is reachable from other machines and asks for no token', { host: config.host });
+  } catch (error) {
+    await views.stop();
+    throw error;
+  }
+  return {
+    stop: async () => {
+      stopping.abort();
+      await close(server);
+      await Promise.all([hubs.transitions.stop(), hubs.events.stop(), views.stop()]);
+    },
+  };
+};
+
+export const gateway = defineService({ name: 'gateway', config: GatewayConfig, start });

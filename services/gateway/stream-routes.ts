@@ -1,0 +1,153 @@
+// Live streams: GET /runs/{id}/stream and GET /stream. A stream resumes by `Last-Event-ID` or `?after=`; it ends when its
+// client leaves, when its run has ended and everything before the end is out, or when the gateway stops.
+import { Fault } from '#libs/kernel/fault.ts';
+import { AGGREGATE_FAMILIES, aggregateFilter, aggregateSubject, typedFilter } from '#streams/subjects.ts';
+import { FEED_START, parsePosition, type FeedPosition } from './cursor.ts';
+import { readFeed, type FeedOptions } from './feed.ts';
+import { feedItem } from './feed-item.ts';
+import { filteredSources } from './feed-source.ts';
+import { findRun } from './find-run.ts';
+import {
+  foreignBoundary,
+  isRefused,
+  refuse,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import { fleetStreamQuery, inputInvalid, parseInput, runStreamQuery } from './input.ts';
+import { sourcesOfRun } from './read-routes.ts';
+import { sseBody } from './sse.ts';
+import { intersectFilters, isFilter } from './subject-filter.ts';
+
+/** How many streams are open; a place is given back once. */
+const createPlaces = (most: number) => {
+  let taken = 0;
+  return {
+    take: (): (() => void) => {
+      if (taken >= most)
+        throw new Fault({
+          code: 'STREAMS_EXHAUSTED',
+          retry: 'later',
+          message: `${most} live streams are open, which is the limit`,
+        });
+      taken += 1;
+      return () => {
+        taken -= 1;
+      };
+    },
+  };
+};
+type Places = ReturnType<typeof createPlaces>;
+
+/** Where the reader was: by the header of a reconnecting client, else as asked for. */
+const givenPosition = (request: GatewayRequest, after: string | undefined): FeedPosition | undefined => {
+  const given = request.req.header('last-event-id') ?? after;
+  return given === undefined ? undefined : parsePosition(given);
+};
+
+const lastSeqs = async ({ hubs }: GatewayParts): Promise<FeedPosition> => {
+  const [transitions, events] = await Promise.all([hubs.transitions.log.bounds(), hubs.events.log.bounds()]);
+  return { transitions: transitions.lastSeq, events: events.lastSeq };
+};
+
+/** A position ahead of the streams is of another deployment: following it would skip what is still to come. */
+const checkReached = async (parts: GatewayParts, position: FeedPosition): Promise<void> => {
+  const last = await lastSeqs(parts);
+  if (position.transitions <= last.transitions && position.events <= last.events) return;
+  throw new Fault({
+    code: 'CURSOR_INVALID',
+    retry: 'never',
+    message: `the cursor is ahead of the streams (t${last.transitions}.e${last.events}): it is of other data`,
+  });
+};
+
+type Watching = Omit<FeedOptions, 'hubs' | 'signal'>;
+
+const streamResponse = (parts: GatewayParts, places: Places, watching: Watching): Response => {
+  const leave = places.take();
+  const closing = new AbortController();
+  const signal = AbortSignal.any([parts.signal, closing.signal]);
+  const body = sseBody({
+    feed: readFeed({ ...watching, hubs: parts.hubs, signal }),
+    clock: parts.clock,
+    heartbeatMs: parts.config.heartbeatMs,
+    onClose: () => {
+      closing.abort();
+      leave();
+    },
+    onFailure: (error) => parts.logger.warn('live stream failed; its client will come again', { error }),
+  });
+  return new Response(body, {
+    headers: {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    },
+  });
+};
+
+const runStream =
+  (parts: GatewayParts, places: Places) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(runStreamQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const given = givenPosition(request, query.after);
+    const run = await findRun(parts, request.req.param('id') ?? '');
+    if (isRefused(run)) return run;
+    const from = given ?? FEED_START;
+    if (given !== undefined) await checkReached(parts, given);
+    const last = await parts.transitions.last(aggregateSubject(parts.boundary, 'run', run.runId));
+    const hasEnded =
+      last !== undefined && last.seq <= from.transitions && feedItem('TRANSITIONS', last).endsRun;
+    const sources = sourcesOfRun(parts, run);
+    return streamResponse(parts, places, { sources, from, endsWithRun: true, hasEnded });
+  };
+
+/** What of each stream a subject filter selects within the tenant and project served here; a refusal for a foreign one. */
+const selection = ({ boundary }: GatewayParts, subject: string) => {
+  if (!isFilter(subject))
+    throw inputInvalid([
+      {
+        path: 'query.subject',
+        message: 'expected a subject filter such as fleet.*.*.run.> (see streams/README.md)',
+      },
+    ]);
+  const own = intersectFilters(subject, `fleet.${boundary.tenant}.${boundary.project}.>`);
+  if (own === undefined)
+    return refuse(
+      'BOUNDARY_DENIED',
+      `${subject} selects nothing of tenant ${boundary.tenant}, project ${boundary.project}`,
+    );
+  const within = (filters: readonly string[]): string[] =>
+    filters.flatMap((filter) => intersectFilters(own, filter) ?? []);
+  return {
+    transitions: within(AGGREGATE_FAMILIES.map((family) => aggregateFilter(family, boundary))),
+    events: within([typedFilter('evt', boundary)]),
+  };
+};
+
+const fleetStream =
+  (parts: GatewayParts, places: Places) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(fleetStreamQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const given = givenPosition(request, query.after);
+    const filters = selection(parts, query.subject ?? 'fleet.>');
+    if (isRefused(filters)) return filters;
+    if (given !== undefined) await checkReached(parts, given);
+    const from = given ?? (await lastSeqs(parts));
+    const sources = filteredSources(parts.hubs, filters);
+    return streamResponse(parts, places, { sources, from, endsWithRun: false, hasEnded: false });
+  };
+
+export const streamRoutes = (parts: GatewayParts): readonly Route[] => {
+  const places = createPlaces(parts.config.maxStreams);
+  return [
+    { method: 'GET', path: '/api/v1/runs/:id/stream', handle: runStream(parts, places) },
+    { method: 'GET', path: '/api/v1/stream', handle: fleetStream(parts, places) },
+  ];
+};
