@@ -45,6 +45,25 @@ const oneSubject = (make: MakeLog): void => {
   );
 };
 
+const growing = (make: MakeLog): void => {
+  it(
+    'reads and replays up to what was there at the start, while more is appended',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await log.append(entry(subject('a'), 'a1'));
+      await log.append(entry(subject('a'), 'a2'));
+      for (const source of [log.read(subject('a')), log.replay()]) {
+        const reader = readerOf(source);
+        const { lastSeq } = await log.bounds();
+        expect(idOf(await reader.next())).toBe('a1');
+        await log.append(entry(subject('a'), `a${lastSeq + 1}`));
+        for (let seq = 2; seq <= lastSeq; seq += 1) expect((await reader.next()).seq).toBe(seq);
+        expect(await reader.ended()).toBe(true);
+      }
+    }),
+  );
+};
+
 const ranges = (make: MakeLog): void => {
   it(
     'replays everything that is there, in stream order, and ends',
@@ -188,6 +207,7 @@ const following = (make: MakeLog): void => {
 export const replayContract = (make: MakeLog): void => {
   describe('reading', () => {
     oneSubject(make);
+    growing(make);
     ranges(make);
     following(make);
   });

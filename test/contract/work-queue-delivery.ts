@@ -199,12 +199,18 @@ const again = (make: MakeQueues): void => {
       (await taker.next()).retry(800);
       const passed = taker.next();
       await advance(800);
-      expect(label(await passed)).toBe('a3#2');
+      const third = await passed;
+      expect(label(third)).toBe('a3#2');
+      third.ack();
       first.extend();
       const next = taker.next();
       await advance(800);
-      expect(label(await next)).toBe('a2#2');
-      first.ack();
+      const second = await next;
+      expect(label(second)).toBe('a2#2');
+      second.ack();
+      const afterNext = taker.next();
+      await advance(800);
+      expect(label(await afterNext)).toBe('a1#2');
     }),
   );
 
@@ -212,13 +218,15 @@ const again = (make: MakeQueues): void => {
     'takes the first of several endings of one delivery',
     withQueues(make, async ({ queue, fill, take }) => {
       await fill('a1', 'a2');
-      const taker = take(await queue({ ackWaitMs: 30_000, maxAckPending: 1 }), 1);
+      const work = await queue({ ackWaitMs: 30_000, maxAckPending: 1 });
+      const taker = take(work, 1);
       const first = await taker.next();
       first.retry(0);
       first.ack();
       first.terminate('no');
       const second = await taker.next();
       expect(label(second)).toBe('a1#2');
+      expect(await work.backlog()).toEqual({ pending: 1, unacknowledged: 1 });
       second.ack();
       second.retry(0);
       expect(label(await taker.next())).toBe('a2#1');
