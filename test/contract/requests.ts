@@ -13,7 +13,7 @@ interface RequestsHarness {
   readonly subject: (name: string) => string;
   /** Time passes; does nothing on a real broker, where the tests wait for what time brings about. */
   readonly advance: (ms: number) => Promise<void>;
-  /** Resolves once what was served before is known to the broker. */
+  /** Resolves once what was served or stopped before is known to the broker. */
   readonly served: () => Promise<void>;
   readonly dispose: () => Promise<void>;
 }
@@ -138,7 +138,13 @@ const sharing = (make: MakeRequests): void => {
       await begun.promise;
       server.serve(subject('ask'), 'group', async () => ({ body: bytes('staying') }));
       await served();
-      const stopped = leaving.stop();
+      let hasStopped = false;
+      const stopped = leaving.stop().finally(() => {
+        hasStopped = true;
+      });
+      await served();
+      const { body } = await client.request(subject('ask'), bytes(''), { timeoutMs });
+      expect([decoder.decode(body), hasStopped]).toEqual(['staying', false]);
       release.resolve();
       expect(decoder.decode((await slow).body)).toBe('leaving');
       await stopped;
