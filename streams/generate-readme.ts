@@ -1,0 +1,269 @@
+// The reference part of streams/README.md, from the contract itself: subjects, streams, envelope, events, buckets, consumers,
+// requests, refusals. How to use it is in generate-guide.ts. Pure.
+import { bucketDefinitions, leaseKey, presenceKey, viewKey } from './buckets.ts';
+import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
+import { DEAD_LETTER_TYPE } from './dead-letters.ts';
+import { parseJson, type EntryParts } from './entry.ts';
+import { topologyOf } from './consumers.ts';
+import { exampleEntries } from './generate-example-entries.ts';
+import { EXAMPLE } from './generate-examples.ts';
+import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
+import { guarantees, howTo, introduction } from './generate-guide.ts';
+import { age, block, code, json, size, table } from './generate-markdown.ts';
+import { REJECTIONS } from './rejections.ts';
+import { RUN_REQUESTS, type RunOperation } from './run-requests.ts';
+import { streamDefinitions } from './streams.ts';
+import {
+  AGGREGATE_FAMILIES,
+  aggregateSubject,
+  PARTITIONS,
+  requestSubject,
+  timerSubject,
+  typedSubject,
+} from './subjects.ts';
+
+const { boundary, agent, runId, sessionId } = EXAMPLE;
+const EXAMPLES: ReadonlyMap<string, EntryParts> = new Map(
+  exampleEntries().map((entry) => [entry.headers['ce-type'] ?? '', entry]),
+);
+
+const subjects = (): string => `## Subjects
+
+${code('fleet.<tenant>.<project>.<family>.<p>.<id>[.<type>]')}: \`<p>\` is the partition of \`<id>\`: FNV-1a (32 bit) of its bytes modulo ${PARTITIONS},
+the same as nats-server's \`{{partition(${PARTITIONS},1)}}\`. Fixed for good; a tool that does not care writes \`*\`.
+Tokens are 1 to 100 of \`A-Z a-z 0-9 _ -\` and begin with a letter or digit; names that people choose are lower case, at most 64.
+
+${table(
+  ['family', 'subject', 'stream', 'what', 'example'],
+  [
+    ...AGGREGATE_FAMILIES.map((family) => [
+      code(family),
+      code(`fleet.*.*.${family}.*.<id>`),
+      'TRANSITIONS',
+      family === 'run' ? 'every transition of one run, in order' : `transitions of one ${family} (reserved)`,
+      family === 'run' ? code(aggregateSubject(boundary, 'run', runId)) : '',
+    ]),
+    [
+      code('evt'),
+      code('fleet.*.*.evt.*.<agent>.<type>'),
+      'EVENTS',
+      'what an agent’s runner reports',
+      code(typedSubject(boundary, 'evt', agent, 'text')),
+    ],
+    [
+      code('cmd'),
+      code('fleet.*.*.cmd.*.<target>.<type>'),
+      'COMMANDS',
+      'instructions to a runner or host',
+      code(typedSubject(boundary, 'cmd', agent, 'turn')),
+    ],
+    [code('msg'), code('fleet.*.*.msg.*.<recipient>.<type>'), 'MESSAGES', 'mail (reserved)', ''],
+    [
+      code('dead'),
+      code('fleet.*.*.dead.*.<service>.<reason>'),
+      'DEADLETTERS',
+      'what could not be processed',
+      code(typedSubject(boundary, 'dead', 'runs', 'undecodable')),
+    ],
+    [
+      code('timer'),
+      code('fleet.*.*.timer.{set,fire}.<owner>.<id>'),
+      'TIMERS',
+      'schedules, and where they ring (reserved)',
+      code(timerSubject(boundary, 'fire', { owner: 'runs', id: 'lease-1' })),
+    ],
+    [
+      '–',
+      code('fleet-api.<tenant>.<project>.<service>.<operation>'),
+      'none',
+      'requests and answers',
+      code(requestSubject(boundary, 'runs', 'claim')),
+    ],
+  ],
+)}`;
+
+const streams = (): string => `## Streams
+
+${table(
+  ['stream', 'holds', 'age', 'size', 'ids remembered', 'deletes'],
+  streamDefinitions(1).map((stream) => [
+    code(stream.name),
+    stream.description,
+    age(stream.maxAgeMs),
+    size(stream.maxBytes),
+    `${stream.duplicateWindowMs / 60_000} min`,
+    stream.denyDelete === true ? 'refused' : 'by limits',
+  ]),
+)}
+
+Sizes are what \`fleetlog provision\` asks for; with a storage budget it scales them down and says so. File storage, one replica on
+one machine, three in a cluster.`;
+
+const HEADERS: readonly (readonly [string, string, string])[] = [
+  ['Nats-Msg-Id', 'always', 'idempotency key; equals `ce-id`'],
+  ['ce-specversion', 'always', '`1.0`: CloudEvents, binary mode'],
+  ['ce-id', 'always', 'fixed at the source; the same in every repeat'],
+  ['ce-type', 'always', '`fleetlog.<noun>.<what>.v<n>`'],
+  ['ce-source', 'always', 'process that says so: `/runner/<agent>`, `/service/<name>`'],
+  ['ce-subject', 'always', 'what it is about: the `<id>` of the subject'],
+  ['ce-time', 'always', 'when it happened, at the source; the stream’s own time says when it was stored'],
+  [
+    'content-type',
+    'always',
+    '`application/json`; `application/octet-stream` in a dead letter whose origin was not JSON',
+  ],
+  ['Fleet-Actor', 'always', 'on whose behalf: `user:<name>`, `agent:<name>`, `service:<name>`'],
+  ['Fleet-Causation', 'sometimes', 'id of what caused it'],
+  ['Fleet-Correlation', 'sometimes', 'ties one piece of work together: the run’s id'],
+  ['Fleet-Fence', 'reports', 'the claim under which a runner speaks; an old fence is refused'],
+  ['Fleet-Source-Seq', 'reports', 'number of this entry among those of its source, from 1, without gaps'],
+  ['traceparent', 'sometimes', 'W3C trace context'],
+  [
+    'ce-dataref',
+    'sometimes',
+    '`blob:sha256-<hex>`: the body is an excerpt, the whole is that object in the store `bodies`',
+  ],
+];
+
+const envelope = (): string => `## Envelope
+
+Attributes are headers, the body is JSON that a person can read. Headers not listed here are of no meaning; ignore them.
+
+${table(
+  ['header', 'there', 'means'],
+  HEADERS.map(([name, there, means]) => [code(name), there, means]),
+)}
+
+Refuse an entry that bears \`Nats-Stream\` or \`Nats-Sequence\` among its stored headers: it is a delivery of another stream that was
+aimed at this one.`;
+
+const event = (entry: CatalogueEntry): string => {
+  const example = EXAMPLES.get(entry.type);
+  const body = example === undefined ? undefined : parseJson(example.body);
+  return `#### ${entry.type}
+
+${entry.means}${entry.subjectType === null ? '' : ` Subject ends with ${code(entry.subjectType)}.`}
+
+${json(body)}`;
+};
+
+const STREAM_INTRODUCTIONS = {
+  TRANSITIONS: 'Decided by the control plane, appended at the expected sequence of the run’s one subject.',
+  EVENTS: 'Facts that runners report. They decide nothing by themselves.',
+  COMMANDS: 'To runners. An instruction is not a right: the runner claims the run before it does anything.',
+} as const;
+
+const events = (): string => {
+  const of = (stream: string): readonly CatalogueEntry[] =>
+    CATALOGUE.filter((entry) => entry.stream === stream);
+  const parts = Object.entries(STREAM_INTRODUCTIONS).map(
+    ([stream, text]) => `### ${stream}\n\n${text}\n\n${of(stream).map(event).join('\n\n')}`,
+  );
+  return `## Events
+
+${table(
+  ['type', 'stream', 'means'],
+  CATALOGUE.map((entry) => [code(entry.type), code(entry.stream), entry.means]),
+)}
+
+${parts.join('\n\n')}
+
+${deadLetters()}`;
+};
+
+const deadLetters = (): string => {
+  const example = EXAMPLES.get(DEAD_LETTER_TYPE);
+  const lines = Object.entries(example?.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
+  return `### DEADLETTERS
+
+#### ${DEAD_LETTER_TYPE}
+
+The body is the origin’s, byte for byte; the origin’s headers come back behind \`Dead-Origin-\`, and \`Dead-…\` say what happened.
+Reasons: \`undecodable\`, \`refused-for-good\`, \`attempts-used-up\`, \`invariant-broken\`. With \`Dead-Body-Omitted\` the body was too
+large for a letter: read it at \`Dead-Stream\`, \`Dead-Seq\`.
+
+${block('text', lines.join('\n'))}`;
+};
+
+const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, string]>> = {
+  runs: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
+  sessions: ['<tenant>.<project>.<session id>', viewKey(boundary, sessionId)],
+  activity: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
+  leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
+  presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
+};
+
+const buckets = (): string => `## Buckets
+
+Each value is JSON. \`derived\` buckets are folds of a stream, can be rebuilt (\`fleetlog projections rebuild\`) and carry \`seq\`: the
+stream sequence of the last entry folded into the value. Keys that begin with \`_\` are the projection’s own (\`_position\`: how far it
+has come); skip them. Keys of \`leases\` and \`presence\` expire: their absence is the fact.
+
+${table(
+  ['bucket', 'key', 'holds', 'what'],
+  bucketDefinitions(1).map(({ name, description, holds }) => [
+    code(name),
+    name in KEYS ? code(KEYS[name as keyof typeof KEYS][0]) : '',
+    holds,
+    description,
+  ]),
+)}
+
+${(Object.keys(BUCKET_EXAMPLES) as (keyof typeof BUCKET_EXAMPLES)[])
+  .map((name) => `### ${name}\n\n${code(KEYS[name][1])}\n\n${json(BUCKET_EXAMPLES[name])}`)
+  .join('\n\n')}`;
+
+const consumers = (): string => `## Consumers
+
+Durable, pull, explicit acknowledgement. They are the services’ own: make one of another name for yourself.
+
+${table(
+  ['consumer', 'stream', 'filter', 'what'],
+  topologyOf({ replicas: 1, agents: [{ ...boundary, agent }] }).consumers.map((consumer) => [
+    code(consumer.name),
+    code(consumer.stream),
+    consumer.filterSubjects.map(code).join(' '),
+    consumer.description,
+  ]),
+)}`;
+
+const request = (operation: RunOperation): string => {
+  const { request: body, result } = REQUEST_EXAMPLES[operation];
+  return `### runs.${operation}
+
+${RUN_REQUESTS[operation].means} Subject ${code(requestSubject(boundary, 'runs', operation))}.
+
+${json(body)}
+
+${json({ outcome: 'ok', result })}`;
+};
+
+const requests = (): string => `## Requests
+
+JSON in, JSON out, by NATS request. An answer is \`{"outcome":"ok","result":…}\`, \`{"outcome":"refused","code","message","detail"}\` (a
+rule says no) or \`{"outcome":"fault","code","message","retry"}\` (something is broken; \`retry\` is \`now\`, \`later\` or \`never\`).
+
+${(Object.keys(RUN_REQUESTS) as RunOperation[]).map(request).join('\n\n')}`;
+
+const refusals = (): string => `## Refusals
+
+${table(
+  ['code', 'kind', 'means'],
+  Object.entries(REJECTIONS).map(([name, { kind, meaning }]) => [code(name), kind, meaning]),
+)}`;
+
+/** The whole page. */
+export const readmePage = (): string =>
+  `${[
+    introduction(),
+    howTo(),
+    guarantees(),
+    subjects(),
+    streams(),
+    envelope(),
+    events(),
+    buckets(),
+    consumers(),
+    requests(),
+    refusals(),
+  ].join('\n\n')}\n`;
