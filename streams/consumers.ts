@@ -21,6 +21,8 @@ export const serviceConsumers = {
     ],
     ackWaitMs: 30_000,
     maxAckPending: 1000,
+    // One instance works, the others wait: a finished report would else overtake its started one in another instance.
+    priorityGroup: 'one',
   },
   /** Appends the instructions that transitions call for. */
   runInstructions: {

@@ -57,6 +57,8 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       lane: ({ runId }) => runId,
       handle: handleTurnReport({ runLog, leases, events: context.log('EVENTS'), clock }),
       deadLetters,
+      // Which instance is preferred does not matter; that it is one keeps the reports of a run in order.
+      priority: Math.floor(context.ids.random() * 10),
     }),
     consumerLoop(context, {
       name: runInstructions.name,

@@ -1,0 +1,161 @@
+// Leases of runs on a real broker, two instances at once: expiry, renewal, orphans; presence of runners; and a broker that is
+// killed between the steps of a run.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '#services/runs/service.ts';
+import { sessions } from '#services/sessions/service.ts';
+import { leaseKey, viewKey } from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { createRun, gone, shown, typesOf } from '#test/support/run-facts.ts';
+import { ask, claimTurn, refusal, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+
+let broker: FreshBroker;
+let one: ControlPlane;
+let two: ControlPlane;
+
+beforeAll(async () => {
+  broker = await freshBroker();
+  await provision(broker);
+  // Two instances all the time: nothing may depend on being alone.
+  one = await startControlPlane({ broker, services: [runs, sessions] });
+  two = await startControlPlane({ broker, services: [runs, sessions], config: { runs: { sweepMs: 1000 } } });
+});
+afterAll(async () => {
+  expect([...one.fatal, ...two.fatal]).toEqual([]);
+  await Promise.all([one.stop(), two.stop()]);
+  await broker[Symbol.asyncDispose]();
+});
+
+describe('a lease', () => {
+  test('WK-55 that runs out puts the run back; the second attempt completes it and the first one is refused on record', async () => {
+    const runId = await createRun(one.ports, { leaseMs: 2000 });
+    const instruction = await turnInstruction(one.ports, runId);
+    const lost = await claimTurn(one.ports, instruction, 'lost-runner');
+    await lost.started();
+    // Nobody renews: the key expires at the broker.
+    const expiry = await transition(one.ports, runId, 'fleetlog.run.lease-expired.v1');
+    expect(expiry).toMatchObject({ fence: 1, runnerId: 'lost-runner', next: 'queued' });
+    const again = await turnInstruction(one.ports, runId, 2);
+    expect(again.commandId).toBe(expiry.commandId);
+    const second = await claimTurn(two.ports, again, 'r2');
+    expect(second.fence).toBe(2);
+    const late = await lost.finished();
+    expect(await refusal(one.ports, late)).toMatchObject({
+      code: 'RUN_FENCED',
+      reportFence: 1,
+      currentFence: 2,
+    });
+    expect(await ask(one.ports, 'renew', { runId, runnerId: 'lost-runner', fence: 1 })).toMatchObject({
+      outcome: 'refused',
+      code: 'RUN_FENCED',
+    });
+    await second.finished();
+    await transition(one.ports, runId, 'fleetlog.run.completed.v1', 2);
+    expect(await typesOf(one.ports, runId)).toEqual([
+      'created',
+      'claimed',
+      'turn-started',
+      'lease-expired',
+      'claimed',
+      'completed',
+    ]);
+  });
+
+  test('that is lost on the last attempt fails the run', async () => {
+    const runId = await createRun(one.ports, { leaseMs: 2000, maxAttempts: 1 });
+    await claimTurn(one.ports, await turnInstruction(one.ports, runId));
+    const expiry = await transition(one.ports, runId, 'fleetlog.run.lease-expired.v1');
+    expect(expiry.next).toBe('failed');
+    expect(
+      await shown(one.ports, { bucket: 'runs', key: viewKey(BOUNDARY, runId) }, expiry.seq),
+    ).toMatchObject({
+      state: 'failed',
+      failure: { kind: 'runner-lost' },
+    });
+  });
+
+  test('whose key an operator deletes is lost at once', async () => {
+    const runId = await createRun(one.ports);
+    await claimTurn(one.ports, await turnInstruction(one.ports, runId));
+    await one.ports.bucket('leases').delete(leaseKey(BOUNDARY, runId));
+    expect(await transition(one.ports, runId, 'fleetlog.run.lease-expired.v1')).toMatchObject({
+      next: 'queued',
+    });
+  });
+
+  test('that is renewed stays, and the renewal tells of a cancel', async () => {
+    const runId = await createRun(one.ports, { leaseMs: 3000 });
+    const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
+    const renew = { runId, runnerId: 'r1', fence: turn.fence };
+    expect(await ask(one.ports, 'renew', renew)).toMatchObject({
+      result: { leaseMs: 3000, cancelRequested: false },
+    });
+    await ask(two.ports, 'cancel', { runId, reason: 'enough', actor: 'user:test' });
+    expect(await ask(one.ports, 'renew', renew)).toMatchObject({ result: { cancelRequested: true } });
+    expect(await ask(one.ports, 'renew', { ...renew, runnerId: 'r9' })).toMatchObject({ code: 'RUN_FENCED' });
+  });
+
+  test('left behind by a claim that never came is followed by another instruction', async () => {
+    const runId = await createRun(one.ports, { leaseMs: 2000 });
+    const instruction = await turnInstruction(one.ports, runId);
+    const key = leaseKey(BOUNDARY, runId);
+    const orphan = { runId, runnerId: 'dead', fence: 1, renewedAt: 0 };
+    await one.ports.bucket('leases').put(key, Buffer.from(JSON.stringify(orphan)), { ttlMs: 2000 });
+    expect(await ask(one.ports, 'claim', { runId, runnerId: 'r1', claimId: 'c' })).toMatchObject({
+      code: 'RUN_CLAIMED',
+      detail: { retryAfterMs: 2000 },
+    });
+    await gone(one.ports, 'leases', key);
+    const subject = `fleet.*.*.cmd.*.builder-1.turn`;
+    const found = new AbortController();
+    let turns = 0;
+    for await (const entry of one.ports
+      .log('COMMANDS')
+      .replay({ subjects: [subject], follow: true, signal: found.signal })) {
+      const data = parseJson(entry.body) as { readonly runId: string; readonly commandId: string };
+      if (data.runId !== runId) continue;
+      expect(data.commandId).toBe(instruction.commandId);
+      turns += 1;
+      if (turns === 2) break;
+    }
+    found.abort();
+    await claimTurn(one.ports, instruction);
+  });
+});
+
+test('announced runners are shown until they fall silent', async () => {
+  const key = 'local.main.runner.builder-9';
+  const runner = {
+    agent: 'builder-9',
+    runnerId: 'r9',
+    providers: ['exec' as const],
+    version: '1',
+    startedAt: 1,
+    buffered: 0,
+  };
+  expect(await ask(one.ports, 'announce', { ...runner, ttlMs: 2000 })).toMatchObject({
+    result: { ttlMs: 2000 },
+  });
+  expect(parseJson((await one.ports.bucket('presence').get(key))?.value ?? new Uint8Array())).toMatchObject(
+    runner,
+  );
+  await gone(one.ports, 'presence', key);
+});
+
+test('kill -9 of the broker between the steps of a run loses and doubles nothing', async () => {
+  const runIds = await Promise.all(Array.from({ length: 10 }, () => createRun(one.ports)));
+  await broker.kill();
+  await broker.restart();
+  const turns = await Promise.all(
+    runIds.map(async (runId) => claimTurn(one.ports, await turnInstruction(one.ports, runId))),
+  );
+  for (const turn of turns) await turn.started();
+  for (const runId of runIds) await transition(one.ports, runId, 'fleetlog.run.turn-started.v1');
+  await broker.kill();
+  await broker.restart();
+  for (const turn of turns) await turn.finished();
+  for (const runId of runIds) await transition(one.ports, runId, 'fleetlog.run.completed.v1');
+  for (const runId of runIds)
+    expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed', 'turn-started', 'completed']);
+});

@@ -1,0 +1,99 @@
+// The control plane in this process on a real broker: provisioned streams, any set of services, and what they log.
+// Each start has a connection of its own, so two of them are two instances. Does not start runners (see scripted-runner.ts).
+import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
+import { createCheckBoard, type CheckBoard } from '#libs/service/checks.ts';
+import type { Ports } from '#libs/service/context.ts';
+import type { Service } from '#libs/service/define-service.ts';
+import { startService } from '#libs/service/running-service.ts';
+import { systemClock } from '#libs/system/clock.ts';
+import { systemIds } from '#libs/system/ids.ts';
+import { createLogger } from '#libs/telemetry/logger.ts';
+import { createMetrics } from '#libs/telemetry/metrics.ts';
+import { createHooks } from '#libs/telemetry/metrics-hooks.ts';
+import { reconcileTopology } from '#libs/topology/apply.ts';
+import { openNatsPorts } from '#services/wire.ts';
+import { topologyOf } from '#streams/consumers.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { TestBroker } from './broker.ts';
+import { connectTo } from './nats-connection.ts';
+
+export const BOUNDARY: Boundary = { tenant: 'local', project: 'main' };
+
+/** Creates everything durable; repeating it changes nothing. */
+export const provision = async (
+  broker: TestBroker,
+  agents: readonly string[] = ['builder-1'],
+): Promise<void> => {
+  const connection = await connectTo({ ...broker, urls: [broker.url] });
+  const declared = topologyOf({ replicas: 1, agents: agents.map((agent) => ({ ...BOUNDARY, agent })) });
+  const driver = natsTopologyDriver(connection);
+  const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
+  await connection.close();
+  if (result.failed !== null) throw result.failed.fault;
+};
+
+export interface ControlPlane extends AsyncDisposable {
+  readonly ports: Ports;
+  readonly board: CheckBoard;
+  /** What was logged, parsed. */
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** Errors that would have ended the process. */
+  readonly fatal: readonly unknown[];
+  /** Where the gateway of this instance listens. */
+  url(): string;
+  stop(): Promise<void>;
+}
+
+export interface ControlPlaneOptions {
+  readonly broker: TestBroker;
+  readonly services: readonly Service[];
+  /** Settings by service; the gateway takes any free port unless told. */
+  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** Starts the services and waits until each is up. */
+export const startControlPlane = async (options: ControlPlaneOptions): Promise<ControlPlane> => {
+  const lines: Record<string, unknown>[] = [];
+  const fatal: unknown[] = [];
+  const sink = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+  const logger = createLogger({ level: 'info', format: 'json', clock: systemClock, sink });
+  const metrics = createMetrics({ processMetrics: false });
+  const hooks = createHooks(metrics);
+  const { broker, config = {} } = options;
+  const { url: server, user, password } = broker;
+  const tools = { clock: systemClock, ids: systemIds, logger, metrics, hooks };
+  const opened = await openNatsPorts(
+    { servers: [server], user, password, name: 'test' },
+    { ...tools, signal: new AbortController().signal },
+  );
+  const board = createCheckBoard(systemClock);
+  const running = options.services.map((service) =>
+    startService(service, service.config.parse(config[service.name] ?? {}), {
+      ...tools,
+      ports: opened.ports,
+      board,
+      drainMs: 5000,
+      onFatal: (error) => void fatal.push(error),
+    }),
+  );
+  await Promise.all(running.map(({ booted }) => booted));
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    for (const service of running.toReversed()) await service.stop();
+    await opened.close();
+  };
+  const stopOnce = (): Promise<void> => (stopping ??= stop());
+  return {
+    ports: opened.ports,
+    board,
+    lines,
+    fatal,
+    url: () => {
+      const line = lines.findLast(({ message }) => message === 'gateway is listening');
+      if (line === undefined) throw new Error(`no gateway listens: ${JSON.stringify(fatal)}`);
+      return `http://127.0.0.1:${String(line['port'])}`;
+    },
+    stop: stopOnce,
+    [Symbol.asyncDispose]: stopOnce,
+  };
+};
