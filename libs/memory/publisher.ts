@@ -68,7 +68,7 @@ export const createMemoryPublisher = ({ logOf, window = DEFAULT_WINDOW }: Publis
   return {
     publish,
     tryPublish: (entry, onOutcome) => {
-      if (isClosed || inLine > 0 || inFlight >= window) return false;
+      if (!isClosed && (inLine > 0 || inFlight >= window)) return false;
       void send(entry).then(onOutcome);
       return true;
     },

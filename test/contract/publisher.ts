@@ -137,14 +137,29 @@ const window = (make: MakePublisher): void => {
   );
 
   it(
-    'is drained at once when nothing is in flight, and has drained when it is closed',
+    'has drained when everything has its outcome, at once when nothing is in flight',
     withPublisher(make, 4, async ({ log, subject, publisher }) => {
       await publisher.drained();
       await publisher.room();
-      const { outcome } = await publisher.publish(entry(subject('run'), 'a'));
+      const settled: PublishOutcome[] = [];
+      for (const id of ['a', 'b', 'c'])
+        publisher.tryPublish(entry(subject('run'), id), (outcome) => settled.push(outcome));
+      await publisher.drained();
+      expect(settled.map(({ kind }) => kind)).toEqual(['stored', 'stored', 'stored']);
+      expect(await log.bounds()).toMatchObject({ entries: 3 });
+    }),
+  );
+
+  it(
+    'owes nobody an outcome when it is closed',
+    withPublisher(make, 4, async ({ subject, publisher }) => {
+      const sent = await publisher.publish(entry(subject('run'), 'a'));
+      const settled: PublishOutcome[] = [];
+      publisher.tryPublish(entry(subject('run'), 'b'), (outcome) => settled.push(outcome));
       await publisher.close();
-      expect(await outcome).toMatchObject({ kind: 'stored' });
-      expect(await log.bounds()).toMatchObject({ entries: 1 });
+      // What was in flight may be stored or not; its writer is told that it does not know.
+      expect(['stored', 'unreachable']).toContain((await sent.outcome).kind);
+      expect(settled).toHaveLength(1);
     }),
   );
 
@@ -154,7 +169,9 @@ const window = (make: MakePublisher): void => {
       await publisher.close();
       const { outcome } = await publisher.publish(entry(subject('run'), 'a'));
       expect(await outcome).toMatchObject({ kind: 'unreachable' });
-      expect(publisher.tryPublish(entry(subject('run'), 'b'), () => undefined)).toBe(false);
+      const told = Promise.withResolvers<PublishOutcome>();
+      expect(publisher.tryPublish(entry(subject('run'), 'b'), told.resolve)).toBe(true);
+      expect(await told.promise).toMatchObject({ kind: 'unreachable' });
       expect(await log.bounds()).toMatchObject({ entries: 0 });
     }),
   );

@@ -167,7 +167,7 @@ describe('what is declared', () => {
     for (const { stream, name } of topology.consumers)
       expect(await broker.workQueue(stream, name).backlog()).toEqual({ pending: 0, unacknowledged: 0 });
     for (const { name } of topology.objectStores)
-      expect(await broker.blobs(name).get('sha256-0')).toBeUndefined();
+      expect(await broker.blobs(name).get(`sha256-${'0'.repeat(64)}`)).toBeUndefined();
   });
 
   it('keeps what is there when it is declared again', async () => {

@@ -107,7 +107,7 @@ describe('a broker that is away', () => {
       ['KV_UNAVAILABLE', () => kv.keys()[Symbol.asyncIterator]().next()],
       ['QUEUE_UNAVAILABLE', () => broker.workQueue('LOG', 'work').backlog()],
       ['BLOBS_UNAVAILABLE', () => broker.blobs('bodies').put(bytes('a'))],
-      ['BLOBS_UNAVAILABLE', () => broker.blobs('bodies').get('sha256-0')],
+      ['BLOBS_UNAVAILABLE', () => broker.blobs('bodies').get(`sha256-${'0'.repeat(64)}`)],
       ['REQUEST_UNAVAILABLE', () => broker.requests.request('ask', bytes(''), { timeoutMs: 1 })],
     ];
     for (const [code, attempt] of attempts) await expect(attempt()).rejects.toMatchObject(unreachable(code));
