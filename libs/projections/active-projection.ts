@@ -32,7 +32,7 @@ export class ActiveProjection<Event, State extends object> {
     this.#parts = parts;
     const { projection, limits } = parts;
     const hot = new HotKeys<State>(Math.max(limits.hotKeys, 4 * limits.maxBatch));
-    this.#loader = new KeyLoader(parts, hot, claimed.seq);
+    this.#loader = new KeyLoader(parts, hot, claimed);
     this.#writer = new BatchWriter(parts, { hot, loader: this.#loader }, claimed);
     this.#intake = new Intake({
       source: this.#open(claimed.seq + 1, range),

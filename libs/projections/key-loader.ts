@@ -7,6 +7,7 @@ import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 import { foldLog } from './fold.ts';
 import type { HotKeys } from './hot-keys.ts';
 import type { ProjectionParts } from './parts.ts';
+import { POSITION_KEY } from './position.ts';
 import { decodeValue, type Stamped } from './projection.ts';
 
 export class KeyLoader<Event, State extends object> {
@@ -14,13 +15,31 @@ export class KeyLoader<Event, State extends object> {
   readonly #hot: HotKeys<State>;
   #wanted = new Set<string>();
   #inFlight: Promise<void> | undefined;
+  /** The revision of the position as the writer knows it. */
+  positionRevision: number;
+  #isSuspicious = false;
   /** Sequence of the last entry that was taken from the intake: what a healed key is folded up to. */
   takenSeq: number;
 
-  constructor(parts: ProjectionParts<Event, State>, hot: HotKeys<State>, takenSeq: number) {
+  constructor(
+    parts: ProjectionParts<Event, State>,
+    hot: HotKeys<State>,
+    claimed: { readonly seq: number; readonly revision: number },
+  ) {
     this.#parts = parts;
     this.#hot = hot;
-    this.takenSeq = takenSeq;
+    this.takenSeq = claimed.seq;
+    this.positionRevision = claimed.revision;
+  }
+
+  /**
+   * True once after a load that saw another position than the writer's own: the bucket may have lost its tail, and what was
+   * loaded may be old. (Or a position write was on its way, or a replica lagged: the writer asks the leader.)
+   */
+  takeSuspicion(): boolean {
+    const isSuspicious = this.#isSuspicious;
+    this.#isSuspicious = false;
+    return isSuspicious;
   }
 
   /** The key will be needed soon. */
@@ -79,7 +98,10 @@ export class KeyLoader<Event, State extends object> {
 
   async #load(keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return;
-    const entries = await this.#parts.kv.getMany(keys);
+    const before = this.positionRevision;
+    const entries = await this.#parts.kv.getMany([...keys, POSITION_KEY]);
+    const seen = entries.get(POSITION_KEY)?.revision ?? 0;
+    if (seen !== before && seen !== this.positionRevision) this.#isSuspicious = true;
     for (const key of keys) {
       const entry = entries.get(key);
       const stored = await this.read(entry);

@@ -17,7 +17,7 @@ interface Write {
   readonly revision: number;
 }
 
-/** Declares buckets `<name>-<n>` on the broker as it needs them. Watches do not survive a loss. */
+/** Declares buckets `<name>-<n>` on the broker as it needs them. Watches do not survive a loss; lose nothing while answers get lost. */
 export const rewindableBucket = (broker: MemoryBroker, name: string): RewindableBucket => {
   let generation = 0;
   let writes: Write[] = [];
@@ -31,8 +31,18 @@ export const rewindableBucket = (broker: MemoryBroker, name: string): Rewindable
     if (outcome.kind === 'stored') writes.push({ key, value, revision: outcome.revision });
     return outcome;
   };
-  const put = async (key: string, value: Uint8Array, options?: PutOptions): Promise<PutOutcome> =>
-    note(key, value, await bucket.put(key, value, options));
+  const put = async (key: string, value: Uint8Array, options?: PutOptions): Promise<PutOutcome> => {
+    const at = bucket;
+    try {
+      return note(key, value, await at.put(key, value, options));
+    } catch (error) {
+      // The answer may be lost and the write done: it is one of those that a tail consists of.
+      const stored = at === bucket ? await at.get(key).catch(() => undefined) : undefined;
+      if (stored !== undefined && !writes.some(({ revision }) => revision === stored.revision))
+        writes.push({ key, value: stored.value, revision: stored.revision });
+      throw error;
+    }
+  };
 
   return {
     kv: {
@@ -50,10 +60,15 @@ export const rewindableBucket = (broker: MemoryBroker, name: string): Rewindable
       const kept = writes
         .toSorted((a, b) => a.revision - b.revision)
         .slice(0, Math.max(0, writes.length - count));
-      writes = [];
-      bucket = fresh();
-      for (const { key, value } of kept)
-        note(key, value, value === undefined ? await bucket.delete(key) : await bucket.put(key, value));
+      const rewound = fresh();
+      const rewritten: Write[] = [];
+      for (const { key, value } of kept) {
+        const outcome = value === undefined ? await rewound.delete(key) : await rewound.put(key, value);
+        if (outcome.kind === 'stored') rewritten.push({ key, value, revision: outcome.revision });
+      }
+      // In one step: whoever writes meanwhile writes to what is about to be lost.
+      bucket = rewound;
+      writes = rewritten;
     },
   };
 };
