@@ -1,6 +1,7 @@
 // The blob port on a JetStream object store (readable by `nats object`): the name of an object is the SHA-256 of its bytes,
 // so nothing is ever overwritten by something else. Objects are not deleted here; their store's age limit does that.
 import { createHash } from 'node:crypto';
+import { Fault } from '#libs/kernel/fault.ts';
 import type { Blobs } from '#libs/ports/blobs.ts';
 import { jetstream } from '@nats-io/jetstream';
 import { type ObjectStore, Objm } from '@nats-io/obj';
@@ -12,6 +13,14 @@ const DIGEST = /^sha256-[0-9a-f]{64}$/;
 const OPERATION_MS = 10_000;
 
 const digestOf = (bytes: Uint8Array): string => `sha256-${createHash('sha256').update(bytes).digest('hex')}`;
+
+const damaged = (bucket: string, what: string, cause?: unknown): Fault =>
+  new Fault({
+    code: 'BLOBS_DAMAGED',
+    retry: 'never',
+    message: `store ${bucket}: ${what}: the bytes are not those that were stored`,
+    ...(cause === undefined ? {} : { cause }),
+  });
 
 const checkProvisioned = async (connection: NatsConnectionHandle, bucket: string): Promise<void> => {
   const answer = await askApi(connection, {
@@ -25,7 +34,7 @@ const checkProvisioned = async (connection: NatsConnectionHandle, bucket: string
     throw portFault('BLOBS', 'MISSING', `object store ${bucket} is not provisioned`);
 };
 
-/** Opens an object store. Nothing is sent until the first call. */
+/** Opens an object store. Nothing is sent until the first call. Besides the port's faults: `BLOBS_DAMAGED` (never). */
 export const openBlobs = (connection: NatsConnectionHandle, options: { readonly bucket: string }): Blobs => {
   const { bucket } = options;
   let opened: Promise<ObjectStore> | undefined;
@@ -45,6 +54,8 @@ export const openBlobs = (connection: NatsConnectionHandle, options: { readonly 
     try {
       return await work(await open());
     } catch (error) {
+      // The client compares the bytes with the digest that the store noted beside them.
+      if (error instanceof Error && /corrupt|digest/i.test(error.message)) throw damaged(bucket, what, error);
       throw thrownFault('BLOBS', what, error);
     }
   };
@@ -59,15 +70,10 @@ export const openBlobs = (connection: NatsConnectionHandle, options: { readonly 
       });
     },
     get: async (digest) => {
-      if (!DIGEST.test(digest)) throw portFault('BLOBS', 'REFUSED', `"${digest}" is not a digest`);
+      if (!DIGEST.test(digest)) return undefined;
       const bytes = await withStore(`read ${digest}`, (store) => store.getBlob(digest));
       if (bytes === null) return undefined;
-      if (digestOf(bytes) !== digest)
-        throw portFault(
-          'BLOBS',
-          'UNAVAILABLE',
-          `object ${digest} of store ${bucket} has other bytes than its digest`,
-        );
+      if (digestOf(bytes) !== digest) throw damaged(bucket, digest);
       return bytes;
     },
   };

@@ -52,8 +52,10 @@ class NatsPublisher implements Publisher {
   readonly #timeoutMs: number;
   #inFlight = 0;
   #isClosed = false;
-  #waitingForRoom: (() => void)[] = [];
-  #waitingForQuiet: (() => void)[] = [];
+  readonly #waitingForRoom: (() => void)[] = [];
+  readonly #waitingForSpace: (() => void)[] = [];
+  #collected: { readonly entry: Entry; readonly onOutcome: OnOutcome }[] = [];
+  readonly #waitingForQuiet: (() => void)[] = [];
 
   constructor(connection: NatsConnectionHandle, options: PublisherOptions) {
     this.#connection = connection;
@@ -64,17 +66,21 @@ class NatsPublisher implements Publisher {
   async publish(entry: Entry): Promise<{ readonly outcome: Promise<PublishOutcome> }> {
     // Whoever waited longest goes first: a caller that comes now queues up behind those who wait.
     if (this.#inFlight >= this.#window || this.#waitingForRoom.length > 0) await this.#turn();
-    return { outcome: new Promise((resolve) => this.#send(entry, resolve)) };
+    else this.#inFlight += 1;
+    return { outcome: new Promise((resolve) => this.#collect(entry, resolve)) };
   }
 
   tryPublish(entry: Entry, onOutcome: OnOutcome): boolean {
     if (this.#inFlight >= this.#window || this.#waitingForRoom.length > 0) return false;
+    this.#inFlight += 1;
+    if (this.#collected.length > 0) this.#sendCollected();
     this.#send(entry, onOutcome);
     return true;
   }
 
-  async room(): Promise<void> {
-    while (this.#inFlight >= this.#window) await this.#turn();
+  room(): Promise<void> {
+    if (this.#inFlight < this.#window && this.#waitingForRoom.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waitingForSpace.push(resolve));
   }
 
   drained(): Promise<void> {
@@ -87,12 +93,24 @@ class NatsPublisher implements Publisher {
     await this.drained();
   }
 
+  /** Resolves when a place in the window has been handed over. */
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#waitingForRoom.push(resolve));
   }
 
+  /** A caller in a loop comes back in the next microtask: what comes until then goes out in one write to the socket. */
+  #collect(entry: Entry, onOutcome: OnOutcome): void {
+    this.#collected.push({ entry, onOutcome });
+    if (this.#collected.length === 1) process.nextTick(this.#sendCollected);
+  }
+
+  readonly #sendCollected = (): void => {
+    const collected = this.#collected;
+    this.#collected = [];
+    for (const { entry, onOutcome } of collected) this.#send(entry, onOutcome);
+  };
+
   #send(entry: Entry, onOutcome: OnOutcome): void {
-    this.#inFlight += 1;
     const handler = new InFlight(this.#settled, onOutcome);
     if (this.#isClosed) return queueMicrotask(() => handler.onLost('closed'));
     try {
@@ -107,10 +125,13 @@ class NatsPublisher implements Publisher {
   }
 
   readonly #settled = (): void => {
+    const next = this.#waitingForRoom.shift();
+    // The place goes to the next in the queue, and is never free in between.
+    if (next !== undefined) return next();
     this.#inFlight -= 1;
-    this.#waitingForRoom.shift()?.();
-    if (this.#inFlight > 0 || this.#waitingForRoom.length > 0) return;
-    for (const resolve of this.#waitingForQuiet.splice(0)) resolve();
+    if (this.#waitingForSpace.length > 0) for (const resolve of this.#waitingForSpace.splice(0)) resolve();
+    if (this.#inFlight === 0 && this.#waitingForQuiet.length > 0)
+      for (const resolve of this.#waitingForQuiet.splice(0)) resolve();
   };
 }
 

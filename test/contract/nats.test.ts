@@ -1,13 +1,19 @@
 // The contract suites on the ports on JetStream, on one real broker.
+import { openBlobs } from '#libs/nats/blobs.ts';
 import type { NatsConnectionHandle } from '#libs/nats/connect.ts';
 import { createEventLog } from '#libs/nats/event-log.ts';
 import { openKeyValue } from '#libs/nats/key-value.ts';
+import { createPublisher } from '#libs/nats/publisher.ts';
+import { createRequestClient, createRequestServer } from '#libs/nats/requests.ts';
 import { natsTopology, type NatsTopology } from '#libs/nats/topology.ts';
 import { openWorkQueue } from '#libs/nats/work-queue.ts';
 import { freshName } from '#test/support/fresh-name.ts';
 import { testConnection } from '#test/support/nats-connection.ts';
+import { blobsContract } from './blobs.ts';
 import { eventLogContract } from './event-log.ts';
 import { keyValueContract } from './key-value.ts';
+import { publisherContract } from './publisher.ts';
+import { requestsContract } from './requests.ts';
 import { workQueueContract } from './work-queue.ts';
 
 const NS_PER_MS = 1_000_000;
@@ -107,4 +113,46 @@ workQueueContract('nats', async () => {
     advance: async () => {},
     dispose: () => connection.close(),
   };
+});
+
+publisherContract('nats', async () => {
+  const { connection, topology } = await account();
+  const stream = freshName('publish');
+  await topology.createStream(streamConfig(stream));
+  return {
+    log: createEventLog(connection, { stream }),
+    subject: (name) => `${stream}.${name}`,
+    createPublisher: (window) => createPublisher(connection, { window }),
+    dispose: () => connection.close(),
+  };
+});
+
+requestsContract('nats', async () => {
+  const [asking, serving] = [await testConnection(), await testConnection()];
+  const prefix = freshName('req');
+  return {
+    client: createRequestClient(asking),
+    server: createRequestServer(serving, { onError: () => {} }),
+    subject: (name) => `${prefix}.${name}`,
+    advance: async () => {},
+    served: () => serving.nc.flush(),
+    dispose: async () => {
+      await asking.close();
+      await serving.close();
+    },
+  };
+});
+
+blobsContract('nats', async () => {
+  const { connection, topology } = await account();
+  const bucket = freshName('bodies');
+  await topology.createStream({
+    name: `OBJ_${bucket}`,
+    subjects: [`$O.${bucket}.C.>`, `$O.${bucket}.M.>`],
+    storage: 'file',
+    discard: 'new',
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+  });
+  return { blobs: openBlobs(connection, { bucket }), dispose: () => connection.close() };
 });
