@@ -70,12 +70,22 @@ const fromSecretFile = (
   }
 };
 
-const gatherField = (names: FieldNames, place: { section: string; field: string }, reading: Reading) => {
+interface Place {
+  readonly section: string;
+  readonly field: string;
+  readonly isSecret: boolean;
+}
+
+const gatherField = (
+  names: FieldNames,
+  place: Place,
+  reading: Reading,
+): { readonly given: unknown; readonly origin: Origin } => {
   const { sources, file, complaints } = reading;
   const option = sources.options[names.option];
   if (option !== undefined) return { given: option, origin: names.flag };
   const variable = sources.environment[names.variable];
-  const path = sources.environment[`${names.variable}_FILE`];
+  const path = place.isSecret ? sources.environment[`${names.variable}_FILE`] : undefined;
   if (path !== undefined && path !== '') return fromSecretFile(names, path, reading);
   if (variable !== undefined && variable !== '') return { given: variable, origin: names.variable };
   const inFile = place.section === '' ? file : file[place.section];
@@ -98,7 +108,14 @@ export const gatherSection = (section: string, schema: ConfigSchema, reading: Re
         `${names.path}: a secret is not accepted as ${names.flag} (every user of the machine could read it); set ${names.variable} or ${names.variable}_FILE`,
       );
     }
-    return { section, field, names, isSecret, expects, ...gatherField(names, { section, field }, reading) };
+    return {
+      section,
+      field,
+      names,
+      isSecret,
+      expects,
+      ...gatherField(names, { section, field, isSecret }, reading),
+    };
   });
 
 const hint = (name: string, known: Iterable<string>): string => {

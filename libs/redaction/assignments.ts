@@ -129,7 +129,7 @@ const unquotedValue = (text: string, start: number, kind: Separator, name: strin
   return isProse && !isLonePassword(text, value, name) ? undefined : value;
 };
 
-const scheme = /(?:basic|bearer|digest|token|negotiate|apikey|aws4-hmac-sha256) +\S/iy;
+const scheme = /(?:basic|bearer|digest|token|negotiate|apikey|aws4-hmac-sha256) +[^\s$<{%]/iy;
 
 /** The rest of the line, for headers whose value has blanks in it. */
 const headerValue = (text: string, start: number, name: string): Value | undefined => {
@@ -151,8 +151,10 @@ const findValue = (text: string, nameStart: number, nameEnd: number): Value | un
   if (quoted === undefined) {
     const from = skipQuote(text, valueAt);
     const bare = name.replace(/^-+/, '');
+    // A quote that does not close was cut off: what follows it is no prose.
+    const open = from > valueAt && kind === 'loose' ? 'tight' : kind;
     return (
-      (kind === 'loose' ? headerValue(text, from, bare) : undefined) ?? unquotedValue(text, from, kind, bare)
+      (open === 'loose' ? headerValue(text, from, bare) : undefined) ?? unquotedValue(text, from, open, bare)
     );
   }
   const inside = text.slice(quoted.start, quoted.end);

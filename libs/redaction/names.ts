@@ -32,6 +32,8 @@ const neutralEnd = new Set(
 const wordsOf = (name: string): readonly string[] =>
   name
     .slice(-128)
+    // What tells two redacted keys apart is no part of the name.
+    .replace(/#\d{1,9}$/, '')
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .replace(/([A-Z])([A-Z][a-z])/g, '$1 $2')
     .toLowerCase()

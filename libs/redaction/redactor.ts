@@ -99,12 +99,13 @@ class KeyBook {
   of(key: string): KeyFacts {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const context = isSecretName(key) ? (isAmountName(key) ? 'amount' : 'secret') : 'plain';
-    const facts = {
-      context,
-      isNeutral: isNeutralName(key),
-      isClean: this.#text(key, new Map()) === key,
-    } as const;
+    // By the name as it will stand: a second pass then judges alike.
+    const clean = this.#text(key, new Map());
+    const facts: KeyFacts = {
+      context: isSecretName(clean) ? (isAmountName(clean) ? 'amount' : 'secret') : 'plain',
+      isNeutral: isNeutralName(clean),
+      isClean: clean === key,
+    };
     if (this.#known.size >= mostKeys) this.#known.clear();
     if (key.length <= 64 && facts.isClean) this.#known.set(key, facts);
     return facts;
@@ -156,20 +157,40 @@ class ValuePass {
         changed ??= [...items];
         changed[index] = next;
       }
-      own = namesNext(item, items[index + 1]) ? 'secret' : context;
+      own = this.#namesNext(item, items[index + 1]) ? 'secret' : context;
     }
     return changed ?? items;
+  }
+
+  /** Whether an argument is like `--password`, before something that is no flag. */
+  #namesNext(item: unknown, following: unknown): boolean {
+    if (typeof item !== 'string' || !item.startsWith('-') || !/^--?[A-Za-z][\w-]{0,63}$/.test(item))
+      return false;
+    if (typeof following === 'string' && following.startsWith('-')) return false;
+    const { context, isClean } = this.#keys.of(item);
+    return isClean && context !== 'plain';
+  }
+
+  /** What the value of a pair like `{ "name": "DB_PASSWORD", "value": … }` stands under. */
+  #pairContext(record: Readonly<Record<string, unknown>>): Context {
+    if (!Object.hasOwn(record, 'value')) return 'plain';
+    const name = record['name'] ?? record['key'] ?? record['header'];
+    return typeof name === 'string' ? this.#keys.of(name).context : 'plain';
   }
 
   #object(source: object, context: Context, depth: number): unknown {
     const record = source as Readonly<Record<string, unknown>>;
     const keys = Object.keys(record);
-    const isPair = isSecretPair(record);
+    const pair = this.#pairContext(record);
     let entries: [string, unknown][] | undefined;
     for (const [index, key] of keys.entries()) {
       const facts = this.#keys.of(key);
       const value = record[key];
-      const next = this.walk(value, isPair && key === 'value' ? 'secret' : within(context, facts), depth + 1);
+      const next = this.walk(
+        value,
+        key === 'value' && pair !== 'plain' ? pair : within(context, facts),
+        depth + 1,
+      );
       if (entries === undefined && next === value && facts.isClean) continue;
       entries ??= keys.slice(0, index).map((earlier) => [earlier, record[earlier]]);
       entries.push([facts.isClean ? key : unused(this.#text(key, this.#tally), entries), next]);
@@ -181,21 +202,6 @@ class ValuePass {
 const within = (outer: Context, { context, isNeutral }: KeyFacts): Context => {
   if (outer === 'plain') return context;
   return isNeutral ? 'plain' : outer;
-};
-
-/** `--password` before something that is no flag. */
-const namesNext = (item: unknown, following: unknown): boolean =>
-  typeof item === 'string' &&
-  item.startsWith('-') &&
-  /^--?[A-Za-z][\w-]{0,63}$/.test(item) &&
-  isSecretName(item) &&
-  !(typeof following === 'string' && following.startsWith('-'));
-
-/** `{ "name": "DB_PASSWORD", "value": … }` */
-const isSecretPair = (record: Readonly<Record<string, unknown>>): boolean => {
-  if (!Object.hasOwn(record, 'value')) return false;
-  const name = record['name'] ?? record['key'] ?? record['header'];
-  return typeof name === 'string' && isSecretName(name);
 };
 
 /** Two secret keys must not become one. */

@@ -84,6 +84,15 @@ const rulesOf = new Map<string, readonly PrefixRule[]>(
   }),
 );
 
+/** Anchors that mean a token even when they are glued to a word. */
+const unmistakable = new Set(
+  ['github', 'anthropic', 'slack', 'npm', 'gitlab', 'stripe'].flatMap((rule) =>
+    prefixRules
+      .filter((candidate) => candidate.rule === rule)
+      .map(({ prefix }) => (prefix === 'sk-ant-' ? 'sk-' : prefix)),
+  ),
+);
+
 /** Whether the first characters of a run have a digit among them; looks no further, so that it may fail often. */
 const hasDigit = (text: string, start: number, characters: Uint8Array): boolean => {
   for (let at = start; at < start + 64 && isOf(text, at, characters); at += 1) {
@@ -173,8 +182,11 @@ const findNatsSeed = (text: string, at: number): Span | undefined => {
 const findAt = (text: string, at: number, anchor: string, memory: Memory): Span | undefined => {
   if (anchor === '://') return findUserinfo(text, at);
   if (anchor === '-----BEGIN ') return findPem(text, at, memory);
-  // Within a longer word it is not a token (and "task-…" is not "sk-…").
-  if (at > 0 && isOf(text, at - 1, alnum)) return undefined;
+  // Within a longer word these are no tokens ("task-…" is not "sk-…"); the other prefixes are unmistakable.
+  const isGlued = at > 0 && isOf(text, at - 1, alnum);
+  if (isGlued && (!unmistakable.has(anchor) || (anchor === 'sk-' && !text.startsWith('sk-ant-', at)))) {
+    return undefined;
+  }
   if (anchor === 'eyJ') return findJwt(text, at, memory);
   if (anchor.length === 7 && anchor.endsWith(' ')) return findBearer(text, at);
   if (anchor.length === 58) return findNatsSeed(text, at);
