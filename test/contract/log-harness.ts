@@ -4,7 +4,7 @@ import type { EventLog, NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
 export interface LogHarness {
   /** The log of a stream of its own: empty, nothing was ever stored in it. */
   readonly log: EventLog;
-  /** A literal subject of the stream, of two tokens or more, that ends in `.<name>`; the same for the same name. */
+  /** A literal subject of the stream that ends in `.<name>` (or a filter, when the name holds wildcards); the same for the same name. */
   readonly subject: (name: string) => string;
   readonly dispose: () => Promise<void>;
   /** Makes the stream forget the ids that it has seen, as if its duplicate window had passed. Left out: those tests are skipped. */

@@ -106,3 +106,17 @@ export const withQueues =
 
 /** The id of what was delivered and the attempt, e.g. `a1#2`. */
 export const label = (delivery: Delivery): string => `${idOf(delivery.entry)}#${delivery.attempt}`;
+
+/** Takes and acknowledges so many, one after another; gives their labels. */
+export const takeAndAck = async (taker: Taker, count: number): Promise<string[]> => {
+  const labels: string[] = [];
+  while (labels.length < count) {
+    const delivery = await taker.next();
+    labels.push(label(delivery));
+    delivery.ack();
+  }
+  return labels;
+};
+
+/** `a1`, `a2`, … */
+export const idsUpTo = (count: number): string[] => Array.from({ length: count }, (_, n) => `a${n + 1}`);

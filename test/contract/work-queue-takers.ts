@@ -1,16 +1,14 @@
 // The contract of takers: they share, they give back what they have not passed on, and by priority one goes first.
 import { describe, expect, it } from 'vitest';
 import { idOf } from './log-harness.ts';
-import { label, type MakeQueues, type Taker, withQueues } from './queue-harness.ts';
+import { idsUpTo, label, type MakeQueues, type Taker, withQueues } from './queue-harness.ts';
 import { all } from './reading.ts';
-
-const ids = (count: number): string[] => Array.from({ length: count }, (_, n) => `a${n + 1}`);
 
 const sharing = (make: MakeQueues): void => {
   it(
     'shares the entries among its takers, each entry once',
     withQueues(make, async ({ queue, fill, take }) => {
-      await fill(...ids(60));
+      await fill(...idsUpTo(60));
       const work = await queue({ ackWaitMs: 30_000 });
       const seen: (string | undefined)[] = [];
       const drain = async (taker: Taker): Promise<void> => {
@@ -24,7 +22,7 @@ const sharing = (make: MakeQueues): void => {
       const takers = [take(work, 5), take(work, 5), take(work, 5)];
       await Promise.allSettled(takers.map((taker) => drain(taker)));
       expect(seen).toHaveLength(60);
-      expect(new Set(seen)).toEqual(new Set(ids(60)));
+      expect(new Set(seen)).toEqual(new Set(idsUpTo(60)));
     }),
   );
 
@@ -104,7 +102,7 @@ const priorities = (make: MakeQueues): void => {
       let delivery = await first;
       // Asks all the time and gets nothing; ends with the test.
       standby.next().catch(() => undefined);
-      await fill(...ids(8));
+      await fill(...idsUpTo(8));
       const labels: string[] = [];
       while (labels.length < 8) {
         const next = preferred.next();
@@ -112,7 +110,7 @@ const priorities = (make: MakeQueues): void => {
         delivery = await next;
         labels.push(label(delivery));
       }
-      expect(labels).toEqual(ids(8).map((id) => `${id}#1`));
+      expect(labels).toEqual(idsUpTo(8).map((id) => `${id}#1`));
     }),
   );
 

@@ -5,6 +5,7 @@ import { describe } from 'vitest';
 import type { MakeQueues } from './queue-harness.ts';
 import { deliveryContract } from './work-queue-delivery.ts';
 import { workQueueProperty } from './work-queue-property.ts';
+import { redeliveryContract } from './work-queue-redelivery.ts';
 import { takerContract } from './work-queue-takers.ts';
 
 export interface WorkQueueContractOptions {
@@ -19,6 +20,7 @@ export const workQueueContract = (
 ): void => {
   describe(`work queue: ${name}`, { timeout: 30_000 }, () => {
     deliveryContract(make);
+    redeliveryContract(make);
     takerContract(make);
     workQueueProperty(make, options.propertyRuns ?? 100);
   });
