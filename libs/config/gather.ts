@@ -76,26 +76,33 @@ interface Place {
   readonly isSecret: boolean;
 }
 
+const fromConfigFile = (
+  names: FieldNames,
+  place: Place,
+  { sources, file, complaints }: Reading,
+): { readonly given: unknown; readonly origin: Origin } => {
+  const section = place.section === '' ? file : file[place.section];
+  const value = isRecord(section) ? section[place.field] : undefined;
+  if (value === null)
+    complaints.problems.push(`${names.path}: null in the config file; leave it out instead`);
+  return value === undefined || value === null
+    ? { given: undefined, origin: 'default' }
+    : { given: value, origin: `${names.path} in ${sources.filePath ?? 'the config file'}` };
+};
+
 const gatherField = (
   names: FieldNames,
   place: Place,
   reading: Reading,
 ): { readonly given: unknown; readonly origin: Origin } => {
-  const { sources, file, complaints } = reading;
+  const { sources } = reading;
   const option = sources.options[names.option];
   if (option !== undefined) return { given: option, origin: names.flag };
   const variable = sources.environment[names.variable];
   const path = place.isSecret ? sources.environment[`${names.variable}_FILE`] : undefined;
   if (path !== undefined && path !== '') return fromSecretFile(names, path, reading);
   if (variable !== undefined && variable !== '') return { given: variable, origin: names.variable };
-  const inFile = place.section === '' ? file : file[place.section];
-  if (inFile !== undefined && !isRecord(inFile)) return { given: undefined, origin: 'default' };
-  const value = inFile?.[place.field];
-  if (value === null)
-    complaints.problems.push(`${names.path}: null in the config file; leave it out instead`);
-  return value === undefined || value === null
-    ? { given: undefined, origin: 'default' }
-    : { given: value, origin: `${names.path} in ${sources.filePath ?? 'the config file'}` };
+  return fromConfigFile(names, place, reading);
 };
 
 /** Everything given for one section, in the order of its schema. */
