@@ -102,6 +102,7 @@ class Consumer<Message> implements RunningConsumer {
   readonly #context: InHandContext;
   readonly #takeAtOnce: number;
   readonly #inHand = new Set<InHand>();
+  readonly #seqs = new Set<number>();
   readonly #intakeEnds = new AbortController();
   readonly #handlersEnd = new AbortController();
   readonly #finish = Promise.withResolvers<void>();
@@ -204,6 +205,7 @@ class Consumer<Message> implements RunningConsumer {
 
   #settled(entry: InHand): void {
     this.#inHand.delete(entry);
+    this.#seqs.delete(entry.delivery.entry.seq);
     if (this.#hasRoom()) this.#wakeIntake?.();
   }
 
@@ -253,6 +255,8 @@ class Consumer<Message> implements RunningConsumer {
     const { decode, lane, handle } = this.#options;
     const { entry } = delivery;
     if (this.#state !== 'running') return delivery.retry(0);
+    // Delivered again while it waits here (the queue held it longer than the ack wait): the first one ends both.
+    if (this.#seqs.has(entry.seq)) return;
     try {
       const message = decode(entry);
       if (message === undefined) {
@@ -275,8 +279,9 @@ class Consumer<Message> implements RunningConsumer {
   }
 
   #join(key: string, entry: InHand): void {
-    this.#inHand.add(entry);
     const { seq } = entry.delivery.entry;
+    this.#inHand.add(entry);
+    this.#seqs.add(seq);
     const hasRoom = !this.#lanes.isWaiting(key) || this.#lanes.depth(key) < this.#limits.maxHeldInLane;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#gates.admit(key, { seq, nowMs, hasRoom })) this.#lanes.add(key, entry);
