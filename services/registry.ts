@@ -1,8 +1,9 @@
 // Every service of the product, in start order, and every projection. A new service is added here and nowhere else.
 import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
 import type { Service } from '#libs/service/define-service.ts';
+import { readEnvironment } from '#libs/system/env.ts';
 import { gateway } from './gateway/service.ts';
-import { runner } from './runner/service.ts';
+import { createRunnerService } from './runner/service.ts';
 import { activityProjection, runsProjection } from './runs/projections.ts';
 import { runs } from './runs/service.ts';
 import { sessionsProjection } from './sessions/projections.ts';
@@ -12,7 +13,7 @@ import { sessions } from './sessions/service.ts';
 export const controlServices: readonly Service[] = [runs, sessions, gateway];
 
 /** The service that drives one agent's program. */
-export const runnerService: Service = runner;
+export const runnerService: Service = createRunnerService({ environment: readEnvironment() });
 
 /** All of them. */
 export const services: readonly Service[] = [...controlServices, runnerService];

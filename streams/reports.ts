@@ -64,6 +64,10 @@ const gap = z.object({
   lastSourceSeq: z.int(),
   dropped: z.int(),
   reason: z.string(),
+  /** The missing numbers as inclusive ranges. */
+  ranges: z.array(z.tuple([z.int(), z.int()])).optional(),
+  /** The session whose reports are missing, where it is one. */
+  sessionId: z.string().optional(),
 });
 
 /** Subject type token → event type and schema. Additive; a breaking change is a new version beside the old one. */

@@ -44,6 +44,7 @@ export class Drain {
   #isStopped = false;
   #isAbandoned = false;
   #emptyWaiters: (() => void)[] = [];
+  readonly #settleWaiters = new Map<number, (() => void)[]>();
   readonly finished: Promise<void>;
 
   constructor(options: DrainOptions) {
@@ -80,6 +81,14 @@ export class Drain {
   release(): void {
     this.#blocked.clear();
     this.#work.ring();
+  }
+
+  /** Resolves when the record is delivered or parked; at once when it is already. */
+  async settled(sourceSeq: number): Promise<void> {
+    if (!this.#options.store.isPending(sourceSeq)) return;
+    await new Promise<void>((resolve) => {
+      this.#settleWaiters.set(sourceSeq, [...(this.#settleWaiters.get(sourceSeq) ?? []), resolve]);
+    });
   }
 
   /** Resolves when nothing is pending. */
@@ -212,7 +221,13 @@ export class Drain {
 
   #write(settlement: Settlement): void {
     const { delivered, refused, parked } = settlement;
-    if (delivered.length + refused.length + parked.length > 0) this.#options.store.settle(settlement);
+    if (delivered.length + refused.length + parked.length === 0) return;
+    this.#options.store.settle(settlement);
+    if (this.#settleWaiters.size === 0) return;
+    for (const { sourceSeq } of [...delivered, ...parked.map(({ record }) => record)]) {
+      for (const resolve of this.#settleWaiters.get(sourceSeq) ?? []) resolve();
+      this.#settleWaiters.delete(sourceSeq);
+    }
   }
 
   #block({ lane, sourceSeq, kind }: BufferedRecord, refusal: Refusal): void {

@@ -151,6 +151,7 @@ export const openOutbox = (options: OutboxOptions): Outbox => {
       unreachableFailures: drain.failures,
     }),
     nudge: () => drain.nudge(),
+    settled: (sourceSeq) => drain.settled(sourceSeq),
     drained: async () => {
       await writer.flushed();
       await drain.empty();

@@ -168,6 +168,8 @@ export interface Outbox {
   status(): OutboxStatus;
   /** The other side may be back: try at once instead of at the end of the wait. */
   nudge(): void;
+  /** Resolves when the record with this number has left the queue: delivered, or parked. Stays pending once the buffer is closed. */
+  settled(sourceSeq: number): Promise<void>;
   /** Resolves when nothing is left to deliver (parked records do not count). */
   drained(): Promise<void>;
   /** Parked records, oldest first. */

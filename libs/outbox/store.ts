@@ -43,6 +43,7 @@ const prepareAll = (database: DatabaseSync) => ({
   insert: database.prepare('INSERT INTO record VALUES (?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
   remove: database.prepare('DELETE FROM record WHERE source_seq = ?'),
   sizeOf: database.prepare('SELECT bytes FROM record WHERE source_seq = ?'),
+  parkedOf: database.prepare('SELECT parked FROM record WHERE source_seq = ?'),
   setAttempts: database.prepare('UPDATE record SET attempts = ? WHERE source_seq = ?'),
   setParked: database.prepare('UPDATE record SET parked = ?, attempts = ? WHERE source_seq = ?'),
   addRefusal: database.prepare('INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, 0)'),
@@ -115,6 +116,10 @@ export class Store {
   /** Records in delivery order without those of `blockedLanes`. Read it to the end or `return` it before any other call. */
   *pending(blockedLanes: readonly string[]): Generator<RowReading> {
     for (const row of this.#statements.pending.iterate(JSON.stringify(blockedLanes))) yield readRow(row);
+  }
+
+  isPending(sourceSeq: number): boolean {
+    return this.#statements.parkedOf.get(sourceSeq)?.['parked'] === 0;
   }
 
   /** The lowest number not yet delivered or parked; the next number when there is none. */

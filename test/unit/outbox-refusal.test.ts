@@ -74,6 +74,24 @@ describe('a refusal', () => {
     expect(outbox.parked()).toMatchObject([{ isLetterStored: true }]);
   });
 
+  test('whoever waits for a record is told when it is delivered or parked', async () => {
+    rig().peer.refuses.add('bad');
+    const outbox = rig().start();
+    const bad = await outbox.enqueue(recordOf('bad', { lane: 'one' }));
+    const good = await outbox.enqueue(recordOf('good', { lane: 'two' }));
+    const told: string[] = [];
+    const waiting = [
+      outbox.settled(bad.sourceSeq).then(() => told.push('bad')),
+      outbox.settled(good.sourceSeq).then(() => told.push('good')),
+    ];
+    await rig().clock.settle();
+    expect(told).toEqual(['good']);
+    for (let attempt = 0; attempt < 12; attempt += 1) await rig().clock.advance(60_000);
+    await Promise.all(waiting);
+    expect(told).toEqual(['good', 'bad']);
+    await outbox.settled(good.sourceSeq);
+  });
+
   test('a parked record can be put back, or dropped', async () => {
     rig().peer.refuses.add('bad').add('worse');
     const outbox = rig().start();

@@ -1,0 +1,100 @@
+// Carries buffered reports to EVENTS in order: few one by one, many as one atomic batch. Bodies over the inline limit go to the object
+// store first; the entry then carries an excerpt and the digest. Adds the number of the buffer; everything else was fixed at enqueue.
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import type { BufferedRecord, Sender, SendOutcome } from '#libs/outbox/outbox.ts';
+import type { Blobs } from '#libs/ports/blobs.ts';
+import type { EventLog, NewEntry } from '#libs/ports/event-log.ts';
+import { INLINE_BODY_LIMIT_BYTES } from '#streams/envelope.ts';
+import { jsonBytes, parseJson } from '#streams/entry.ts';
+import { excerptOf } from './excerpt.ts';
+
+/** Up to this many are sent one by one: measured on one server, an atomic batch has a fixed cost of about this many single appends. */
+const FEW = 6;
+/** Bytes of a batch; bodies are at most the inline limit each. */
+const DELIVERED: SendOutcome = { kind: 'delivered', duplicate: false };
+
+const outcomeOf = (error: unknown): SendOutcome => {
+  if (error instanceof InvariantBroken) throw error;
+  const { code, message, retry } = toFault(error);
+  // A stream that is not there yet refuses nothing: it is provisioned, or it is not.
+  const isRefusal =
+    error instanceof Fault && retry === 'never' && code !== 'LOG_MISSING' && code !== 'BLOBS_MISSING';
+  return isRefusal ? { kind: 'refused', code, message } : { kind: 'unreachable', message };
+};
+
+export interface SenderParts {
+  readonly log: EventLog;
+  readonly blobs: Blobs;
+}
+
+class ReportSender implements Sender {
+  readonly #parts: SenderParts;
+  /** Whether what is sent may have been stored by an attempt whose answer was lost, in this process or the one before. */
+  #isInDoubt = true;
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+  }
+
+  async send(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+    const outcomes = await (batch.length > FEW && !this.#isInDoubt
+      ? this.#sendTogether(batch)
+      : this.#sendSingly(batch));
+    this.#isInDoubt = outcomes.some(({ kind }) => kind === 'unreachable');
+    return outcomes;
+  }
+
+  async #sendTogether(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+    try {
+      const entries: NewEntry[] = [];
+      for (const record of batch) entries.push(await this.#entryOf(record));
+      const { kind } = await this.#parts.log.appendTogether(entries);
+      if (kind === 'appended') return batch.map(() => DELIVERED);
+    } catch (error) {
+      const outcome = outcomeOf(error);
+      if (outcome.kind === 'unreachable') return batch.map(() => outcome);
+    }
+    // One of them is refused, or some were stored before: each alone tells which.
+    return this.#sendSingly(batch);
+  }
+
+  /** One after another. What follows a failure in its lane is held back; after a loss of contact nothing more is tried. */
+  async #sendSingly(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+    const outcomes: SendOutcome[] = [];
+    const failedLanes = new Set<string>();
+    let isAway = false;
+    for (const record of batch) {
+      if (isAway || failedLanes.has(record.lane)) {
+        outcomes.push({ kind: 'held' });
+        continue;
+      }
+      const outcome = await this.#sendOne(record);
+      outcomes.push(outcome);
+      if (outcome.kind === 'unreachable') isAway = true;
+      if (outcome.kind !== 'delivered') failedLanes.add(record.lane);
+    }
+    return outcomes;
+  }
+
+  async #sendOne(record: BufferedRecord): Promise<SendOutcome> {
+    try {
+      const outcome = await this.#parts.log.append(await this.#entryOf(record));
+      if (outcome.kind === 'appended') return { kind: 'delivered', duplicate: outcome.duplicate };
+      return { kind: 'refused', code: 'LOG_CONFLICT', message: 'a conflict, though nothing was expected' };
+    } catch (error) {
+      return outcomeOf(error);
+    }
+  }
+
+  async #entryOf({ subject, id, headers, body, sourceSeq }: BufferedRecord): Promise<NewEntry> {
+    const numbered = { ...headers, 'Fleet-Source-Seq': String(sourceSeq) };
+    if (body.byteLength <= INLINE_BODY_LIMIT_BYTES) return { subject, id, headers: numbered, body };
+    const digest = await this.#parts.blobs.put(body);
+    const excerpt = jsonBytes(excerptOf(parseJson(body)));
+    return { subject, id, headers: { ...numbered, 'ce-dataref': `blob:${digest}` }, body: excerpt };
+  }
+}
+
+/** The sender of a runner's buffer. */
+export const createReportSender = (parts: SenderParts): Sender => new ReportSender(parts);

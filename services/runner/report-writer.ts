@@ -1,0 +1,131 @@
+// Reports on their way to the disk: redacted, put into their envelope, enqueued in order. Waits out a full disk; whoever
+// awaits it slows down, and nothing is lost or reordered. Does not send anything (report-sender.ts).
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { ESSENTIAL, type NewRecord, type Note, type Outbox } from '#libs/outbox/outbox.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import type { Redactor } from '#libs/redaction/redactor.ts';
+import { makeId } from '#streams/ids.ts';
+import { encodeReport } from '#streams/report-codec.ts';
+import type { ReportData, ReportName } from '#streams/reports.ts';
+import type { Boundary } from '#streams/subjects.ts';
+
+/** The turn that a report is about, and the right under which it is made. */
+export interface TurnScope {
+  readonly runId: string;
+  readonly sessionId: string;
+  readonly turnId: string;
+  readonly commandId: string;
+  readonly fence: number;
+}
+
+/** Reports that a program's events can become, or that a runner makes of a turn. */
+export type TurnReportName = Exclude<ReportName, 'gap' | 'report-refused'>;
+type Payload<Name extends TurnReportName> = Omit<ReportData<Name>, 'runId' | 'sessionId' | 'turnId'>;
+
+/** Which reports give way when the buffer is full: the least worthy first; those that move the run never. */
+const WORTH: Readonly<Record<TurnReportName, number>> = {
+  'turn-started': ESSENTIAL,
+  'turn-finished': ESSENTIAL,
+  text: 7,
+  'file-changed': 7,
+  'tool-started': 6,
+  'tool-finished': 6,
+  usage: 5,
+  'unknown-line': 3,
+  reasoning: 2,
+  output: 1,
+};
+
+/** Lengths of texts in a result (streams/run.ts): taking a secret out may have made one longer. */
+const CLIPPED: Readonly<Record<string, number>> = { summary: 2000, message: 4000 };
+const RETRY_MS = 1000;
+
+export interface WriterParts {
+  readonly outbox: Outbox;
+  readonly redactor: Redactor;
+  readonly boundary: Boundary;
+  readonly agent: string;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+export interface WriteOptions {
+  /** Fixed by what it is about, where the same report may be made twice; default: a new one. */
+  readonly id?: string;
+  /** Changed in the same transaction. */
+  readonly notes?: readonly Note[];
+}
+
+const clip = (value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const limit = CLIPPED[key];
+      return [key, typeof inner === 'string' && limit !== undefined ? inner.slice(0, limit) : clip(inner)];
+    }),
+  );
+};
+
+export class ReportWriter {
+  readonly #parts: WriterParts;
+  /** While the disk cannot take anything, everybody waits here in line. */
+  #gate: Promise<void> | undefined;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves with the report's number when it is on disk. Faults: `OUTBOX_CORRUPT`, `OUTBOX_CLOSED` (never). */
+  async write<Name extends TurnReportName>(
+    scope: TurnScope,
+    name: Name,
+    payload: Payload<Name>,
+    options: WriteOptions = {},
+  ): Promise<number> {
+    const record = this.#recordOf(scope, name, payload, options.id);
+    for (;;) {
+      while (this.#gate !== undefined) await this.#gate;
+      try {
+        const [enqueued] = await this.#parts.outbox.commit({
+          records: [record],
+          notes: options.notes ?? [],
+        });
+        return enqueued?.sourceSeq ?? 0;
+      } catch (error) {
+        if (toFault(error).retry !== 'later' || !(error instanceof Fault)) throw error;
+        this.#gate ??= this.#waitForDisk();
+      }
+    }
+  }
+
+  async #waitForDisk(): Promise<void> {
+    await this.#parts.clock.sleep(RETRY_MS);
+    this.#gate = undefined;
+  }
+
+  #recordOf<Name extends TurnReportName>(
+    { runId, sessionId, turnId, commandId, fence }: TurnScope,
+    name: Name,
+    payload: Payload<Name>,
+    id: string | undefined,
+  ): NewRecord {
+    const { redactor, boundary, agent, clock, ids } = this.#parts;
+    const redacted = redactor.value(payload).value as object;
+    const payloadOut = name === 'turn-finished' ? (clip(redacted) as object) : redacted;
+    const data = { ...payloadOut, runId, sessionId, turnId } as unknown as ReportData<Name>;
+    const occurredAt = clock.now();
+    const entry = encodeReport(name, data, {
+      boundary,
+      agent,
+      id: id ?? makeId('event', ids.ulid()),
+      source: `/runner/${agent}`,
+      timeMs: occurredAt,
+      actor: `agent:${agent}`,
+      causation: commandId,
+      correlation: runId,
+      fence,
+    });
+    return { ...entry, lane: sessionId, kind: name, worth: WORTH[name], occurredAt };
+  }
+}

@@ -1,0 +1,42 @@
+// The settings of a runner.
+import { duration, integer, list, size, text } from '#libs/config/fields.ts';
+import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const name = () => text({ pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' });
+
+/** The program that runs when a run names none: the sample agent. */
+const SAMPLE = [process.execPath, `${import.meta.dirname}/sample/scripted-agent.mjs`];
+
+export const RunnerConfig = configSchema({
+  agent: name().describe('The agent whose instructions this runner takes.'),
+  tenant: name().default('default').describe('Boundary of the agent.'),
+  project: name().default('default').describe('Boundary of the agent.'),
+  dataDir: text().describe(
+    'Folder of the durable buffer; it must outlive the process and be on a local disk.',
+  ),
+  workspaceRoot: text().describe('Folder below which programs work, one folder a workspace.'),
+  program: list().default(SAMPLE).describe('Program and arguments of a run that names none.'),
+  concurrency: integer({ min: 1, max: 64 })
+    .default(1)
+    .describe('Turns at once; one at a time in a workspace.'),
+  silenceMs: duration({ min: 0 })
+    .default(600_000)
+    .describe('A program that prints nothing for this long is ended; 0: never.'),
+  killAfterMs: duration({ min: 0, max: 60_000 }).default(2000).describe('From SIGTERM to SIGKILL.'),
+  lingerMs: duration({ min: 0 }).default(10_000).describe('How long a program may live on after its result.'),
+  announceMs: duration({ min: 1000, max: 200_000 })
+    .default(5000)
+    .describe('How often the runner says that it is alive.'),
+  finishMs: duration({ min: 0 }).default(3000).describe('In a drain: what a running program gets to finish.'),
+  passEnvironment: list()
+    .default([])
+    .describe('Variables of the environment that programs get besides the usual ones.'),
+  bufferRows: integer({ min: 1000 })
+    .default(200_000)
+    .describe('Reports the buffer holds before it drops the least worthy.'),
+  bufferBytes: size({ min: 1_048_576 })
+    .default(512 * 1024 * 1024)
+    .describe('The same in bytes.'),
+});
+export type RunnerConfig = ConfigOf<typeof RunnerConfig>;

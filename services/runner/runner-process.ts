@@ -1,0 +1,152 @@
+// Puts a runner together from its settings and the ports of its process: buffer, journal, writer, turns. Starts nothing by itself.
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { createDeadLetters, type DeadLetters } from '#libs/consumers/dead-letters.ts';
+import { openOutbox } from '#libs/outbox/open-outbox.ts';
+import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
+import { createRedactor } from '#libs/redaction/redactor.ts';
+import type { ServiceContext } from '#libs/service/context.ts';
+import { buildDeadLetter } from '#streams/dead-letters.ts';
+import type { TurnInstruction } from '#streams/instructions.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { gapReporter } from './gap-report.ts';
+import { logOutbox, logTurn } from './log-lines.ts';
+import { childEnvironment, RUNNER_MARK, TURN_MARK, type Environment } from './providers/child-environment.ts';
+import { createExecProvider } from './providers/exec/exec-provider.ts';
+import type { TurnOrder } from './providers/provider.ts';
+import { createReportSender } from './report-sender.ts';
+import { ReportWriter } from './report-writer.ts';
+import { Runner, workspaceOf } from './runner.ts';
+import type { RunnerConfig } from './runner-config.ts';
+import { createRunsClient, type RunsClient } from './runs-client.ts';
+import { createTurnJournal } from './turn-journal.ts';
+import type { TurnParts, TurnStep } from './turn-parts.ts';
+import { prepareWorkspace } from './workspaces.ts';
+
+/** What a runner is given besides its settings and ports. */
+export interface RunnerSurroundings {
+  /** The environment of the runner's own process. */
+  readonly environment: Environment;
+  /** Called at each step of a turn; tests crash here. */
+  readonly reached?: (step: TurnStep) => Promise<void> | void;
+}
+
+export interface RunnerProcess {
+  readonly runner: Runner;
+  readonly runnerId: string;
+  readonly outbox: Outbox;
+  readonly runs: RunsClient;
+  readonly deadLetters: DeadLetters;
+  /** Rejects when this process can no longer be trusted. */
+  readonly failed: Promise<never>;
+}
+
+export const boundaryOf = ({ tenant, project }: RunnerConfig): Boundary => ({ tenant, project });
+
+/** A buffered report that was refused for good, as the dead letter of this runner. */
+const letterStore =
+  (deadLetters: DeadLetters, context: ServiceContext<RunnerConfig>) =>
+  async ({ record, refusal }: ParkedRecord): Promise<void> => {
+    await deadLetters.park({
+      reason: 'refused-for-good',
+      ...refusal,
+      stream: 'buffer',
+      consumer: `runner-${context.config.agent}`,
+      service: context.name,
+      parkedAt: context.clock.now(),
+      entry: {
+        seq: record.sourceSeq,
+        subject: record.subject,
+        headers: { ...record.headers, 'Nats-Msg-Id': record.id },
+        body: record.body,
+        storedAt: record.enqueuedAt,
+      },
+    });
+  };
+
+const openBuffer = (
+  context: ServiceContext<RunnerConfig>,
+  deadLetters: DeadLetters,
+  onFatal: (error: unknown) => void,
+): Outbox => {
+  const { config, clock, ids, logger } = context;
+  return openOutbox({
+    dir: config.dataDir,
+    name: `${config.tenant}/${config.project}/${config.agent}`,
+    sender: createReportSender({ log: context.log('EVENTS'), blobs: context.blobs }),
+    clock,
+    ids,
+    budget: { rows: config.bufferRows, bytes: config.bufferBytes },
+    gapRecord: gapReporter({ boundary: boundaryOf(config), agent: config.agent, clock, ids }),
+    storeLetter: letterStore(deadLetters, context),
+    observe: logOutbox(logger),
+    onFatal,
+  });
+};
+
+/** Names this runner's programs on this machine, also after its buffer was lost. */
+const markOf = ({ dataDir, agent }: RunnerConfig): string =>
+  `${agent}-${createHash('sha256')
+    .update(`${hostname()}\0${resolve(dataDir)}`)
+    .digest('hex')
+    .slice(0, 16)}`;
+
+const orderMaker =
+  (config: RunnerConfig, environment: Environment) =>
+  ({ runId, sessionId, request }: TurnInstruction, turnId: string, workspace: string): TurnOrder => {
+    const { agent, silenceMs, killAfterMs, lingerMs } = config;
+    const facts = {
+      ...boundaryOf(config),
+      agent,
+      runId,
+      turnId,
+      sessionId,
+      workspace,
+      runnerId: markOf(config),
+    };
+    return {
+      workspace,
+      prompt: request.prompt,
+      program: request.program ?? config.program,
+      environment: childEnvironment(environment, facts, config.passEnvironment),
+      mark: TURN_MARK,
+      limits: { turnTimeoutMs: request.turnTimeoutMs, silenceMs, killAfterMs, lingerMs },
+    };
+  };
+
+/** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
+export const createRunnerProcess = (
+  context: ServiceContext<RunnerConfig>,
+  { environment, reached }: RunnerSurroundings,
+): RunnerProcess => {
+  const { config, clock, ids, logger } = context;
+  const { agent, silenceMs, killAfterMs, lingerMs } = config;
+  const failure = Promise.withResolvers<never>();
+  // Whoever waits for it is told; nobody has to.
+  failure.promise.catch(() => undefined);
+  const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
+  const outbox = openBuffer(context, deadLetters, failure.reject);
+  const boundary = boundaryOf(config);
+  const runs = createRunsClient(context.requests.client, boundary);
+  const runnerId = `${agent}-${outbox.bufferId}`;
+  const exec = createExecProvider(clock);
+  const turns: TurnParts = {
+    runnerId,
+    clock,
+    outbox,
+    runs,
+    journal: createTurnJournal(outbox),
+    writer: new ReportWriter({ outbox, redactor: createRedactor(), boundary, agent, clock, ids }),
+    limits: { silenceMs, killAfterMs, lingerMs },
+    provider: () => exec,
+    prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
+    orderOf: orderMaker(config, environment),
+    reached: reached ?? ((): void => undefined),
+    observe: logTurn(logger),
+    onFatal: failure.reject,
+  };
+  const mark = `${RUNNER_MARK}=${markOf(config)}`;
+  const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark });
+  return { runner, runnerId, outbox, runs, deadLetters, failed: failure.promise };
+};

@@ -1,0 +1,115 @@
+// The turns of one agent: takes instructions one after another, as many turns at once as configured and one at a time in a
+// workspace, and ends them in order. Does not read queues (service.ts) and does not know what a turn does (turn.ts).
+import { Fault } from '#libs/kernel/fault.ts';
+import { ok, type Handled } from '#libs/consumers/disposition.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import { makeId } from '#streams/ids.ts';
+import type { CancelInstruction, TurnInstruction } from '#streams/instructions.ts';
+import { recoverTurns, type Recovered } from './recovery.ts';
+import { Turn } from './turn.ts';
+import type { JournalEntry } from './turn-journal.ts';
+import type { TurnParts } from './turn-parts.ts';
+import { WorkSlots } from './work-slots.ts';
+
+export interface RunnerOptions {
+  readonly turns: TurnParts;
+  readonly ids: Ids;
+  /** Turns at once. */
+  readonly concurrency: number;
+  /** `NAME=value` in the environment of every program of this runner. */
+  readonly mark: string;
+}
+
+/** The workspace of a turn: the one that was asked for, or the session's own. */
+export const workspaceOf = ({ request, sessionId }: TurnInstruction): string =>
+  request.workspace ?? sessionId;
+
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #slots: WorkSlots;
+  readonly #turns = new Map<string, Turn>();
+  readonly #stopping = new AbortController();
+  /** Part of every claim id: a claim of an earlier process is repeated only if the journal says so. */
+  readonly #epoch: string;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#slots = new WorkSlots(options.concurrency);
+    this.#epoch = options.ids.ulid();
+  }
+
+  /** Turns whose program runs or whose claim is under way. */
+  get active(): number {
+    return this.#turns.size;
+  }
+
+  /** Clears up after an earlier process. Once, before anything else. */
+  async recover(): Promise<Recovered> {
+    const { turns, mark } = this.#options;
+    const { clock, journal, writer, limits } = turns;
+    const { killAfterMs } = limits;
+    const recovered = await recoverTurns({ clock, journal, writer, mark, killAfterMs });
+    for (const entry of recovered.claims)
+      this.#begin(entry, true).catch((error: unknown) => turns.onFatal(error));
+    return recovered;
+  }
+
+  /** Resolves when the claim is settled: from then on the journal answers for the turn, and the instruction can go. */
+  async takeTurn(instruction: TurnInstruction): Promise<Handled> {
+    const known = this.#turns.get(instruction.commandId);
+    if (known !== undefined) return this.#whenSettled(known);
+    const { ids, turns } = this.#options;
+    await turns.reached('instruction-taken');
+    const claimId = `${instruction.commandId}.${this.#epoch}`;
+    const turnId = makeId('turn', ids.ulid());
+    const turn = await this.#begin({ instruction, claimId, turnId, held: null }, false);
+    if (turn === undefined) throw stopping();
+    return this.#whenSettled(turn);
+  }
+
+  /** Ends the turn of the run, if it is ours. */
+  takeCancel({ runId }: CancelInstruction): Handled {
+    for (const turn of this.#turns.values()) if (turn.instruction.runId === runId) turn.cancel();
+    return ok;
+  }
+
+  /**
+   * Takes nothing more; claims under way are left to the next process; programs get `graceMs` to finish and are then
+   * ended and reported as lost. Resolves when every result is on disk.
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping.abort();
+    const { clock } = this.#options.turns;
+    for (const turn of this.#turns.values()) turn.leave();
+    const all = Promise.all([...this.#turns.values()].map(({ done }) => done));
+    const grace = new AbortController();
+    await Promise.race([all, clock.sleep(graceMs, grace.signal)]);
+    grace.abort();
+    for (const turn of this.#turns.values()) turn.shutdown();
+    await all;
+  }
+
+  async #begin(entry: JournalEntry, isRecovered: boolean): Promise<Turn | undefined> {
+    const release = await this.#slots.take(workspaceOf(entry.instruction), this.#stopping.signal);
+    if (release === undefined) return undefined;
+    const { commandId } = entry.instruction;
+    const turn = new Turn(this.#options.turns, entry, isRecovered);
+    this.#turns.set(commandId, turn);
+    void turn.done.then(release);
+    void turn.over.then(() => this.#turns.delete(commandId));
+    turn.start();
+    return turn;
+  }
+
+  async #whenSettled(turn: Turn): Promise<Handled> {
+    if ((await turn.settled) === 'left') throw stopping();
+    return ok;
+  }
+}
+
+const stopping = (): Fault =>
+  new Fault({
+    code: 'RUNNER_STOPPING',
+    retry: 'later',
+    message: 'the runner is stopping; the instruction stays',
+  });

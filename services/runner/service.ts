@@ -1,0 +1,134 @@
+// Runner — drives one agent's program: takes its instructions (COMMANDS), claims runs from their owner, does turns in workspace
+// folders and reports what happens through its durable buffer (EVENTS). Does not decide transitions (see runs). One process a data directory.
+import { Fault } from '#libs/kernel/fault.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { Loop, ServiceContext } from '#libs/service/context.ts';
+import { defineService, type Service, type Started } from '#libs/service/define-service.ts';
+import { consumerLoop } from '#libs/service/loops.ts';
+import { runnerConsumerName } from '#streams/consumers.ts';
+import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
+import { PROVIDERS } from '#streams/run.ts';
+import { announcePresence } from './presence.ts';
+import { RunnerConfig } from './runner-config.ts';
+import {
+  boundaryOf,
+  createRunnerProcess,
+  type RunnerProcess,
+  type RunnerSurroundings,
+} from './runner-process.ts';
+
+type Context = ServiceContext<RunnerConfig>;
+
+/** What a runner says it is, in its presence. */
+const VERSION = '0.1.0';
+/** Instructions in hand at once: as many as its durable consumer hands out. */
+const MOST_INSTRUCTIONS = 64;
+/** Of the drain, for delivering what is buffered. */
+const DELIVERY_MS = 2000;
+
+const decode = (entry: StoredEntry): Instruction => {
+  const reading = decodeInstruction(entry);
+  if (reading.kind === 'known') return reading;
+  const why = reading.kind === 'unknown' ? `${reading.type} is not known to this version` : reading.problem;
+  throw new Fault({ code: 'INSTRUCTION_UNREADABLE', retry: 'never', message: why });
+};
+
+const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProcess): Loop => {
+  const { config } = context;
+  const name = runnerConsumerName(boundaryOf(config), config.agent);
+  return consumerLoop(context, {
+    name,
+    queue: context.queue('COMMANDS', name),
+    decode,
+    // A cancel must pass the turns that wait for their slot.
+    lane: ({ name: what, data }) => (what === 'turn' ? `turn.${data.commandId}` : `cancel.${data.runId}`),
+    handle: async (instruction) =>
+      instruction.name === 'turn' ? runner.takeTurn(instruction.data) : runner.takeCancel(instruction.data),
+    deadLetters,
+    limits: { maxInHand: MOST_INSTRUCTIONS, width: MOST_INSTRUCTIONS },
+  });
+};
+
+const presenceLoop = (context: Context, { runs, outbox, runnerId }: RunnerProcess): Loop => {
+  const { clock, config, hooks } = context;
+  const facts = {
+    agent: config.agent,
+    runnerId,
+    providers: [...PROVIDERS],
+    version: VERSION,
+    startedAt: clock.now(),
+  };
+  const options = { clock, runs, outbox, hooks: hooks.buffer, everyMs: config.announceMs, facts };
+  return { name: 'presence', run: (signal) => announcePresence(options, signal) };
+};
+
+/** Ends the process when the runner can no longer be trusted: what it has in hand is in its journal. */
+const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => ({
+  name: 'integrity',
+  run: async (signal) => {
+    const aborted = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => aborted.resolve(), { once: true });
+    if (signal.aborted) return;
+    const failing = failed.catch((error: unknown) => {
+      logger.fatal('the runner cannot go on', { error });
+      throw error instanceof InvariantBroken ? error : new InvariantBroken(String(error));
+    });
+    await Promise.race([aborted.promise, failing]);
+  },
+});
+
+const start = async (context: Context, process: RunnerProcess): Promise<Started> => {
+  const { runner, outbox } = process;
+  const { config, logger, checks } = context;
+  const { swept, lost, claims, unreadable } = await runner.recover();
+  if (swept + lost.length + claims.length > 0)
+    logger.warn('cleared up after an earlier process', {
+      swept,
+      lost: lost.map(({ instruction }) => instruction.runId),
+      claims: claims.map(({ instruction }) => instruction.runId),
+    });
+  for (const { key, problem } of unreadable)
+    logger.error('unreadable entry in the journal', { key, problem });
+  checks.add('buffer', () => {
+    const { pending, parked, unreachableFailures: failures } = outbox.status();
+    return {
+      ok: failures === 0,
+      detail: `${pending} waiting, ${parked} refused, ${failures} failures in a row`,
+    };
+  });
+  // The drain of the loops waits for claims under way, so stopping begins with it and not after it.
+  let stopping: Promise<void> | undefined;
+  const stopTurns = (): Promise<void> => (stopping ??= runner.stop(config.finishMs));
+  context.signal.addEventListener('abort', () => void stopTurns(), { once: true });
+  return {
+    stop: async () => {
+      await stopTurns();
+      const { undelivered } = await outbox.close({ drainMs: DELIVERY_MS });
+      if (undelivered > 0) logger.warn('reports stay in the buffer for the next process', { undelivered });
+    },
+  };
+};
+
+/** The service, given the surroundings of its process. */
+export const createRunnerService = (surroundings: RunnerSurroundings): Service<RunnerConfig> => {
+  const processes = new WeakMap<Context, RunnerProcess>();
+  const processOf = (context: Context): RunnerProcess => {
+    const known = processes.get(context) ?? createRunnerProcess(context, surroundings);
+    processes.set(context, known);
+    return known;
+  };
+  return defineService({
+    name: 'runner',
+    config: RunnerConfig,
+    start: (context) => start(context, processOf(context)),
+    loops: (context) => {
+      const process = processOf(context);
+      return [
+        instructionLoop(context, process),
+        presenceLoop(context, process),
+        integrityLoop(context, process),
+      ];
+    },
+  });
+};

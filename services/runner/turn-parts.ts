@@ -1,0 +1,53 @@
+// What every turn of a runner shares. Interfaces only.
+import type { Outbox } from '#libs/outbox/outbox.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { TurnInstruction } from '#streams/instructions.ts';
+import type { TurnResult } from '#streams/run.ts';
+import type { Provider, TurnLimits, TurnOrder } from './providers/provider.ts';
+import type { ReportWriter } from './report-writer.ts';
+import type { RunsClient } from './runs-client.ts';
+import type { TurnJournal } from './turn-journal.ts';
+import type { TurnState } from './turn-machine.policy.ts';
+
+/** The points of a turn between which a crash makes a difference, in order. */
+export const TURN_STEPS = [
+  'instruction-taken',
+  'claim-intended',
+  'claim-answered',
+  'claim-journaled',
+  'program-started',
+  'start-reported',
+  'program-ended',
+  'result-stored',
+] as const;
+export type TurnStep = (typeof TURN_STEPS)[number];
+
+/** What happens to turns, for logs and metrics. */
+export type TurnObservation =
+  | { readonly kind: 'phase'; readonly runId: string; readonly state: TurnState }
+  | { readonly kind: 'claim-refused'; readonly runId: string; readonly code: string }
+  | { readonly kind: 'away'; readonly runId: string; readonly message: string }
+  | {
+      readonly kind: 'finished';
+      readonly runId: string;
+      readonly result: TurnResult;
+      readonly leftovers: number;
+    };
+
+export interface TurnParts {
+  readonly runnerId: string;
+  readonly clock: Clock;
+  readonly outbox: Outbox;
+  readonly journal: TurnJournal;
+  readonly writer: ReportWriter;
+  readonly runs: RunsClient;
+  readonly limits: Omit<TurnLimits, 'turnTimeoutMs'>;
+  readonly provider: (instruction: TurnInstruction) => Provider;
+  readonly prepareWorkspace: (instruction: TurnInstruction) => Promise<string>;
+  readonly orderOf: (instruction: TurnInstruction, turnId: string, workspace: string) => TurnOrder;
+  /** Called at each step; the turn goes on when it resolves. Tests crash here. */
+  readonly reached: (step: TurnStep) => Promise<void> | void;
+  readonly observe: (observation: TurnObservation) => void;
+  /** The process must end. */
+  readonly onFatal: (error: unknown) => void;
+}

@@ -1,0 +1,265 @@
+// One turn of a run as a process: does what turn-machine.policy.ts says and tells it what came of it. Everything that has to
+// survive a crash is in the journal before it is done. Does not choose turns (runner.ts) and does not read programs (providers).
+import type { TurnInstruction } from '#streams/instructions.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
+import { stopGraceMs } from './lease-times.policy.ts';
+import { ProgramEvents } from './program-events.ts';
+import type { ProviderTurn } from './providers/provider.ts';
+import type { TurnFacts } from './providers/turn-facts.ts';
+import { turnOutcome } from './providers/turn-outcome.policy.ts';
+import type { TurnScope } from './report-writer.ts';
+import type { RunsAnswer } from './runs-client.ts';
+import type { JournalEntry } from './turn-journal.ts';
+import {
+  INITIAL,
+  step,
+  type Claim,
+  type TurnEffect,
+  type TurnEnd,
+  type TurnEvent,
+  type TurnState,
+} from './turn-machine.policy.ts';
+import type { TurnParts } from './turn-parts.ts';
+
+/** Between two requests for the same claim while nobody answers. */
+const CLAIM_AGAIN_MS = 1000;
+
+export class Turn {
+  readonly instruction: TurnInstruction;
+  /** Resolves when the claim is settled (refused, or in the journal); `left`: it was left to the next process. */
+  readonly settled: Promise<'settled' | 'left'>;
+  /** Resolves when no program of it runs and its result is on disk. The lease may be kept longer. */
+  readonly done: Promise<TurnEnd>;
+  /** Resolves when nothing of it is left to do here. */
+  readonly over: Promise<TurnEnd>;
+  readonly #parts: TurnParts;
+  readonly #entry: JournalEntry;
+  readonly #isRecovered: boolean;
+  readonly #settle: (how: 'settled' | 'left') => void;
+  readonly #finish: (end: TurnEnd) => void;
+  readonly #end: (end: TurnEnd) => void;
+  readonly #ended = new AbortController();
+  #state: TurnState = INITIAL;
+  #sentAtMs = 0;
+  #startedAtMs = 0;
+  #keeper: LeaseKeeper | undefined;
+  #workspace = '';
+  #program: ProviderTurn | undefined;
+  #events: ProgramEvents | undefined;
+
+  /** `isRecovered`: an earlier process asked for this claim. */
+  constructor(parts: TurnParts, entry: JournalEntry, isRecovered: boolean) {
+    this.#parts = parts;
+    this.#entry = entry;
+    this.#isRecovered = isRecovered;
+    this.instruction = entry.instruction;
+    const settled = Promise.withResolvers<'settled' | 'left'>();
+    const done = Promise.withResolvers<TurnEnd>();
+    const over = Promise.withResolvers<TurnEnd>();
+    [this.settled, this.done, this.over] = [settled.promise, done.promise, over.promise];
+    [this.#settle, this.#finish, this.#end] = [settled.resolve, done.resolve, over.resolve];
+  }
+
+  /** Asks for the run and does the turn. */
+  start(): void {
+    this.#guard(this.#claim());
+  }
+
+  cancel(): void {
+    this.#dispatch({ kind: 'cancel' });
+  }
+
+  /** The runner is stopping: what has not begun is left to the next process. */
+  leave(): void {
+    if (this.#state.phase === 'claiming' || this.#state.phase === 'confirming') this.shutdown();
+  }
+
+  shutdown(): void {
+    this.#dispatch({ kind: 'shutdown' });
+  }
+
+  #dispatch(event: TurnEvent): void {
+    const { state, effects } = step(this.#state, event);
+    const hasChanged = state.phase !== this.#state.phase;
+    this.#state = state;
+    if (hasChanged) this.#onPhase(state);
+    for (const effect of effects) this.#do(effect);
+  }
+
+  #onPhase(state: TurnState): void {
+    this.#parts.observe({ kind: 'phase', runId: this.instruction.runId, state });
+    if (state.phase === 'delivering') this.#finish('reported');
+    if (state.phase !== 'over') return;
+    this.#keeper?.stop();
+    this.#ended.abort();
+    // What has to be forgotten is forgotten first: see #do.
+    if (state.end === 'reported' || state.end === 'left') this.#close(state.end);
+  }
+
+  #close(end: TurnEnd): void {
+    this.#settle(end === 'left' ? 'left' : 'settled');
+    this.#finish(end);
+    this.#end(end);
+  }
+
+  #do(effect: TurnEffect): void {
+    switch (effect.kind) {
+      case 'confirm':
+        return this.#guard(this.#confirm());
+      case 'prepare':
+        return this.#guard(this.#prepare(effect.claim));
+      case 'start':
+        return this.#start();
+      case 'stop':
+        return this.#stop(effect);
+      case 'finish':
+        return this.#guard(this.#report(effect.facts));
+      case 'forget':
+        return this.#guard(this.#forget());
+    }
+  }
+
+  /** Whatever a step throws is a defect, or a disk that can no longer be trusted: the process ends, and its journal speaks for it. */
+  #guard(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#parts.onFatal(error));
+  }
+
+  async #claim(): Promise<void> {
+    const { journal, runs, runnerId, clock } = this.#parts;
+    const { runId } = this.instruction;
+    if (!this.#isRecovered) await journal.write(this.#entry);
+    await this.#parts.reached('claim-intended');
+    let isRepeat = this.#isRecovered;
+    while (this.#state.phase === 'claiming') {
+      this.#sentAtMs = clock.monotonicMs();
+      const answer = await runs.ask('claim', { runId, runnerId, claimId: this.#entry.claimId });
+      await this.#parts.reached('claim-answered');
+      if (answer.kind === 'ok') {
+        const { fence, leaseMs } = answer.result;
+        return this.#dispatch({ kind: 'claim-granted', claim: { fence, leaseMs }, isRepeat });
+      }
+      if (answer.kind === 'refused') {
+        this.#parts.observe({ kind: 'claim-refused', runId, code: answer.code });
+        return this.#dispatch({ kind: 'claim-refused' });
+      }
+      this.#parts.observe({ kind: 'away', runId, message: answer.message });
+      isRepeat = true;
+      await clock.sleep(CLAIM_AGAIN_MS, this.#ended.signal);
+    }
+  }
+
+  #renew(fence: number): Promise<RunsAnswer<{ leaseMs: number; cancelRequested: boolean }>> {
+    const { runs, runnerId } = this.#parts;
+    return runs.ask('renew', { runId: this.instruction.runId, runnerId, fence });
+  }
+
+  async #confirm(): Promise<void> {
+    const { clock } = this.#parts;
+    while (this.#state.phase === 'confirming') {
+      this.#sentAtMs = clock.monotonicMs();
+      const answer = await this.#renew(this.#state.claim.fence);
+      if (answer.kind === 'ok')
+        return this.#dispatch({ kind: 'renewed', cancelRequested: answer.result.cancelRequested });
+      if (answer.kind === 'refused') return this.#dispatch({ kind: 'renewal-refused' });
+      await clock.sleep(CLAIM_AGAIN_MS, this.#ended.signal);
+    }
+  }
+
+  async #prepare({ fence, leaseMs }: Claim): Promise<void> {
+    const { clock, journal, limits } = this.#parts;
+    this.#keeper = new LeaseKeeper({
+      clock,
+      times: { leaseMs, sentAtMs: this.#sentAtMs, killAfterMs: limits.killAfterMs },
+      renew: () => this.#renew(fence),
+      onRenewed: (cancelRequested) => this.#dispatch({ kind: 'renewed', cancelRequested }),
+      onRefused: () => this.#dispatch({ kind: 'renewal-refused' }),
+      onEnding: () => this.#dispatch({ kind: 'lease-ending' }),
+    });
+    await journal.write({ ...this.#entry, held: { fence, leaseMs, startedAt: clock.now() } });
+    this.#settle('settled');
+    await this.#parts.reached('claim-journaled');
+    this.#startedAtMs = clock.monotonicMs();
+    try {
+      this.#workspace = await this.#parts.prepareWorkspace(this.instruction);
+      this.#dispatch({ kind: 'workspace-ready' });
+    } catch (error) {
+      const problem = `cannot prepare the workspace: ${error instanceof Error ? error.message : String(error)}`;
+      this.#dispatch({ kind: 'workspace-failed', problem });
+    }
+  }
+
+  #scope(fence: number): TurnScope {
+    const { runId, sessionId, commandId } = this.instruction;
+    return { runId, sessionId, commandId, turnId: this.#entry.turnId, fence };
+  }
+
+  #start(): void {
+    if (this.#state.phase !== 'running') return;
+    const { provider, writer } = this.#parts;
+    const order = this.#parts.orderOf(this.instruction, this.#entry.turnId, this.#workspace);
+    const scope = this.#scope(this.#state.claim.fence);
+    const events = new ProgramEvents(writer, scope);
+    const isStartReported = Promise.withResolvers<void>();
+    const program = provider(this.instruction).start(order, async (event) => {
+      await isStartReported.promise;
+      await events.take(event);
+    });
+    this.#events = events;
+    this.#program = program;
+    this.#guard(this.#reportStart(scope, program, order.program).finally(() => isStartReported.resolve()));
+    this.#guard(this.#awaitEnd(program, isStartReported.promise));
+  }
+
+  async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
+    const facts = await ended;
+    await isStartReported;
+    await this.#parts.reached('program-ended');
+    this.#dispatch({ kind: 'program-ended', facts });
+  }
+
+  async #reportStart(scope: TurnScope, { started }: ProviderTurn, program: readonly string[]): Promise<void> {
+    const { writer, runnerId, clock } = this.#parts;
+    const { pid } = await started;
+    if (pid === null) return;
+    await this.#parts.reached('program-started');
+    const payload = {
+      commandId: scope.commandId,
+      runnerId,
+      provider: this.instruction.provider,
+      program: [...program],
+      workspace: this.#workspace,
+      pid,
+      startedAt: clock.now(),
+    };
+    await writer.write(scope, 'turn-started', payload, { id: `${scope.turnId}.started` });
+    await this.#parts.reached('start-reported');
+  }
+
+  #stop({ reason, isUrgent }: Extract<TurnEffect, { readonly kind: 'stop' }>): void {
+    if (this.#state.phase === 'running' && this.#state.isLost) this.#events?.silence();
+    const graceMs = isUrgent && this.#keeper !== undefined ? stopGraceMs(this.#keeper.times) : undefined;
+    this.#program?.stop(reason, graceMs);
+  }
+
+  async #report(facts: TurnFacts): Promise<void> {
+    if (this.#state.phase !== 'finishing') return;
+    const { writer, clock, journal, outbox } = this.#parts;
+    const { instruction } = this;
+    const durationMs = Math.round(clock.monotonicMs() - this.#startedAtMs);
+    const result = turnOutcome(facts, durationMs);
+    const scope = this.#scope(this.#state.claim.fence);
+    const payload = { commandId: instruction.commandId, result, endedAt: clock.now() };
+    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction)] };
+    const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
+    await this.#parts.reached('result-stored');
+    this.#parts.observe({ kind: 'finished', runId: instruction.runId, result, leftovers: facts.leftovers });
+    this.#dispatch({ kind: 'result-stored' });
+    await outbox.settled(sourceSeq);
+    this.#dispatch({ kind: 'result-delivered' });
+  }
+
+  async #forget(): Promise<void> {
+    await this.#parts.journal.remove(this.instruction);
+    if (this.#state.phase === 'over') this.#close(this.#state.end);
+  }
+}

@@ -1,0 +1,22 @@
+// The folders in which programs work: one a workspace, directly below the root. A name cannot lead out of the root, and
+// neither can a symbolic link that somebody has put in its place.
+import { lstat, mkdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '#libs/kernel/fault.ts';
+
+/** One path component that is neither hidden nor a way up. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
+
+const invalid = (message: string): Fault => new Fault({ code: 'WORKSPACE_INVALID', retry: 'never', message });
+
+/** Makes `<root>/<name>` if it is not there. Returns its real path. Faults: `WORKSPACE_INVALID` (never), and what the file system throws. */
+export const prepareWorkspace = async (root: string, name: string): Promise<string> => {
+  if (!NAME.test(name)) throw invalid(`${JSON.stringify(name)} cannot be the name of a workspace`);
+  await mkdir(root, { recursive: true });
+  const path = join(await realpath(root), name);
+  await mkdir(path, { recursive: true });
+  const facts = await lstat(path);
+  if (facts.isSymbolicLink() || !facts.isDirectory() || (await realpath(path)) !== path)
+    throw invalid(`the workspace ${path} is not a folder of its own (a link, or something else)`);
+  return path;
+};
