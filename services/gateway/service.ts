@@ -2,7 +2,9 @@
 // lost; any number of instances may run. Decides nothing: the owners of the aggregates do.
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
 import { createApp } from './app.ts';
@@ -31,12 +33,22 @@ const listen = async (server: ServerType, { host, port }: GatewaySettings): Prom
   return typeof address === 'object' && address !== null ? address.port : port;
 };
 
-/** Ends idle connections at once and lets answers under way finish. */
-const close = (server: ServerType): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve());
-    if ('closeIdleConnections' in server) server.closeIdleConnections();
-  });
+/** How often connections that have become idle are looked for while the server closes. */
+const CLOSE_LOOK_MS = 50;
+
+/** Takes no more connections, ends each when its answer is out, and cuts those that are not done in time (a reader that does not read). */
+const close = async (server: ServerType, clock: Clock, withinMs: number): Promise<void> => {
+  const http = server as Server;
+  const closed = new AbortController();
+  const gone = new Promise<void>((resolve) => http.close(() => resolve())).finally(() => closed.abort());
+  const deadlineMs = clock.monotonicMs() + withinMs;
+  while (!closed.signal.aborted) {
+    if (clock.monotonicMs() >= deadlineMs) http.closeAllConnections();
+    else http.closeIdleConnections();
+    await clock.sleep(CLOSE_LOOK_MS, closed.signal);
+  }
+  await gone;
+};
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -105,7 +117,7 @@ const start = async (context: Context): Promise<Started> => {
   return {
     stop: async () => {
       stopping.abort();
-      await close(server);
+      await close(server, clock, context.drainMs / 2);
       await Promise.all([hubs.transitions.stop(), hubs.events.stop(), views.stop()]);
     },
   };
