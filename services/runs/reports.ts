@@ -6,6 +6,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Rejection } from '#libs/kernel/rejection.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { Envelope } from '#streams/envelope.ts';
 import { decodeReport, encodeReport, type Report } from '#streams/report-codec.ts';
 import type { RunCommand } from '#streams/run.ts';
@@ -58,6 +59,8 @@ interface Parts {
   readonly leases: Leases;
   /** The log of EVENTS. */
   readonly events: EventLog;
+  /** The runner has redacted before; what goes into another stream is looked at again. */
+  readonly redactor: Redactor;
   readonly clock: Clock;
 }
 
@@ -102,7 +105,8 @@ const endedNow = (outcome: {
 export const handleTurnReport =
   (parts: Parts) =>
   async (report: TurnReport, _context: HandlerContext): Promise<Handled> => {
-    const { boundary, runId, command, envelope } = report;
+    const { boundary, runId, envelope } = report;
+    const command = parts.redactor.value(report.command).value as TurnReport['command'];
     const target = { boundary, runId, actor: envelope.actor, causation: envelope.id };
     const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
     if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);

@@ -1,5 +1,6 @@
 // What the runs service answers (streams/run-requests.ts): reads the request, asks the rules, writes the answer.
-// Every request may be repeated: ids are derived from it. Input that breaks the contract is refused before anything is read.
+// Every request may be repeated: ids are derived from it. Input that breaks the contract is refused before anything is read,
+// and what people wrote is redacted before anything is decided: secrets reach neither the log nor a runner through it.
 import type { z } from 'zod';
 import type { ServedRequest } from '#libs/service/define-service.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
@@ -7,6 +8,7 @@ import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { RequestMessage } from '#libs/ports/requests.ts';
+import type { Redactor } from '#libs/redaction/redactor.ts';
 import { presenceKey, type Presence } from '#streams/buckets.ts';
 import { issuesOf, jsonBytes, parseJson } from '#streams/entry.ts';
 import {
@@ -24,6 +26,7 @@ interface Parts {
   readonly runLog: RunLog;
   readonly claims: Claims;
   readonly presence: KeyValue;
+  readonly redactor: Redactor;
   readonly clock: Clock;
 }
 
@@ -33,8 +36,10 @@ type Handle<Op extends RunOperation> = (
 ) => Promise<Answer<RunResultOf<Op>>>;
 
 const create =
-  ({ runLog }: Parts): Handle<'create'> =>
-  async (boundary, { actor, ...asked }) => {
+  ({ runLog, redactor }: Parts): Handle<'create'> =>
+  async (boundary, request) => {
+    // Redaction keeps the shape: strings stay strings, names and ids are as they were.
+    const { actor, ...asked } = redactor.value(request).value as typeof request;
     const { runId, sessionId } = asked;
     const requestHash = hashOf(asked);
     const data = { ...asked, requestHash, commandId: attemptCommandId(runId, 1) };
@@ -47,9 +52,10 @@ const create =
   };
 
 const cancel =
-  ({ runLog }: Parts): Handle<'cancel'> =>
-  async (boundary, { runId, reason, actor }) => {
+  ({ runLog, redactor }: Parts): Handle<'cancel'> =>
+  async (boundary, { runId, reason: given, actor }) => {
     const target = { boundary, runId, actor };
+    const reason = redactor.text(given).value.slice(0, 500);
     // A run is asked to cancel at most once, so the id needs nothing of the request.
     const outcome = await runLog.handle(target, { kind: 'cancel', reason }, { id: `${runId}.cancel` });
     if (outcome.kind === 'rejected') return refused(outcome.rejection);

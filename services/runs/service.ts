@@ -3,6 +3,7 @@
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import { createRedactor } from '#libs/redaction/redactor.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
@@ -32,7 +33,8 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
   const leases = createLeases(context.bucket('leases'), clock);
   const instructions = createInstructions({ runLog, commands: context.log('COMMANDS'), clock });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  return { clock, runLog, leases, instructions, deadLetters };
+  const redactor = createRedactor();
+  return { clock, runLog, leases, instructions, deadLetters, redactor };
 };
 type RunsParts = ReturnType<typeof partsOf>;
 
@@ -47,7 +49,8 @@ const sharedParts = (context: ServiceContext<RunsConfig>): RunsParts => {
 };
 
 const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, leases, instructions, deadLetters } = sharedParts(context);
+  const { clock, runLog, leases, instructions, deadLetters, redactor } = sharedParts(context);
+  const events = context.log('EVENTS');
   const { runReports, runInstructions } = serviceConsumers;
   return [
     consumerLoop(context, {
@@ -55,7 +58,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       queue: context.queue(runReports.stream, runReports.name),
       decode: decodeTurnReport,
       lane: ({ runId }) => runId,
-      handle: handleTurnReport({ runLog, leases, events: context.log('EVENTS'), clock }),
+      handle: handleTurnReport({ runLog, leases, events, redactor, clock }),
       deadLetters,
       // Which instance is preferred does not matter; that it is one keeps the reports of a run in order.
       priority: Math.floor(context.ids.random() * 10),
@@ -98,8 +101,8 @@ export const runs = defineService({
   config: RunsConfig,
   loops: (context) => [...workLoops(context), ...leaseLoops(context)],
   requests: (context) => {
-    const { clock, runLog, leases } = sharedParts(context);
+    const { clock, runLog, leases, redactor } = sharedParts(context);
     const claims = createClaims({ runLog, leases, clock });
-    return runRequests({ runLog, claims, presence: context.bucket('presence'), clock });
+    return runRequests({ runLog, claims, presence: context.bucket('presence'), redactor, clock });
   },
 });

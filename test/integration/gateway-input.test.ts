@@ -207,6 +207,28 @@ describe('bad input', () => {
   });
 });
 
+test('a body that grows over the limit without saying so is cut off', async () => {
+  const before = await lastSeqs();
+  const status = await new Promise<number>((resolve, reject) => {
+    const { hostname, port } = new URL(plane.url());
+    const options = { hostname, port, path: '/api/v1/runs', method: 'POST', headers: json };
+    const request = httpRequest(options, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+      request.destroy();
+    });
+    // The answer comes while the client is still sending.
+    request.on('error', (error) => {
+      if (!request.destroyed) reject(error);
+    });
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    for (let at = 0; at < 20; at += 1) request.write(chunk);
+    request.end();
+  });
+  expect(status).toBe(413);
+  expect(await lastSeqs()).toEqual(before);
+});
+
 describe('request ids', () => {
   test('are taken over when they are well formed, and made otherwise', async () => {
     const idOf = async (given: string) =>

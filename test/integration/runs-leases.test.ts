@@ -7,6 +7,7 @@ import { leaseKey, viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { connectTo } from '#test/support/nats-connection.ts';
 import { createRun, gone, shown, typesOf } from '#test/support/run-facts.ts';
 import { ask, claimTurn, refusal, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
@@ -121,6 +122,26 @@ describe('a lease', () => {
     }
     found.abort();
     await claimTurn(one.ports, instruction);
+  });
+});
+
+test('a lease that was lost while no instance was there is found at the next start', async () => {
+  await using away = await freshBroker();
+  await provision(away);
+  const before = await startControlPlane({ broker: away, services: [runs] });
+  const runId = await createRun(before.ports);
+  await claimTurn(before.ports, await turnInstruction(before.ports, runId));
+  // Its summary must show the claim: the sweep looks where the summaries are.
+  await shown(before.ports, { bucket: 'runs', key: viewKey(BOUNDARY, runId) }, 2);
+  await before.stop();
+  const connection = await connectTo({ ...away, urls: [away.url] });
+  // Not even a marker is left, as after the time that markers are kept.
+  const subject = `$KV.leases.${leaseKey(BOUNDARY, runId)}`;
+  await connection.nc.request('$JS.API.STREAM.PURGE.KV_leases', JSON.stringify({ filter: subject }));
+  await connection.close();
+  await using after = await startControlPlane({ broker: away, services: [runs] });
+  expect(await transition(after.ports, runId, 'fleetlog.run.lease-expired.v1')).toMatchObject({
+    next: 'queued',
   });
 });
 

@@ -15,6 +15,7 @@ import {
   cancelInstruction,
   claimTurn,
   done,
+  history,
   refusal,
   transition,
   turnInstruction,
@@ -118,6 +119,19 @@ describe('the life of a run', () => {
     });
     expect(await one.ports.bucket('leases').get(leaseKey(BOUNDARY, runId))).toBeUndefined();
   });
+});
+
+test('WK-61 a secret in what people wrote reaches neither the log nor the runner', async () => {
+  const secret = 'ghp_abcdefghijklmnopqrstuvwxyz0123456789';
+  const runId = await createRun(one.ports, {
+    title: `with ${secret}`,
+    request: { prompt: `use ${secret}`, program: ['agent', '--token', secret], turnTimeoutMs: 60_000 },
+  });
+  const instruction = await turnInstruction(one.ports, runId);
+  await ask(one.ports, 'cancel', { runId, reason: `leaked ${secret}`, actor: 'user:test' });
+  const written = JSON.stringify([instruction, await history(one.ports, runId)]);
+  expect(written).not.toContain(secret);
+  expect(instruction.request.prompt).toMatch(/^use \[redacted/);
 });
 
 describe('idempotency', () => {
