@@ -3,6 +3,7 @@
 import type { DeclaredStream } from './declared-streams.ts';
 import type { Difference, SettingValue } from './difference.ts';
 import type { StreamSettings } from './settings.ts';
+import { overlaps } from './subject-overlap.ts';
 import { STREAM_RULES, type RuleContext } from './stream-rules.ts';
 
 export interface StreamComparison {
@@ -32,9 +33,17 @@ const judgeSubjects = (
   const removed = missing(from, to.subjects);
   const difference = { ...about, field: 'subjects', from, to: to.subjects };
   const isKept = removed.length > 0 && actual.entries > 0;
+  // A stream takes no subject twice: what overlaps a subject that is kept cannot be added beside it.
+  const addable = isKept ? added.filter((subject) => !from.some((kept) => overlaps(kept, subject))) : added;
   const differences: Difference[] = [];
-  if (added.length > 0 || (removed.length > 0 && !isKept))
-    differences.push({ ...difference, kind: 'update', reason: null, remedy: null });
+  if (addable.length > 0 || (removed.length > 0 && !isKept))
+    differences.push({
+      ...difference,
+      kind: 'update',
+      to: isKept ? [...from, ...addable] : to.subjects,
+      reason: null,
+      remedy: null,
+    });
   if (isKept)
     differences.push({
       ...difference,
@@ -44,7 +53,7 @@ const judgeSubjects = (
       reason: `it holds ${actual.entries} entries, some perhaps of these subjects, and would take no more of them`,
       remedy: 'keep the subjects declared, or remove them by hand: nats stream edit --subjects',
     });
-  return { differences, subjects: isKept ? [...from, ...added] : to.subjects };
+  return { differences, subjects: isKept ? [...from, ...addable] : to.subjects };
 };
 
 /** Compares setting by setting. */
