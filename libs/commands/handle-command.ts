@@ -22,7 +22,7 @@ import {
 import { createSubjectTurns } from './subject-turns.ts';
 
 /** What is known of the event that is being written. */
-export interface EventContext<Target> extends DecisionContext {
+interface EventContext<Target> extends DecisionContext {
   readonly target: Target;
   readonly subject: string;
   /** The event's id: its `Nats-Msg-Id`, and what its envelope should carry as `ce-id`. */
@@ -54,7 +54,7 @@ export interface CommandHandlerOptions<Target, Command, Event, State, Code exten
   readonly maxTries?: number;
 }
 
-export interface CommandOptions {
+interface CommandOptions {
   /** Fixed where the command was made; the same for every repeat. At most 255 bytes. */
   readonly id: string;
   /** What the decision takes as the present time, epoch ms; default: the clock's. */
@@ -62,7 +62,7 @@ export interface CommandOptions {
 }
 
 /** `seq` is the sequence of the event; for `unchanged` and `rejected` that of the last entry that was looked at. */
-export type CommandOutcome<Event, State, Code extends string> =
+type CommandOutcome<Event, State, Code extends string> =
   | {
       readonly kind: 'accepted';
       readonly event: Event;

@@ -20,7 +20,7 @@ export interface Reaction {
 }
 
 /** What the headers of a reaction are built from. */
-export interface ReactionContext {
+interface ReactionContext {
   /** The derived id: `<source event id>:<reactor>`, with `:<n>` from the second reaction of one event on. */
   readonly id: string;
   /** Id of the event that caused it. */
@@ -51,7 +51,7 @@ export const defineReactor = <Event>(reactor: Reactor<Event>): Reactor<Event> =>
 const MESSAGE_ID = 'Nats-Msg-Id';
 
 /** The id by which an entry causes others: its dedup id, or its place when it has none. */
-export const sourceIdOf = (stream: string, entry: StoredEntry): string =>
+const sourceIdOf = (stream: string, entry: StoredEntry): string =>
   entry.headers[MESSAGE_ID] ?? `${stream}:${entry.seq}`;
 
 const isStoredAlready = async (

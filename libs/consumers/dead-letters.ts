@@ -62,7 +62,7 @@ const factHeaders = (parked: Parked): Record<string, string> => {
 };
 
 /** The id of the letter: `<stream>:<seq>:<consumer>`. */
-export const deadLetterId = (parked: Pick<Parked, 'stream' | 'consumer'>, seq: number): string =>
+const deadLetterId = (parked: Pick<Parked, 'stream' | 'consumer'>, seq: number): string =>
   `${parked.stream}:${seq}:${parked.consumer}`;
 
 export const createDeadLetters = ({ log, build }: DeadLettersOptions): DeadLetters => ({

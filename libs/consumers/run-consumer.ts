@@ -25,7 +25,7 @@ import { createInHand, type HandlerContext, type InHand, type InHandContext } fr
 import { createLaneGates, type LaneGates } from './lane-gate.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 
-export interface ConsumerLimits extends TryLimits {
+interface ConsumerLimits extends TryLimits {
   /** Most entries in hand at once; default 256. */
   readonly maxInHand: number;
   /** Most handlers that run at once; default 32. */
@@ -76,7 +76,7 @@ export interface ConsumerOptions<Message> {
   readonly onFatal: (error: unknown) => void;
 }
 
-export type ConsumerState = 'running' | 'stopping' | 'stopped' | 'failed';
+type ConsumerState = 'running' | 'stopping' | 'stopped' | 'failed';
 
 export interface RunningConsumer {
   readonly name: string;

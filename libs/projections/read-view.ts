@@ -19,14 +19,14 @@ export interface ReadViewOptions<State extends object> {
   readonly onFatal: (error: unknown) => void;
 }
 
-export interface WaitOptions {
+interface WaitOptions {
   readonly timeoutMs: number;
   /** Waits for this key alone, which is quicker than waiting for the position. */
   readonly key?: string;
 }
 
 /** Called after each change; `state` undefined: the key is gone. */
-export type ViewListener<State> = (key: string, value: Stamped<State> | undefined) => void;
+type ViewListener<State> = (key: string, value: Stamped<State> | undefined) => void;
 
 export interface ReadView<State> {
   /** Resolves when the initial state is there. */

@@ -51,14 +51,7 @@ export interface RunProjectionOptions<Event, State extends object> {
   readonly onFatal: (error: unknown) => void;
 }
 
-export type ProjectionState =
-  | 'starting'
-  | 'active'
-  | 'standby'
-  | 'rebuilding'
-  | 'stopping'
-  | 'stopped'
-  | 'failed';
+type ProjectionState = 'starting' | 'active' | 'standby' | 'rebuilding' | 'stopping' | 'stopped' | 'failed';
 
 export interface RunningProjection {
   readonly name: string;

@@ -22,7 +22,7 @@ export type CounterHandler = CommandHandler<string, CounterCommand, CounterEvent
 type Options = CommandHandlerOptions<string, CounterCommand, CounterEvent, Counter, Codes>;
 
 /** Calls of a log by method: what a test claims of the hot path. */
-export interface Calls {
+interface Calls {
   append: number;
   read: number;
   last: number;

@@ -26,7 +26,7 @@ export const textOf = (value: Uint8Array): string => decoder.decode(value);
 export const jsonBytes = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
 export const jsonOf = (value: Uint8Array): unknown => JSON.parse(decoder.decode(value));
 
-export const decodeAdded = (entry: StoredEntry): Added => jsonOf(entry.body) as Added;
+const decodeAdded = (entry: StoredEntry): Added => jsonOf(entry.body) as Added;
 
 const parseTally = (value: unknown): Tally => {
   const { sum, count, trail } = value as Partial<Tally>;
