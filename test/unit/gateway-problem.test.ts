@@ -1,0 +1,111 @@
+// Refusals and faults as HTTP problems, and who may talk to the gateway.
+import { describe, expect, test } from 'vitest';
+import { Secret } from '#libs/config/secret.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import { rejection } from '#libs/kernel/rejection.ts';
+import { checkAccess, isLoopback } from '#services/gateway/access.ts';
+import { problemOfFault, problemOfRejection } from '#services/gateway/problem.ts';
+import { REJECTIONS, type RejectionCode } from '#streams/rejections.ts';
+
+const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>> = {
+  RUN_UNKNOWN: [404, 'schema-invalid'],
+  RUN_CONFLICTING_REQUEST: [409, 'schema-invalid'],
+  RUN_CLAIMED: [409, 'runner-lease-conflict'],
+  RUN_ENDED: [409, 'schema-invalid'],
+  RUN_FENCED: [409, 'runner-lease-conflict'],
+  RUN_NOT_CLAIMED: [409, 'runner-lease-conflict'],
+  RUN_TURN_STARTED: [409, 'schema-invalid'],
+  RUN_FOREIGN: [403, 'tenant-policy-denied'],
+  RUN_CANCELLED: [409, 'cancelled'],
+  AGENT_UNKNOWN: [404, 'schema-invalid'],
+  SESSION_UNKNOWN: [404, 'schema-invalid'],
+  BOUNDARY_DENIED: [403, 'tenant-policy-denied'],
+};
+
+describe('a refusal', () => {
+  test('has the status and the kind of its row in the error index, whatever its code', () => {
+    const codes = Object.keys(REJECTIONS) as RejectionCode[];
+    for (const code of codes) {
+      const { status, body } = problemOfRejection(rejection(code, 'because'), 'req_1');
+      expect([code, status, body.kind]).toEqual([code, ...STATUS_BY_CODE[code]]);
+      expect(body).toMatchObject({
+        status,
+        code,
+        detail: 'because',
+        requestId: 'req_1',
+        title: REJECTIONS[code].meaning,
+      });
+    }
+    expect(codes.sort()).toEqual(Object.keys(STATUS_BY_CODE).sort());
+  });
+});
+
+const fault = (code: string, retry: 'now' | 'later' | 'never', detail = {}): Fault =>
+  new Fault({ code, retry, message: 'the secret cause', detail });
+
+describe('a fault', () => {
+  test('ER-10 that may pass is 503 and says when to try again', () => {
+    for (const retry of ['now', 'later'] as const) {
+      const { status, headers, body } = problemOfFault(fault('LOG_UNAVAILABLE', retry), 'r');
+      expect([status, headers['retry-after'], body.kind]).toEqual([503, '1', 'infra-failed']);
+    }
+  });
+
+  test('that is broken here is 500 and does not show its cause', () => {
+    for (const broken of [fault('LOG_MISSING', 'never'), fault('UNEXPECTED_ERROR', 'later')]) {
+      const { status, body } = problemOfFault(broken, 'r');
+      expect(status).toBe(500);
+      expect(JSON.stringify(body)).not.toContain('the secret cause');
+      expect(body.code).toBe(broken.code);
+    }
+  });
+
+  test('about the input lists every mistake', () => {
+    const errors = [{ path: 'prompt', message: 'missing' }];
+    const { status, body } = problemOfFault(fault('INPUT_INVALID', 'never', { errors }), 'r');
+    expect([status, body.errors]).toEqual([400, errors]);
+  });
+});
+
+describe('access', () => {
+  const rules = { host: '127.0.0.1', allowedHosts: ['fleet.test'] };
+  const codeOf = (headers: Record<string, string>, given: Parameters<typeof checkAccess>[1]): string => {
+    try {
+      checkAccess(new Headers(headers), given);
+      return 'ok';
+    } catch (error) {
+      return (error as Fault).code;
+    }
+  };
+
+  test('on loopback is by loopback names and those that are allowed', () => {
+    for (const host of [
+      'localhost',
+      'localhost:7710',
+      '127.0.0.1:1',
+      '127.1.2.3',
+      '[::1]:7710',
+      'fleet.test:80',
+    ])
+      expect([host, codeOf({ host }, rules)]).toEqual([host, 'ok']);
+    for (const host of ['evil.test', 'localhost.evil.test', '127.0.0.1.evil.test', '10.0.0.1', ''])
+      expect([host, codeOf({ host }, rules)]).toEqual([host, 'HOST_DENIED']);
+  });
+
+  test('on other addresses is by any name, and never from a page of another origin', () => {
+    const open = { host: '0.0.0.0', allowedHosts: [] };
+    expect(codeOf({ host: 'fleet.example' }, open)).toBe('ok');
+    expect(codeOf({ host: 'fleet.example', origin: 'https://fleet.example' }, open)).toBe('ok');
+    expect(codeOf({ host: 'fleet.example', origin: 'https://evil.example' }, open)).toBe('HOST_DENIED');
+    expect(codeOf({ host: 'fleet.example', origin: 'null' }, open)).toBe('HOST_DENIED');
+    expect([isLoopback('0.0.0.0'), isLoopback('::1')]).toEqual([false, true]);
+  });
+
+  test('with a token is for those who have it', () => {
+    const guarded = { ...rules, apiToken: new Secret('open-sesame') };
+    const host = 'localhost';
+    expect(codeOf({ host }, guarded)).toBe('TOKEN_REQUIRED');
+    expect(codeOf({ host, authorization: 'Bearer wrong' }, guarded)).toBe('TOKEN_REQUIRED');
+    expect(codeOf({ host, authorization: 'bearer open-sesame' }, guarded)).toBe('ok');
+  });
+});
