@@ -1,5 +1,5 @@
 // A small real service process for test/e2e/service-shell.test.ts: memory ports, one loop that holds one piece of work, and a
-// tongue on standard input (`finish`, `hang`, `throw`, `reject`, `invariant`, `fault`). It says on standard output what has happened.
+// tongue on standard input (`finish`, `throw`, `reject`, `invariant`, `fault`). It says on standard output what has happened.
 import { createInterface } from 'node:readline';
 import { integer, secret } from '#libs/config/fields.ts';
 import { configSchema } from '#libs/config/schema.ts';
@@ -37,6 +37,7 @@ const TinyConfig = configSchema({
 
 /** What the loop does next; replaced by each order. */
 let order = Promise.withResolvers<string>();
+let runs = 0;
 
 const orders: Readonly<Record<string, () => void>> = {
   throw: () => {
@@ -68,7 +69,8 @@ const tiny = defineService({
     {
       name: 'work',
       run: async () => {
-        say('work in hand');
+        runs += 1;
+        say(runs === 1 ? 'work in hand' : 'work in hand again');
         const asked = await order.promise;
         order = Promise.withResolvers();
         invariant(asked !== 'invariant', 'the sky is down');
