@@ -11,7 +11,7 @@ interface SubjectRules {
 }
 
 /** A user as libs/broker/broker-config.ts takes it. */
-export interface FleetUser {
+interface FleetUser {
   readonly user: string;
   readonly password: string;
   /** Absent: everything in its account. */
@@ -47,11 +47,11 @@ export interface FleetSecrets {
   readonly runnerPasswords: Readonly<Record<string, string>>;
 }
 
-export const FLEET_ACCOUNT = 'FLEET';
-export const RUNNERS_ACCOUNT = 'RUNNERS';
-export const SYSTEM_ACCOUNT = 'SYS';
+const FLEET_ACCOUNT = 'FLEET';
+const RUNNERS_ACCOUNT = 'RUNNERS';
+const SYSTEM_ACCOUNT = 'SYS';
 export const CONTROL_USER = 'control';
-export const SYSTEM_USER = 'system';
+const SYSTEM_USER = 'system';
 
 /** The broker user of an agent's runner. */
 export const runnerUser = (agent: string): string => `runner-${agent}`;

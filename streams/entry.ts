@@ -32,7 +32,7 @@ export interface OpenEntry {
   readonly place: ParsedSubject;
 }
 /** An entry that is of a type known here, and sound; `Fields` is what the codec read from the body. */
-export type KnownEntry<Fields> = OpenEntry & { readonly kind: 'known' } & Fields;
+type KnownEntry<Fields> = OpenEntry & { readonly kind: 'known' } & Fields;
 /** An entry with a sound envelope whose type is not known here: written by a newer version. Kept, shown, never dropped. */
 export interface UnknownEntry extends OpenEntry {
   readonly kind: 'unknown';
@@ -101,7 +101,7 @@ export const encodeEntry = (
 };
 
 /** The token of a subject that says what an entry is about. */
-export const aboutOf = (place: ParsedSubject): string => (place.kind === 'timer' ? place.owner : place.id);
+const aboutOf = (place: ParsedSubject): string => (place.kind === 'timer' ? place.owner : place.id);
 
 /**
  * Reads everything but the body: the subject is one of ours, the envelope is sound and is about the subject's id, and

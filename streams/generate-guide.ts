@@ -6,6 +6,7 @@ import { typedFilter } from './subjects.ts';
 
 const { boundary, runId } = EXAMPLE;
 const { tenant, project } = boundary;
+const OLDER_CLIENT = 'nats';
 
 /** Title and how to connect. */
 export const introduction =
@@ -50,7 +51,7 @@ nats sub 'fleet.*.*.run.*.*'                  # transitions of all runs`,
 
 ${block(
   'js',
-  `import { connect } from 'nats'; // the older client; @nats-io/transport-node has the same connect
+  `import { connect } from '${OLDER_CLIENT}'; // the older client; @nats-io/transport-node has the same connect
 const nc = await connect({ servers: url, user: 'control', pass: password });
 for await (const m of nc.subscribe('fleet.${tenant}.${project}.evt.>'))
   console.log(m.headers.get('ce-type'), m.headers.get('ce-time'), m.json());`,

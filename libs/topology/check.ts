@@ -20,7 +20,7 @@ const TOLERATED: ReadonlySet<string> = new Set([
 ]);
 
 /** The differences of a plan that a service cannot run with. */
-export const essentialDifferences = (plan: Plan): readonly Difference[] =>
+const essentialDifferences = (plan: Plan): readonly Difference[] =>
   plan.differences.filter(
     ({ kind, field }) => kind !== 'unknown' && (field === null || !TOLERATED.has(field)),
   );

@@ -3,9 +3,9 @@ import type { Difference } from './difference.ts';
 
 /** Schedules that survive, atomic batches with ids, per-key expiry and prioritized consumers together. */
 const OLDEST = { major: 2, minor: 14 };
-export const OLDEST_SERVER = `${OLDEST.major}.${OLDEST.minor}.0`;
+const OLDEST_SERVER = `${OLDEST.major}.${OLDEST.minor}.0`;
 
-/** The difference that a server before {@link OLDEST_SERVER}, or one that says no version, makes; null: new enough. */
+/** The difference that a server before 2.14.0, or one that says no version, makes; null: new enough. */
 export const oldServer = (version: string): Difference | null => {
   const [, major, minor] = /^v?(\d+)\.(\d+)\./.exec(version) ?? [];
   const isNew =

@@ -86,9 +86,9 @@ export const streamSettings = (definition: StreamDefinition): StreamSettings => 
 });
 
 /** The stream behind a bucket. */
-export const bucketStreamName = (bucket: string): string => `KV_${bucket}`;
+const bucketStreamName = (bucket: string): string => `KV_${bucket}`;
 /** The stream behind an object store. */
-export const objectStoreStreamName = (store: string): string => `OBJ_${store}`;
+const objectStoreStreamName = (store: string): string => `OBJ_${store}`;
 
 /** The stream behind a bucket, as every client lays it out. Atomic, so that a projection can write the keys of a batch together. */
 export const bucketSettings = (definition: BucketDefinition): StreamSettings => ({

@@ -5,7 +5,7 @@ import type { DifferenceKind } from './difference.ts';
 import type { StreamSettings } from './settings.ts';
 
 /** `ok` with or without a remark, or a refusal with what to do. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'ok'; readonly remark: string | null }
   | {
       readonly kind: Extract<DifferenceKind, 'refused' | 'recreate-refused' | 'destroy-refused'>;

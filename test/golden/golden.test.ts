@@ -1,4 +1,4 @@
-// Every entry that was ever released is still read, and reads as the same thing. The files are frozen: record.ts only adds.
+// Every entry that was ever released is still read, and reads as the same thing. The files are frozen: run.ts only adds.
 import { CATALOGUE, readEntry } from '#streams/catalogue.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,6 +35,6 @@ test('no golden entry was changed or lost', () => {
   );
 });
 
-test('every event type has a golden entry; a missing one is recorded with: node test/golden/record.ts', () => {
+test('every event type has a golden entry; a missing one is recorded with: node test/golden/run.ts', () => {
   expect(CATALOGUE.map(({ type }) => goldenName(type)).filter((name) => !names.includes(name))).toEqual([]);
 });

@@ -211,7 +211,7 @@ describe('with entries in the log', () => {
     const grouped: Topology = {
       ...declared,
       consumers: declared.consumers.map((each) =>
-        each.name === 'runs-reports' ? { ...each, priorityGroup: 'one' } : each,
+        each.name === 'runs-reports' ? { ...each, priorityGroup: 'other' } : each,
       ),
     };
     expect((await reconcile(grouped)).result).toMatchObject({

@@ -5,7 +5,7 @@ import type { ActualTopology, ServerFacts, TopologyDriver } from '#libs/topology
 import { isDeepStrictEqual } from 'node:util';
 import type { ConsumerSettings, StreamSettings } from '#libs/topology/settings.ts';
 
-export interface MemoryEntry {
+interface MemoryEntry {
   readonly subject: string;
   readonly bytes: number;
   /** Epoch ms. */

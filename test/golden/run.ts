@@ -1,4 +1,4 @@
-// Records a golden entry for each event type that has none: `node test/golden/record.ts`. It never changes one that is there:
+// Records a golden entry for each event type that has none: `node test/golden/run.ts`. It never changes one that is there:
 // a released entry is as it was written for good, and has to be read for ever. The sums in SHA256SUMS keep it so.
 import { exampleEntries } from '#streams/generate-example-entries.ts';
 import { readEntry } from '#streams/catalogue.ts';
