@@ -1,9 +1,10 @@
 // streams/nats.conf, which containers run, says the same as streams/accounts.ts, which `npm start` runs; and a server accepts it.
 import { renderAccounts } from '#libs/broker/broker-config.ts';
+import { ensureSecrets } from '#services/stack-secrets.ts';
 import { accountsOf } from '#streams/accounts.ts';
 import { scratchDir, testExecutable } from '#test/support/broker.ts';
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -90,9 +91,7 @@ test('every setting has a reason above it', () => {
 test('nats-server accepts it, with the passwords that the deployment makes', async () => {
   const dir = scratchDir('conf');
   cpSync(CONF, join(dir, 'fleetlog.conf'));
-  mkdirSync(join(dir, 'secrets'));
-  const lines = Object.entries(PASSWORDS).map(([name, value]) => `${name}: "${value}"\n`);
-  writeFileSync(join(dir, 'secrets/passwords.conf'), lines.join(''));
+  await ensureSecrets(join(dir, 'secrets'), ['builder-1']);
   const { stdout, stderr } = await promisify(execFile)(await testExecutable(), [
     '-t',
     '-c',
