@@ -81,6 +81,10 @@ const onError = async (
   if (kind === 'conflict' || kind === 'duplicate-in-batch')
     return settleRefused(context, entries, kind === 'duplicate-in-batch');
   if (kind === 'busy') return { afterMs: BUSY_MS, because };
+  if (kind === 'batch-lost') {
+    const forbidden = entries.find(({ subject }) => context.connection.inbox.isForbidden(subject));
+    if (forbidden !== undefined) throw refused(`no permission to publish to ${forbidden.subject}`);
+  }
   if (kind === 'unavailable' || kind === 'batch-lost') return { afterMs: AWAY_MS, because };
   throw answerFault('LOG', `batch of ${entries.length}`, error);
 };

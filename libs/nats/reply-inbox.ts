@@ -27,6 +27,7 @@ export class LostReply extends Error {
 }
 
 const TICK_MS = 50;
+const FORBIDDEN_MAX = 256;
 
 /** Hands ready-made header bytes to the client, which asks its headers only for `encode()`. */
 class HeaderCarrier {
@@ -48,6 +49,7 @@ export class ReplyInbox {
   readonly #subjects: string[] = [];
   readonly #deadlines: number[] = [];
   readonly #free: number[] = [];
+  readonly #forbidden = new Set<string>();
   readonly #carrier = new HeaderCarrier();
   readonly #withHeaders: { reply: string; headers: MsgHdrs };
   readonly #withoutHeaders = { reply: '' };
@@ -147,9 +149,16 @@ export class ReplyInbox {
     for (let slot = 0; slot < this.#handlers.length; slot += 1) this.#lose(slot, reason);
   }
 
+  /** Whether the broker has refused a publish to this subject: it says so even of messages that ask for no answer. */
+  isForbidden(subject: string): boolean {
+    return this.#forbidden.has(subject);
+  }
+
   /** The broker refused a publish of this connection. */
   refuse(error: PermissionViolationError): void {
     if (error.operation !== 'publish') return;
+    if (this.#forbidden.size >= FORBIDDEN_MAX) this.#forbidden.clear();
+    this.#forbidden.add(error.subject);
     for (let slot = 0; slot < this.#handlers.length; slot += 1)
       if (this.#subjects[slot] === error.subject) this.#lose(slot, 'forbidden');
   }
