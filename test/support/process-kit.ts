@@ -2,7 +2,7 @@
 import { onTestFinished } from 'vitest';
 import { emptyConfig } from '#libs/config/schema.ts';
 import type { ConfigSources } from '#libs/config/sources.ts';
-import { createMemoryBroker } from '#libs/memory/broker.ts';
+import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock, type ManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import type { OpenPorts } from '#libs/service/context.ts';
@@ -40,23 +40,23 @@ export const loggerInto = (book: LogBook, clock: ManualClock): Logger =>
 export interface ProcessKit {
   readonly clock: ManualClock;
   readonly book: LogBook;
+  /** What the ports reach; declares nothing by itself. */
+  readonly broker: MemoryBroker;
   /** What has happened to the ports, in order. */
   readonly wireEvents: readonly string[];
   readonly plan: (services: readonly Service[], given?: Partial<ProcessPlan>) => ProcessPlan;
 }
 
 /** Ports in memory; `events` is told of opening and closing. */
-const memoryWire = (clock: ManualClock, events: string[]): Wire => ({
+const memoryWire = (broker: MemoryBroker, events: string[]): Wire => ({
   name: 'memory',
   config: emptyConfig,
   open: async (): Promise<OpenPorts> => {
     events.push('opened');
-    const ids = createSeededIds(1, clock);
-    const broker = createMemoryBroker({ clock, ids });
     return {
       ports: {
-        clock,
-        ids,
+        clock: broker.clock,
+        ids: broker.ids,
         log: (stream) => broker.eventLog(stream),
         bucket: (name) => broker.keyValue(name),
         queue: (stream, consumer) => broker.workQueue(stream, consumer),
@@ -83,13 +83,15 @@ export const createProcessKit = (): ProcessKit => {
   const clock = createManualClock();
   const book = createLogBook();
   const wireEvents: string[] = [];
+  const broker = createMemoryBroker({ clock, ids: createSeededIds(1, clock) });
   return {
     clock,
+    broker,
     book,
     wireEvents,
     plan: (services, given = {}) => ({
       services,
-      wire: memoryWire(clock, wireEvents),
+      wire: memoryWire(broker, wireEvents),
       sources: environmentOf({}),
       build: { version: '1.2.3', commit: 'abc', node: 'v24.0.0' },
       clock,
