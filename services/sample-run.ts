@@ -18,7 +18,7 @@ const script = (number: number): string =>
     '```json',
     JSON.stringify([
       { say: 'Looking at the repository first.' },
-      { shell: 'git log --oneline | head -5 || true' },
+      { shell: 'git log --oneline -3 2>/dev/null || echo a new repository' },
       {
         append: 'POND.md',
         content: `\n## Visit ${number}\n\nA heron waits, still —\nthe log keeps what the water\nwould rather forget.\n`,
@@ -48,16 +48,13 @@ const exists = async (path: string): Promise<boolean> => {
 
 /** Starts the sample and, unless it is to be quiet, shows it to its end. */
 export const startSampleRun = async ({ context, stack, api, isQuiet }: SampleOptions): Promise<void> => {
-  const listed = await api.call(
-    { path: '/api/v1/runs?limit=100' },
-    z.object({ items: z.array(z.unknown()) }),
-  );
+  const listed = await api.call({ path: '/api/v1/runs?limit=100' }, z.object({ runs: z.array(z.unknown()) }));
   const run = await api.call(
     {
       method: 'POST',
       path: '/api/v1/runs',
       body: {
-        prompt: script(listed.items.length + 1),
+        prompt: script(listed.runs.length + 1),
         workspace: WORKSPACE,
         title: 'Sample: tend the pond log',
       },
@@ -71,7 +68,8 @@ export const startSampleRun = async ({ context, stack, api, isQuiet }: SampleOpt
     runId: run.runId,
     context,
     onMessage: (message) => {
-      context.terminal.out(`  ${messageLine(message)}`);
+      const line = messageLine(message);
+      if (line !== undefined) context.terminal.out(`  ${line}`);
       return Promise.resolve();
     },
   });

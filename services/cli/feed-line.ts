@@ -20,8 +20,9 @@ const jsonOf = (text: string): unknown => {
   }
 };
 
-/** The line of a message; `gone` says that part of the past is no longer kept. */
-export const messageLine = (message: EventSourceMessage): string => {
+/** The line of a message; undefined for one that says nothing to people (`live`: the past has been shown). `gone` says that part of the past is no longer kept. */
+export const messageLine = (message: EventSourceMessage): string | undefined => {
+  if (message.event === 'live') return undefined;
   const parsed = itemSchema.safeParse(jsonOf(message.data));
   if (!parsed.success) return `${message.event ?? 'message'}: ${message.data}`;
   const { subject, ...item } = parsed.data;

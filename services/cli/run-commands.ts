@@ -1,6 +1,6 @@
 // fleetlog run: asks for work, watches it, looks at it, cancels it. Everything goes through the gateway.
 import { Fault } from '#libs/kernel/fault.ts';
-import { activityViewSchema, runViewSchema, type ActivityView, type RunView } from '#streams/buckets.ts';
+import { activityViewSchema, runViewSchema, type RunView } from '#streams/buckets.ts';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
@@ -24,8 +24,9 @@ interface StartFlags extends StackFlags {
 }
 
 const startedSchema = z.object({ runId: z.string(), sessionId: z.string(), seq: z.number() });
-const shownSchema = z.object({ run: runViewSchema, activity: activityViewSchema.nullable() });
-const listSchema = z.object({ items: z.array(runViewSchema), cursor: z.string().nullable() });
+const shownSchema = runViewSchema.extend({ activity: activityViewSchema.nullish() });
+type ShownRun = z.infer<typeof shownSchema>;
+const listSchema = z.object({ runs: z.array(runViewSchema), next: z.string().nullish() });
 
 const wholeNumber = (flag: string, text: string | undefined): number | undefined => {
   if (text === undefined) return undefined;
@@ -48,10 +49,7 @@ const promptOf = async (context: CliContext, words: readonly string[]): Promise<
   });
 };
 
-const readRun = (
-  { api }: Invocation,
-  runId: string,
-): Promise<{ run: RunView; activity: ActivityView | null }> =>
+const readRun = ({ api }: Invocation, runId: string): Promise<ShownRun> =>
   api.call({ path: `/api/v1/runs/${encodeURIComponent(runId)}` }, shownSchema);
 
 const watch = async (call: Invocation, runId: string): Promise<void> => {
@@ -61,13 +59,14 @@ const watch = async (call: Invocation, runId: string): Promise<void> => {
     runId,
     context,
     onMessage: async (message) => {
-      context.terminal.out(isJson ? message.data : messageLine(message));
+      const line = isJson ? message.data : messageLine(message);
+      if (line !== undefined) context.terminal.out(line);
       await context.terminal.flushed();
     },
   });
   if (context.signal.aborted)
     return context.terminal.note(`${runId} goes on; watch it again with: fleetlog run watch ${runId}`);
-  const { run } = await readRun(call, runId);
+  const run = await readRun(call, runId);
   if (!isJson) context.terminal.note(endLine(run));
   if (run.state !== 'completed') throw new CommandFailed();
 };
@@ -103,9 +102,9 @@ const start = async (context: CliContext, words: readonly string[], flags: Start
 
 const show = async (context: CliContext, runId: string, flags: StackFlags): Promise<void> => {
   const call = await invocation(context, flags);
-  const shown = await readRun(call, runId);
-  if (call.isJson) return context.terminal.out(JSON.stringify(shown));
-  for (const [name, value] of Object.entries({ ...shown.run, ...shown.activity }))
+  const { activity, ...run } = await readRun(call, runId);
+  if (call.isJson) return context.terminal.out(JSON.stringify({ ...run, activity: activity ?? null }));
+  for (const [name, value] of Object.entries({ ...activity, ...run }))
     if (value !== null && !['tenant', 'project', 'seq'].includes(name))
       context.terminal.out(
         `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
@@ -129,7 +128,7 @@ const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
   const page = await call.api.call({ path: `/api/v1/runs?${query.toString()}` }, listSchema);
   if (call.isJson) return context.terminal.out(JSON.stringify(page));
   const now = context.clock.now();
-  const rows = page.items.map((run) => [
+  const rows = page.runs.map((run) => [
     run.runId,
     run.state,
     run.agent,
@@ -138,7 +137,7 @@ const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
     run.title ?? '',
   ]);
   context.terminal.out(table(['RUN', 'STATE', 'AGENT', 'ATTEMPT', 'AGE', 'TITLE'], rows));
-  if (page.cursor !== null) context.terminal.note(`more: fleetlog run list --cursor ${page.cursor}`);
+  if (typeof page.next === 'string') context.terminal.note(`more: fleetlog run list --cursor ${page.next}`);
 };
 
 const cancel = async (

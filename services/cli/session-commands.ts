@@ -6,8 +6,8 @@ import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
 
-const sessionsSchema = z.object({ items: z.array(sessionViewSchema), cursor: z.string().nullable() });
-const runnersSchema = z.object({ items: z.array(presenceSchema) });
+const sessionsSchema = z.object({ sessions: z.array(sessionViewSchema), next: z.string().nullish() });
+const runnersSchema = z.object({ agents: z.array(z.string()), runners: z.array(presenceSchema) });
 
 const listSessions = async (
   context: CliContext,
@@ -20,7 +20,7 @@ const listSessions = async (
   const page = await call.api.call({ path: `/api/v1/sessions?${query.toString()}` }, sessionsSchema);
   if (call.isJson) return context.terminal.out(JSON.stringify(page));
   const now = context.clock.now();
-  const rows = page.items.map((session) => [
+  const rows = page.sessions.map((session) => [
     session.sessionId,
     session.activeRuns.length > 0 ? 'active' : (session.lastOutcome ?? 'idle'),
     session.agent,
@@ -29,7 +29,8 @@ const listSessions = async (
     session.title ?? '',
   ]);
   context.terminal.out(table(['SESSION', 'STATE', 'AGENT', 'RUNS', 'ACTIVE', 'TITLE'], rows));
-  if (page.cursor !== null) context.terminal.note(`more: fleetlog sessions list --cursor ${page.cursor}`);
+  if (typeof page.next === 'string')
+    context.terminal.note(`more: fleetlog sessions list --cursor ${page.next}`);
 };
 
 const showSession = async (context: CliContext, sessionId: string, flags: StackFlags): Promise<void> => {
@@ -47,7 +48,7 @@ const listRunners = async (context: CliContext, flags: StackFlags): Promise<void
   const page = await call.api.call({ path: '/api/v1/runners' }, runnersSchema);
   if (call.isJson) return context.terminal.out(JSON.stringify(page));
   const now = context.clock.now();
-  const rows = page.items.map((runner) => [
+  const rows = page.runners.map((runner) => [
     runner.agent,
     runner.runnerId,
     runner.providers.join(','),
