@@ -68,7 +68,7 @@ const BODY_SUBJECTS = [
   '$O.bodies.M.*',
 ] as const;
 
-/** What a runner may publish: its reports, pulls and acknowledgements of its own instructions, requests, and large bodies. */
+/** What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests, and large bodies. */
 const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] => {
   const reports = typedFilter('evt', { ...boundary, id: agent });
   const consumer = runnerConsumerName(boundary, agent);
@@ -76,7 +76,11 @@ const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] =
     reports,
     // Its own last reports: after an outage it asks for the last number that the log has of it.
     `$JS.API.DIRECT.GET.EVENTS.${reports}`,
+    // What it could not process, or could not get accepted, under a name of its own.
+    typedFilter('dead', { ...boundary, id: runnerUser(agent) }),
     `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
+    // How much waits for it, and whether its consumer is there.
+    `$JS.API.CONSUMER.INFO.COMMANDS.${consumer}`,
     `$JS.ACK.COMMANDS.${consumer}.>`,
     ...RUNNER_OPERATIONS.map((operation) => requestSubject(boundary, 'runs', operation)),
     ...BODY_SUBJECTS,
@@ -87,7 +91,9 @@ const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] =
 const SERVICES: readonly { readonly subject: string; readonly responseType?: 'stream' }[] = [
   { subject: typedFilter('evt') },
   { subject: `$JS.API.DIRECT.GET.EVENTS.${typedFilter('evt')}` },
+  { subject: typedFilter('dead') },
   { subject: '$JS.API.CONSUMER.MSG.NEXT.COMMANDS.*', responseType: 'stream' },
+  { subject: '$JS.API.CONSUMER.INFO.COMMANDS.*' },
   { subject: '$JS.ACK.COMMANDS.>' },
   ...RUNNER_OPERATIONS.map((operation) => ({ subject: requestFilter('runs', operation) })),
   ...BODY_SUBJECTS.map((subject) => ({ subject })),

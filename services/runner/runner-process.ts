@@ -7,6 +7,7 @@ import { openOutbox } from '#libs/outbox/open-outbox.ts';
 import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
 import { createRedactor } from '#libs/redaction/redactor.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
+import { runnerUser } from '#streams/accounts.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -125,7 +126,11 @@ export const createRunnerProcess = (
   const failure = Promise.withResolvers<never>();
   // Whoever waits for it is told; nobody has to.
   failure.promise.catch(() => undefined);
-  const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
+  const deadLetters = createDeadLetters({
+    log: context.log('DEADLETTERS'),
+    // Under a name of its own: a runner's user may write no other's letters (streams/accounts.ts).
+    build: (parked, id) => buildDeadLetter({ ...parked, service: runnerUser(agent) }, id),
+  });
   const outbox = openBuffer(context, deadLetters, failure.reject);
   const boundary = boundaryOf(config);
   const runs = createRunsClient(context.requests.client, boundary);

@@ -191,7 +191,7 @@ describe('a runner that is stopped', () => {
 });
 
 describe('a lease', () => {
-  test('WK-36 that was lost ends the program, and nothing more is said under its fence', async () => {
+  test('WK-36 that was lost ends the program, and what is still said under its fence is refused on record', async () => {
     const request = script({ say: 'mine' }, { sleepMs: 600_000 });
     const runId = await createRun(control.ports, { request, leaseMs: 3000, maxAttempts: 1 });
     const runner = await up(start());

@@ -1,6 +1,6 @@
 // A real runner and the real control plane on a real broker: runs of real programs from request to result.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -96,6 +96,11 @@ describe('a run', () => {
     await ended(control.ports, runId);
     for (const { entry } of await reportsOf(control.ports, runId))
       expect(Buffer.from(entry.body).toString()).not.toContain(secret);
+    const files = readdirSync(folders.dataDir).map((name) =>
+      readFileSync(join(folders.dataDir, name), 'latin1'),
+    );
+    expect(files.length).toBeGreaterThan(0);
+    for (const content of files) expect(content).not.toContain(secret);
   });
 
   test('that fails says why', async () => {

@@ -49,6 +49,8 @@ export interface ControlPlaneOptions {
   readonly services: readonly Service[];
   /** Settings by service; the gateway takes any free port unless told. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** For a user that may listen below a prefix of its own only. */
+  readonly inboxPrefix?: string;
 }
 
 /** Starts the services and waits until each is up. */
@@ -59,11 +61,11 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
   const logger = createLogger({ level: 'info', format: 'json', clock: systemClock, sink });
   const metrics = createMetrics({ processMetrics: false });
   const hooks = createHooks(metrics);
-  const { broker, config = {} } = options;
+  const { broker, config = {}, inboxPrefix } = options;
   const { url: server, user, password } = broker;
   const tools = { clock: systemClock, ids: systemIds, logger, metrics, hooks };
   const opened = await openNatsPorts(
-    { servers: [server], user, password, name: 'test' },
+    { servers: [server], user, password, name: 'test', ...(inboxPrefix !== undefined && { inboxPrefix }) },
     { ...tools, signal: new AbortController().signal },
   );
   const board = createCheckBoard(systemClock);

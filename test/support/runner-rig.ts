@@ -31,6 +31,7 @@ export interface RunnerRigOptions extends Partial<RunnerSurroundings> {
   readonly broker: TestBroker;
   readonly folders: RunnerFolders;
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly inboxPrefix?: string;
 }
 
 /** Starts the runner of {@link AGENT} on a connection of its own. */
@@ -38,6 +39,7 @@ export const startRunner = ({
   broker,
   folders,
   config = {},
+  inboxPrefix,
   ...surroundings
 }: RunnerRigOptions): Promise<ControlPlane> => {
   const service = createRunnerService({ environment: readEnvironment(), ...surroundings });
@@ -50,7 +52,12 @@ export const startRunner = ({
     killAfterMs: 500,
     ...config,
   };
-  return startControlPlane({ broker, services: [service], config: { runner: settings } });
+  return startControlPlane({
+    broker,
+    services: [service],
+    config: { runner: settings },
+    ...(inboxPrefix !== undefined && { inboxPrefix }),
+  });
 };
 
 /** A prompt that is a script of the sample agent. */
