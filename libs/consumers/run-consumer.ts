@@ -254,6 +254,7 @@ class Consumer<Message> implements RunningConsumer {
   #accept(delivery: Delivery): void {
     const { decode, lane, handle } = this.#options;
     const { entry } = delivery;
+    if (this.#state === 'failed') return;
     if (this.#state !== 'running') return delivery.retry(0);
     // Delivered again while it waits here (the queue held it longer than the ack wait): the first one ends both.
     if (this.#seqs.has(entry.seq)) return;

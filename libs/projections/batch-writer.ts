@@ -4,14 +4,14 @@
 // (the broker lost its tail) or another owner ends the batch. Does not decide what happens then (see run-projection.ts).
 // Known limit: when a bucket loses its tail while two instances contend for it, revision numbers that are used twice can hide
 // the loss from one of them; verification names such a key, a rebuild repairs it. Buckets on synced storage lose no tail.
-import { Fault, toFault } from '#libs/kernel/fault.ts';
-import type { PutOutcome } from '#libs/ports/key-value.ts';
-import { type Change, foldChanges, foldLog, type Poison, type Reading } from './fold.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import { type Change, foldChanges, type Poison, type Reading } from './fold.ts';
 import type { HotKey, HotKeys } from './hot-keys.ts';
 import type { KeyLoader } from './key-loader.ts';
 import { type ProjectionParts, untilReachable } from './parts.ts';
 import { encodePosition, NOBODY, POSITION_KEY, readPosition } from './position.ts';
 import { encodeValue, type Stamped } from './projection.ts';
+import { type KeyOutcome, type KeyPut, putKeys, refoldKeys } from './put-keys.ts';
 
 /** `held`: done and still the owner; `fenced`: somebody else owns the bucket; `lost`: the bucket is behind what was acknowledged. */
 export type Hold = 'held' | 'fenced' | 'lost';
@@ -21,12 +21,6 @@ interface KeyWrite<Event, State> {
   readonly changes: readonly Change<Event>[];
   readonly base: HotKey<State>;
   readonly next: Stamped<State>;
-}
-
-interface Put {
-  readonly key: string;
-  readonly value: Uint8Array;
-  readonly options: { readonly expectedRevision: number };
 }
 
 /** Rounds of folding onto other writers' values before the batch is given up to whoever is faster. */
@@ -99,7 +93,7 @@ export class BatchWriter<Event, State extends object> {
   /** Hands the bucket back, so that a standby need not wait. Best effort: without it the standby waits. */
   async release(): Promise<void> {
     const put = this.#positionPut(this.#savedSeq, NOBODY);
-    await this.#parts.kv.put(put.key, put.value, put.options).catch(toFault);
+    await this.#parts.kv.put(put.key, put.value, put.options).catch(() => undefined);
   }
 
   /** Looks whether the bucket is as this writer left it. */
@@ -163,7 +157,7 @@ export class BatchWriter<Event, State extends object> {
   /** The keys that have to be put again, or why the batch ends here. */
   async #settle(
     writes: readonly KeyWrite<Event, State>[],
-    outcomes: readonly (PutOutcome | undefined)[],
+    outcomes: readonly KeyOutcome[],
   ): Promise<Hold | readonly KeyWrite<Event, State>[]> {
     const position = outcomes[writes.length];
     if (position?.kind === 'stored') this.#saved(position.revision);
@@ -202,11 +196,11 @@ export class BatchWriter<Event, State extends object> {
     return next.seq === 0 ? undefined : { ...write, base, next };
   }
 
-  #putOf({ key, next, base }: KeyWrite<Event, State>): Put {
+  #putOf({ key, next, base }: KeyWrite<Event, State>): KeyPut {
     return { key, value: encodeValue(next), options: { expectedRevision: base.revision } };
   }
 
-  #positionPut(seq: number, owner = this.#parts.owner): Put {
+  #positionPut(seq: number, owner = this.#parts.owner): KeyPut {
     const { projection } = this.#parts;
     const value = encodePosition({ seq, projection: projection.name, version: projection.version, owner });
     return { key: POSITION_KEY, value, options: { expectedRevision: this.#positionRevision } };
@@ -221,7 +215,7 @@ export class BatchWriter<Event, State extends object> {
     this.#parts.observe({ kind: 'position', seq: this.#savedSeq });
   }
 
-  #wentBack(outcomes: readonly (PutOutcome | undefined)[]): boolean {
+  #wentBack(outcomes: readonly KeyOutcome[]): boolean {
     return outcomes.some((outcome) => outcome?.kind === 'stored' && outcome.revision <= this.#topRevision);
   }
 
@@ -230,48 +224,29 @@ export class BatchWriter<Event, State extends object> {
    * folded onto what was left of them: those are folded again from the log, for they look newer than they are.
    */
   async #recover(writes: readonly KeyWrite<Event, State>[]): Promise<Hold> {
-    const { kv, projection, log, owner } = this.#parts;
+    const { kv, owner } = this.#parts;
     await untilReachable(this.#parts, async () => {
       const { position, revision } = await readPosition(kv);
       if (position?.owner !== owner || position.seq <= this.#savedSeq) return;
       const { value } = this.#positionPut(this.#savedSeq);
       await kv.put(POSITION_KEY, value, { expectedRevision: revision });
     });
-    const written = new Set(writes.map(({ key }) => key));
+    const keys = new Set(writes.map(({ key }) => key));
     const toSeq = Math.max(0, ...writes.map(({ next }) => next.seq));
-    const lastSeqOf = (key: string): number | undefined => (written.has(key) ? toSeq : undefined);
-    const states = await untilReachable(this.#parts, () => foldLog(projection, log, { toSeq, lastSeqOf }));
-    for (const [key, stamped] of states)
-      await untilReachable(this.#parts, async () => {
-        const revision = (await kv.get(key))?.revision ?? 0;
-        await kv.put(key, encodeValue(stamped), { expectedRevision: revision });
-      });
+    await untilReachable(this.#parts, () => refoldKeys(this.#parts, keys, toSeq));
     return 'lost';
   }
 
   /** Puts everything; a value that the bucket refuses (too large) is poison of its key and leaves the others alone. */
-  async #putAll(
-    puts: readonly Put[],
+  #putAll(
+    puts: readonly KeyPut[],
     writes: readonly KeyWrite<Event, State>[],
-  ): Promise<readonly (PutOutcome | undefined)[]> {
-    const { kv } = this.#parts;
-    try {
-      return await kv.putMany(puts);
-    } catch (error) {
-      if (toFault(error).code !== 'KV_REFUSED') throw error;
-    }
-    const outcomes: (PutOutcome | undefined)[] = [];
-    for (const [at, { key, value, options }] of puts.entries()) {
-      try {
-        outcomes.push(await kv.put(key, value, options));
-      } catch (error) {
-        const entry = writes[at]?.changes.at(-1)?.entry;
-        if (toFault(error).code !== 'KV_REFUSED' || entry === undefined) throw error;
-        await this.#report({ entry, stage: 'store', error });
-        outcomes.push(undefined);
-      }
-    }
-    return outcomes;
+  ): Promise<readonly KeyOutcome[]> {
+    return putKeys(this.#parts.kv, puts, async (at, error) => {
+      const entry = writes[at]?.changes.at(-1)?.entry;
+      if (entry === undefined) throw error;
+      await this.#report({ entry, stage: 'store', error });
+    });
   }
 
   async #report(poison: Poison): Promise<void> {

@@ -18,6 +18,9 @@ export type Reading<Event> =
 
 export type Change<Event> = Extract<Reading<Event>, { readonly kind: 'change' }>;
 
+/** What a bucket takes as a key, without the reserved ones that begin with `_`. */
+const KEY = /^(?!_)[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*$/;
+
 /** Decodes an entry and finds its key. Never throws. */
 export const readEntry = <Event, State extends object>(
   projection: Projection<Event, State>,
@@ -27,7 +30,7 @@ export const readEntry = <Event, State extends object>(
     const event = projection.decode(entry);
     const key = event === undefined ? undefined : projection.key(event, entry);
     if (event === undefined || key === undefined) return { kind: 'nothing', entry };
-    if (key.startsWith('_')) throw new Error(`key ${key} is reserved`);
+    if (!KEY.test(key)) throw new Error(`"${key}" cannot be a projected key`);
     return { kind: 'change', entry, event, key };
   } catch (error) {
     return { kind: 'poison', entry, poison: { entry, stage: 'decode', error } };

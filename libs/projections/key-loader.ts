@@ -2,7 +2,6 @@
 // keys of what has arrived meanwhile are loaded, many at once, one request in flight. A value that is not one of the
 // projection's (edited by hand) is folded again from the log. May read a replica that lags: the expected revision of the
 // following write finds that out.
-import { toFault } from '#libs/kernel/fault.ts';
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 import { foldLog } from './fold.ts';
 import type { HotKeys } from './hot-keys.ts';
@@ -85,9 +84,8 @@ export class KeyLoader<Event, State extends object> {
       const keys = [...this.#wanted];
       try {
         await this.#load(keys.filter((key) => !this.#hot.has(key)));
-      } catch (error) {
+      } catch {
         // Only ahead of the need: `ready` asks again, and says what is wrong.
-        toFault(error);
         this.#wanted.clear();
         break;
       }

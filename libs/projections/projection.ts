@@ -16,12 +16,17 @@ export interface Projection<Event, State extends object> {
   readonly bucket: string;
   /** The event of an entry; undefined: of no interest here. What it throws makes the entry poison. Pure. */
   readonly decode: (entry: StoredEntry) => Event | undefined;
-  /** The key that the event changes; undefined: none. Must not begin with `_`. Pure. */
+  /** The key that the event changes; undefined: none. Tokens of `-/_=a-zA-Z0-9` with dots between, not beginning with `_`: anything else makes the entry poison. Pure. */
   readonly key: (event: Event, entry: StoredEntry) => string | undefined;
   /** The state of a key before its first event. Plain JSON data without a field `seq`. */
   readonly initial: State;
   /** Pure; what it throws makes the entry poison. Returning `state` itself says that nothing changed, and nothing is written. */
   readonly evolve: (state: State, event: Event, entry: StoredEntry) => State;
+  /**
+   * `what-is-left`: the stream forgets (by age or size), and a rebuild folds what it still has; older keys disappear.
+   * Default `whole`: a rebuild is refused when the head of the log is gone.
+   */
+  readonly history?: 'whole' | 'what-is-left';
   /** Checks a value read back from the bucket (without its `seq`); throws when it is not a state. */
   readonly parse: (value: unknown) => State;
 }

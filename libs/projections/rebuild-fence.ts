@@ -50,12 +50,13 @@ export class RebuildFence {
       throw this.#fault('REBUILD_DISPLACED', `somebody took bucket ${kv.bucket} over`);
   }
 
-  /** Hands the bucket back at `position`. */
+  /** Hands the bucket back at `position`, unless that has been done. */
   async open(position: Omit<Position, 'owner' | 'rebuild'>): Promise<void> {
     const { kv } = this.#options;
-    const value = encodePosition({ ...position, owner: NOBODY });
-    const revision = this.#held?.revision ?? 0;
-    const outcome = await kv.put(POSITION_KEY, value, { expectedRevision: revision });
+    if (this.#held === undefined) return;
+    const { seq, projection, version } = position;
+    const value = encodePosition({ seq, projection, version, owner: NOBODY });
+    const outcome = await kv.put(POSITION_KEY, value, { expectedRevision: this.#held.revision });
     if (outcome.kind !== 'stored')
       throw this.#fault('REBUILD_DISPLACED', `somebody took bucket ${kv.bucket} over`);
     this.#held = undefined;

@@ -8,7 +8,8 @@
 // live projection goes on from there at once. Readers see each key change at most once, from the old value to the rebuilt one.
 // A crash on the way leaves a bucket that is still valid (every key carries its own sequence) and whose mark runs out.
 // Not chosen: a generation in the key or bucket name (every reader would have to know it), and purging first (readers would
-// see an empty bucket). Memory is bounded; the log is read once. Needs the whole history: refuses when the log's head is gone.
+// see an empty bucket). Memory is bounded; the log is read once. Needs the whole history: refuses when the log's head is gone,
+// unless the projection says that it lives with what is left.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
@@ -54,23 +55,15 @@ export interface RebuildReport {
   readonly deleted: number;
 }
 
-/** The fault of a bucket that an older version has folded. */
-export const rebuildNeeded = (
-  projection: { readonly name: string; readonly version: number },
-  version: number,
-): Fault =>
-  new Fault({
-    code: 'PROJECTION_REBUILD_NEEDED',
-    retry: 'never',
-    message: `the bucket of projection ${projection.name} was folded by version ${version}, this is version ${projection.version}: run "fleetlog projections rebuild ${projection.name}"`,
-  });
-
 /** Rounds of catching up before the live projection is fenced: what is left then is little. */
 const CATCH_UPS = 3;
 
-const assertWholeHistory = async (log: EventLog): Promise<void> => {
-  const { firstSeq, entries } = await log.bounds();
-  if (entries === 0 || firstSeq <= 1) return;
+const assertHistory = async (
+  log: EventLog,
+  { history }: Pick<Projection<never, object>, 'history'>,
+): Promise<void> => {
+  const { firstSeq } = await log.bounds();
+  if (history === 'what-is-left' || firstSeq <= 1) return;
   throw new Fault({
     code: 'REBUILD_HISTORY_GONE',
     retry: 'never',
@@ -120,22 +113,33 @@ class Rebuild<Event, State extends object> {
   async run(): Promise<RebuildReport> {
     const { projection, log, scratch, settleMs = 5000, clock, onProgress } = this.#options;
     const { signal } = this.#parts;
-    await assertWholeHistory(log);
+    await assertHistory(log, projection);
     await empty(scratch);
     for (let round = 0; round < CATCH_UPS; round += 1)
       onProgress?.({ kind: 'folded', seq: await this.#foldRest() });
     const fenced = await this.#fence.close(projection);
     onProgress?.({ kind: 'fenced', seq: fenced.seq });
-    if (fenced.version !== projection.version) await clock.sleep(settleMs, signal);
+    try {
+      if (fenced.version !== projection.version) await clock.sleep(settleMs, signal);
+      const report = await this.#switch();
+      await empty(scratch);
+      onProgress?.({ kind: 'switched', report });
+      return report;
+    } catch (error) {
+      // Every key is still valid by its own sequence: the live projection goes on from where it was fenced.
+      await this.#fence.open(fenced).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #switch(): Promise<RebuildReport> {
+    const { name, version } = this.#options.projection;
     const seq = await this.#foldRest();
     await this.#writeDifferences();
     await this.#deleteSurplus();
     this.#assertRunning();
-    await this.#fence.open({ seq, projection: projection.name, version: projection.version });
-    await empty(scratch);
-    const report = { seq, keys: this.#keys, written: this.#written, deleted: this.#deleted };
-    onProgress?.({ kind: 'switched', report });
-    return report;
+    await this.#fence.open({ seq, projection: name, version });
+    return { seq, keys: this.#keys, written: this.#written, deleted: this.#deleted };
   }
 
   #assertRunning(): void {

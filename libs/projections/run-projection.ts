@@ -6,7 +6,7 @@
 //
 // starting → active    the position was claimed; entries are folded as they come
 //          → standby   another instance owns the bucket, a rebuild is switching it, or a newer version has folded it
-//          → rebuilding  an older version had folded it, and a scratch bucket was given
+//          → rebuilding  an older version had folded it (or the log is shorter than the position), and a scratch bucket was given
 // active   → standby   fenced: another instance claimed the bucket
 //          → starting  the bucket lost its tail: claimed again, folded again from its position
 // standby  → starting  entries wait and nobody moves the position, or a rebuild has let go
@@ -30,7 +30,7 @@ import {
   untilReachable,
 } from './parts.ts';
 import type { Projection } from './projection.ts';
-import { rebuildNeeded, rebuildProjection } from './rebuild.ts';
+import { rebuildProjection } from './rebuild.ts';
 import { Standby } from './standby.ts';
 
 export interface RunProjectionOptions<Event, State extends object> {
@@ -43,7 +43,7 @@ export interface RunProjectionOptions<Event, State extends object> {
   readonly ids: Ids;
   /** Stores the evidence of an entry that cannot be folded; see {@link parkPoison}. The entry is then skipped. */
   readonly onPoison: (poison: Poison) => Promise<void>;
-  /** An empty bucket beside the live one; when given, a bucket folded by an older version is rebuilt at the start. */
+  /** An empty bucket beside the live one; when given, a bucket that was folded by an older version, or from a longer log, is rebuilt at the start. */
   readonly scratch?: KeyValue;
   readonly limits?: Partial<ProjectionLimits>;
   readonly observe?: (event: ProjectionEvent) => void;
@@ -183,7 +183,7 @@ class Runner<Event, State extends object> implements RunningProjection {
     const { observe } = this.#parts;
     this.#become('starting');
     const claim = await untilReachable(this.#parts, () => claimProjection(this.#parts));
-    if (claim.kind === 'rebuild-needed') return this.#rebuild(claim.version);
+    if (claim.kind === 'rebuild-needed') return this.#rebuild(claim.fault);
     if (claim.kind === 'refused') return this.#standBy(claim.reason);
     this.#become('active');
     observe({ kind: 'active', fromSeq: claim.seq });
@@ -200,10 +200,10 @@ class Runner<Event, State extends object> implements RunningProjection {
     await new Standby(this.#parts).wait();
   }
 
-  async #rebuild(version: number): Promise<void> {
+  async #rebuild(fault: Fault): Promise<void> {
     const { projection, log, kv, clock, ids, signal } = this.#parts;
     const { scratch } = this.#options;
-    if (scratch === undefined) throw rebuildNeeded(projection, version);
+    if (scratch === undefined) throw fault;
     this.#become('rebuilding');
     await rebuildProjection({ projection, log, live: kv, scratch, clock, ids, signal });
   }

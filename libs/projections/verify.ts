@@ -2,6 +2,7 @@
 // while live traffic goes on: the bucket is read first, then each key is folded up to what it had seen when it was read
 // (its own sequence, or the position if that is further). Names the first key, in order of keys, that differs.
 // Memory: the bucket twice. Changes nothing.
+import { Fault } from '#libs/kernel/fault.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue, KeyValueEntry } from '#libs/ports/key-value.ts';
 import { foldLog } from './fold.ts';
@@ -88,6 +89,7 @@ class Verifier<Event, State extends object> {
       suspects = found.different;
       const key = suspects[0];
       if (key === undefined || look < SECOND_LOOKS - 1) continue;
+      await this.#assertHistory(key);
       return {
         equal: false,
         key,
@@ -97,6 +99,19 @@ class Verifier<Event, State extends object> {
       };
     }
     return { equal: true, keys: size, seq: this.#position };
+  }
+
+  /** With the head of the log gone, a difference proves nothing: what it said may be in the bucket only. */
+  async #assertHistory(key: string): Promise<void> {
+    const { log } = this.#options;
+    const { firstSeq } = await log.bounds();
+    if (firstSeq <= 1) return;
+    throw new Fault({
+      code: 'VERIFY_HISTORY_GONE',
+      retry: 'never',
+      message: `key ${key} differs, but stream ${log.stream} begins at ${firstSeq}: what it was folded from may be gone`,
+      detail: { key, firstSeq },
+    });
   }
 
   /** Folds each key up to what it had seen, and names those that differ, sorted. `all keys`: those of the log that the bucket lacks, too. */
@@ -116,13 +131,19 @@ class Verifier<Event, State extends object> {
       lastSeqOf,
       ...(signal === undefined ? {} : { signal }),
     });
+    if (signal?.aborted === true)
+      throw new Fault({
+        code: 'VERIFY_STOPPED',
+        retry: 'later',
+        message: 'the verification was told to stop',
+      });
     const keys = new Set([...actuals.keys(), ...expected.keys()]);
     const different = [...keys].filter((key) => !isEqual(expected.get(key), actuals.get(key)));
     return { expected, different: different.sort() };
   }
 }
 
-/** Compares bucket and log. Throws the faults of both. */
+/** Compares bucket and log. Throws the faults of both, `VERIFY_STOPPED` (later) and `VERIFY_HISTORY_GONE` (never). */
 export const verifyProjection = <Event, State extends object>(
   options: VerifyOptions<Event, State>,
 ): Promise<Verification> => new Verifier(options).run();

@@ -1,15 +1,20 @@
 // Projections, rebuilds and read views on a real broker.
 import { afterEach, describe, expect, test } from 'vitest';
 import type { NatsConnectionHandle } from '#libs/nats/connect.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { createReadView } from '#libs/projections/read-view.ts';
 import { rebuildProjection } from '#libs/projections/rebuild.ts';
-import { runProjection, type RunningProjection } from '#libs/projections/run-projection.ts';
+import {
+  runProjection,
+  type RunningProjection,
+  type RunProjectionOptions,
+} from '#libs/projections/run-projection.ts';
 import { verifyProjection } from '#libs/projections/verify.ts';
 import { systemClock as clock } from '#libs/system/clock.ts';
 import { systemIds as ids } from '#libs/system/ids.ts';
 import { natsWorld } from '#test/support/nats-world.ts';
 import { testConnection } from '#test/support/nats-connection.ts';
-import { type Added, jsonBytes, type Tally, tallyProjection } from '#test/support/tally.ts';
+import { type Added, bucketContent, jsonBytes, type Tally, tallyProjection } from '#test/support/tally.ts';
 
 const connections: NatsConnectionHandle[] = [];
 const running: RunningProjection[] = [];
@@ -25,7 +30,7 @@ const setup = async () => {
   const world = natsWorld(connection);
   const [log, kv, scratch] = [await world.stream(), await world.bucket(), await world.bucket('scratch')];
   const projection = tallyProjection({ stream: log.stream, bucket: kv.bucket });
-  const start = (ports: { readonly log?: typeof log; readonly kv?: typeof kv } = {}): RunningProjection => {
+  const start = (options: Partial<RunProjectionOptions<Added, Tally>> = {}): RunningProjection => {
     const started = runProjection<Added, Tally>({
       projection,
       log,
@@ -34,7 +39,7 @@ const setup = async () => {
       ids,
       onPoison: () => Promise.resolve(),
       onFatal: (error) => expect.unreachable(String(error)),
-      ...ports,
+      ...options,
     });
     running.push(started);
     return started;
@@ -93,6 +98,29 @@ describe('a projection on a broker', () => {
     const last = await add(many(100, 20));
     await heir.reached(last);
     expect(await verify()).toEqual({ equal: true, keys: 20, seq: last });
+  });
+
+  test('reports a value that is too large for the bucket, and goes on with the other keys', async () => {
+    const { kv, start, add, projection } = await setup();
+    const stages: string[] = [];
+    const large = {
+      ...projection,
+      evolve: (state: Tally, event: Added, entry: StoredEntry) =>
+        event.key === 'big'
+          ? { ...state, trail: 'x'.repeat(3_000_000) }
+          : projection.evolve(state, event, entry),
+    };
+    const running = start({ projection: large, onPoison: async ({ stage }) => void stages.push(stage) });
+    await running.reached(
+      await add([
+        { key: 'a', add: 1 },
+        { key: 'big', add: 1 },
+        { key: 'b', add: 1 },
+      ]),
+    );
+    await running.reached(await add([{ key: 'a', add: 1 }]));
+    expect(stages).toEqual(['store']);
+    expect(Object.keys(await bucketContent(kv))).toEqual(['a', 'b']);
   });
 
   test('is rebuilt beside its live bucket while entries come, and goes on', async () => {

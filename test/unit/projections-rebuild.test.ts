@@ -2,8 +2,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { encodePosition, POSITION_KEY } from '#libs/projections/position.ts';
 import { rebuildProjection, type RebuildProgress, type RebuildOptions } from '#libs/projections/rebuild.ts';
+import { verifyProjection } from '#libs/projections/verify.ts';
 import { projectionHarness, stopProjections } from '#test/support/projection-harness.ts';
-import { type Added, type Tally, tallyProjection } from '#test/support/tally.ts';
+import { type Added, appendAdded, type Tally, tallyProjection } from '#test/support/tally.ts';
 
 afterEach(stopProjections);
 
@@ -68,6 +69,33 @@ describe('a rebuild', () => {
     });
   });
 
+  test('happens by itself when the log is shorter than the position', async () => {
+    const { clock, add, start, scratch, kv, verify } = setup();
+    await add('a', 1);
+    const longer = { seq: 90, projection: 'tally', version: 1, owner: 'before' };
+    await kv.put(POSITION_KEY, encodePosition(longer));
+    await kv.put('gone', new TextEncoder().encode('{"seq":80,"sum":1,"count":1,"trail":"1;"}'));
+    const running = start({ scratch });
+    await clock.settle();
+    expect(running.state()).toBe('active');
+    expect(await verify()).toEqual({ equal: true, keys: 1, seq: 1 });
+  });
+
+  test('that fails hands the bucket back, and the live projection goes on', async () => {
+    const { clock, add, start, rebuild, kv, scratch, verify } = setup();
+    const live = start();
+    await add('a', 1);
+    await clock.settle();
+    const failing = rebuild({
+      live: { ...kv, keys: () => scratch.keys('no filter at all') },
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'KV_REFUSED' });
+    await add('a', 2);
+    await clock.settle();
+    expect(live.state()).toBe('active');
+    expect(await verify()).toEqual({ equal: true, keys: 1, seq: 2 });
+  });
+
   test('is asked for when a newer version starts without a scratch bucket', async () => {
     const { clock, add, start, fatal } = setup();
     const old = start();
@@ -110,6 +138,12 @@ describe('a rebuild', () => {
       await clock.advance(800);
     }
     await expect(rebuild({ log })).rejects.toMatchObject({ code: 'REBUILD_HISTORY_GONE' });
+    await clock.advance(30_000);
+    const forgetful = {
+      ...tallyProjection({ stream: 'SHORT', bucket: 'tally' }),
+      history: 'what-is-left',
+    } as const;
+    expect(await rebuild({ log, projection: forgetful })).toMatchObject({ keys: 0 });
   });
 });
 
@@ -146,6 +180,21 @@ describe('a verification', () => {
       equal: false,
       key: 'a',
       actual: { unreadable: expect.any(String) },
+    });
+  });
+
+  test('says that it cannot tell when the head of the log is gone', async () => {
+    const { clock, broker, start, kv } = setup();
+    broker.declareStream({ name: 'SHORT', subjects: ['SHORT.>'], maxAgeMs: 1000 });
+    const log = broker.eventLog('SHORT');
+    const projection = tallyProjection({ stream: 'SHORT', bucket: 'tally' });
+    start({ log, projection });
+    for (let at = 0; at < 3; at += 1) {
+      await appendAdded(log, { key: 'a', add: 1 });
+      await clock.advance(600);
+    }
+    await expect(verifyProjection({ projection, log, kv })).rejects.toMatchObject({
+      code: 'VERIFY_HISTORY_GONE',
     });
   });
 

@@ -4,7 +4,7 @@ import { createDeadLetters, readDeadLetter } from '#libs/consumers/dead-letters.
 import { Fault } from '#libs/kernel/fault.ts';
 import { parkPoison } from '#libs/projections/run-projection.ts';
 import { projectionHarness, stopProjections } from '#test/support/projection-harness.ts';
-import { appendAdded, bytes, jsonOf } from '#test/support/tally.ts';
+import { appendAdded, bytes, jsonBytes, jsonOf } from '#test/support/tally.ts';
 
 afterEach(stopProjections);
 
@@ -190,6 +190,20 @@ describe('a projection', () => {
     await clock.settle();
     expect(Object.keys(await content())).toHaveLength(40);
     expect(await verify()).toEqual({ equal: true, keys: 40, seq: 400 });
+  });
+
+  test('reports an event whose key cannot be one, and goes on', async () => {
+    const { clock, log, start, content, poisons } = projectionHarness();
+    start();
+    for (const key of ['a:b', '_position', 'a..b', 'good'])
+      await log.append({ subject: 'LOG.x', id: key, headers: {}, body: jsonBytes({ key, add: 1 }) });
+    await clock.settle();
+    expect(poisons.map(({ entry, stage }) => [entry.seq, stage])).toEqual([
+      [1, 'decode'],
+      [2, 'decode'],
+      [3, 'decode'],
+    ]);
+    expect(await content()).toEqual({ good: { seq: 4, sum: 1, count: 1, trail: '1;' } });
   });
 
   test('is fatal when its bucket is missing, or the log ends before its position', async () => {
