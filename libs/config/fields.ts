@@ -8,6 +8,8 @@ import { Secret } from './secret.ts';
 interface FieldFacts {
   readonly expects: string;
   readonly isSecret: boolean;
+  /** True or false: as a flag it needs no value. */
+  readonly isSwitch: boolean;
   /** How a default is printed. */
   readonly print: (value: unknown) => string;
 }
@@ -19,12 +21,18 @@ const plain = (value: unknown): string => (typeof value === 'string' ? value : J
 
 interface FieldOptions {
   readonly isSecret?: boolean;
+  readonly isSwitch?: boolean;
   readonly print?: (value: unknown) => string;
 }
 
 const field = <T>(expects: string, read: (given: unknown) => T | undefined, options: FieldOptions = {}) => {
   const base = z.unknown();
-  facts.set(base, { expects, isSecret: options.isSecret ?? false, print: options.print ?? plain });
+  facts.set(base, {
+    expects,
+    isSecret: options.isSecret ?? false,
+    isSwitch: options.isSwitch ?? false,
+    print: options.print ?? plain,
+  });
   return base.transform((given, context): T => {
     const value = given === undefined ? undefined : read(given);
     if (value !== undefined) return value;
@@ -39,14 +47,16 @@ const innerOf = (type: z.core.$ZodType): z.core.$ZodType | undefined => {
   return def.innerType ?? def.in;
 };
 
+const unknownFacts: FieldFacts = { expects: 'a value', isSecret: false, isSwitch: false, print: plain };
+
 /** What a field of a schema expects and whether it is secret; a foreign zod type is described by its own name. */
 export const factsOf = (type: z.core.$ZodType): FieldFacts => {
   for (let at: z.core.$ZodType | undefined = type; at !== undefined; at = innerOf(at)) {
     const known = facts.get(at);
     if (known !== undefined) return known;
-    if (innerOf(at) === undefined) return { expects: `a ${at._zod.def.type}`, isSecret: false, print: plain };
+    if (innerOf(at) === undefined) return { ...unknownFacts, expects: `a ${at._zod.def.type}` };
   }
-  return { expects: 'a value', isSecret: false, print: plain };
+  return unknownFacts;
 };
 
 /** The description given with `.describe()`, at whatever level. */
@@ -147,12 +157,13 @@ const truths: Readonly<Record<string, boolean>> = {
 
 /** True or false; `yes/no`, `on/off` and `1/0` in text. */
 export const flag = () =>
-  field('true or false', (given) =>
-    typeof given === 'string'
-      ? truths[given.trim().toLowerCase()]
-      : typeof given === 'boolean'
-        ? given
-        : undefined,
+  field(
+    'true or false',
+    (given) => {
+      if (typeof given === 'string') return truths[given.trim().toLowerCase()];
+      return typeof given === 'boolean' ? given : undefined;
+    },
+    { isSwitch: true },
   );
 
 /** A duration in milliseconds; name the field `…Ms`. Text may carry units: `500ms`, `30s`, `1h30m`; a bare number is milliseconds. */

@@ -8,6 +8,7 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Publisher } from '#libs/ports/publisher.ts';
 import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
 import type { WorkQueue } from '#libs/ports/work-queue.ts';
+import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { Hooks } from '#libs/telemetry/hooks.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { Metrics } from '#libs/telemetry/metrics.ts';
@@ -65,6 +66,8 @@ export interface ServiceContext<Config = unknown> extends Ports {
   readonly metrics: Metrics;
   /** Ready-made measurements for the loops of libs/consumers, libs/projections and the log. */
   readonly hooks: Hooks;
+  /** For what is stored: knows the secrets of the process by value (its configuration, its secret-named variables). */
+  readonly redactor: Redactor;
   readonly checks: Checks;
   /** Aborted when the service is to stop taking in work. */
   readonly signal: AbortSignal;

@@ -2,6 +2,7 @@
 // Does not know the other services, signals or exit codes (see run-process.ts).
 import { toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
+import { createRedactor, type Redactor } from '#libs/redaction/redactor.ts';
 import type { CheckBoard } from './checks.ts';
 import type { Loop, Ports, ServiceContext, WireTools } from './context.ts';
 import type { Service, Started } from './define-service.ts';
@@ -11,6 +12,8 @@ import { backoffMs, supervise } from './supervise.ts';
 export interface ServiceTools extends Omit<WireTools, 'signal'> {
   readonly ports: Ports;
   readonly board: CheckBoard;
+  /** Default: one that knows no secret by value. */
+  readonly redactor?: Redactor;
   /** How long the drain gives each service. */
   readonly drainMs: number;
   /** The process must end. */
@@ -151,6 +154,7 @@ const contextFor = (
   config,
   metrics: tools.metrics,
   hooks: tools.hooks,
+  redactor: tools.redactor ?? createRedactor(),
   checks: tools.board.of(service.name),
   drainMs: tools.drainMs,
 });

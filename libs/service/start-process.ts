@@ -2,7 +2,8 @@
 // Starts them and drains them; it hears no signals and does not exit (see run-process.ts), so it also runs inside a test or a CLI.
 import { printConfig } from '#libs/config/describe.ts';
 import { toFault } from '#libs/kernel/fault.ts';
-import { createRedactor } from '#libs/redaction/redactor.ts';
+import { secretValuesOf } from '#libs/redaction/environment.ts';
+import { createRedactor, type Redactor } from '#libs/redaction/redactor.ts';
 import { isoTime } from '#libs/telemetry/iso-time.ts';
 import { createLogger, type Logger } from '#libs/telemetry/logger.ts';
 import { createHooks } from '#libs/telemetry/metrics-hooks.ts';
@@ -28,16 +29,21 @@ export interface StartedProcess {
   drain(): Promise<DrainReport>;
 }
 
-const loggerOf = (plan: ProcessPlan, settings: Settings): Logger => {
+/** Knows what must not be seen: the secrets of the configuration, and secret-named variables of anything else. */
+const redactorOf = (plan: ProcessPlan, settings: Settings): Redactor => {
   const secrets = Object.values(settings.all).flatMap((section) => section.secrets);
-  return createLogger({
+  const literals = [...secrets.map((secret) => secret.reveal()), ...secretValuesOf(plan.sources.environment)];
+  return createRedactor({ literals });
+};
+
+const loggerOf = (plan: ProcessPlan, settings: Settings, redactor: Redactor): Logger =>
+  createLogger({
     level: settings.process.logLevel,
     format: settings.process.logFormat,
     clock: plan.clock,
-    redactor: createRedactor({ literals: secrets.map((secret) => secret.reveal()) }),
+    redactor,
     ...(plan.logSink === undefined ? {} : { sink: plan.logSink }),
   });
-};
 
 /** Opens the ports, trying again while what they connect to is away. Undefined: the drain began first. */
 const openPorts = async (
@@ -65,6 +71,7 @@ class Shell {
   readonly #settings: Settings;
   readonly #metrics: Metrics = createMetrics();
   readonly #board: CheckBoard;
+  readonly #redactor: Redactor;
   readonly #startedAt: number;
   readonly #stopping = new AbortController();
   readonly #failure = Promise.withResolvers<unknown>();
@@ -76,7 +83,8 @@ class Shell {
   constructor(plan: ProcessPlan) {
     this.#plan = plan;
     this.#settings = readSettings(plan);
-    this.logger = loggerOf(plan, this.#settings);
+    this.#redactor = redactorOf(plan, this.#settings);
+    this.logger = loggerOf(plan, this.#settings, this.#redactor);
     this.#board = createCheckBoard(plan.clock);
     this.#board.of('ports').push('connection').failing('connecting');
     this.#startedAt = plan.clock.now();
@@ -164,6 +172,7 @@ class Shell {
       ...this.#tools(),
       ports: opened.ports,
       board: this.#board,
+      redactor: this.#redactor,
       drainMs: this.#settings.process.drainMs,
       onFatal: (error: unknown) => this.#fail(error),
     };

@@ -15,6 +15,7 @@ import {
   text,
   url,
 } from '#libs/config/fields.ts';
+import { parseFlags } from '#libs/config/flags.ts';
 import { nearest } from '#libs/config/nearest.ts';
 import { parseConfig } from '#libs/config/parse.ts';
 import { configSchema, namesOf } from '#libs/config/schema.ts';
@@ -161,6 +162,40 @@ describe('what is printed about a schema', () => {
       },
       given: ['server from FLEETLOG_SERVER', 'apiToken from FLEETLOG_API_TOKEN'],
     });
+  });
+});
+
+describe('the command line', () => {
+  const sections = { '': configSchema({ logLevel: text(), quiet: flag() }), tasks: Sample };
+  const parse = (...args: readonly string[]) => parseFlags(args, sections, ['help']);
+
+  test('is taken apart by the schemas', () => {
+    expect(
+      parse('all', '--log-level', 'debug', '--tasks-lease-ms=5s', '--quiet', 'runs', '--config', 'x.json'),
+    ).toEqual({
+      options: { logLevel: 'debug', tasksLeaseMs: '5s', quiet: true, config: 'x.json' },
+      positionals: ['all', 'runs'],
+    });
+    expect(parse('--no-quiet', '--help', '--', '--log-level')).toEqual({
+      options: { quiet: false, help: true },
+      positionals: ['--log-level'],
+    });
+    expect(parse('--log-level', 'a', '--log-level=b', '--quiet=no').options).toEqual({
+      logLevel: 'b',
+      quiet: 'no',
+    });
+  });
+
+  test.each([
+    [['--log-levl', 'debug'], 'there is no flag --log-levl; did you mean --log-level?'],
+    [['--zzzzzzzzzzzzz'], 'there is no flag --zzzzzzzzzzzzz'],
+    [['-q'], 'there is no flag -q'],
+    [['--no-log-level'], 'there is no flag --no-log-level; did you mean --log-level?'],
+    [['--log-level'], '--log-level needs a value'],
+  ])('%j is refused: %s', (args, message) => {
+    expect(() => parse(...args)).toThrow(
+      expect.objectContaining({ code: 'ARGUMENT_INVALID', retry: 'never', message }),
+    );
   });
 });
 

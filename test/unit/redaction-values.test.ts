@@ -1,5 +1,6 @@
 // What the redactor does to JSON values, known values and bodies, and what it says about it.
 import { describe, expect, test } from 'vitest';
+import { secretValuesOf } from '#libs/redaction/environment.ts';
 import { createRedactor } from '#libs/redaction/redactor.ts';
 
 const redactor = createRedactor();
@@ -103,6 +104,23 @@ describe('known values', () => {
   test('one that is too short to be told from words, or is part of a marker, is not looked for', () => {
     expect(known.text('a short word').found).toBe(0);
     expect(known.value({ password: 'x' }).value).toEqual({ password: '[redacted:named]' });
+  });
+});
+
+describe('the secrets of an environment', () => {
+  test('are the values of its secret-named variables, as far as they can be told from words', () => {
+    expect(
+      secretValuesOf({
+        ANTHROPIC_API_KEY: 'a-value-1',
+        GITHUB_TOKEN: 'b-value-2',
+        DB_PASSWORD: 'short',
+        DB_PASSWORD_FILE: '/run/secrets/db',
+        API_TOKEN: '/run/secrets/token',
+        MAX_TOKENS: '1000000000',
+        HOME: '/root/somewhere',
+        CI_JOB_TOKEN: undefined,
+      }),
+    ).toEqual(['a-value-1', 'b-value-2']);
   });
 });
 

@@ -61,9 +61,15 @@ describe('a process', () => {
 
   test('logs at its start what it is and what it was told, without secrets', async () => {
     const tasks = defineService({ name: 'tasks', config: configSchema({ apiToken: secret() }) });
-    const { book } = await start([tasks], {
-      sources: environmentOf({ FLEETLOG_TASKS_API_TOKEN: 'hunter2hunter2', FLEETLOG_TYPO: '1' }),
+    const { book, started } = await start([tasks], {
+      sources: environmentOf({
+        FLEETLOG_TASKS_API_TOKEN: 'hunter2hunter2',
+        FLEETLOG_TYPO: '1',
+        SOME_API_KEY: 'swordfish-99',
+      }),
     });
+    started.logger.info('echo of swordfish-99 and hunter2hunter2');
+    expect(book.messages()).toContain('echo of [redacted:known] and [redacted:known]');
     expect(book.lines[0]).toMatchObject({
       level: 'warn',
       message: 'unknown variable FLEETLOG_TYPO is ignored',
