@@ -18,6 +18,10 @@ const AWAY_MS = 100;
 /** A batch whose commit was not answered may still be on its way into the stream when its ids are already taken. */
 const SETTLE_MS = 100;
 
+/** After so many looks an id that is taken without an entry belongs to one that was deleted, or to another subject. */
+const MOST_TAKEN = 20;
+const TAKEN = 'an id of the batch is taken, but its entry is not there';
+
 /** Sends the batch once. Resolves with the answer to its commit. */
 const sendBatch = (context: WriteContext, entries: readonly NewEntry[]): Promise<Msg> => {
   const { patience, connection } = context;
@@ -53,7 +57,9 @@ const findConflict = async (
 };
 
 /** What an answer leads to: an outcome, or another attempt after a while. */
-type Next = { readonly outcome: BatchOutcome } | { readonly afterMs: number; readonly because: string };
+type Next =
+  | { readonly outcome: BatchOutcome }
+  | { readonly afterMs: number; readonly because: string; readonly isTaken?: boolean };
 
 const settleRefused = async (
   context: WriteContext,
@@ -67,7 +73,7 @@ const settleRefused = async (
   const conflict = await findConflict(context, entries);
   if (conflict !== undefined) return { outcome: conflict };
   return isDuplicate
-    ? { afterMs: SETTLE_MS, because: 'an id of the batch is taken, but its entry is not there' }
+    ? { afterMs: SETTLE_MS, because: TAKEN, isTaken: true }
     : { afterMs: BUSY_MS, because: 'another write is under way' };
 };
 
@@ -126,7 +132,9 @@ export const appendAtomically = async (
   const { connection, patience } = context;
   const { clock } = connection;
   const deadline = clock.monotonicMs() + patience.withinMs;
-  for (let because = 'the broker is away'; ;) {
+  let because = 'the broker is away';
+  let taken = 0;
+  for (;;) {
     const leftMs = deadline - clock.monotonicMs();
     if (leftMs <= 0 || !(await connection.whenConnected({ withinMs: leftMs })))
       throw portFault(
@@ -137,6 +145,8 @@ export const appendAtomically = async (
     const next = await attempt(context, entries);
     if ('outcome' in next) return next.outcome;
     because = next.because;
+    if (next.isTaken === true) taken += 1;
+    if (taken > MOST_TAKEN) throw refused(`batch of ${entries.length}: ${TAKEN}`);
     if (next.afterMs > 0) await clock.sleep(next.afterMs);
   }
 };

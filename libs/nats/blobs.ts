@@ -5,6 +5,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Blobs } from '#libs/ports/blobs.ts';
 import { jetstream } from '@nats-io/jetstream';
 import { type ObjectStore, Objm } from '@nats-io/obj';
+import { createBlobWriter } from './blob-writer.ts';
 import { askApi, DEFAULT_PATIENCE } from './broker-api.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { classifyAnswer, portFault, thrownFault } from './errors.ts';
@@ -37,6 +38,7 @@ const checkProvisioned = async (connection: NatsConnectionHandle, bucket: string
 /** Opens an object store. Nothing is sent until the first call. Besides the port's faults: `BLOBS_DAMAGED` (never). */
 export const openBlobs = (connection: NatsConnectionHandle, options: { readonly bucket: string }): Blobs => {
   const { bucket } = options;
+  const writer = createBlobWriter(connection, bucket);
   let opened: Promise<ObjectStore> | undefined;
   const open = (): Promise<ObjectStore> => {
     opened ??= checkProvisioned(connection, bucket)
@@ -60,14 +62,10 @@ export const openBlobs = (connection: NatsConnectionHandle, options: { readonly 
     }
   };
   return {
-    put: (bytes) => {
+    put: async (bytes) => {
       const digest = digestOf(bytes);
-      return withStore(`store ${digest}`, async (store) => {
-        const known = await store.info(digest);
-        if (known === null || known.deleted || known.size !== bytes.length)
-          await store.putBlob({ name: digest }, bytes);
-        return digest;
-      });
+      await writer.put(digest, bytes);
+      return digest;
     },
     get: async (digest) => {
       if (!DIGEST.test(digest)) return undefined;

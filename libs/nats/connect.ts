@@ -39,7 +39,9 @@ export interface NatsConnectionHandle {
   newInbox(): string;
   /** False from the moment that the loss of the server is noticed until it is back. */
   readonly connected: boolean;
-  /** The last error that the broker or the transport reported, if any. */
+  /** Closed for good: nothing will ever be answered over it. */
+  readonly isClosed: boolean;
+  /** The last error that the broker or the transport reported since the connection was last made, if any. */
   readonly lastError: string | undefined;
   /** Resolves true once connected, false when `signal` aborts, the connection is closed or `withinMs` have passed. */
   whenConnected(options?: { readonly withinMs?: number; readonly signal?: AbortSignal }): Promise<boolean>;
@@ -121,6 +123,10 @@ class Connection implements NatsConnectionHandle {
     return this.#isConnected;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   get lastError(): string | undefined {
     return this.#lastError;
   }
@@ -183,6 +189,7 @@ class Connection implements NatsConnectionHandle {
       this.#onStatus({ kind: 'disconnected' });
     } else if (status.type === 'reconnect') {
       this.#isConnected = true;
+      this.#lastError = undefined;
       this.#tell(true);
       this.#onStatus({ kind: 'reconnected', server: status.server });
     } else if (status.type === 'error') {

@@ -18,19 +18,34 @@ const isSubjectOf = (filter: string, subject: string): boolean => {
   return pattern.length === tokens.length;
 };
 
+type Look = ReturnType<typeof askApi>;
+
+/** Looks under way: when a stream loses its leader, everything in flight asks at once. */
+const underWay = new WeakMap<NatsConnectionHandle, Map<string, Look>>();
+
+const lookAt = (connection: NatsConnectionHandle, stream: string, family: FaultFamily): Look => {
+  const looks = underWay.get(connection) ?? new Map<string, Look>();
+  underWay.set(connection, looks);
+  const look =
+    looks.get(stream) ??
+    askApi(connection, {
+      family,
+      what: `look at stream ${stream}`,
+      subject: `$JS.API.STREAM.INFO.${stream}`,
+      body: '',
+      patience: LOOK_PATIENCE,
+    }).finally(() => looks.delete(stream));
+  looks.set(stream, look);
+  return look;
+};
+
 /** The fault when no retry can help, undefined when it is a matter of time. Rejects when the broker does not say. */
 export const explainUnserved = async (
   parts: { readonly connection: NatsConnectionHandle; readonly stream: string; readonly family: FaultFamily },
   subject: string,
 ): Promise<Fault | undefined> => {
   const { connection, stream, family } = parts;
-  const answer = await askApi(connection, {
-    family,
-    what: `look at stream ${stream}`,
-    subject: `$JS.API.STREAM.INFO.${stream}`,
-    body: '',
-    patience: LOOK_PATIENCE,
-  });
+  const answer = await lookAt(connection, stream, family);
   if (answer.kind === 'error')
     return classifyAnswer(answer.error) === 'stream-missing'
       ? portFault(family, 'MISSING', `stream ${stream} is not provisioned`)

@@ -9,6 +9,9 @@ import { GroupBatch } from './group-batch.ts';
 import type { WriteContext } from './retried-publish.ts';
 import type { SingleAppend } from './single-append.ts';
 
+/** Most singles in flight: beyond, the broker would answer the last ones after their time is over. */
+const MAX_SINGLES = 1_024;
+
 export class GroupCommit {
   readonly #context: WriteContext;
   readonly #policy: CommitPolicy;
@@ -37,7 +40,8 @@ export class GroupCommit {
     const waiting = this.#ready.length;
     if (waiting === 0 || this.#isBatchInFlight || this.#isProbing) return;
     const threshold = this.#isWithoutBatches ? Number.POSITIVE_INFINITY : this.#policy.threshold;
-    if (waiting + this.#singlesInFlight < threshold) this.#sendSingles(this.#take(waiting));
+    if (waiting + this.#singlesInFlight < threshold)
+      this.#sendSingles(this.#take(MAX_SINGLES - this.#singlesInFlight));
     else if (this.#policy.wantsProbe) this.#probe();
     else if (waiting >= threshold) this.#sendBatch(this.#take(MAX_BATCH), true);
   };
@@ -59,6 +63,7 @@ export class GroupCommit {
   }
 
   #take(most: number): SingleAppend[] {
+    if (most <= 0) return [];
     if (most >= this.#ready.length) {
       const all = this.#ready;
       this.#ready = [];

@@ -34,20 +34,20 @@ export const isTombstone = (entry: StoredEntry): boolean => markerOf(entry) !== 
 
 /** The value at a key; undefined for a marker. `prefixLength` is that of the subject's part before the key. */
 export const valueEntry = (entry: StoredEntry, prefixLength: number): KeyValueEntry | undefined =>
-  isTombstone(entry)
-    ? undefined
-    : {
-        key: entry.subject.slice(prefixLength),
-        value: entry.body,
-        revision: entry.seq,
-        writtenAt: entry.storedAt,
-      };
+  isTombstone(entry) ? undefined : toEntry(entry, prefixLength);
+
+/** With a copy of the value: as received it is a window on the socket's buffer, and keeping it would keep all of that. */
+const toEntry = (entry: StoredEntry, prefixLength: number): KeyValueEntry => ({
+  key: entry.subject.slice(prefixLength),
+  value: new Uint8Array(entry.body),
+  revision: entry.seq,
+  writtenAt: entry.storedAt,
+});
 
 /** The event of a change. */
 export const changeEvent = (entry: StoredEntry, prefixLength: number): WatchEvent => {
-  const key = entry.subject.slice(prefixLength);
   const kind = markerOf(entry);
   return kind === undefined
-    ? { kind: 'put', entry: { key, value: entry.body, revision: entry.seq, writtenAt: entry.storedAt } }
-    : { kind, key, revision: entry.seq };
+    ? { kind: 'put', entry: toEntry(entry, prefixLength) }
+    : { kind, key: entry.subject.slice(prefixLength), revision: entry.seq };
 };

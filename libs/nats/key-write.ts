@@ -8,6 +8,9 @@ import { readFromLeader } from './leader-read.ts';
 import { RetriedPublish, type WriteContext } from './retried-publish.ts';
 import { headerBlock, headerLine } from './wire-headers.ts';
 
+/** Named a marker, so that the broker does not announce the end of its stay as the expiry of a value. */
+const DELETE = headerLine('KV-Operation', 'DEL') + headerLine('Nats-Marker-Reason', 'Remove');
+
 export interface KeyChange {
   /** Of the stream behind the bucket. */
   readonly subject: string;
@@ -43,7 +46,7 @@ export class KeyWrite extends RetriedPublish {
 
   protected override headers(): Uint8Array | undefined {
     const { isDelete, ttlSeconds } = this.#change;
-    let lines = isDelete === true ? headerLine('KV-Operation', 'DEL') : '';
+    let lines = isDelete === true ? DELETE : '';
     if (ttlSeconds !== undefined) lines += headerLine('Nats-TTL', `${ttlSeconds}s`);
     if (this.#expected !== undefined)
       lines += headerLine('Nats-Expected-Last-Subject-Sequence', this.#expected);

@@ -24,6 +24,13 @@ interface TakerParts {
   readonly group?: string;
 }
 
+const closed = ({ stream, consumer }: TakerParts): Fault =>
+  portFault(
+    'QUEUE',
+    'UNAVAILABLE',
+    `take from consumer ${consumer} of stream ${stream}: the connection is closed`,
+  );
+
 export class QueueTaker {
   readonly #connection: NatsConnectionHandle;
   readonly #parts: TakerParts;
@@ -42,9 +49,11 @@ export class QueueTaker {
     this.#parts = parts;
     this.#options = options;
     this.#feed = this.#createFeed(parts.group);
-    this.#feed.start();
+    if (connection.isClosed) this.#fail(closed(parts));
+    else this.#feed.start();
     this.#forgetConnectivity = connection.onConnectivity((isConnected) => {
       if (isConnected) this.#feed.restart();
+      else if (connection.isClosed) this.#fail(closed(parts));
     });
     options.signal.addEventListener('abort', this.#onAbort, { once: true });
   }

@@ -27,6 +27,10 @@ export const headerBytes = (message: Msg): Uint8Array | undefined => {
   );
 };
 
+/** The body of a message as plain bytes: a window on the socket's buffer, without the ways of Node's Buffer. */
+export const bodyBytes = ({ data }: Msg): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
 /** Headers and status of a message. */
 export const receivedHeaders = (message: Msg): ReceivedHeaders => {
   const bytes = headerBytes(message);

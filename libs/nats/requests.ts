@@ -4,7 +4,7 @@ import type { RequestClient, RequestMessage, RequestServer } from '#libs/ports/r
 import type { Msg } from '@nats-io/transport-node';
 import type { NatsConnectionHandle } from './connect.ts';
 import { portFault, thrownFault } from './errors.ts';
-import { isUnserved, receivedHeaders } from './raw-message.ts';
+import { bodyBytes, isUnserved, receivedHeaders } from './raw-message.ts';
 import { LostReply } from './reply-inbox.ts';
 import { headerBlock, headerLines } from './wire-headers.ts';
 
@@ -31,7 +31,7 @@ export const createRequestClient = (connection: NatsConnectionHandle): RequestCl
       throw thrownFault(REQUEST, `request ${subject}`, error);
     }
     if (isUnserved(message)) throw unanswered(subject, 'nobody serves it');
-    return { headers: receivedHeaders(message).headers, body: message.data };
+    return { headers: receivedHeaders(message).headers, body: bodyBytes(message) };
   },
 });
 
@@ -49,7 +49,7 @@ export const createRequestServer = (
     const underWay = new Set<Promise<void>>();
     const answer = async (message: Msg): Promise<void> => {
       const { headers } = receivedHeaders(message);
-      const request: RequestMessage = { subject: message.subject, headers, body: message.data };
+      const request: RequestMessage = { subject: message.subject, headers, body: bodyBytes(message) };
       try {
         const reply = await handler(request);
         if (message.reply === undefined || message.reply === '' || connection.nc.isClosed()) return;

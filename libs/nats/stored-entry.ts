@@ -2,7 +2,7 @@
 // from a replica, read as JSON from the leader. Headers are parsed when first looked at.
 import type { Headers, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Msg } from '@nats-io/transport-node';
-import { type DeliveryFacts, headerBytes, receivedHeaders } from './raw-message.ts';
+import { bodyBytes, type DeliveryFacts, headerBytes, receivedHeaders } from './raw-message.ts';
 import { parseHeaderBlock, readerHeaders } from './wire-headers.ts';
 
 /** A message that a consumer delivered. */
@@ -17,7 +17,7 @@ export const deliveredEntry = (message: Msg, facts: DeliveryFacts): StoredEntry 
       parsed ??= block === undefined ? {} : readerHeaders(parseHeaderBlock(block).headers);
       return parsed;
     },
-    body: message.data,
+    body: bodyBytes(message),
     storedAt: facts.storedAt,
   };
 };
@@ -38,7 +38,7 @@ export const directEntry = (message: Msg): StoredEntry => {
   const subject = headers['Nats-Subject'] ?? '';
   const storedAt = epochMs(headers['Nats-Time-Stamp'] ?? '');
   for (const name of DIRECT) delete headers[name];
-  return { seq, subject, headers: readerHeaders(headers), body: message.data, storedAt };
+  return { seq, subject, headers: readerHeaders(headers), body: bodyBytes(message), storedAt };
 };
 
 /** The `message` object of a STREAM.MSG.GET answer. */

@@ -6,7 +6,13 @@
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Msg } from '@nats-io/transport-node';
 import { nuid } from '@nats-io/transport-node';
-import { type ConsumerStart, createEphemeral, deleteEphemeral, pendingOf } from './ephemeral-consumer.ts';
+import {
+  type ConsumerStart,
+  createEphemeral,
+  deleteEphemeral,
+  type EphemeralParts,
+  pendingOf,
+} from './ephemeral-consumer.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { type FaultFamily, portFault, thrownFault } from './errors.ts';
 import { PullFeed } from './pull-feed.ts';
@@ -53,10 +59,12 @@ const MAX_PULL_BYTES = 8 * 1024 * 1024;
 
 export class SupervisedConsumer {
   readonly #options: SupervisedOptions;
+  readonly #parts: EphemeralParts;
   #buffer: FeedItem[] = [];
   #wake: (() => void) | undefined;
   #failure: Fault | undefined;
-  #isEnded = false;
+  /** Aborts what is under way when the reader leaves, with or without the caller's signal. */
+  readonly #over = new AbortController();
   #feed: PullFeed | undefined;
   #name = '';
   #start: ConsumerStart;
@@ -73,6 +81,7 @@ export class SupervisedConsumer {
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
+    this.#parts = { ...options, signal: this.#over.signal };
     this.#start = options.start;
     this.#isScanning = 'lastPerSubject' in options.start;
     if ('seq' in options.start && options.onReplaced === 'rescan') this.#lastSeq = options.start.seq - 1;
@@ -83,7 +92,7 @@ export class SupervisedConsumer {
     const { signal } = this.#options;
     const end = (): void => this.#end();
     signal?.addEventListener('abort', end, { once: true });
-    if (signal?.aborted === true) this.#isEnded = true;
+    if (signal?.aborted === true) this.#end();
     const supervision = this.#supervise();
     try {
       while (!this.#isEnded) {
@@ -103,12 +112,12 @@ export class SupervisedConsumer {
   }
 
   async #supervise(): Promise<void> {
-    const { connection, signal, family } = this.#options;
+    const { connection, family } = this.#options;
     try {
       while (!this.#isEnded) {
         await this.#flow();
         this.#closeFeed();
-        if (!this.#isEnded) await connection.clock.sleep(REOPEN_MS, signal);
+        if (!this.#isEnded) await connection.clock.sleep(REOPEN_MS, this.#over.signal);
       }
     } catch (error) {
       this.#failure = thrownFault(family, `consumer of stream ${this.#options.stream}`, error);
@@ -155,16 +164,17 @@ export class SupervisedConsumer {
   }
 
   async #create(): Promise<{ readonly pending: number } | undefined> {
-    const { connection, signal, patience } = this.#options;
+    const { connection, patience } = this.#options;
+    const { signal } = this.#over;
     const deadline = connection.clock.monotonicMs() + (patience?.withinMs ?? Number.POSITIVE_INFINITY);
     for (;;) {
       if (this.#isEnded) return undefined;
       try {
         return await this.#tryCreate();
       } catch (error) {
-        const isHopeless = !(error instanceof Fault) || error.retry !== 'later';
+        const isHopeless = !(error instanceof Fault) || error.retry !== 'later' || connection.isClosed;
         if (isHopeless || connection.clock.monotonicMs() >= deadline) throw error;
-        await connection.whenConnected(signal === undefined ? {} : { signal });
+        await connection.whenConnected({ signal });
         await connection.clock.sleep(REOPEN_MS, signal);
       }
     }
@@ -172,7 +182,7 @@ export class SupervisedConsumer {
 
   async #tryCreate(): Promise<{ readonly pending: number }> {
     const name = `fl-${nuid.next()}`;
-    const opened = await createEphemeral(this.#options, name, this.#resumeFrom());
+    const opened = await createEphemeral(this.#parts, name, this.#resumeFrom());
     const { lastSeq, created } = opened.stream;
     const isReplaced =
       lastSeq < this.#lastSeq || (this.#streamCreated !== undefined && created !== this.#streamCreated);
@@ -183,7 +193,7 @@ export class SupervisedConsumer {
       if (this.#lastSeq === 0) this.#scanSeq = lastSeq;
       return opened;
     }
-    deleteEphemeral(this.#options, name);
+    deleteEphemeral(this.#parts, name);
     this.#onReplaced(lastSeq);
     return this.#tryCreate();
   }
@@ -231,7 +241,7 @@ export class SupervisedConsumer {
     try {
       const name = this.#name;
       const seen = this.#consumerSeq;
-      const { pending, lastSeq } = await pendingOf(this.#options, name);
+      const { pending, lastSeq } = await pendingOf(this.#parts, name);
       if (pending === 0 && name === this.#name && seen === this.#consumerSeq) this.#caughtUp(lastSeq);
     } catch {
       // Asked again at the next heartbeat, or the consumer is replaced.
@@ -256,11 +266,15 @@ export class SupervisedConsumer {
     if (this.#feed === undefined) return;
     this.#feed.stop();
     this.#feed = undefined;
-    deleteEphemeral(this.#options, this.#name);
+    deleteEphemeral(this.#parts, this.#name);
+  }
+
+  get #isEnded(): boolean {
+    return this.#over.signal.aborted;
   }
 
   #end(): void {
-    this.#isEnded = true;
+    this.#over.abort();
     this.#reportTrouble?.();
     this.#rouse();
   }

@@ -80,6 +80,32 @@ describe('connecting', () => {
   });
 });
 
+describe('closing', () => {
+  it('is possible while the broker is away, and ends whatever waits for it', async () => {
+    await using broker = await freshBroker();
+    const connection = await connectTo({ ...broker, urls: [broker.url] });
+    const stream = freshName('closing');
+    await natsTopology(connection).createStream({ name: stream, subjects: [`${stream}.>`] });
+    await natsTopology(connection).createConsumer(stream, { durable_name: 'one', ack_policy: 'explicit' });
+    const log = createEventLog(connection, { stream });
+    const { signal } = new AbortController();
+    const following = log.replay({ follow: true })[Symbol.asyncIterator]().next();
+    const queue = openWorkQueue(connection, { stream, consumer: 'one' });
+    const taking = queue.batches({ max: 1, signal })[Symbol.asyncIterator]().next();
+    const ends = Promise.all([
+      expect(following).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' }),
+      expect(taking).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' }),
+    ]);
+    await broker.kill();
+    await expect.poll(() => connection.connected, POLL).toBe(false);
+    const appending = expect(
+      log.append({ subject: `${stream}.a`, id: '1', headers: {}, body: new Uint8Array(0) }),
+    ).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' });
+    await connection.close();
+    await Promise.all([ends, appending]);
+  });
+});
+
 describe('what the broker is and has', () => {
   it('is told by the topology', async () => {
     const connection = await testConnection();
