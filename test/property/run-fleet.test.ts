@@ -120,10 +120,10 @@ const doTurn = async (world: World, instruction: TurnInstruction, runnerId: stri
   for (let beats = Math.floor(ids.random() * 5); beats > 0; beats -= 1) {
     // Dies with the claim, or is paused beyond its lease and goes on as if nothing had happened.
     if (ids.random() < 0.1) return;
-    if (ids.random() < 0.05) await clock.sleep(LEASE_MS * 2);
+    if (ids.random() < 0.25) await clock.sleep(LEASE_MS + 500);
     await clock.sleep(Math.floor(LEASE_MS / 3));
     const renewed = await askUntilAnswered(world, 'renew', { runId, runnerId, fence });
-    if (renewed.outcome !== 'ok' && ids.random() < 0.7) return;
+    if (renewed.outcome !== 'ok' && ids.random() < 0.4) return;
   }
   await persist(world, () => turn.finished());
 };
