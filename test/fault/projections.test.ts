@@ -1,6 +1,6 @@
 // Projections when processes and brokers are killed: the bucket is the fold of the log in the end.
 import { expect, onTestFinished, test } from 'vitest';
-import { runProjection } from '#libs/projections/run-projection.ts';
+import { runProjection, type RunningProjection } from '#libs/projections/run-projection.ts';
 import { verifyProjection } from '#libs/projections/verify.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import { systemClock as clock } from '#libs/system/clock.ts';
@@ -19,7 +19,21 @@ const setup = async () => {
   const world = natsWorld(connection);
   const [log, kv] = [await world.stream(), await world.bucket()];
   const projection = tallyProjection({ stream: log.stream, bucket: kv.bucket });
-  return { broker, world, log, kv, projection };
+  const start = (limits: { readonly maxBatch?: number } = {}): RunningProjection => {
+    const running = runProjection({
+      projection,
+      log,
+      kv,
+      clock,
+      ids,
+      onPoison: () => Promise.resolve(),
+      onFatal: (error) => expect.unreachable(String(error)),
+      limits,
+    });
+    onTestFinished(() => running.stop());
+    return running;
+  };
+  return { broker, log, kv, start, verify: () => verifyProjection({ projection, log, kv }) };
 };
 
 /** Appends one entry, however often the broker goes away meanwhile. */
@@ -40,18 +54,8 @@ test(
   'a broker that is killed under a projection loses nothing and doubles nothing',
   { timeout: 120_000 },
   async () => {
-    const { broker, log, kv, projection } = await setup();
-    const running = runProjection({
-      projection,
-      log,
-      kv,
-      clock,
-      ids,
-      onPoison: () => Promise.resolve(),
-      onFatal: (error) => expect.unreachable(String(error)),
-      limits: { maxBatch: 16 },
-    });
-    onTestFinished(() => running.stop());
+    const { broker, log, start, verify } = await setup();
+    const running = start({ maxBatch: 16 });
     for (let round = 0; round < 4; round += 1) {
       const appending = appendMany(log, round * 150, 150);
       // Somewhere in the middle of both: at a position that no two runs share.
@@ -63,7 +67,7 @@ test(
     const { lastSeq } = await log.bounds();
     expect(lastSeq).toBe(600);
     await running.reached(await insist(log, 600));
-    expect(await verifyProjection({ projection, log, kv })).toEqual({ equal: true, keys: 25, seq: 601 });
+    expect(await verify()).toEqual({ equal: true, keys: 25, seq: 601 });
   },
 );
 
@@ -71,7 +75,7 @@ test(
   'a process that is killed between its writes is followed by one that goes on',
   { timeout: 120_000 },
   async () => {
-    const { broker, log, kv, projection } = await setup();
+    const { broker, log, kv, start, verify } = await setup();
     const { url, user, password } = broker;
     const task = { url, user, password, kind: 'projection', stream: log.stream, bucket: kv.bucket } as const;
     let count = 0;
@@ -89,17 +93,8 @@ test(
       await child.kill();
       await appending;
     }
-    const last = runProjection({
-      projection,
-      log,
-      kv,
-      clock,
-      ids,
-      onPoison: () => Promise.resolve(),
-      onFatal: (error) => expect.unreachable(String(error)),
-    });
-    onTestFinished(() => last.stop());
+    const last = start();
     await last.reached(count);
-    expect(await verifyProjection({ projection, log, kv })).toEqual({ equal: true, keys: 25, seq: count });
+    expect(await verify()).toEqual({ equal: true, keys: 25, seq: count });
   },
 );

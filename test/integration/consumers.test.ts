@@ -1,12 +1,13 @@
 // The one loop on a real broker: dispositions, order, hand-over, drain.
 import { afterEach, describe, expect, test } from 'vitest';
-import { createDeadLetters, readDeadLetter } from '#libs/consumers/dead-letters.ts';
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { ok } from '#libs/consumers/disposition.ts';
 import { type ConsumerOptions, runConsumer, type RunningConsumer } from '#libs/consumers/run-consumer.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { NatsConnectionHandle } from '#libs/nats/connect.ts';
 import { systemClock as clock } from '#libs/system/clock.ts';
 import { systemIds as ids } from '#libs/system/ids.ts';
+import { readDeadLetter } from '#test/support/read-letter.ts';
 import { createSignal, natsWorld } from '#test/support/nats-world.ts';
 import { testConnection } from '#test/support/nats-connection.ts';
 import { bytes, textOf } from '#test/support/tally.ts';

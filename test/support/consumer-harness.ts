@@ -1,5 +1,5 @@
 // A consumer on the memory broker under a manual clock: what the tests of the one loop have in common.
-import { createDeadLetters, type DeadLetter, readDeadLetter } from '#libs/consumers/dead-letters.ts';
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import type { ConsumerEvent } from '#libs/consumers/consumer-event.ts';
 import { ok } from '#libs/consumers/disposition.ts';
 import { type ConsumerOptions, runConsumer, type RunningConsumer } from '#libs/consumers/run-consumer.ts';
@@ -8,6 +8,7 @@ import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
+import { type DeadLetter, readDeadLetter } from './read-letter.ts';
 import { bytes, textOf } from './tally.ts';
 
 /** Ack wait of the consumer. */

@@ -1,8 +1,9 @@
 // A running projection on the memory broker: what is in its bucket after whatever happens on the way.
 import { afterEach, describe, expect, test } from 'vitest';
-import { createDeadLetters, readDeadLetter } from '#libs/consumers/dead-letters.ts';
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { parkPoison } from '#libs/projections/run-projection.ts';
+import { readDeadLetter } from '#test/support/read-letter.ts';
 import { projectionHarness, stopProjections } from '#test/support/projection-harness.ts';
 import { appendAdded, bytes, jsonBytes, jsonOf } from '#test/support/tally.ts';
 
