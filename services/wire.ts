@@ -46,18 +46,26 @@ export const readersOf = (
   bucket: once((bucket: string) => openKeyValue(connection, { bucket })),
 });
 
+/** How long an error that the broker reported keeps the process unready; it comes again while its cause lasts. */
+const REFUSAL_SHOWS_MS = 30_000;
+
 /** Opens every port of a process on one new connection. */
 export const openNatsPorts = async (
   access: BrokerAccess,
   tools: WireTools,
 ): Promise<OpenPorts & { readonly connection: NatsConnectionHandle }> => {
   const { clock, ids, logger, signal } = tools;
+  let refusal: { readonly message: string; readonly atMs: number } | undefined;
   const connection = await connectTo(access, clock, {
     signal,
-    onStatus: (status) =>
-      status.kind === 'connected' || status.kind === 'reconnected'
-        ? logger.info('broker connection', { ...status })
-        : logger.warn('broker connection', { ...status }),
+    onStatus: (status) => {
+      if (status.kind === 'error') {
+        refusal = { message: status.message, atMs: clock.monotonicMs() };
+        logger.warn('the broker reports an error', { error: status.message });
+      } else if (status.kind === 'connected' || status.kind === 'reconnected')
+        logger.info('broker connection', status);
+      else logger.warn('broker connection', status);
+    },
   });
   const queue = once((name: string): WorkQueue => {
     const [stream = '', consumer = ''] = name.split(' ');
@@ -79,10 +87,14 @@ export const openNatsPorts = async (
       blobs: openBlobs(connection, { bucket: 'bodies' }),
       publisher: () => (publisher ??= createPublisher(connection)),
     },
-    check: () =>
-      connection.connected
-        ? { ok: true, detail: 'connected' }
-        : { ok: false, detail: connection.lastError ?? 'the broker is away; reconnecting' },
+    check: () => {
+      if (!connection.connected)
+        return { ok: false, detail: connection.lastError ?? 'the broker is away; reconnecting' };
+      // A refused subject breaks one part silently: a pull that is not allowed just never brings anything.
+      if (refusal !== undefined && clock.monotonicMs() - refusal.atMs < REFUSAL_SHOWS_MS)
+        return { ok: false, detail: `the broker refused something lately: ${refusal.message}` };
+      return { ok: true, detail: 'connected' };
+    },
     close: () => connection.close(),
   };
 };

@@ -10,8 +10,8 @@ const SAMPLE = [process.execPath, `${import.meta.dirname}/sample/scripted-agent.
 
 export const RunnerConfig = configSchema({
   agent: name().describe('The agent whose instructions this runner takes.'),
-  tenant: name().default('default').describe('Boundary of the agent.'),
-  project: name().default('default').describe('Boundary of the agent.'),
+  tenant: name().default('local').describe('Boundary of the agent.'),
+  project: name().default('main').describe('Boundary of the agent.'),
   dataDir: text().describe(
     'Folder of the durable buffer; it must outlive the process and be on a local disk.',
   ),
