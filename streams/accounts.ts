@@ -68,7 +68,10 @@ const BODY_SUBJECTS = [
   '$O.bodies.M.*',
 ] as const;
 
-/** What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests, and large bodies. */
+/**
+ * What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests, large bodies.
+ * It cannot look at its consumer: the broker answers INFO by the asking account, which has no JetStream (measured on 2.15.1).
+ */
 const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] => {
   const reports = typedFilter('evt', { ...boundary, id: agent });
   const consumer = runnerConsumerName(boundary, agent);
@@ -79,8 +82,6 @@ const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] =
     // What it could not process, or could not get accepted, under a name of its own.
     typedFilter('dead', { ...boundary, id: runnerUser(agent) }),
     `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
-    // How much waits for it, and whether its consumer is there.
-    `$JS.API.CONSUMER.INFO.COMMANDS.${consumer}`,
     `$JS.ACK.COMMANDS.${consumer}.>`,
     ...RUNNER_OPERATIONS.map((operation) => requestSubject(boundary, 'runs', operation)),
     ...BODY_SUBJECTS,
@@ -93,7 +94,6 @@ const SERVICES: readonly { readonly subject: string; readonly responseType?: 'st
   { subject: `$JS.API.DIRECT.GET.EVENTS.${typedFilter('evt')}` },
   { subject: typedFilter('dead') },
   { subject: '$JS.API.CONSUMER.MSG.NEXT.COMMANDS.*', responseType: 'stream' },
-  { subject: '$JS.API.CONSUMER.INFO.COMMANDS.*' },
   { subject: '$JS.ACK.COMMANDS.>' },
   ...RUNNER_OPERATIONS.map((operation) => ({ subject: requestFilter('runs', operation) })),
   ...BODY_SUBJECTS.map((subject) => ({ subject })),

@@ -151,6 +151,8 @@ export const objectStoreDefinitions = (replicas: number): readonly ObjectStoreDe
     name: 'bodies',
     description: 'Bodies over the inline limit, by SHA-256.',
     replicas,
+    // Twice the age of the reports that refer to them: a body that two reports share is stored with the first.
+    maxAgeMs: 60 * 24 * 3_600_000,
     maxBytes: 1024 ** 3 / 2,
   },
 ];

@@ -1,6 +1,6 @@
 // The reference part of streams/README.md, from the contract itself: subjects, streams, envelope, events, buckets, consumers,
 // requests, refusals. How to use it is in generate-guide.ts. Pure.
-import { bucketDefinitions, leaseKey, presenceKey, viewKey } from './buckets.ts';
+import { bucketDefinitions, leaseKey, objectStoreDefinitions, presenceKey, viewKey } from './buckets.ts';
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { DEAD_LETTER_TYPE } from './dead-letters.ts';
 import { parseJson, type EntryParts } from './entry.ts';
@@ -213,6 +213,21 @@ ${(Object.keys(BUCKET_EXAMPLES) as (keyof typeof BUCKET_EXAMPLES)[])
   .map((name) => `### ${name}\n\n${code(KEYS[name][1])}\n\n${json(BUCKET_EXAMPLES[name])}`)
   .join('\n\n')}`;
 
+const objectStores = (): string => `## Object stores
+
+${table(
+  ['store', 'age', 'size', 'what'],
+  objectStoreDefinitions(1).map(({ name, maxAgeMs, maxBytes, description }) => [
+    code(name),
+    age(maxAgeMs),
+    size(maxBytes),
+    description,
+  ]),
+)}
+
+An object’s name is \`sha256-<hex>\` of its bytes. An entry with \`ce-dataref\` has an excerpt as its body, in which long texts are cut;
+\`nats object get bodies sha256-<hex>\` gives the whole JSON body.`;
+
 const consumers = (): string => `## Consumers
 
 Durable, pull, explicit acknowledgement. They are the services’ own: make one of another name for yourself.
@@ -263,6 +278,7 @@ export const readmePage = (): string =>
     envelope(),
     events(),
     buckets(),
+    objectStores(),
     consumers(),
     requests(),
     refusals(),

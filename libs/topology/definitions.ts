@@ -53,6 +53,8 @@ export interface ObjectStoreDefinition {
   readonly name: string;
   readonly description: string;
   readonly replicas: number;
+  /** 0 or absent: for ever. */
+  readonly maxAgeMs?: number;
   readonly maxBytes?: number;
 }
 

@@ -117,6 +117,7 @@ export const objectStoreSettings = (definition: ObjectStoreDefinition): StreamSe
   replicas: definition.replicas,
   discard: 'new',
   duplicateWindowMs: BROKER_DUPLICATE_WINDOW_MS,
+  maxAgeMs: definition.maxAgeMs ?? 0,
   maxBytes: definition.maxBytes ?? -1,
   allowRollup: true,
 });

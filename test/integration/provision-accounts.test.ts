@@ -4,6 +4,7 @@ import { invariant } from '#libs/kernel/invariant.ts';
 import { openBlobs } from '#libs/nats/blobs.ts';
 import { createEventLog } from '#libs/nats/event-log.ts';
 import { connectNats, type NatsConnectionHandle } from '#libs/nats/connect.ts';
+import { openWorkQueue } from '#libs/nats/work-queue.ts';
 import { natsTopology } from '#libs/nats/topology.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { reconcileTopology } from '#libs/topology/apply.ts';
@@ -17,7 +18,6 @@ import { requestSubject, typedSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const clock = systemClock;
@@ -34,7 +34,10 @@ const accounts = accountsOf(shape, {
 
 let broker: FreshBroker;
 let control: NatsConnectionHandle;
+/** The runner's user on a bare client, which shows what the broker says, … */
 let runner: NatsConnection;
+/** … and behind the ports, as the runner really works. */
+let ports: NatsConnectionHandle;
 const refusals: string[] = [];
 
 const subjectOf = (agent: string, type = 'text'): string => typedSubject(boundary, 'evt', agent, type);
@@ -42,6 +45,11 @@ const storedIn = async (stream: string, subject: string): Promise<number> => {
   const manager = await jetstreamManager(control.nc);
   const info = await manager.streams.info(stream, { subjects_filter: subject });
   return Object.values(info.state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+};
+
+const bodies = async (): Promise<{ readonly bytes: number }> => {
+  const info = await (await jetstreamManager(control.nc)).streams.info('OBJ_bodies');
+  return info.state;
 };
 
 /** Sends without waiting, then makes sure that the broker has seen it. */
@@ -74,12 +82,21 @@ beforeAll(async () => {
     pass: 'one',
     inboxPrefix: runnerInboxPrefix('builder-1'),
   });
+  ports = await connectNats({
+    servers: [broker.url],
+    user: runnerUser('builder-1'),
+    password: 'one',
+    inboxPrefix: runnerInboxPrefix('builder-1'),
+    name: 'runner',
+    clock,
+  });
   void (async () => {
     for await (const status of runner.status())
       if (status.type === 'error') refusals.push(status.error.message);
   })();
 });
 afterAll(async () => {
+  await ports.close();
   await runner.close();
   await control.close();
   await broker[Symbol.asyncDispose]();
@@ -110,17 +127,7 @@ describe('a runner may', () => {
   });
 
   test('report in one atomic batch, through the log port', async () => {
-    await using stack = new AsyncDisposableStack();
-    const handle = await connectNats({
-      servers: [broker.url],
-      user: runnerUser('builder-1'),
-      password: 'one',
-      inboxPrefix: runnerInboxPrefix('builder-1'),
-      name: 'runner',
-      clock,
-    });
-    stack.defer(() => handle.close());
-    const log = createEventLog(handle, { stream: 'EVENTS' });
+    const log = createEventLog(ports, { stream: 'EVENTS' });
     const entries = [1, 2, 3].map((index) =>
       encodeReport('text', REPORT_EXAMPLES.text, {
         boundary,
@@ -187,32 +194,41 @@ describe('a runner may', () => {
     }
   });
 
-  test('put a large body into the object store, where the control plane reads it', async () => {
+  test('park what it cannot process, under a name of its own', async () => {
+    const subject = typedSubject(boundary, 'dead', runnerUser('builder-1'), 'undecodable');
+    expect(await jetstream(runner).publish(subject, '{}')).toMatchObject({ stream: 'DEADLETTERS' });
+  });
+
+  test('take its instructions through the queue port', async () => {
+    const entry = encodeInstruction('turn', INSTRUCTION_EXAMPLES.turn, {
+      boundary,
+      target: 'builder-1',
+      id: 'cmd_2',
+      source: '/service/runs',
+      actor: 'user:anna',
+      timeMs: clock.now(),
+    });
+    await createEventLog(control, { stream: 'COMMANDS' }).append(entry);
+    const consumer = runnerConsumerName(boundary, 'builder-1');
+    const queue = openWorkQueue(ports, { stream: 'COMMANDS', consumer });
+    const taken = new AbortController();
+    for await (const batch of queue.batches({ max: 10, signal: taken.signal })) {
+      expect(batch.map((delivery) => delivery.entry.subject)).toEqual([entry.subject]);
+      for (const delivery of batch) delivery.ack();
+      taken.abort();
+    }
+  });
+
+  test('put a large body through the blob port, where the control plane reads it, but not read it back', async () => {
     const bytes = new Uint8Array(300_000).map((_, index) => index % 251);
-    const hash = createHash('sha256').update(bytes);
-    const digest = `sha256-${hash.copy().digest('hex')}`;
-    // 71 bytes of name and 32 of digest both end with one padding character.
-    const meta = `$O.bodies.M.${Buffer.from(digest).toString('base64url')}=`;
-    const absent = await request(`$JS.API.DIRECT.GET.OBJ_bodies.${meta}`);
-    expect(absent.headers?.code).toBe(404);
-    const js = jetstream(runner);
-    const chunks = [bytes.subarray(0, 131_072), bytes.subarray(131_072, 262_144), bytes.subarray(262_144)];
-    for (const chunk of chunks) await js.publish('$O.bodies.C.chunks1', chunk);
-    const rollup = headers();
-    rollup.set('Nats-Rollup', 'sub');
-    const info = {
-      name: digest,
-      bucket: 'bodies',
-      nuid: 'chunks1',
-      size: bytes.length,
-      chunks: chunks.length,
-      digest: `SHA-256=${Buffer.from(hash.digest()).toString('base64url')}=`,
-      options: { max_chunk_size: 131_072 },
-    };
-    await js.publish(meta, JSON.stringify(info), { headers: rollup });
-    expect((await request(`$JS.API.DIRECT.GET.OBJ_bodies.${meta}`)).json()).toEqual(info);
+    const blobs = openBlobs(ports, { bucket: 'bodies' });
+    const digest = await blobs.put(bytes);
+    const { bytes: stored } = await bodies();
+    expect(await blobs.put(bytes)).toBe(digest);
+    expect((await bodies()).bytes, 'the same bytes are stored once').toBe(stored);
     const readBack = await openBlobs(control, { bucket: 'bodies' }).get(digest);
     expect(Buffer.compare(readBack ?? new Uint8Array(), bytes)).toBe(0);
+    await expect(blobs.get(digest)).rejects.toMatchObject({ code: 'BLOBS_REFUSED' });
   });
 });
 
@@ -223,10 +239,18 @@ describe('a runner may not', () => {
     'report in another project': typedSubject({ ...boundary, project: 'other' }, 'evt', 'builder-1', 'text'),
     'write a transition': 'fleet.acme.web.run.13.run_01KAJ5M8E0R3YV1D6C2T9ZQ4XB',
     'write an instruction': typedSubject(boundary, 'cmd', 'builder-1', 'turn'),
+    'park in the name of a service': typedSubject(boundary, 'dead', 'runs', 'undecodable'),
+    'park in the name of another runner': typedSubject(
+      boundary,
+      'dead',
+      runnerUser('builder-2'),
+      'undecodable',
+    ),
     'write a key': '$KV.leases.acme.web.run.x',
     'create a consumer': '$JS.API.CONSUMER.CREATE.EVENTS.spy',
     'create a durable consumer': '$JS.API.CONSUMER.DURABLE.CREATE.COMMANDS.spy',
     'pull the instructions of another': `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumerOfOther}`,
+    'look at a consumer': `$JS.API.CONSUMER.INFO.COMMANDS.${runnerConsumerName(boundary, 'builder-1')}`,
     'pull from another stream': '$JS.API.CONSUMER.MSG.NEXT.EVENTS.runs-reports',
     'acknowledge for another': `$JS.ACK.COMMANDS.${consumerOfOther}.1.1.1.1.1`,
     'read any entry by its sequence': '$JS.API.STREAM.MSG.GET.EVENTS',
