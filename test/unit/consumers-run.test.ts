@@ -166,6 +166,23 @@ describe('a consumer', () => {
     expect(await backlog()).toEqual({ pending: 0, unacknowledged: 0 });
   });
 
+  test('parks an entry that leaves no room for its letter without its body', async () => {
+    const { clock, send, start, letters } = consumerHarness();
+    start({
+      handle: () => Promise.reject(new Fault({ code: 'BODY_UNUSABLE', retry: 'never', message: 'unusable' })),
+    });
+    await send('a', 'x'.repeat(1_048_400));
+    await clock.settle();
+    const [parked] = await letters();
+    expect(parked?.letter).toMatchObject({
+      bodyOmitted: true,
+      stream: 'WORK',
+      seq: 1,
+      code: 'BODY_UNUSABLE',
+    });
+    expect(parked?.entry.body).toHaveLength(0);
+  });
+
   test('parks once, also when the answer of the dead-letter log is lost', async () => {
     const { clock, broker, send, start, letters } = consumerHarness();
     start({
