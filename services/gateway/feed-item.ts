@@ -6,8 +6,7 @@ import { decodeRunEvent } from '#streams/run-codec.ts';
 import { parseSubject } from '#streams/subjects.ts';
 
 /** The streams of a feed: what was decided, and what was reported. */
-export const FEED_STREAMS = ['TRANSITIONS', 'EVENTS'] as const;
-export type FeedStream = (typeof FEED_STREAMS)[number];
+export type FeedStream = 'TRANSITIONS' | 'EVENTS';
 
 /** An entry on its way to readers; its JSON is made once for all of them. */
 export interface FeedItem {

@@ -26,7 +26,7 @@ export interface ReadViews {
   stop(): Promise<void>;
 }
 
-export interface PresenceView {
+interface PresenceView {
   /** Keeps the view until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
   /** Runners alive, by key. */

@@ -16,7 +16,7 @@ import {
 import { requestSubject, type Boundary } from '#streams/subjects.ts';
 
 /** A result, or a refusal by a rule of the owner. */
-export type Asked<Result> =
+type Asked<Result> =
   | { readonly kind: 'ok'; readonly result: Result }
   | { readonly kind: 'refused'; readonly rejection: Rejection<RejectionCode> };
 

@@ -8,14 +8,14 @@ import { jsonBytes, parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
 /** Who wants or holds a run. */
-export interface Holder {
+interface Holder {
   readonly boundary: Boundary;
   readonly runId: string;
   readonly runnerId: string;
   readonly fence: number;
 }
 
-export type Taking =
+type Taking =
   | { readonly kind: 'taken'; readonly revision: number }
   /** Another holder's key is there; or one that cannot be read. */
   | { readonly kind: 'held'; readonly by: Lease | undefined };

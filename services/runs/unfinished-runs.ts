@@ -6,7 +6,7 @@ import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { isEnded, isHeld } from './run.decider.ts';
 
-export interface UnfinishedRun {
+interface UnfinishedRun {
   readonly boundary: Boundary;
   readonly runId: string;
 }
