@@ -8,7 +8,7 @@ import { findShapes, shapeAnchors } from './shapes.ts';
 import { isMarker, marker, replaceSpans, type Rule, type Span } from './span.ts';
 
 /** What came out, and how much was taken out. `value` is the very same value when nothing was found. */
-export interface Redacted<T> {
+interface Redacted<T> {
   readonly value: T;
   /** Secrets replaced. */
   readonly found: number;

@@ -6,7 +6,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { CheckReport } from './checks.ts';
 
 /** Whether the process should go on living. */
-export interface Liveness {
+interface Liveness {
   readonly ok: boolean;
   /** Longest delay of the event loop lately. */
   readonly lagMs: number;

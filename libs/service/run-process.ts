@@ -14,7 +14,7 @@ import type { ProcessPlan } from './process-plan.ts';
 import { startProcess, type StartedProcess } from './start-process.ts';
 
 /** Why the process ended, as others see it (the numbers are those of sysexits.h and of shells). */
-export const exitCodes = {
+const exitCodes = {
   drained: 0,
   /** A crash, a broken invariant, or a fault at start that trying again cannot heal. */
   broken: 70,

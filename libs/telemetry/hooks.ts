@@ -2,10 +2,10 @@
 // the ports call them (or adapt them to their own); metrics-hooks.ts counts them. Hooks never throw and do no I/O.
 
 /** How one try of an entry ended. */
-export type EntryOutcome = 'handled' | 'rejected' | 'skipped' | 'retried' | 'parked';
+type EntryOutcome = 'handled' | 'rejected' | 'skipped' | 'retried' | 'parked';
 
 /** The loop of a consumer. */
-export interface ConsumerHooks {
+interface ConsumerHooks {
   /** One try of an entry is over. `durationMs`: how long its handler ran, where it did. */
   entry(consumer: string, outcome: EntryOutcome, durationMs?: number): void;
   /** Entries waiting for the consumer, and handed out without acknowledgement. */
@@ -13,7 +13,7 @@ export interface ConsumerHooks {
 }
 
 /** The loop of a projection. */
-export interface ProjectionHooks {
+interface ProjectionHooks {
   /** One batch is stored: entries folded, keys written, and how long the writing took. */
   batch(projection: string, entries: number, keys: number, writeMs: number): void;
   /** From the storing of a batch's last entry in the stream to its keys being in the bucket. */
@@ -23,7 +23,7 @@ export interface ProjectionHooks {
 }
 
 /** Appends to a stream. */
-export interface LogHooks {
+interface LogHooks {
   append(stream: string, outcome: 'appended' | 'duplicate' | 'conflict' | 'failed', durationMs: number): void;
   /** One atomic batch (or a single append) went out with this many entries. */
   groupCommit(stream: string, entries: number): void;

@@ -8,12 +8,12 @@ import { isoTime } from './iso-time.ts';
 import { textLine } from './text-line.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
+type LogLevel = (typeof logLevels)[number];
 export const logFormats = ['auto', 'json', 'text'] as const;
-export type LogFormat = (typeof logFormats)[number];
+type LogFormat = (typeof logFormats)[number];
 
 /** Fields of a line. A value that is an Error becomes its name, code, message, stack and causes. */
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogFields = Readonly<Record<string, unknown>>;
 
 /** Writes lines. The message is a constant sentence; what varies goes into the fields. Never throws. */
 export interface Logger {

@@ -3,25 +3,25 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Units are in names: `_seconds`, `_bytes`, `_entries`; a counter ends in `_total`. */
-export type CounterName = `fleetlog_${string}_total`;
-export type GaugeName = `fleetlog_${string}`;
-export type HistogramUnit = 'seconds' | 'bytes' | 'entries';
-export type HistogramName = `fleetlog_${string}_${HistogramUnit}`;
+type CounterName = `fleetlog_${string}_total`;
+type GaugeName = `fleetlog_${string}`;
+type HistogramUnit = 'seconds' | 'bytes' | 'entries';
+type HistogramName = `fleetlog_${string}_${HistogramUnit}`;
 
 /** Label values of one series; few and bounded (never an id). */
-export type Labels<Name extends string> = Readonly<Record<Name, string>>;
+type Labels<Name extends string> = Readonly<Record<Name, string>>;
 
-export interface CounterMetric<Name extends string> {
+interface CounterMetric<Name extends string> {
   add(labels: Labels<Name>, amount?: number): void;
 }
 
-export interface GaugeMetric<Name extends string> {
+interface GaugeMetric<Name extends string> {
   set(labels: Labels<Name>, value: number): void;
   /** Drops one series, e.g. of something that is gone. */
   remove(labels: Labels<Name>): void;
 }
 
-export interface HistogramMetric<Name extends string> {
+interface HistogramMetric<Name extends string> {
   /** In the unit of the name. */
   observe(labels: Labels<Name>, value: number): void;
 }

@@ -4,11 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { createRedactor } from '#libs/redaction/redactor.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
-const literal = 'kn0wn-literal-value';
-const redactor = createRedactor({ literals: [literal] });
-
 /** Secrets are built from parts, so that no scanner takes this file for a leak. */
 const glue = (...parts: readonly string[]): string => parts.join('');
+
+const keyHeader = glue('-----BEGIN ', 'PRIVATE KEY-----');
+
+const literal = 'kn0wn-literal-value';
+const redactor = createRedactor({ literals: [literal] });
 
 const secrets = [
   glue('AKIA', 'IOSFODNN7EXAMPLE'),
@@ -45,7 +47,7 @@ const pieces = [
   '://',
   '@',
   'u:p@h',
-  '-----BEGIN PRIVATE KEY-----',
+  keyHeader,
   '-----END PRIVATE KEY-----',
   'MIIEvgIBADANBgkq',
   'eyJ',
@@ -173,8 +175,8 @@ describe('two megabytes of one candidate', () => {
     'token="',
     'token=\\"',
     'token\\',
-    '-----BEGIN PRIVATE KEY-----',
-    '-----BEGIN PRIVATE KEY-----\n',
+    keyHeader,
+    `${keyHeader}\n`,
     '://',
     '://a',
     '://a:b@',

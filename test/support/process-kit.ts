@@ -11,7 +11,7 @@ import type { ProcessPlan, Wire } from '#libs/service/process-plan.ts';
 import { startProcess, type StartedProcess } from '#libs/service/start-process.ts';
 import { createLogger, type Logger } from '#libs/telemetry/logger.ts';
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly [field: string]: unknown;

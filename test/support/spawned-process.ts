@@ -7,13 +7,13 @@ import { readEnvironment } from '#libs/system/env.ts';
 import { onTestFinished } from 'vitest';
 
 /** The lines of one stream so far and to come. */
-export interface Lines {
+interface Lines {
   readonly all: readonly string[];
   /** The first line, past or future, that matches; rejects when the stream ends without one. */
   readonly until: (pattern: RegExp) => Promise<string>;
 }
 
-export interface Exit {
+interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }

@@ -49,14 +49,14 @@ describe('JSON values', () => {
       argv: ['run', '--password', 'x', '--token', '-v', '--token=y'],
       env: [
         { name: 'DB_PASSWORD', value: 'q' },
-        { name: 'HOME', value: '/root' },
+        { name: 'HOME', value: '/srv' },
       ],
     });
     expect(value).toEqual({
       argv: ['run', '--password', '[redacted:named]', '--token', '-v', '--token=[redacted:assignment]'],
       env: [
         { name: 'DB_PASSWORD', value: '[redacted:named]' },
-        { name: 'HOME', value: '/root' },
+        { name: 'HOME', value: '/srv' },
       ],
     });
   });
@@ -117,7 +117,7 @@ describe('the secrets of an environment', () => {
         DB_PASSWORD_FILE: '/run/secrets/db',
         API_TOKEN: '/run/secrets/token',
         MAX_TOKENS: '1000000000',
-        HOME: '/root/somewhere',
+        HOME: '/srv/somewhere',
         CI_JOB_TOKEN: undefined,
       }),
     ).toEqual(['a-value-1', 'b-value-2']);
