@@ -75,7 +75,7 @@ const asBrokerError = (value: unknown): BrokerError | undefined =>
   typeof value === 'object' && value !== null && 'code' in value ? (value as BrokerError) : undefined;
 
 /** Parses a JetStream API answer. */
-export const parseAnswer = (message: Msg): ApiAnswer => {
+const parseAnswer = (message: Msg): ApiAnswer => {
   const value = JSON.parse(message.string()) as Readonly<Record<string, unknown>>;
   const error = asBrokerError(value['error']);
   return error === undefined ? { kind: 'ok', value } : { kind: 'error', error };

@@ -6,7 +6,7 @@
 export type GroupCommitMode = 'auto' | 'always' | 'never';
 
 /** Below this many, singles win on every profile measured. */
-export const MIN_BATCH = 8;
+const MIN_BATCH = 8;
 /** Most entries of one batch; the broker's own limit. */
 export const MAX_BATCH = 1_000;
 /** How many singles it takes to learn their cost again. */

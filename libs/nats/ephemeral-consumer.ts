@@ -3,6 +3,7 @@
 import { askApi, DEFAULT_PATIENCE, type Patience } from './broker-api.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { answerFault, type FaultFamily } from './errors.ts';
+import type { StreamFacts } from './stream-identity.ts';
 
 /** Where delivery begins. `lastPerSubject`: the newest message of each subject, then what comes. */
 export type ConsumerStart =
@@ -24,7 +25,7 @@ export interface EphemeralParts {
 export interface OpenedConsumer {
   /** Messages to be delivered at once. */
   readonly pending: number;
-  readonly stream: { readonly lastSeq: number; readonly created: string };
+  readonly stream: StreamFacts;
 }
 
 const INACTIVE_NS = 30_000_000_000;
@@ -63,7 +64,7 @@ const ask = async (
   return answer.value;
 };
 
-const streamFacts = async (parts: EphemeralParts): Promise<OpenedConsumer['stream']> => {
+const streamFacts = async (parts: EphemeralParts): Promise<StreamFacts> => {
   const info = await ask(parts, `$JS.API.STREAM.INFO.${parts.stream}`, '');
   const state = info['state'] as { readonly last_seq?: number } | undefined;
   return { lastSeq: state?.last_seq ?? 0, created: String(info['created']) };

@@ -23,7 +23,7 @@ export const checkKeyFilter = (filter: string): void => {
 type Marker = 'deleted' | 'expired';
 
 /** Which marker it is; undefined for a value. Markers of the broker carry a reason, those of writers an operation. */
-export const markerOf = (entry: Pick<StoredEntry, 'headers'>): Marker | undefined => {
+const markerOf = (entry: Pick<StoredEntry, 'headers'>): Marker | undefined => {
   const reason = entry.headers['Nats-Marker-Reason'];
   if (reason !== undefined) return reason === 'MaxAge' ? 'expired' : 'deleted';
   const operation = entry.headers['KV-Operation'];

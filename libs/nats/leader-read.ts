@@ -6,7 +6,7 @@ import { answerFault, classifyAnswer, type FaultFamily } from './errors.ts';
 import { type JsonMessage, leaderEntry } from './stored-entry.ts';
 
 /** Which message: the last of a subject, the first of a subject from a sequence on, or the one with a sequence. */
-export type MessageQuery =
+type MessageQuery =
   | { readonly last_by_subj: string }
   | { readonly next_by_subj: string; readonly seq: number }
   | { readonly seq: number };

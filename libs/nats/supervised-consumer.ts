@@ -11,6 +11,7 @@ import {
   createEphemeral,
   deleteEphemeral,
   type EphemeralParts,
+  type OpenedConsumer,
   pendingOf,
 } from './ephemeral-consumer.ts';
 import type { NatsConnectionHandle } from './connect.ts';
@@ -18,6 +19,8 @@ import { type FaultFamily, portFault, thrownFault } from './errors.ts';
 import { PullFeed } from './pull-feed.ts';
 import { type DeliveryFacts, deliveryFacts } from './raw-message.ts';
 import type { Patience } from './broker-api.ts';
+import { BurstBuffer } from './burst-buffer.ts';
+import { StreamIdentity } from './stream-identity.ts';
 
 /**
  * `caught-up`: all that matched when the consumer was (re)opened has been delivered; `lastSeq` is the stream's last sequence
@@ -60,8 +63,8 @@ const MAX_PULL_BYTES = 8 * 1024 * 1024;
 export class SupervisedConsumer {
   readonly #options: SupervisedOptions;
   readonly #parts: EphemeralParts;
-  #buffer: FeedItem[] = [];
-  #wake: (() => void) | undefined;
+  readonly #items = new BurstBuffer<FeedItem>();
+  readonly #identity = new StreamIdentity();
   #failure: Fault | undefined;
   /** Aborts what is under way when the reader leaves, with or without the caller's signal. */
   readonly #over = new AbortController();
@@ -76,7 +79,6 @@ export class SupervisedConsumer {
   #isAsking = false;
   #streamLastSeq = 0;
   #scanSeq = 0;
-  #streamCreated: string | undefined;
   #reportTrouble: (() => void) | undefined;
 
   constructor(options: SupervisedOptions) {
@@ -96,13 +98,12 @@ export class SupervisedConsumer {
     const supervision = this.#supervise();
     try {
       while (!this.#isEnded) {
-        const burst = this.#buffer;
+        const burst = this.#items.take();
         if (burst.length > 0) {
-          this.#buffer = [];
           yield burst;
           this.#feed?.release(burst.length);
         } else if (this.#failure !== undefined) throw this.#failure;
-        else await new Promise<void>((resolve) => (this.#wake = resolve));
+        else await this.#items.wait();
       }
     } finally {
       signal?.removeEventListener('abort', end);
@@ -121,7 +122,7 @@ export class SupervisedConsumer {
       }
     } catch (error) {
       this.#failure = thrownFault(family, `consumer of stream ${this.#options.stream}`, error);
-      this.#rouse();
+      this.#items.rouse();
     } finally {
       this.#closeFeed();
     }
@@ -143,6 +144,7 @@ export class SupervisedConsumer {
     });
     this.#feed = this.#createFeed(report);
     this.#feed.start();
+    if (!this.#options.connection.connected) report();
     await trouble;
     forget();
   }
@@ -163,37 +165,39 @@ export class SupervisedConsumer {
     });
   }
 
-  async #create(): Promise<{ readonly pending: number } | undefined> {
+  /** Creates a consumer that goes on after the last message; undefined when the reader has left meanwhile. */
+  async #create(): Promise<OpenedConsumer | undefined> {
     const { connection, patience } = this.#options;
     const { signal } = this.#over;
     const deadline = connection.clock.monotonicMs() + (patience?.withinMs ?? Number.POSITIVE_INFINITY);
-    for (;;) {
-      if (this.#isEnded) return undefined;
+    while (!this.#isEnded) {
       try {
-        return await this.#tryCreate();
+        const opened = await this.#tryCreate();
+        if (opened !== undefined) return opened;
       } catch (error) {
         const isHopeless = !(error instanceof Fault) || error.retry !== 'later' || connection.isClosed;
         if (isHopeless || connection.clock.monotonicMs() >= deadline) throw error;
         await connection.whenConnected({ signal });
-        await connection.clock.sleep(REOPEN_MS, signal);
       }
+      await connection.clock.sleep(REOPEN_MS, signal);
     }
+    return undefined;
   }
 
-  async #tryCreate(): Promise<{ readonly pending: number }> {
+  /** Undefined: not clear yet whether this is still the same stream. */
+  async #tryCreate(): Promise<OpenedConsumer | undefined> {
     const name = `fl-${nuid.next()}`;
     const opened = await createEphemeral(this.#parts, name, this.#resumeFrom());
-    const { lastSeq, created } = opened.stream;
-    const isReplaced =
-      lastSeq < this.#lastSeq || (this.#streamCreated !== undefined && created !== this.#streamCreated);
-    this.#streamLastSeq = lastSeq;
-    this.#streamCreated = created;
-    if (!isReplaced) {
+    const { lastSeq } = opened.stream;
+    const verdict = this.#identity.check(opened.stream, this.#lastSeq);
+    if (verdict === 'same') {
       this.#name = name;
+      this.#streamLastSeq = lastSeq;
       if (this.#lastSeq === 0) this.#scanSeq = lastSeq;
       return opened;
     }
     deleteEphemeral(this.#parts, name);
+    if (verdict === 'unclear') return undefined;
     this.#onReplaced(lastSeq);
     return this.#tryCreate();
   }
@@ -209,7 +213,7 @@ export class SupervisedConsumer {
     this.#lastSeq = 0;
     this.#start = { lastPerSubject: true };
     this.#isScanning = true;
-    this.#push({ kind: 'rescan' });
+    this.#items.add({ kind: 'rescan' });
   }
 
   #resumeFrom(): ConsumerStart {
@@ -222,14 +226,14 @@ export class SupervisedConsumer {
     if (facts.consumerSeq !== this.#consumerSeq + 1) return this.#reportTrouble?.();
     this.#consumerSeq = facts.consumerSeq;
     this.#lastSeq = facts.streamSeq;
-    this.#push({ kind: 'message', message, facts, scanSeq: this.#scanSeq });
+    this.#items.add({ kind: 'message', message, facts, scanSeq: this.#scanSeq });
     if (!this.#isCaughtUp && (facts.pending === 0 || facts.consumerSeq >= this.#toCatchUp))
       this.#caughtUp(this.#streamLastSeq);
   }
 
   #caughtUp(lastSeq: number): void {
     this.#isCaughtUp = true;
-    this.#push({ kind: 'caught-up', lastSeq, isScan: this.#isScanning });
+    this.#items.add({ kind: 'caught-up', lastSeq, isScan: this.#isScanning });
     this.#isScanning = false;
   }
 
@@ -250,17 +254,6 @@ export class SupervisedConsumer {
     }
   }
 
-  #push(item: FeedItem): void {
-    this.#buffer.push(item);
-    if (this.#wake !== undefined) this.#rouse();
-  }
-
-  #rouse(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
-
   #closeFeed(): void {
     this.#reportTrouble = undefined;
     if (this.#feed === undefined) return;
@@ -276,6 +269,6 @@ export class SupervisedConsumer {
   #end(): void {
     this.#over.abort();
     this.#reportTrouble?.();
-    this.#rouse();
+    this.#items.rouse();
   }
 }

@@ -8,9 +8,9 @@ import { answerFault, type BrokerError, classifyAnswer } from './errors.ts';
 import { epochMs } from './stored-entry.ts';
 
 /** A configuration object of the JetStream API, durations in nanoseconds. */
-export type BrokerConfig = Readonly<Record<string, unknown>>;
+type BrokerConfig = Readonly<Record<string, unknown>>;
 
-export interface StreamReport {
+interface StreamReport {
   readonly name: string;
   readonly config: BrokerConfig;
   readonly messages: number;
@@ -20,7 +20,7 @@ export interface StreamReport {
   readonly oldestAt: number | null;
 }
 
-export interface ConsumerReport {
+interface ConsumerReport {
   readonly name: string;
   readonly config: BrokerConfig;
   readonly pending: number;
@@ -29,7 +29,7 @@ export interface ConsumerReport {
   readonly delivered: number;
 }
 
-export interface BrokerReport {
+interface BrokerReport {
   readonly name: string;
   readonly version: string;
   /** JetStream API level: 0 before 2.11, 1 for 2.11, 2 for 2.12, 4 for 2.14, 5 for 2.15. */

@@ -9,7 +9,7 @@ import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
 const CAPACITY = 1_000;
 
 /** The filters of a watch as subjects. */
-export const keySubjects = (prefix: string, keys: readonly string[] | undefined): readonly string[] =>
+const keySubjects = (prefix: string, keys: readonly string[] | undefined): readonly string[] =>
   keys === undefined || keys.length === 0 ? [`${prefix}>`] : keys.map((key) => prefix + key);
 
 /** Turns a feed into events. During the initial scan, markers that were there before it are left out: they say nothing. */
