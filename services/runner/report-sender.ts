@@ -11,16 +11,16 @@ import { excerptOf } from './excerpt.ts';
 
 /** Up to this many are sent one by one: measured on one server, an atomic batch has a fixed cost of about this many single appends. */
 const FEW = 6;
-/** Bytes of a batch; bodies are at most the inline limit each. */
 const DELIVERED: SendOutcome = { kind: 'delivered', duplicate: false };
 
+/** Loss of contact is a fault of class `later`. Anything that is no fault is a defect of ours: it counts, so that it cannot block the buffer for ever. */
 const outcomeOf = (error: unknown): SendOutcome => {
   if (error instanceof InvariantBroken) throw error;
   const { code, message, retry } = toFault(error);
   // A stream that is not there yet refuses nothing: it is provisioned, or it is not.
-  const isRefusal =
-    error instanceof Fault && retry === 'never' && code !== 'LOG_MISSING' && code !== 'BLOBS_MISSING';
-  return isRefusal ? { kind: 'refused', code, message } : { kind: 'unreachable', message };
+  const isAway =
+    error instanceof Fault && (retry !== 'never' || code === 'LOG_MISSING' || code === 'BLOBS_MISSING');
+  return isAway ? { kind: 'unreachable', message } : { kind: 'refused', code, message };
 };
 
 export interface SenderParts {
