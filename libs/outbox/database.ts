@@ -12,7 +12,7 @@ const VERSION = 1;
 const SMALL_BYTES = 16 * 1024 * 1024;
 
 /** Numbers that were used in a buffer that is gone. */
-export interface LostBuffer {
+interface LostBuffer {
   readonly problem: string;
   readonly movedTo: string | null;
   readonly firstSourceSeq: number;

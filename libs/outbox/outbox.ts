@@ -141,7 +141,7 @@ export type OutboxEvent =
   | { readonly kind: 'storage-failed'; readonly code: string; readonly message: string };
 
 /** What is in the buffer. */
-export interface OutboxStatus {
+interface OutboxStatus {
   /** Records not yet delivered, without the parked ones. */
   readonly pending: number;
   readonly pendingBytes: number;

@@ -8,7 +8,7 @@ const FULL = 13;
 const NOT_A_DATABASE = 26;
 
 /** The primary result code of an SQLite error (the low byte of the extended one), or undefined for any other error. */
-export const sqliteCode = (error: unknown): number | undefined =>
+const sqliteCode = (error: unknown): number | undefined =>
   error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
     ? error.errcode & 0xff
     : undefined;

@@ -21,7 +21,7 @@ import { coalesce } from './coalesce.policy.ts';
 import { readExecLine } from './exec-line.ts';
 
 /** Longer lines are cut. */
-export const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
 /** Unknown lines told one by one; from then on they are joined as raw output, so that a flood stays a few events. */
 const UNKNOWN_LINES = 64;
 /** Pieces of standard error. */
