@@ -1,12 +1,9 @@
-// Every service of the product, in start order, and every projection. A new service is added here and nowhere else.
-import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
+// Every service of the product, in start order. A new service is added here and nowhere else; its projections in projections.ts.
 import type { Service } from '#libs/service/define-service.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { gateway } from './gateway/service.ts';
 import { createRunnerService } from './runner/service.ts';
-import { activityProjection, runsProjection } from './runs/projections.ts';
 import { runs } from './runs/service.ts';
-import { sessionsProjection } from './sessions/projections.ts';
 import { sessions } from './sessions/service.ts';
 
 /** The services that decide, fold and answer. */
@@ -17,10 +14,3 @@ export const runnerService: Service = createRunnerService({ environment: readEnv
 
 /** All of them. */
 export const services: readonly Service[] = [...controlServices, runnerService];
-
-/** Every fold of the log into a bucket. */
-export const projections: readonly ProjectionTools[] = [
-  projectionTools(runsProjection),
-  projectionTools(sessionsProjection),
-  projectionTools(activityProjection),
-];

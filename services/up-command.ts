@@ -9,7 +9,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startSampleRun } from './sample-run.ts';
-import { startStack, type Stack } from './up.ts';
+import type { Stack } from './up.ts';
 
 interface UpFlags {
   readonly data?: string;
@@ -79,6 +79,8 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
   const onProgress = (line: string): void => {
     if (flags.quiet !== true) terminal.note(line);
   };
+  // The services and the broker's program are loaded for this command only.
+  const { startStack } = await import('./up.ts');
   const stack = await startStack({
     dataDir,
     port: portOf(flags.port),

@@ -37,7 +37,7 @@ export interface CliContext {
   /** Epoch ms of an ISO time (without a zone: this machine's); NaN when it is none. */
   readonly parseTime: (text: string) => number;
   /** Every projection of the product, for rebuild and verify. */
-  readonly projections: readonly ProjectionTools[];
+  projections(): Promise<readonly ProjectionTools[]>;
   /** Facts of the machine, for `fleetlog doctor`. */
   diagnose(dataDir: string): Promise<DoctorReport>;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -7,13 +7,13 @@ import type { CliContext } from './context.ts';
 import { table } from './output.ts';
 import type { ProjectionTools } from './projection-tools.ts';
 
-const named = (context: CliContext, name: string): ProjectionTools => {
-  const found = context.projections.find((projection) => projection.name === name);
+const named = (projections: readonly ProjectionTools[], name: string): ProjectionTools => {
+  const found = projections.find((projection) => projection.name === name);
   if (found !== undefined) return found;
   throw new Fault({
     code: 'ARGUMENT_INVALID',
     retry: 'never',
-    message: `there is no projection ${JSON.stringify(name)}; there are ${context.projections.map((one) => one.name).join(', ')}`,
+    message: `there is no projection ${JSON.stringify(name)}; there are ${projections.map((one) => one.name).join(', ')}`,
   });
 };
 
@@ -21,7 +21,7 @@ const list = async (context: CliContext, flags: StackFlags): Promise<void> => {
   const call = await invocation(context, flags);
   await withFleet(call, async (fleet) => {
     const rows = [];
-    for (const projection of context.projections) {
+    for (const projection of await context.projections()) {
       const { name, version, stream, bucket } = projection;
       const { lastSeq } = await fleet.log(stream).bounds();
       rows.push({ name, version, stream, bucket, seq: await projection.position(fleet), lastSeq });
@@ -45,7 +45,7 @@ const list = async (context: CliContext, flags: StackFlags): Promise<void> => {
 
 const rebuild = async (context: CliContext, name: string, flags: StackFlags): Promise<void> => {
   const call = await invocation(context, flags);
-  const projection = named(context, name);
+  const projection = named(await context.projections(), name);
   await withFleet(call, async (fleet) => {
     const report = await projection.rebuild(fleet, {
       clock: context.clock,
@@ -77,7 +77,8 @@ const printVerification = (context: CliContext, projection: ProjectionTools, fou
 
 const verify = async (context: CliContext, names: readonly string[], flags: StackFlags): Promise<void> => {
   const call = await invocation(context, flags);
-  const chosen = names.length === 0 ? context.projections : names.map((name) => named(context, name));
+  const all = await context.projections();
+  const chosen = names.length === 0 ? all : names.map((name) => named(all, name));
   const found = await withFleet(call, async (fleet) => {
     const results = [];
     for (const projection of chosen) {

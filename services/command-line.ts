@@ -1,0 +1,88 @@
+// Composition root of the command line: the real terminal, clock, environment and broker behind services/cli.
+// What only some commands need (services, the broker's program, the connection) is loaded when one of them asks for it.
+import { parseTime, systemClock } from '#libs/system/clock.ts';
+import { readEnvironment } from '#libs/system/env.ts';
+import { systemIds } from '#libs/system/ids.ts';
+import { systemProcess } from '#libs/system/process-control.ts';
+import type { Connection } from './cli/connection.ts';
+import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
+import { runCli } from './cli/program.ts';
+import { registerSecretsCommand } from './secrets-command.ts';
+import { registerUpCommand } from './up-command.ts';
+
+const terminal: Terminal = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  note: (line) => void process.stderr.write(`${line}\n`),
+  flushed: () =>
+    process.stdout.writableNeedDrain
+      ? new Promise((resolve) => process.stdout.once('drain', () => resolve()))
+      : Promise.resolve(),
+  isColour: process.stdout.isTTY,
+};
+
+const openFleet = async (connection: Connection): Promise<FleetPorts> => {
+  const { connectTo, readersOf } = await import('./wire.ts');
+  const { natsTopologyDriver } = await import('#libs/nats/topology-driver.ts');
+  const handle = await connectTo(
+    {
+      servers: connection.natsUrl.split(','),
+      name: 'fleetlog-cli',
+      ...(connection.natsUser !== undefined && { user: connection.natsUser }),
+      ...(connection.natsPassword !== undefined && { password: connection.natsPassword }),
+      waitMs: 5_000,
+    },
+    systemClock,
+  );
+  return { ...readersOf(handle), topology: natsTopologyDriver(handle), close: () => handle.close() };
+};
+
+const diagnoseMachine: CliContext['diagnose'] = async (dataDir) => {
+  const { diagnose } = await import('#libs/broker/doctor.ts');
+  const { locateOptionsFrom } = await import('#libs/broker/locate.ts');
+  return diagnose({
+    locate: locateOptionsFrom({ ...readEnvironment(), FLEETLOG_OFFLINE: '1' }, systemClock),
+    dataDir,
+    ports: [{ port: 7710, purpose: 'HTTP API' }],
+    clock: systemClock,
+  });
+};
+
+const readStandardInput = async (): Promise<string | undefined> => {
+  if (process.stdin.isTTY) return undefined;
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+};
+
+/** Runs the command line of this process to its end. */
+export const runCommandLine = async (): Promise<void> => {
+  const environment = readEnvironment();
+  const interrupted = new AbortController();
+  const forget = systemProcess.onSignal((signal) => {
+    // A second signal while something drains ends it at once.
+    if (interrupted.signal.aborted) systemProcess.exit(signal === 'SIGINT' ? 130 : 143);
+    interrupted.abort();
+  });
+  // A reader that went away (`| head`) is a normal end.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') systemProcess.exit(0);
+  });
+  const context: CliContext = {
+    terminal,
+    clock: systemClock,
+    ids: systemIds,
+    parseTime,
+    environment,
+    workingDirectory: process.cwd(),
+    signal: interrupted.signal,
+    projections: async () => (await import('./projections.ts')).projections,
+    openFleet,
+    readStandardInput,
+    diagnose: diagnoseMachine,
+  };
+  process.exitCode = await runCli(process.argv.slice(2), context, [
+    registerUpCommand,
+    registerSecretsCommand,
+  ]);
+  forget();
+};

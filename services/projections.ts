@@ -1,0 +1,11 @@
+// Every projection of the product, for the commands that rebuild and verify. Apart from registry.ts so that they load no service.
+import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
+import { activityProjection, runsProjection } from './runs/projections.ts';
+import { sessionsProjection } from './sessions/projections.ts';
+
+/** Every fold of the log into a bucket. */
+export const projections: readonly ProjectionTools[] = [
+  projectionTools(runsProjection),
+  projectionTools(sessionsProjection),
+  projectionTools(activityProjection),
+];
