@@ -12,7 +12,7 @@ import {
 import { verifyProjection } from '#libs/projections/verify.ts';
 import { systemClock as clock } from '#libs/system/clock.ts';
 import { systemIds as ids } from '#libs/system/ids.ts';
-import { natsWorld } from '#test/support/nats-world.ts';
+import { createSignal, natsWorld } from '#test/support/nats-world.ts';
 import { testConnection } from '#test/support/nats-connection.ts';
 import { type Added, bucketContent, jsonBytes, type Tally, tallyProjection } from '#test/support/tally.ts';
 
@@ -91,9 +91,11 @@ describe('a projection on a broker', () => {
     const ports = world.over(other);
     const heir = start({ log: ports.log(log.stream), kv: ports.kv(kv.bucket) });
     await heir.reached(await add(many(100, 10)));
-    const owner = start();
-    const middle = await add(many(100, 10));
-    await owner.reached(middle);
+    const signal = createSignal();
+    const owner = start({ observe: signal.changed });
+    // Claimed while nothing moves: under load a claim may lose, and then the new one stands by.
+    await signal.until(() => owner.state() === 'active');
+    await owner.reached(await add(many(100, 10)));
     await owner.stop();
     const last = await add(many(100, 20));
     await heir.reached(last);
