@@ -3,17 +3,10 @@
 import type { Clock } from '#libs/ports/clock.ts';
 import type { DoctorReport } from './doctor-report.ts';
 import type { Ids } from '#libs/ports/ids.ts';
-import type { EventLog } from '#libs/ports/event-log.ts';
-import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { TopologyDriver } from '#libs/topology/driver.ts';
 import type { Connection } from './connection.ts';
+import type { FleetReaders } from './fleet-readers.ts';
 import type { ProjectionTools } from './projection-tools.ts';
-
-/** The logs and buckets of one stack. */
-export interface FleetReaders {
-  log(stream: string): EventLog;
-  bucket(name: string): KeyValue;
-}
 
 /** Open ports of one stack. */
 export interface FleetPorts extends FleetReaders {

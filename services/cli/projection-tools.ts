@@ -4,7 +4,7 @@ import type { Projection } from '#libs/projections/projection.ts';
 import { rebuildProjection, type RebuildOptions, type RebuildReport } from '#libs/projections/rebuild.ts';
 import { verifyProjection, type Verification } from '#libs/projections/verify.ts';
 import { scratchBucket } from '#streams/buckets.ts';
-import type { FleetReaders } from './context.ts';
+import type { FleetReaders } from './fleet-readers.ts';
 
 export interface ProjectionTools {
   readonly name: string;
