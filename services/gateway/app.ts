@@ -14,6 +14,7 @@ import {
   type Route,
 } from './http.ts';
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
+import { describeApi } from './description.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -30,9 +31,17 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const health: Route = {
   method: 'GET',
   path: '/healthz',
+  means: 'Answers while the process does.',
   isOpen: true,
   handle: (request) => request.json({ ok: true }),
 };
+
+const description = (routes: () => readonly Route[]): Route => ({
+  method: 'GET',
+  path: '/api/v1/openapi.json',
+  means: 'This description.',
+  handle: (request) => request.json(describeApi(routes())),
+});
 
 const problemResponse = ({ status, headers, body }: Problem): Response =>
   new Response(JSON.stringify(body), { status, headers });
@@ -84,6 +93,7 @@ const serve =
 const otherMethods = (path: string, methods: readonly string[]): Route => ({
   method: 'GET',
   path,
+  means: 'Refuses the methods that a path does not take.',
   handle: (request) => {
     const allow = methods.join(', ');
     throw new Fault({
@@ -98,6 +108,7 @@ const otherMethods = (path: string, methods: readonly string[]): Route => ({
 const nowhere: Route = {
   method: 'GET',
   path: '*',
+  means: 'Refuses what is not there.',
   handle: (request) => {
     throw new Fault({
       code: 'ROUTE_UNKNOWN',
@@ -110,7 +121,8 @@ const nowhere: Route = {
 /** The application; `fetch` of it answers requests. */
 export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
   const app = new Hono<GatewayEnv>();
-  const routes = [health, ...runRoutes(parts), ...readRoutes(parts), ...streamRoutes(parts)];
+  const routes: Route[] = [health, ...runRoutes(parts), ...readRoutes(parts), ...streamRoutes(parts)];
+  routes.push(description(() => routes));
   const methods = new Map<string, string[]>();
   for (const route of routes) {
     app.on(route.method, route.path, serve(parts, route));

@@ -31,6 +31,11 @@ export const GatewayConfig = configSchema({
   maxBodyBytes: size({ min: 1024, max: 8 * 1024 * 1024 })
     .default(1024 * 1024)
     .describe('Largest request body.'),
+  maxShown: integer({ min: 1000 })
+    .default(200_000)
+    .describe(
+      'Runs that can be shown; about 2 KB of memory each. Beyond it reads are refused until it is raised.',
+    ),
   maxStreams: integer({ min: 1, max: 100_000 }).default(1000).describe('Live streams served at once.'),
   heartbeatMs: duration({ min: 100 })
     .default(15_000)

@@ -1,5 +1,6 @@
 // The shapes that routes are written in: what a route is, what it is given, and what it answers besides a response.
 import type { Context } from 'hono';
+import type { z } from 'zod';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -32,6 +33,8 @@ export interface GatewayParts {
   readonly logger: Logger;
   /** Aborted when the gateway stops: live streams end. */
   readonly signal: AbortSignal;
+  /** Told how many live streams are open. */
+  readonly onStreams: (open: number) => void;
 }
 
 /** A refusal by a rule; becomes a problem document. */
@@ -45,6 +48,13 @@ export interface Route {
   readonly path: string;
   /** Answered without a token, whatever the host. */
   readonly isOpen?: boolean;
+  /** One line for the description of the API. */
+  readonly means: string;
+  /** What its query and body are read by. */
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodObject;
+  /** Media type of its answer; default `application/json`. */
+  readonly answers?: string;
   handle(request: GatewayRequest): Promise<Response | Refused> | Response | Refused;
 }
 

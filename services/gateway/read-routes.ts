@@ -133,10 +133,47 @@ const listRunners =
   };
 
 export const readRoutes = (parts: GatewayParts): readonly Route[] => [
-  { method: 'GET', path: '/api/v1/runs', handle: listRuns(parts) },
-  { method: 'GET', path: '/api/v1/runs/:id', handle: getRun(parts) },
-  { method: 'GET', path: '/api/v1/runs/:id/events', handle: getEvents(parts) },
-  { method: 'GET', path: '/api/v1/sessions', handle: listSessions(parts) },
-  { method: 'GET', path: '/api/v1/sessions/:id', handle: getSession(parts) },
-  { method: 'GET', path: '/api/v1/runners', handle: listRunners(parts) },
+  {
+    method: 'GET',
+    path: '/api/v1/runs',
+    means: 'List runs, newest first.',
+    query: runListQuery,
+    handle: listRuns(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/runs/:id',
+    means:
+      'The summary of a run; with `afterSeq` at least as of that sequence, which a write has answered with.',
+    query: runQuery,
+    handle: getRun(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/runs/:id/events',
+    means: 'The record of a run in pages: transitions and reports in one order. Follow `next`.',
+    query: eventsQuery,
+    handle: getEvents(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/sessions',
+    means: 'List sessions, newest first.',
+    query: sessionListQuery,
+    handle: listSessions(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/sessions/:id',
+    means: 'The summary of a session.',
+    query: boundaryQuery,
+    handle: getSession(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/runners',
+    means: 'Agents that have a runner, and the runners that are alive.',
+    query: boundaryQuery,
+    handle: listRunners(parts),
+  },
 ];

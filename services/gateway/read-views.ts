@@ -53,6 +53,8 @@ const createPresenceView = (kv: KeyValue): PresenceView => {
 interface Parts {
   readonly bucket: (name: string) => KeyValue;
   readonly clock: Clock;
+  /** Runs, and sessions, held in memory at most. */
+  readonly maxKeys: number;
   /** A watch has failed for good, or a view is too large to be held. */
   readonly onFatal: (error: unknown) => void;
   /** A value that cannot be read: it shows as absent. */
@@ -66,6 +68,7 @@ export const createReadViews = (parts: Parts): ReadViews => {
       projection: { name, bucket: name, parse: (value) => schema.parse(value) },
       kv: parts.bucket(name),
       clock: parts.clock,
+      maxKeys: parts.maxKeys,
       onFatal: parts.onFatal,
       onInvalid: parts.onInvalid,
     });

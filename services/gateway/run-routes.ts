@@ -131,6 +131,19 @@ const cancelRun =
   };
 
 export const runRoutes = (parts: GatewayParts): readonly Route[] => [
-  { method: 'POST', path: '/api/v1/runs', handle: createRun(parts) },
-  { method: 'POST', path: '/api/v1/runs/:id/cancel', handle: cancelRun(parts) },
+  {
+    method: 'POST',
+    path: '/api/v1/runs',
+    means:
+      'Ask for a piece of work. Takes an `Idempotency-Key`: the same request under it gives the first answer again.',
+    body: createRunSchema,
+    handle: createRun(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/runs/:id/cancel',
+    means: 'Cancel a run. An ended run is left as it is.',
+    body: cancelRunSchema,
+    handle: cancelRun(parts),
+  },
 ];

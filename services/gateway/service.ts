@@ -61,6 +61,7 @@ const viewsOf = (context: Context) => {
   const views = createReadViews({
     bucket: (name) => context.bucket(name),
     clock: context.clock,
+    maxKeys: context.config.maxShown,
     onFatal: (error) => {
       check.failing(error instanceof Error ? error.message : String(error));
       context.logger.error('a summary cannot be shown any more', { error });
@@ -83,6 +84,7 @@ const start = async (context: Context): Promise<Started> => {
       clock,
       onTrouble: (fault) => logger.warn('live replay was interrupted', { stream, error: fault }),
     });
+  const streams = context.metrics.gauge('fleetlog_gateway_streams', 'Live streams that are open.');
   const hubs = { transitions: hub('TRANSITIONS'), events: hub('EVENTS') };
   const app = createApp({
     config,
@@ -95,6 +97,7 @@ const start = async (context: Context): Promise<Started> => {
     transitions: context.log('TRANSITIONS'),
     runsClient: createRunsClient(context.requests.client, { boundary, timeoutMs: config.requestTimeoutMs }),
     signal: stopping.signal,
+    onStreams: (open) => streams.set({}, open),
     access: config,
     hooks: context.hooks.http,
     onFatal: broken.reject,

@@ -22,7 +22,7 @@ import { sseBody } from './sse.ts';
 import { intersectFilters, isFilter } from './subject-filter.ts';
 
 /** How many streams are open; a place is given back once. */
-const createPlaces = (most: number) => {
+const createPlaces = (most: number, onChange: (taken: number) => void) => {
   let taken = 0;
   return {
     take: (): (() => void) => {
@@ -33,8 +33,10 @@ const createPlaces = (most: number) => {
           message: `${most} live streams are open, which is the limit`,
         });
       taken += 1;
+      onChange(taken);
       return () => {
         taken -= 1;
+        onChange(taken);
       };
     },
   };
@@ -65,7 +67,23 @@ const checkReached = async (parts: GatewayParts, position: FeedPosition): Promis
 
 type Watching = Omit<FeedOptions, 'hubs' | 'signal'>;
 
-const streamResponse = (parts: GatewayParts, places: Places, watching: Watching): Response => {
+const EVENT_STREAM = 'text/event-stream';
+
+const STREAM_HEADERS = {
+  'content-type': `${EVENT_STREAM}; charset=utf-8`,
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+};
+
+interface Serving {
+  readonly parts: GatewayParts;
+  readonly places: Places;
+  readonly request: GatewayRequest;
+}
+
+const streamResponse = ({ parts, places, request }: Serving, watching: Watching): Response => {
+  // Nobody reads the body of an answer to HEAD, so nothing may be opened for it.
+  if (request.req.method === 'HEAD') return new Response(null, { headers: STREAM_HEADERS });
   const leave = places.take();
   const closing = new AbortController();
   const signal = AbortSignal.any([parts.signal, closing.signal]);
@@ -79,13 +97,7 @@ const streamResponse = (parts: GatewayParts, places: Places, watching: Watching)
     },
     onFailure: (error) => parts.logger.warn('live stream failed; its client will come again', { error }),
   });
-  return new Response(body, {
-    headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-    },
-  });
+  return new Response(body, { headers: STREAM_HEADERS });
 };
 
 const runStream =
@@ -103,7 +115,7 @@ const runStream =
     const hasEnded =
       last !== undefined && last.seq <= from.transitions && feedItem('TRANSITIONS', last).endsRun;
     const sources = sourcesOfRun(parts, run);
-    return streamResponse(parts, places, { sources, from, endsWithRun: true, hasEnded });
+    return streamResponse({ parts, places, request }, { sources, from, endsWithRun: true, hasEnded });
   };
 
 /** What of each stream a subject filter selects within the tenant and project served here; a refusal for a foreign one. */
@@ -141,13 +153,28 @@ const fleetStream =
     if (given !== undefined) await checkReached(parts, given);
     const from = given ?? (await lastSeqs(parts));
     const sources = filteredSources(parts.hubs, filters);
-    return streamResponse(parts, places, { sources, from, endsWithRun: false, hasEnded: false });
+    return streamResponse({ parts, places, request }, { sources, from, endsWithRun: false, hasEnded: false });
   };
 
 export const streamRoutes = (parts: GatewayParts): readonly Route[] => {
-  const places = createPlaces(parts.config.maxStreams);
+  const places = createPlaces(parts.config.maxStreams, parts.onStreams);
   return [
-    { method: 'GET', path: '/api/v1/runs/:id/stream', handle: runStream(parts, places) },
-    { method: 'GET', path: '/api/v1/stream', handle: fleetStream(parts, places) },
+    {
+      method: 'GET',
+      path: '/api/v1/runs/:id/stream',
+      means:
+        'The record of a run as it comes. Resumes by `Last-Event-ID` or `after`; ends with the event `end`.',
+      query: runStreamQuery,
+      answers: EVENT_STREAM,
+      handle: runStream(parts, places),
+    },
+    {
+      method: 'GET',
+      path: '/api/v1/stream',
+      means: 'What happens in the whole fleet, from now on or from `after`, filtered by `subject`.',
+      query: fleetStreamQuery,
+      answers: EVENT_STREAM,
+      handle: fleetStream(parts, places),
+    },
   ];
 };

@@ -162,10 +162,10 @@ describe('the stream of a run', () => {
 test('a reader that is slow gets everything all the same', async () => {
   const { runId, turn } = await claimed();
   const reader = sseFrames(await openStream(streamUrl(runId)));
-  // It reads one frame and then nothing, while more than any queue and socket holds is reported.
+  // It reads one frame and then nothing, while more than its queue holds is reported.
   const first = await reader.next();
   const big = 'x'.repeat(20_000);
-  const count = 1500;
+  const count = 600;
   for (let at = 0; at < count; at += 50)
     await Promise.all(Array.from({ length: 50 }, (_, one) => turn.says(`${at + one} ${big}`)));
   await turn.finished();
@@ -200,6 +200,16 @@ describe('the stream of the fleet', () => {
     const all = sseFrames(await openStream(`${plane.url()}/api/v1/stream?after=t0.e0`));
     expect(((await all.next()).value as SseFrame).data).toMatchObject({ seq: 1, stream: 'TRANSITIONS' });
     await all.return(undefined);
+  });
+
+  test('is not opened for a request that asks for headers only', async () => {
+    for (let at = 0; at < 50; at += 1) {
+      const response = await fetch(`${plane.url()}/api/v1/stream`, { method: 'HEAD' });
+      expect([response.status, response.headers.get('content-type')]).toEqual([
+        200,
+        'text/event-stream; charset=utf-8',
+      ]);
+    }
   });
 
   test('is refused over the limit, and a reader that leaves makes room', async () => {

@@ -224,6 +224,28 @@ describe('pages', () => {
   });
 });
 
+test('the description of the API names every path and what it takes', async () => {
+  const { status, body } = await call('/api/v1/openapi.json');
+  expect(status).toBe(200);
+  const paths = body['paths'] as Record<string, Record<string, { requestBody?: unknown }>>;
+  expect(Object.keys(paths).sort()).toEqual([
+    '/api/v1/openapi.json',
+    '/api/v1/runners',
+    '/api/v1/runs',
+    '/api/v1/runs/{id}',
+    '/api/v1/runs/{id}/cancel',
+    '/api/v1/runs/{id}/events',
+    '/api/v1/runs/{id}/stream',
+    '/api/v1/sessions',
+    '/api/v1/sessions/{id}',
+    '/api/v1/stream',
+    '/healthz',
+  ]);
+  const create = JSON.stringify(paths['/api/v1/runs']?.['post']?.requestBody);
+  for (const field of ['prompt', 'program', 'maxAttempts', 'turnTimeoutMs', 'additionalProperties'])
+    expect(create).toContain(field);
+});
+
 describe('cancel', () => {
   test('answers with the state that it led to', async () => {
     const { runId } = await create();

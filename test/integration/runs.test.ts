@@ -111,7 +111,7 @@ describe('the life of a run', () => {
     expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed']);
   });
 
-  test('ST-10 a claim on an ended run is refused', async () => {
+  test('a claim on an ended run is refused', async () => {
     const runId = await createRun(one.ports);
     await ask(one.ports, 'cancel', { runId, reason: 'no', actor: 'user:test' });
     expect(await ask(two.ports, 'claim', { runId, runnerId: 'r', claimId: 'c' })).toMatchObject({

@@ -254,7 +254,7 @@ describe('a turn finished', () => {
   });
 });
 
-test('WK-51 a report of an agent that the run was not given to is refused', () => {
+test('a report of an agent that the run was not given to is refused', () => {
   const foreign = { ...start(), agent: 'builder-2' } as RunCommand;
   given(created(), claimed()).when(foreign).thenRejected('RUN_FOREIGN');
 });
