@@ -36,4 +36,3 @@ export const sessionsProjection = defineProjection<PlacedSessionEvent, SessionSu
   evolve: (state, placed) => foldSession(isSession(state) ? state : undefined, placed) ?? state,
   parse: (value) => summarySchema.parse(value),
 });
-
