@@ -128,13 +128,22 @@ export class Store {
     return typeof first === 'number' ? first : this.#state.nextSourceSeq;
   }
 
+  /**
+   * Written without waiting for the disk: a crash of the process loses nothing of it, and after a power cut the records are sent
+   * again under their ids. The next insert makes it durable.
+   */
   settle({ delivered, refused, parked }: Settlement): void {
-    this.#transact((draft) => {
-      for (const { sourceSeq } of delivered) this.#remove(draft, sourceSeq);
-      for (const { record, attempts } of refused)
-        this.#statements.setAttempts.run(attempts, record.sourceSeq);
-      for (const { record, refusal } of parked) this.#park(draft, record.sourceSeq, refusal);
-    });
+    this.#database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      this.#transact((draft) => {
+        for (const { sourceSeq } of delivered) this.#remove(draft, sourceSeq);
+        for (const { record, attempts } of refused)
+          this.#statements.setAttempts.run(attempts, record.sourceSeq);
+        for (const { record, refusal } of parked) this.#park(draft, record.sourceSeq, refusal);
+      });
+    } finally {
+      this.#database.exec('PRAGMA synchronous = FULL');
+    }
   }
 
   /** Parks a row that could not be read back; its content stays in the file for a person to look at. */
