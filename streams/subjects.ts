@@ -154,9 +154,23 @@ const parsePartitioned = ({ tenant, project, family, ...rest }: RawParts): Parse
   return undefined;
 };
 
-/** The parts of a subject, or undefined when it is not one of ours (wrong shape, bad token, wrong partition for its id). */
-export const parseSubject = (subject: string): ParsedSubject | undefined => {
+const parse = (subject: string): ParsedSubject | undefined => {
   const parts = splitSubject(subject);
   if (parts === undefined) return undefined;
   return parts.family === 'timer' ? parseTimer(parts) : parsePartitioned(parts);
+};
+
+/** Subjects parsed lately: a reader of a stream sees the same few again and again. Emptied when full. */
+const parsed = new Map<string, ParsedSubject>();
+const MAX_PARSED = 4096;
+
+/** The parts of a subject, or undefined when it is not one of ours (wrong shape, bad token, wrong partition for its id). */
+export const parseSubject = (subject: string): ParsedSubject | undefined => {
+  const known = parsed.get(subject);
+  if (known !== undefined) return known;
+  const found = parse(subject);
+  if (found === undefined) return undefined;
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  parsed.set(subject, Object.freeze(found));
+  return found;
 };

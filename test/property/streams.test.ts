@@ -190,3 +190,33 @@ test('a broken entry never makes a reader throw', () => {
     propertyRuns(1000),
   );
 });
+
+test('what is read by hand is what the schema would read', () => {
+  fc.assert(
+    fc.property(
+      envelope,
+      fc.constantFrom('Z', '+00:00'),
+      fc.constantFrom('.000', '', '.5'),
+      (written, zone, fraction) => {
+        const headers = encodeEnvelope(written);
+        const time = `${headers['ce-time']?.slice(0, 19)}${fraction}Z`;
+        const plain = decodeEnvelope({ ...headers, 'ce-time': time });
+        // A reference to a body is read by the schema; nothing else changes.
+        const byTheSchema = decodeEnvelope({
+          ...headers,
+          'ce-time': time,
+          'ce-dataref': `blob:sha256-${'0'.repeat(64)}`,
+        });
+        if (!plain.ok || !byTheSchema.ok) return expect.unreachable();
+        const { dataref: _dataref, ...rest } = byTheSchema.envelope;
+        expect(rest).toEqual(plain.envelope);
+        // Zones other than Z are refused by both.
+        expect(decodeEnvelope({ ...headers, 'ce-time': `${time.slice(0, -1)}${zone}` }).ok).toBe(
+          zone === 'Z',
+        );
+        return undefined;
+      },
+    ),
+    propertyRuns(300),
+  );
+});
