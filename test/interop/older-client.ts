@@ -9,7 +9,7 @@ export interface ReaderAccess {
 }
 
 /** An entry as such a tool sees it. `seq` is 0 for one that came live. */
-export interface SeenEntry {
+interface SeenEntry {
   readonly seq: number;
   readonly subject: string;
   readonly headers: Readonly<Record<string, string>>;
