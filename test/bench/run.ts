@@ -1,0 +1,63 @@
+// `npm run bench [-- <name…>] [--profile always|relaxed] [--rounds <n>]`: runs the benchmarks one after another. Each figure is a
+// line of JSON on standard output, and a table of all of them closes on standard error. A missed target is a fact (`met: false`),
+// not a failure: the exit code is 0 unless a benchmark breaks.
+import { parseArgs } from 'node:util';
+import type { SyncProfile } from '#libs/broker/broker-config.ts';
+import { appendsBench } from './appends.ts';
+import { batchesBench } from './batches.ts';
+import type { Bench } from './bench-world.ts';
+import { type Figure, figureLine, figureTable } from './figure.ts';
+import { projectionBench } from './projection.ts';
+import { publisherBench } from './publisher.ts';
+import { replayBench } from './replay.ts';
+import { visibilityBench } from './visibility.ts';
+
+const BENCHES: readonly Bench[] = [
+  publisherBench,
+  batchesBench,
+  appendsBench,
+  projectionBench,
+  replayBench,
+  visibilityBench,
+];
+const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
+const MIN_ROUNDS = 5;
+
+const fail = (message: string): never => {
+  process.stderr.write(`${message}\n`);
+  process.exit(2);
+};
+
+const readArguments = (): {
+  readonly benches: readonly Bench[];
+  readonly profiles: readonly SyncProfile[];
+  readonly rounds: number;
+} => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    // A line of JSON a figure is what it prints anyway; the option says so.
+    options: { profile: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean' } },
+  });
+  const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+  if (unknown !== undefined)
+    fail(`there is no benchmark ${unknown}; there are ${BENCHES.map(({ name }) => name).join(', ')}`);
+  const profiles = PROFILES.filter((profile) => values.profile === undefined || values.profile === profile);
+  if (profiles.length === 0) fail(`there is no profile ${values.profile}; there are ${PROFILES.join(', ')}`);
+  const rounds = Number(values.rounds ?? 7);
+  if (!Number.isInteger(rounds) || rounds < MIN_ROUNDS) fail(`--rounds is a whole number from ${MIN_ROUNDS}`);
+  const benches = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  return { benches, profiles, rounds };
+};
+
+const main = async (): Promise<void> => {
+  const { benches, profiles, rounds } = readArguments();
+  const figures: Figure[] = [];
+  const emit = (figure: Figure): void => {
+    figures.push(figure);
+    process.stdout.write(`${figureLine(figure)}\n`);
+  };
+  for (const bench of benches) for (const profile of profiles) await bench.run({ profile, rounds, emit });
+  process.stderr.write(`\n${figureTable(figures)}\n`);
+};
+
+await main();
