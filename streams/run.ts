@@ -106,6 +106,8 @@ const leaseExpiredSchema = z.object({
   /** The instruction that a requeued run is started with; null otherwise. */
   commandId: commandIdSchema.nullable(),
   expiredAt: epochMs,
+  /** Present when the runner itself said that it could not go on, before the lease was over. */
+  reason: z.string().max(500).optional(),
 });
 
 const cancelRequestedSchema = z.object({
@@ -172,6 +174,8 @@ export type RunCommand =
     }
   | {
       readonly kind: 'finish-turn';
+      /** Starts the next attempt, should the runner report itself lost and the run be tried again. */
+      readonly nextCommandId: string;
       /** Who reports; a run is moved only by the agent it was given to. */
       readonly agent: string;
       readonly fence: number;

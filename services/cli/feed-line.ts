@@ -20,6 +20,12 @@ const jsonOf = (text: string): unknown => {
   }
 };
 
+/** The sequence of a message that is a transition, or undefined. */
+export const transitionSeq = (data: string): number | undefined => {
+  const parsed = itemSchema.safeParse(jsonOf(data));
+  return parsed.success && parsed.data.stream === 'TRANSITIONS' ? parsed.data.seq : undefined;
+};
+
 /** The line of a message; undefined for one that says nothing to people (`live`: the past has been shown). `gone` says that part of the past is no longer kept. */
 export const messageLine = (message: EventSourceMessage): string | undefined => {
   if (message.event === 'live') return undefined;

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
-import { messageLine } from './feed-line.ts';
+import { messageLine, transitionSeq } from './feed-line.ts';
 import { ago, table } from './output.ts';
 import { followRun } from './run-feed.ts';
 
@@ -49,16 +49,18 @@ const promptOf = async (context: CliContext, words: readonly string[]): Promise<
   });
 };
 
-const readRun = ({ api }: Invocation, runId: string): Promise<ShownRun> =>
-  api.call({ path: `/api/v1/runs/${encodeURIComponent(runId)}` }, shownSchema);
+const readRun = ({ api }: Invocation, runId: string, afterSeq = 0): Promise<ShownRun> =>
+  api.call({ path: `/api/v1/runs/${encodeURIComponent(runId)}?afterSeq=${afterSeq}` }, shownSchema);
 
 const watch = async (call: Invocation, runId: string): Promise<void> => {
   const { context, connection, isJson } = call;
+  let lastTransition = 0;
   await followRun({
     connection,
     runId,
     context,
     onMessage: async (message) => {
+      lastTransition = transitionSeq(message.data) ?? lastTransition;
       const line = isJson ? message.data : messageLine(message);
       if (line !== undefined) context.terminal.out(line);
       await context.terminal.flushed();
@@ -66,7 +68,8 @@ const watch = async (call: Invocation, runId: string): Promise<void> => {
   });
   if (context.signal.aborted)
     return context.terminal.note(`${runId} goes on; watch it again with: fleetlog run watch ${runId}`);
-  const run = await readRun(call, runId);
+  // The summary is a step behind the stream: ask for one that has seen the end.
+  const run = await readRun(call, runId, lastTransition);
   if (!isJson) context.terminal.note(endLine(run));
   if (run.state !== 'completed') throw new CommandFailed();
 };

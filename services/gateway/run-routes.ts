@@ -71,6 +71,12 @@ const checkSession = async (
   );
 };
 
+/** ST-45: the prompt in one line, for lists; 120 characters of it. */
+const titleOfPrompt = (prompt: string): string | null => {
+  const line = prompt.slice(0, 2000).replaceAll(/\s+/g, ' ').trim().slice(0, 120);
+  return line === '' ? null : line;
+};
+
 const requestOf = (
   { config }: GatewayParts,
   input: CreateRunInput,
@@ -80,7 +86,7 @@ const requestOf = (
   sessionId: input.session ?? newId('session'),
   agent: input.agent ?? config.agents[0] ?? '',
   provider: input.provider ?? 'exec',
-  title: input.title ?? null,
+  title: input.title ?? titleOfPrompt(input.prompt),
   request: {
     prompt: input.prompt,
     ...(input.program !== undefined && { program: input.program }),

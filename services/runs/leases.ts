@@ -21,14 +21,17 @@ type Taking =
   | { readonly kind: 'held'; readonly by: Lease | undefined };
 
 export interface Leases {
-  /** Takes the lease of a run that nobody holds. The holder's own key of an earlier, unfinished try counts as taken. */
+  /**
+   * Takes the lease of a run that nobody holds. The holder's own key of an earlier, unfinished try counts as taken, and so
+   * does a key with a lower fence: the run has been queued again since, so that claim is over.
+   */
   take(holder: Holder, leaseMs: number): Promise<Taking>;
   /** Restarts the time of a held lease; false: it is lost. */
   renew(holder: Holder, leaseMs: number): Promise<boolean>;
   /** Gives up a lease that was taken at `revision`; another's key stays. */
   giveBack(boundary: Boundary, runId: string, revision: number): Promise<void>;
-  /** Removes the lease of an ended run. */
-  remove(boundary: Boundary, runId: string): Promise<void>;
+  /** Removes the lease of a claim that is over; the lease of a later claim stays. */
+  remove(boundary: Boundary, runId: string, fence: number): Promise<void>;
   /** Whether any lease of the run is alive, read from the leader. */
   exists(boundary: Boundary, runId: string): Promise<boolean>;
   /** Those of the runs that seem to have no lease; may be behind: ask {@link exists} before acting. */
@@ -82,7 +85,9 @@ export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
       const outcome = await kv.put(key, valueOf(holder), options);
       if (outcome.kind === 'stored') return { kind: 'taken', revision: outcome.revision };
       const found = await read(key);
-      if (found === undefined || !isBy(found.lease, holder)) return { kind: 'held', by: found?.lease };
+      const isFree =
+        found?.lease !== undefined && (isBy(found.lease, holder) || found.lease.fence < holder.fence);
+      if (!isFree) return { kind: 'held', by: found?.lease };
       const again = await kv.put(key, valueOf(holder), { ...options, expectedRevision: found.revision });
       return again.kind === 'stored'
         ? { kind: 'taken', revision: again.revision }
@@ -92,8 +97,12 @@ export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
     giveBack: async (boundary, runId, revision) => {
       await kv.delete(leaseKey(boundary, runId), { expectedRevision: revision });
     },
-    remove: async (boundary, runId) => {
-      await kv.delete(leaseKey(boundary, runId));
+    remove: async (boundary, runId, fence) => {
+      const key = leaseKey(boundary, runId);
+      const found = await read(key);
+      if (found === undefined || (found.lease?.fence ?? 0) > fence) return;
+      // A conflict: the holder renewed at this moment, and its next renewal is refused; or a later claim took it over.
+      await kv.delete(key, { expectedRevision: found.revision });
     },
     exists: async (boundary, runId) => (await kv.get(leaseKey(boundary, runId))) !== undefined,
     missing: async (runs) => {

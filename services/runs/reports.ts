@@ -13,7 +13,7 @@ import type { RunCommand } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
 import { isEnded, type RunState } from './run.decider.ts';
-import { SOURCE, type RunLog } from './run-log.ts';
+import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
 
 /** A report that moves a run. */
 export interface TurnReport {
@@ -33,8 +33,9 @@ const commandOf = (
     return { kind: 'start-turn', ...claim, turnId, startedAt };
   }
   if (report.name !== 'turn-finished') return undefined;
-  const { turnId, result, endedAt } = report.data;
-  return { kind: 'finish-turn', ...claim, turnId, result, endedAt };
+  const { runId, turnId, result, endedAt } = report.data;
+  const nextCommandId = attemptCommandId(runId, claim.fence + 1);
+  return { kind: 'finish-turn', ...claim, turnId, result, endedAt, nextCommandId };
 };
 
 const unreadable = (why: string): Fault =>
@@ -92,6 +93,7 @@ const recordRefusal = async (
   await events.append(parts);
 };
 
+/** Whether the claim of the report is over, by this report or before it. */
 const endedNow = (outcome: {
   readonly kind: string;
   readonly event?: { readonly type: string };
@@ -110,7 +112,7 @@ export const handleTurnReport =
     const target = { boundary, runId, actor: envelope.actor, causation: envelope.id };
     const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
     if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);
-    // An ended run needs no lease; should this fail it is tried again with the report, or the key expires by itself.
-    else if (endedNow(outcome)) await parts.leases.remove(boundary, runId);
+    // A claim that is over needs no lease; should this fail it is tried again with the report, or the key expires by itself.
+    else if (endedNow(outcome)) await parts.leases.remove(boundary, runId, command.fence);
     return outcome;
   };

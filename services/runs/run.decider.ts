@@ -114,6 +114,11 @@ const startTurn = (command: CommandOf<'start-turn'>, run: Run): RunDecision => {
 const ownReason = (result: TurnResult): string =>
   (result.failure?.message ?? 'the runner cancelled the turn').slice(0, 500);
 
+const nextAfterLoss = (run: Run): 'queued' | 'failed' | 'cancelled' => {
+  if (run.state === 'cancelling') return 'cancelled';
+  return run.created.replay === 'requeue' && run.claims < run.created.maxAttempts ? 'queued' : 'failed';
+};
+
 const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
   const { fence, turnId, result, endedAt } = command;
   if (run.finishedBy === fence) return unchanged;
@@ -133,12 +138,20 @@ const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision =>
     kind: 'provider-failed',
     message: result.summary || 'the turn failed without saying why',
   };
+  // A runner that says it was lost is as good as one that is not heard of: the replay rule decides.
+  if (failure.kind === 'runner-lost' && nextAfterLoss(run) === 'queued')
+    return accept({
+      type: 'fleetlog.run.lease-expired.v1',
+      runId: end.runId,
+      sessionId: end.sessionId,
+      fence,
+      runnerId: run.runnerId ?? '',
+      next: 'queued',
+      commandId: command.nextCommandId,
+      expiredAt: endedAt,
+      reason: failure.message.slice(0, 500),
+    });
   return accept({ type: 'fleetlog.run.failed.v1', ...end, failure, result });
-};
-
-const nextAfterLoss = (run: Run): 'queued' | 'failed' | 'cancelled' => {
-  if (run.state === 'cancelling') return 'cancelled';
-  return run.created.replay === 'requeue' && run.claims < run.created.maxAttempts ? 'queued' : 'failed';
 };
 
 const expireLease = (command: CommandOf<'expire-lease'>, run: Run, now: number): RunDecision => {
@@ -221,7 +234,12 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: ChangeOf<Ty
     state: run.state === 'cancelling' ? 'cancelling' : 'running',
     turnId,
   }),
-  'fleetlog.run.lease-expired.v1': (_run, { next }) => ({ state: next, runnerId: null }),
+  'fleetlog.run.lease-expired.v1': (run, { next, reason, fence }) => ({
+    state: next,
+    runnerId: null,
+    // With a reason it was the runner's own report that ended the claim: its repeat is no news.
+    finishedBy: reason === undefined ? run.finishedBy : fence,
+  }),
   'fleetlog.run.cancel-requested.v1': (_run, { reason }) => ({ state: 'cancelling', cancelReason: reason }),
   'fleetlog.run.completed.v1': (_run, event) => finished('completed', event),
   'fleetlog.run.failed.v1': (_run, event) => finished('failed', event),

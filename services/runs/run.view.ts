@@ -106,7 +106,9 @@ const lostRunner = (
   event: ChangeOf<'fleetlog.run.lease-expired.v1'>,
 ): NonNullable<RunSummary['failure']> => ({
   kind: 'runner-lost',
-  message: `the lease of runner ${event.runnerId} expired (attempt ${event.fence} of ${view.maxAttempts})`,
+  message:
+    event.reason ??
+    `the lease of runner ${event.runnerId} expired (attempt ${event.fence} of ${view.maxAttempts})`,
 });
 
 /** The summary after one more event; undefined while the run was not created. */

@@ -14,14 +14,15 @@ const time = fc.nat({ max: 1e12 });
 const fence = fc.integer({ min: 1, max: 6 });
 
 const failure = { kind: 'provider-failed', message: 'broke' } as const;
+const FAILURE_KIND = { failed: 'provider-failed', lost: 'runner-lost' } as const;
 const resultArb = fc
-  .constantFrom('done' as const, 'failed' as const, 'cancelled' as const)
-  .map((outcome) => ({
-    outcome,
+  .constantFrom('done' as const, 'failed' as const, 'cancelled' as const, 'lost' as const)
+  .map((end) => ({
+    outcome: end === 'lost' ? ('failed' as const) : end,
     exitCode: null,
     signal: null,
     summary: '',
-    failure: outcome === 'failed' ? failure : null,
+    failure: end === 'failed' || end === 'lost' ? { ...failure, kind: FAILURE_KIND[end] } : null,
     durationMs: 1,
     events: 0,
   }));
@@ -75,6 +76,7 @@ const commandArb: fc.Arbitrary<RunCommand> = fc.oneof(
       turnId: fc.constantFrom(...turnIds),
       result: resultArb,
       endedAt: time,
+      nextCommandId: fc.constant(`cmd_${ULID}C`),
     }),
   },
   {

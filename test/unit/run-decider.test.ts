@@ -113,6 +113,7 @@ const finish = (fence = 1, changes: Partial<TurnResult> = {}, turnId = turnA): R
   turnId,
   result: result(changes),
   endedAt: NOW,
+  nextCommandId: nextCommand,
 });
 const expire = (fence = 1): RunCommand => ({ kind: 'expire-lease', fence, commandId: nextCommand });
 
@@ -120,6 +121,28 @@ const given = (...history: RunEvent[]) => {
   const of = givenHistory(runDecider, ...history);
   return { when: (command: RunCommand) => of.when(command, { now: NOW }) };
 };
+
+describe('a runner that reports itself lost', () => {
+  const failure = { kind: 'runner-lost', message: 'the runner was restarted during the turn' } as const;
+  const lost = finish(1, { outcome: 'failed', failure });
+  test('puts the run back in the queue, as an expired lease does', () => {
+    given(created(), claimed(), started()).when(lost).thenLike({
+      type: 'fleetlog.run.lease-expired.v1',
+      next: 'queued',
+      commandId: nextCommand,
+      reason: failure.message,
+    });
+  });
+  test('fails the run when its replay rule or its attempts say so, with the result', () => {
+    for (const rule of [created({ replay: 'fail' }), created({ maxAttempts: 1 })])
+      given(rule, claimed(), started()).when(lost).thenLike({ type: 'fleetlog.run.failed.v1', failure });
+  });
+  test('cancels the run that was to be cancelled', () => {
+    given(created(), claimed(), started(), cancelRequested)
+      .when(lost)
+      .thenLike({ type: 'fleetlog.run.cancelled.v1' });
+  });
+});
 
 describe('creating a run', () => {
   test('appends the whole request', () => {
