@@ -1,0 +1,63 @@
+// When a group of appends is worth an atomic batch.
+import { CommitPolicy, MAX_BATCH, PROBE_SIZE } from '#libs/nats/commit-policy.ts';
+import { describe, expect, it } from 'vitest';
+
+/** Shows the policy a full pipe of singles that cost this much each. */
+const showSingles = (policy: CommitPolicy, eachMs: number, count = 64): void => {
+  for (let n = 0; n < count; n += 1) policy.observeSingle(n * eachMs, 64);
+};
+
+describe('the commit policy', () => {
+  it('sends singles until it knows better', () => {
+    expect(new CommitPolicy('auto').threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('learns that batches pay where every single costs a sync', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.31);
+    expect(policy.threshold).toBeGreaterThanOrEqual(8);
+    expect(policy.threshold).toBeLessThan(20);
+  });
+
+  it('keeps to singles where they are cheap', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.012);
+    expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('asks for larger groups the dearer a batch turns out to be', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.31);
+    const before = policy.threshold;
+    for (let n = 0; n < 10; n += 1) policy.observeBatch(12, 50);
+    expect(policy.threshold).toBeGreaterThan(before);
+    expect(policy.threshold).toBeLessThanOrEqual(MAX_BATCH);
+  });
+
+  it('does not take the pace of a few callers for the cost of an append', () => {
+    const policy = new CommitPolicy('auto');
+    for (let n = 0; n < 100; n += 1) policy.observeSingle(n * 5, 3);
+    expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('looks again at singles after many batches, and forgets batches when they have become dearer', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.31);
+    expect(policy.wantsProbe).toBe(false);
+    for (let n = 0; n < 300; n += 1) policy.observeBatch(4, 50);
+    expect(policy.wantsProbe).toBe(true);
+    for (let round = 0; round < 20; round += 1) showSingles(policy, 0.01, PROBE_SIZE);
+    expect(policy.wantsProbe).toBe(false);
+    expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('does as it is told when it is told', () => {
+    const always = new CommitPolicy('always');
+    const never = new CommitPolicy('never');
+    showSingles(always, 0.01);
+    showSingles(never, 1);
+    expect(always.threshold).toBe(8);
+    expect(never.threshold).toBe(Number.POSITIVE_INFINITY);
+    expect(always.wantsProbe || never.wantsProbe).toBe(false);
+  });
+});
