@@ -15,11 +15,23 @@ interface AckBody {
   readonly error?: BrokerError;
 }
 
+/** Whoever else answers on the subject does not speak like the broker: that is a refusal. */
+const UNREADABLE: AckBody = { error: { code: 400, description: 'the answer is not one of JetStream' } };
+
+const parseBody = (text: string): AckBody => {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null ? body : UNREADABLE;
+  } catch {
+    return UNREADABLE;
+  }
+};
+
 /** Parses an answer. An empty one is a status: nobody listens. */
 export const parseAck = (message: Msg): PublishAck => {
   const { data } = message;
   if (data.length === 0) return { kind: 'unserved' };
-  const body = JSON.parse(message.string()) as AckBody;
+  const body = parseBody(message.string());
   if (body.error !== undefined) return { kind: 'error', error: body.error };
   return {
     kind: 'stored',

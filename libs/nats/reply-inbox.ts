@@ -38,6 +38,18 @@ class HeaderCarrier {
   }
 }
 
+/** Thrown inside the client's reader, an error would end the reading and leave the connection deaf: it is thrown outside. */
+const answer = (handler: ReplyHandler, message: Msg): boolean => {
+  try {
+    return handler.onReply(message);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+    return true;
+  }
+};
+
 export class ReplyInbox {
   readonly #nc: NatsConnection;
   readonly #clock: Clock;
@@ -169,7 +181,7 @@ export class ReplyInbox {
     const slot = Number.parseInt(subject.slice(this.#prefix.length), 10);
     const handler = this.#handlers[slot];
     if (handler === undefined || this.#replies[slot] !== subject) return;
-    if (handler.onReply(message) && this.#handlers[slot] === handler) {
+    if (answer(handler, message) && this.#handlers[slot] === handler) {
       this.#handlers[slot] = undefined;
       this.#free.push(slot);
     }
