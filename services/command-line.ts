@@ -6,6 +6,7 @@ import { systemIds } from '#libs/system/ids.ts';
 import { systemProcess } from '#libs/system/process-control.ts';
 import type { Connection } from './cli/connection.ts';
 import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
+import type { ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
 import { registerUpCommand } from './up-command.ts';
@@ -54,9 +55,28 @@ const readStandardInput = async (): Promise<string | undefined> => {
   return Buffer.concat(chunks).toString('utf8');
 };
 
+/** What differs between the terminal of a person and a test. */
+export type Surroundings = Pick<
+  CliContext,
+  'terminal' | 'environment' | 'workingDirectory' | 'signal' | 'readStandardInput'
+>;
+
+/** Runs one command line of the product (without the program's name) in the given surroundings. Resolves with its exit code. */
+export const runFleetlog = (argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> => {
+  const context: CliContext = {
+    ...surroundings,
+    clock: systemClock,
+    ids: systemIds,
+    parseTime,
+    projections: async () => (await import('./projections.ts')).projections,
+    openFleet,
+    diagnose: diagnoseMachine,
+  };
+  return runCli(argv, context, [registerUpCommand, registerSecretsCommand]);
+};
+
 /** Runs the command line of this process to its end. */
 export const runCommandLine = async (): Promise<void> => {
-  const environment = readEnvironment();
   const interrupted = new AbortController();
   const forget = systemProcess.onSignal((signal) => {
     // A second signal while something drains ends it at once.
@@ -67,22 +87,12 @@ export const runCommandLine = async (): Promise<void> => {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') systemProcess.exit(0);
   });
-  const context: CliContext = {
+  process.exitCode = await runFleetlog(process.argv.slice(2), {
     terminal,
-    clock: systemClock,
-    ids: systemIds,
-    parseTime,
-    environment,
+    environment: readEnvironment(),
     workingDirectory: process.cwd(),
     signal: interrupted.signal,
-    projections: async () => (await import('./projections.ts')).projections,
-    openFleet,
     readStandardInput,
-    diagnose: diagnoseMachine,
-  };
-  process.exitCode = await runCli(process.argv.slice(2), context, [
-    registerUpCommand,
-    registerSecretsCommand,
-  ]);
+  });
   forget();
 };

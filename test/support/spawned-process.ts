@@ -26,6 +26,14 @@ export interface SpawnedProcess {
   readonly exit: Promise<Exit>;
 }
 
+/** A started file of this repository; nobody ends it but its caller. */
+export interface StartedFile extends SpawnedProcess {
+  /** Also the number of its process group. */
+  readonly pid: number;
+  /** Ends its standard input. */
+  readonly endInput: () => void;
+}
+
 const linesOf = (stream: Readable): Lines => {
   const all: string[] = [];
   const waiting = new Set<{ readonly pattern: RegExp; readonly waiter: PromiseWithResolvers<string> }>();
@@ -57,21 +65,26 @@ const linesOf = (stream: Readable): Lines => {
   };
 };
 
-/** This environment without settings of the product, which are the test's to give. */
+/** This environment without settings of the product, which are the test's to give; the mark of a CI run stays on its processes. */
 const plainEnvironment = (): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(readEnvironment()).filter(([name]) => !name.startsWith('FLEETLOG_')));
+  Object.fromEntries(
+    Object.entries(readEnvironment()).filter(
+      ([name]) => name === 'FLEETLOG_CI_RUN' || !name.startsWith('FLEETLOG_'),
+    ),
+  );
 
-/** Starts a file of this repository (path from its root) with this Node and these additions to the environment. */
-export const spawnFile = (
+/** Starts a file of this repository (path from its root) in a process group of its own. The caller ends it. */
+export const startFile = (
   path: string,
   environment: Readonly<Record<string, string>> = {},
   args: readonly string[] = [],
-): SpawnedProcess => {
+): StartedFile => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const child = spawn(process.execPath, [path, ...args], {
     cwd: root,
     env: { ...plainEnvironment(), ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
   });
   const exit = new Promise<Exit>((resolve, reject) => {
     child.once('error', reject);
@@ -79,15 +92,27 @@ export const spawnFile = (
   });
   // What is written to a process that has just ended is of no interest.
   child.stdin.on('error', () => undefined);
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await exit;
-  });
   return {
+    pid: child.pid ?? 0,
     stdout: linesOf(child.stdout),
     stderr: linesOf(child.stderr),
     say: (line) => void child.stdin.write(`${line}\n`),
+    endInput: () => void child.stdin.end(),
     kill: (signal) => void child.kill(signal),
     exit,
   };
+};
+
+/** Starts a file as {@link startFile}; it is killed when the test ends. */
+export const spawnFile = (
+  path: string,
+  environment: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
+): SpawnedProcess => {
+  const started = startFile(path, environment, args);
+  onTestFinished(async () => {
+    started.kill('SIGKILL');
+    await started.exit;
+  });
+  return started;
 };
