@@ -1,5 +1,6 @@
 // How the suites run. What runs besides them (format, lint, types, …) is in test/run-tests.ts.
-// compose, providers and bench are no part of it: they need a container engine, real agent programs, or a quiet machine.
+// compose and bench are no part of it: they need a container engine or a quiet machine. `npm run test:compose`
+// runs the project of that name; bench is no suite.
 import { defineConfig } from 'vitest/config';
 import { createClosingReporter } from './test/support/reporter.ts';
 
@@ -29,10 +30,20 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
-          exclude: [PURE, 'test/{bench,compose,providers}/**', 'node_modules/**'],
+          exclude: [PURE, 'test/{bench,compose}/**', 'node_modules/**'],
           // A process a file: what a test leaks (a timer, a connection, a listener) cannot disturb the next file.
           pool: 'forks',
           setupFiles: ['test/support/worker-end.ts'],
+        },
+      },
+      {
+        extends: true,
+        // One story in containers: images, restarts and leases take their time.
+        test: {
+          name: 'compose',
+          include: ['test/compose/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -7,7 +7,7 @@ import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Name of the file that streams/nats.conf includes. */
-export const PASSWORDS_CONF = 'passwords.conf';
+const PASSWORDS_CONF = 'passwords.conf';
 
 export interface StackSecrets extends FleetSecrets {
   readonly apiToken: string;

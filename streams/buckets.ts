@@ -110,7 +110,7 @@ export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
 /** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
-export const DERIVED_BUCKETS = ['runs', 'sessions', 'activity'] as const;
+const DERIVED_BUCKETS = ['runs', 'sessions', 'activity'] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 

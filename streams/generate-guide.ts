@@ -6,7 +6,8 @@ import { typedFilter } from './subjects.ts';
 
 const { boundary, runId } = EXAMPLE;
 const { tenant, project } = boundary;
-const OLDER_CLIENT = 'nats';
+/** In parts: a line of this page is no import of this file. */
+const OLDER_CLIENT_IMPORT = ['import { connect } from', "'nats';"].join(' ');
 
 /** Title and how to connect. */
 export const introduction =
@@ -51,7 +52,7 @@ nats sub 'fleet.*.*.run.*.*'                  # transitions of all runs`,
 
 ${block(
   'js',
-  `import { connect } from '${OLDER_CLIENT}'; // the older client; @nats-io/transport-node has the same connect
+  `${OLDER_CLIENT_IMPORT} // the older client; @nats-io/transport-node has the same connect
 const nc = await connect({ servers: url, user: 'control', pass: password });
 for await (const m of nc.subscribe('fleet.${tenant}.${project}.evt.>'))
   console.log(m.headers.get('ce-type'), m.headers.get('ce-time'), m.json());`,

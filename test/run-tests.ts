@@ -130,7 +130,7 @@ const runSuites = async (args: readonly string[]): Promise<TestCounts> => {
   const folder = mkdtempSync(join(tmpdir(), 'fleetlog-summary-'));
   const summaryPath = join(folder, 'counts.json');
   try {
-    const result = await run('vitest', ['run', ...args], {
+    const result = await run('vitest', ['run', '--project', 'pure', '--project', 'real', ...args], {
       isQuiet: false,
       withinMs: SUITES_WITHIN_MS,
       env: { FLEETLOG_TEST_SUMMARY: summaryPath },

@@ -11,7 +11,7 @@ const problemSchema = z.object({
   errors: z.array(z.unknown()).optional(),
 });
 
-export interface ApiCall {
+interface ApiCall {
   readonly method?: 'GET' | 'POST';
   readonly path: string;
   readonly body?: unknown;

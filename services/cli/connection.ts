@@ -8,7 +8,7 @@ import { z } from 'zod';
 /** Name of the file in the data directory that tells where a running stack is (mode 0600: it holds credentials). */
 export const CONNECTION_FILE = 'connection.json';
 
-export const connectionSchema = z.object({
+const connectionSchema = z.object({
   natsUrl: z.string().min(1),
   natsUser: z.string().optional(),
   natsPassword: z.string().optional(),

@@ -16,7 +16,7 @@ const missing = (): string | undefined => {
 
 const reason = missing();
 if (reason === undefined) {
-  const args = ['run', '--config', 'test/compose/vitest.config.ts', ...process.argv.slice(2)];
+  const args = ['run', '--project', 'compose', ...process.argv.slice(2)];
   const { status } = spawnSync('vitest', args, { cwd: ROOT, stdio: 'inherit' });
   process.exitCode = status ?? 1;
 } else process.stdout.write(`skipped: ${reason}\n0 passed, 0 failed, 1 skipped\n`);

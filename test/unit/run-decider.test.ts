@@ -1,148 +1,28 @@
 // Every transition and refusal of a run, given a history, when a command, then an event or a refusal.
 import { describe, test } from 'vitest';
-import { runDecider } from '#services/runs/run.decider.ts';
-import type { RunCommand, RunCreated, RunEvent, TurnResult } from '#streams/run.ts';
-import { given as givenHistory } from '#test/support/given.ts';
-
-const NOW = 1_700_000_000_000;
-const ULID = '01HF3Z0000000000000000000';
-const runId = `run_${ULID}A`;
-const sessionId = `ses_${ULID}A`;
-const turnA = `trn_${ULID}A`;
-const turnB = `trn_${ULID}B`;
-const nextCommand = `cmd_${ULID}2`;
-
-const createData = (changes: Partial<RunCreated> = {}): Omit<RunCreated, 'type' | 'createdAt'> => ({
+import type { RunCommand } from '#streams/run.ts';
+import {
+  NOW,
   runId,
   sessionId,
-  agent: 'builder-1',
-  provider: 'exec',
-  title: null,
-  request: { prompt: 'say hello', turnTimeoutMs: 60_000 },
-  requestHash: 'a'.repeat(64),
-  commandId: `cmd_${ULID}1`,
-  replay: 'requeue',
-  maxAttempts: 2,
-  leaseMs: 10_000,
-  ...changes,
-});
-const result = (changes: Partial<TurnResult> = {}): TurnResult => ({
-  outcome: 'done',
-  exitCode: 0,
-  signal: null,
-  summary: 'hello',
-  failure: null,
-  durationMs: 5,
-  events: 1,
-  ...changes,
-});
-
-const created = (changes: Partial<RunCreated> = {}): RunEvent => ({
-  type: 'fleetlog.run.created.v1',
-  ...createData(changes),
-  createdAt: NOW,
-});
-const claimed = (fence = 1, runnerId = 'runner-1'): RunEvent => ({
-  type: 'fleetlog.run.claimed.v1',
-  runId,
-  sessionId,
-  runnerId,
-  fence,
-  leaseMs: 10_000,
-  claimedAt: NOW,
-});
-const started = (fence = 1, turnId = turnA): RunEvent => ({
-  type: 'fleetlog.run.turn-started.v1',
-  runId,
-  sessionId,
-  turnId,
-  fence,
-  startedAt: NOW,
-});
-const expired = (fence: number, next: 'queued' | 'failed' | 'cancelled'): RunEvent => ({
-  type: 'fleetlog.run.lease-expired.v1',
-  runId,
-  sessionId,
-  fence,
-  runnerId: 'runner-1',
-  next,
-  commandId: next === 'queued' ? nextCommand : null,
-  expiredAt: NOW,
-});
-const cancelRequested: RunEvent = {
-  type: 'fleetlog.run.cancel-requested.v1',
-  runId,
-  sessionId,
-  reason: 'not needed',
-  fence: 1,
-  requestedAt: NOW,
-};
-const completed: RunEvent = {
-  type: 'fleetlog.run.completed.v1',
-  runId,
-  sessionId,
-  fence: 1,
-  turnId: turnA,
-  endedAt: NOW,
-  result: result(),
-};
-const cancelledQueued: RunEvent = {
-  type: 'fleetlog.run.cancelled.v1',
-  runId,
-  sessionId,
-  fence: null,
-  turnId: null,
-  endedAt: NOW,
-  reason: 'not needed',
-  result: null,
-};
-
-const claim: RunCommand = { kind: 'claim', runnerId: 'runner-1' };
-const cancel: RunCommand = { kind: 'cancel', reason: 'not needed' };
-const start = (fence = 1, turnId = turnA): RunCommand => ({
-  kind: 'start-turn',
-  agent: 'builder-1',
-  fence,
-  turnId,
-  startedAt: NOW,
-});
-const finish = (fence = 1, changes: Partial<TurnResult> = {}, turnId = turnA): RunCommand => ({
-  kind: 'finish-turn',
-  agent: 'builder-1',
-  fence,
-  turnId,
-  result: result(changes),
-  endedAt: NOW,
-  nextCommandId: nextCommand,
-});
-const expire = (fence = 1): RunCommand => ({ kind: 'expire-lease', fence, commandId: nextCommand });
-
-const given = (...history: RunEvent[]) => {
-  const of = givenHistory(runDecider, ...history);
-  return { when: (command: RunCommand) => of.when(command, { now: NOW }) };
-};
-
-describe('a runner that reports itself lost', () => {
-  const failure = { kind: 'runner-lost', message: 'the runner was restarted during the turn' } as const;
-  const lost = finish(1, { outcome: 'failed', failure });
-  test('puts the run back in the queue, as an expired lease does', () => {
-    given(created(), claimed(), started()).when(lost).thenLike({
-      type: 'fleetlog.run.lease-expired.v1',
-      next: 'queued',
-      commandId: nextCommand,
-      reason: failure.message,
-    });
-  });
-  test('fails the run when its replay rule or its attempts say so, with the result', () => {
-    for (const rule of [created({ replay: 'fail' }), created({ maxAttempts: 1 })])
-      given(rule, claimed(), started()).when(lost).thenLike({ type: 'fleetlog.run.failed.v1', failure });
-  });
-  test('cancels the run that was to be cancelled', () => {
-    given(created(), claimed(), started(), cancelRequested)
-      .when(lost)
-      .thenLike({ type: 'fleetlog.run.cancelled.v1' });
-  });
-});
+  turnA,
+  turnB,
+  createData,
+  result,
+  created,
+  claimed,
+  started,
+  expired,
+  cancelRequested,
+  completed,
+  cancelledQueued,
+  claim,
+  cancel,
+  start,
+  finish,
+  expire,
+  given,
+} from '#test/support/run-history.ts';
 
 describe('creating a run', () => {
   test('appends the whole request', () => {
