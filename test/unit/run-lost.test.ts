@@ -2,11 +2,9 @@
 import { describe, test } from 'vitest';
 import {
   nextCommand,
-  result,
   created,
   claimed,
   started,
-  expired,
   cancelRequested,
   finish,
   given,
