@@ -10,7 +10,7 @@ export interface Pairs {
 }
 
 /** One side's slice of a round: what it measured. */
-export type Slice = (round: number) => Promise<number>;
+type Slice = () => Promise<number>;
 
 /** The value that `share` (0 to 1) of the samples do not exceed; NaN without samples. */
 export const percentile = (samples: readonly number[], share: number): number => {
@@ -34,18 +34,20 @@ const rest = async (): Promise<void> => {
   await new Promise((resolve) => setTimeout(resolve, 20));
 };
 
+const WARM_UP_ROUNDS = 3;
+
 /**
  * Runs both sides `rounds` times by turns, and changes who goes first in every round (A B, B A, A B …).
- * A round before these warms up and is not counted.
+ * The rounds before these, in which code is compiled and caches fill, are not counted.
  */
 export const interleave = async (rounds: number, ours: Slice, floor: Slice): Promise<Pairs> => {
   const pairs = { ours: [] as number[], floor: [] as number[] };
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
     const order = round % 2 === 0 ? (['ours', 'floor'] as const) : (['floor', 'ours'] as const);
     for (const side of order) {
       await rest();
-      const measured = await (side === 'ours' ? ours : floor)(round);
-      if (round > 0) pairs[side].push(measured);
+      const measured = await (side === 'ours' ? ours : floor)();
+      if (round >= 0) pairs[side].push(measured);
     }
   }
   return pairs;

@@ -17,7 +17,7 @@ import { interleave, rate } from './measure.ts';
 import { sampleReport } from './sample-entries.ts';
 
 const TARGET: Target = { of: 'ratio', is: '>=', limit: 0.7 };
-const COUNT = { relaxed: 10_000, always: 3000 };
+const COUNT = { relaxed: 20_000, always: 3000 };
 const APPEND_SIZE = 1000;
 /** That of the projection. */
 const MAX_BATCH = 512;

@@ -8,6 +8,7 @@ import { batchesBench } from './batches.ts';
 import type { Bench } from './bench-world.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
 import { projectionBench } from './projection.ts';
+import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
 import { replayBench } from './replay.ts';
 import { visibilityBench } from './visibility.ts';
@@ -19,6 +20,7 @@ const BENCHES: readonly Bench[] = [
   projectionBench,
   replayBench,
   visibilityBench,
+  footprintBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
