@@ -5,6 +5,7 @@ import { parseFlags, type ParsedFlags } from '#libs/config/flags.ts';
 import { toFault } from '#libs/kernel/fault.ts';
 import { ProcessConfig } from '#libs/service/process-config.ts';
 import { runProcess } from '#libs/service/run-process.ts';
+import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
 import { natsWire } from './nats-wire.ts';
 import { services } from './registry.ts';
 
@@ -55,6 +56,7 @@ export const runServiceProcess = async (): Promise<void> => {
   await runProcess({
     services: chosen,
     elsewhere: services.filter((service) => !chosen.includes(service)),
+    alsoKnown: COMMAND_LINE_VARIABLES,
     wire: natsWire,
     options,
   });

@@ -24,7 +24,8 @@ import { topologyOf } from '#streams/consumers.ts';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
-import { controlServices, runnerService } from './registry.ts';
+import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
+import { controlServices, runnerService, services as allServices } from './registry.ts';
 import { ensureSecrets, type StackSecrets } from './stack-secrets.ts';
 import { connectTo, openNatsPorts, type BrokerAccess } from './wire.ts';
 
@@ -68,6 +69,8 @@ const start = async (
   const eventLoop = watchEventLoop();
   const plan: ProcessPlan = {
     services,
+    elsewhere: allServices.filter((service) => !services.includes(service)),
+    alsoKnown: COMMAND_LINE_VARIABLES,
     wire: wireTo(access),
     sources: configSources(settings, options.environment),
     build: readBuildFacts(),
