@@ -19,7 +19,7 @@ interface Ack {
 }
 
 /** The sequence that an answer names. */
-export const storedSeq = (text: string): number => {
+const storedSeq = (text: string): number => {
   const { seq, error } = JSON.parse(text) as Ack;
   if (seq === undefined) throw new Error(`not stored: ${error?.description ?? text}`);
   return seq;

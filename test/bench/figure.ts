@@ -36,7 +36,7 @@ const judged = ({ value, floor, ratio }: Figure, target: Target): number => {
 };
 
 /** Whether the target is met; null without one. */
-export const isMet = (figure: Figure): boolean | null => {
+const isMet = (figure: Figure): boolean | null => {
   const { target } = figure;
   if (target === null) return null;
   const found = judged(figure, target);

@@ -54,7 +54,7 @@ export const interleave = async (rounds: number, ours: Slice, floor: Slice): Pro
 };
 
 /** Ms that `work` took. */
-export const timed = async (work: () => Promise<unknown>): Promise<number> => {
+const timed = async (work: () => Promise<unknown>): Promise<number> => {
   const startedAt = performance.now();
   await work();
   return performance.now() - startedAt;

@@ -55,7 +55,10 @@ const talkProjection = (bucket: string): Projection<Said, Talk> =>
     parse: (value) => value as Talk,
   });
 
-const project = async (log: EventLog, kv: KeyValue, lastSeq: number): Promise<void> => {
+/** Started, and to be ended when the time has been taken. */
+type Started = Pick<AsyncDisposableStack, 'defer'>;
+
+const project = async (log: EventLog, kv: KeyValue, lastSeq: number, started: Started): Promise<void> => {
   const failed = Promise.withResolvers<never>();
   const running = runProjection({
     projection: talkProjection(kv.bucket),
@@ -66,13 +69,17 @@ const project = async (log: EventLog, kv: KeyValue, lastSeq: number): Promise<vo
     onPoison: ({ error }) => Promise.reject(new Error('poison', { cause: error })),
     onFatal: failed.reject,
   });
+  started.defer(() => running.stop());
   await Promise.race([running.reached(lastSeq), failed.promise]);
-  // The end is not part of the work, and waits for nothing that was measured.
-  void running.stop();
 };
 
 /** Takes what has arrived, up to a full batch, folds it and puts each changed key once; the next arrives meanwhile. */
-const foldBare = async (nc: NatsConnection, bucket: string, lastSeq: number): Promise<void> => {
+const foldBare = async (
+  nc: NatsConnection,
+  bucket: string,
+  lastSeq: number,
+  started: Started,
+): Promise<void> => {
   const { decode, key, evolve, initial } = talkProjection(bucket);
   const ring = createRing(nc, WINDOW);
   const states = new Map<string, Talk>();
@@ -85,6 +92,10 @@ const foldBare = async (nc: NatsConnection, bucket: string, lastSeq: number): Pr
       arrived.push({ seq, body: data });
       wake?.();
     },
+  });
+  started.defer(async () => {
+    await messages.close();
+    await consumer.delete();
   });
   for (let folded = 0; folded < lastSeq;) {
     if (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve));
@@ -107,7 +118,6 @@ const foldBare = async (nc: NatsConnection, bucket: string, lastSeq: number): Pr
     await ring.drained();
     folded = batch.at(-1)?.seq ?? folded;
   }
-  void messages.close().then(() => consumer.delete());
 };
 
 const fill = async (log: EventLog, count: number, keys: number): Promise<number> => {
@@ -134,11 +144,13 @@ export const projectionBench: Bench = {
         rounds,
         async () => {
           const kv = await world.newBucket();
-          return rate(count, () => project(log, kv, lastSeq));
+          await using started = new AsyncDisposableStack();
+          return await rate(count, () => project(log, kv, lastSeq, started));
         },
         async () => {
           const { bucket } = await world.newBucket();
-          return rate(count, () => foldBare(world.bare, bucket, lastSeq));
+          await using started = new AsyncDisposableStack();
+          return await rate(count, () => foldBare(world.bare, bucket, lastSeq, started));
         },
       );
       const figure = `catch-up, ${keys} keys`;

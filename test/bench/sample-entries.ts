@@ -14,7 +14,7 @@ const runId = makeId('run', systemIds.ulid());
 const turnId = makeId('turn', systemIds.ulid());
 
 /** An id that no other entry has. */
-export const freshId = (): string => makeId('event', systemIds.ulid());
+const freshId = (): string => makeId('event', systemIds.ulid());
 
 export interface ReportOptions {
   readonly agent?: string;
