@@ -1,6 +1,7 @@
 // fleetlog up: the command behind `npm start`. Starts the stack, says where everything is, shows a sample run, stays until Ctrl-C.
 import { createApiClient } from './cli/api-client.ts';
 import { dataDirectory } from './cli/connection.ts';
+import { storageBudget } from './cli/provision-command.ts';
 import type { CliContext } from './cli/context.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { nameSchema } from '#streams/ids.ts';
@@ -18,6 +19,7 @@ interface UpFlags {
   readonly quiet?: boolean;
   readonly sample: boolean;
   readonly relaxed?: boolean;
+  readonly storage?: string;
   readonly json?: boolean;
 }
 
@@ -88,6 +90,7 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
     tenant: environment['FLEETLOG_TENANT'] ?? 'local',
     project: environment['FLEETLOG_PROJECT'] ?? 'main',
     environment,
+    storage: storageBudget(flags.storage ?? environment['FLEETLOG_FLEET_STORAGE']),
     sync: flags.relaxed === true ? 'relaxed' : 'always',
     logSink: { write: (line) => void log.write(line) },
     onProgress,
@@ -137,6 +140,7 @@ export const registerUpCommand = (program: Command, context: CliContext): void =
     .option('--agent <name>', 'agent that the runner acts for', 'builder-1')
     .option('--quiet', 'say where everything is and no more')
     .option('--no-sample', 'start no sample run')
+    .option('--storage <size>', 'bytes that streams may grow to in all, e.g. 2GiB; for small disks')
     .option(
       '--relaxed',
       'faster appends; a power cut may lose the last 100 ms (default: what is acknowledged is on disk)',

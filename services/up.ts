@@ -39,6 +39,8 @@ export interface UpOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** `relaxed`: a power cut may lose the last 100 ms. */
   readonly sync: 'always' | 'relaxed';
+  /** What streams may grow to in all; the same at each start. */
+  readonly storage: { readonly storageBudgetBytes?: number };
   readonly logSink: LogSink;
   readonly onProgress: (line: string) => void;
 }
@@ -107,6 +109,7 @@ const provision = async (options: UpOptions, access: BrokerAccess): Promise<void
       declared,
       driver: natsTopologyDriver(connection),
       clock: systemClock,
+      ...options.storage,
     });
     if (result.failed !== null) throw result.failed.fault;
   } finally {

@@ -7,6 +7,7 @@ import { createEventLog } from '#libs/nats/event-log.ts';
 import { openKeyValue } from '#libs/nats/key-value.ts';
 import { createPublisher } from '#libs/nats/publisher.ts';
 import { createRequestClient, createRequestServer } from '#libs/nats/requests.ts';
+import { measuredLog } from './measured-log.ts';
 import { openWorkQueue } from '#libs/nats/work-queue.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -54,7 +55,7 @@ export const openNatsPorts = async (
   access: BrokerAccess,
   tools: WireTools,
 ): Promise<OpenPorts & { readonly connection: NatsConnectionHandle }> => {
-  const { clock, ids, logger, signal } = tools;
+  const { clock, ids, logger, hooks, signal } = tools;
   let refusal: { readonly message: string; readonly atMs: number } | undefined;
   const connection = await connectTo(access, clock, {
     signal,
@@ -67,6 +68,7 @@ export const openNatsPorts = async (
       else logger.warn('broker connection', status);
     },
   });
+  const readers = readersOf(connection);
   const queue = once((name: string): WorkQueue => {
     const [stream = '', consumer = ''] = name.split(' ');
     return openWorkQueue(connection, { stream, consumer });
@@ -78,7 +80,8 @@ export const openNatsPorts = async (
     ports: {
       clock,
       ids,
-      ...readersOf(connection),
+      ...readers,
+      log: once((stream: string) => measuredLog(readers.log(stream), hooks.log, clock)),
       queue: (stream, consumer) => queue(`${stream} ${consumer}`),
       requests: {
         client: createRequestClient(connection),

@@ -86,7 +86,7 @@ export interface LogBounds {
 
 /**
  * Faults of every method: `LOG_UNAVAILABLE` (later: broker away or no leader; the entry may or may not be stored, so retry with
- * the same id), `LOG_FULL` (later), `LOG_REFUSED` (never: too large, bad subject, no permission), `LOG_MISSING` (never: stream not provisioned).
+ * the same id), `LOG_FULL` (later), `LOG_REFUSED` (never: too large, bad subject, no permission), `LOG_MISSING` (never: stream not provisioned, or made anew while it was followed).
  */
 export interface EventLog {
   /** Stream name. */

@@ -22,7 +22,7 @@ export interface PutOptions {
   readonly ttlMs?: number;
 }
 
-/** `put` carries a value; `deleted` and `expired` do not. `current` ends the initial state of a watch (sent once per (re)start of the initial scan). */
+/** `put` carries a value; `deleted` and `expired` do not. `current` ends the initial state of a watch. A watch that finds its bucket made anew starts over: `put`s and another `current`; keys not named again are gone. */
 export type WatchEvent =
   | { readonly kind: 'put'; readonly entry: KeyValueEntry }
   | { readonly kind: 'deleted' | 'expired'; readonly key: string; readonly revision: number }

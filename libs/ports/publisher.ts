@@ -24,5 +24,6 @@ export interface Publisher {
   room(): Promise<void>;
   /** Resolves when nothing is in flight. */
   drained(): Promise<void>;
+  /** No more is sent; what is in flight ends with its outcome, or as `unreachable` if none comes. A publish afterwards is `unreachable`. */
   close(): Promise<void>;
 }

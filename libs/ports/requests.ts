@@ -7,7 +7,7 @@ export interface RequestMessage {
   readonly body: Uint8Array;
 }
 
-/** Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done), `REQUEST_UNAVAILABLE` (later: broker away). */
+/** Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done), `REQUEST_UNAVAILABLE` (later: broker away), `REQUEST_REFUSED` (never: no permission). */
 export interface RequestClient {
   request(
     subject: string,

@@ -27,7 +27,7 @@ export interface TakeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Faults: `QUEUE_UNAVAILABLE` (later), `QUEUE_MISSING` (never: consumer not provisioned). */
+/** Faults: `QUEUE_UNAVAILABLE` (later), `QUEUE_MISSING` (never: consumer not provisioned), `QUEUE_REFUSED` (never: the broker says no). */
 export interface WorkQueue {
   readonly stream: string;
   readonly consumer: string;

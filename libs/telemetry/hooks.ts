@@ -23,7 +23,7 @@ interface ProjectionHooks {
 }
 
 /** Appends to a stream. */
-interface LogHooks {
+export interface LogHooks {
   append(stream: string, outcome: 'appended' | 'duplicate' | 'conflict' | 'failed', durationMs: number): void;
   /** One atomic batch (or a single append) went out with this many entries. */
   groupCommit(stream: string, entries: number): void;

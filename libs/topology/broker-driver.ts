@@ -54,7 +54,7 @@ const full = (what: string, error: Fault): Fault =>
   new Fault({
     code: error.code,
     retry: error.retry,
-    message: `${error.message} (${what}): the broker reserves the size of every stream; free disk space, or give a storage budget`,
+    message: `${error.message} (${what}): the broker reserves the size of every stream; free disk space, or give a storage budget (--storage 2GiB), which scales the sizes down`,
     detail: error.detail,
     cause: error,
   });

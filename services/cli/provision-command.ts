@@ -5,6 +5,7 @@ import { isRefusal } from '#libs/topology/difference.ts';
 import type { Plan } from '#libs/topology/plan.ts';
 import { planJson, renderPlan } from '#libs/topology/render-plan.ts';
 import { topologyOf } from '#streams/consumers.ts';
+import { parseBytes } from '#libs/config/duration.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { nameSchema } from '#streams/ids.ts';
 import type { Command } from 'commander';
@@ -22,6 +23,7 @@ interface ProvisionFlags extends StackFlags {
   readonly dryRun?: boolean;
   readonly agents?: string;
   readonly replicas?: string;
+  readonly storage?: string;
 }
 
 const declaredBy = ({ context, connection }: Invocation, flags: ProvisionFlags) => {
@@ -33,6 +35,18 @@ const declaredBy = ({ context, connection }: Invocation, flags: ProvisionFlags) 
   return topologyOf({
     replicas,
     agents: names.map((name) => ({ tenant, project, agent: nameSchema.parse(name.trim()) })),
+  });
+};
+
+/** The storage budget in bytes, if one is asked for. */
+export const storageBudget = (text: string | undefined): { readonly storageBudgetBytes?: number } => {
+  if (text === undefined) return {};
+  const bytes = parseBytes(text);
+  if (bytes !== undefined && bytes >= 64 * 1024 ** 2) return { storageBudgetBytes: bytes };
+  throw new Fault({
+    code: 'ARGUMENT_INVALID',
+    retry: 'never',
+    message: `--storage ${JSON.stringify(text)}: expected a size such as 2GiB, 64MiB or more`,
   });
 };
 
@@ -56,15 +70,16 @@ const show = ({ context, isJson }: Invocation, plan: Plan, outcome?: ReconcileOu
 const provision = async (context: CliContext, flags: ProvisionFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const declared = declaredBy(call, flags);
+  const budget = storageBudget(flags.storage ?? context.environment['FLEETLOG_FLEET_STORAGE']);
   await withFleet(call, async ({ topology: driver }) => {
     const { clock } = context;
     if (flags.dryRun === true) {
-      const plan = await readPlan({ declared, driver, clock });
+      const plan = await readPlan({ declared, driver, clock, ...budget });
       show(call, plan);
       if (plan.differences.some(isRefusal)) throw new CommandFailed();
       return;
     }
-    const outcome = await reconcileTopology({ declared, driver, clock });
+    const outcome = await reconcileTopology({ declared, driver, clock, ...budget });
     show(call, outcome.plan, outcome);
     if (!call.isJson) context.terminal.note(`${outcome.result.done.length} changes made`);
     const { failed } = outcome.result;
@@ -83,5 +98,9 @@ export const registerProvisionCommand = (program: Command, context: CliContext):
       'agents that have a runner, separated by commas (default: $FLEETLOG_FLEET_AGENTS or builder-1)',
     )
     .option('--replicas <n>', 'copies of everything: 1 on one machine, 3 in a cluster')
+    .option(
+      '--storage <size>',
+      'bytes that streams may grow to in all, e.g. 2GiB: sizes are scaled to it (a fixed number; the same at each run)',
+    )
     .action((flags: ProvisionFlags) => provision(context, flags));
 };

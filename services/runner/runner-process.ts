@@ -5,7 +5,6 @@ import { resolve } from 'node:path';
 import { createDeadLetters, type DeadLetters } from '#libs/consumers/dead-letters.ts';
 import { openOutbox } from '#libs/outbox/open-outbox.ts';
 import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
-import { createRedactor } from '#libs/redaction/redactor.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { runnerUser } from '#streams/accounts.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
@@ -142,7 +141,7 @@ export const createRunnerProcess = (
     outbox,
     runs,
     journal: createTurnJournal(outbox),
-    writer: new ReportWriter({ outbox, redactor: createRedactor(), boundary, agent, clock, ids }),
+    writer: new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids }),
     limits: { silenceMs, killAfterMs, lingerMs },
     provider: () => exec,
     prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),

@@ -67,6 +67,8 @@ export const activityProjection = defineProjection<PlacedReport, ActivitySummary
   stream: 'EVENTS',
   subjects: [typedFilter('evt')],
   bucket: 'activity',
+  // EVENTS forgets by age and size; what it no longer holds is no longer summed up.
+  history: 'what-is-left',
   decode: decodePlacedReport,
   key: ({ boundary, report }) => {
     const runId = runIdOfReport(report);

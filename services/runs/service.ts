@@ -3,7 +3,6 @@
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
-import { createRedactor } from '#libs/redaction/redactor.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
@@ -28,12 +27,11 @@ type RunsConfig = ConfigOf<typeof RunsConfig>;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: ServiceContext<RunsConfig>) => {
-  const { clock, ids } = context;
+  const { clock, ids, redactor } = context;
   const runLog = createRunLog({ log: context.log('TRANSITIONS'), clock, ids });
   const leases = createLeases(context.bucket('leases'), clock);
   const instructions = createInstructions({ runLog, commands: context.log('COMMANDS'), clock });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  const redactor = createRedactor();
   return { clock, runLog, leases, instructions, deadLetters, redactor };
 };
 type RunsParts = ReturnType<typeof partsOf>;
