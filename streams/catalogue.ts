@@ -12,8 +12,8 @@ import {
 } from './entry.ts';
 import { readInstruction, instructionNameOf, type Instruction } from './instruction-codec.ts';
 import { INSTRUCTIONS } from './instructions.ts';
-import { readReport, type Report } from './report-codec.ts';
-import { reportNameOf, REPORTS } from './reports.ts';
+import { readReport, reportNameOf, type Report } from './report-codec.ts';
+import { REPORTS } from './reports.ts';
 import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
 

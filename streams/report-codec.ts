@@ -1,19 +1,7 @@
 // What runners report as entries of EVENTS and back. Does not redact, number or buffer: the runner has done that before.
-import {
-  checkedData,
-  encodeEntry,
-  decodeWith,
-  parseJson,
-  problem,
-  readValue,
-  type EntryLike,
-  type OpenEntry,
-  type EntryMeta,
-  type EntryParts,
-  type Reading,
-} from './entry.ts';
-import { reportNameOf, REPORTS, type ReportData, type ReportName } from './reports.ts';
-import { typedSubject } from './subjects.ts';
+import { decodeWith, type EntryLike, type EntryMeta, type EntryParts, type Reading } from './entry.ts';
+import { REPORTS, type ReportData, type ReportName } from './reports.ts';
+import { typedCodec, type Named } from './typed-codec.ts';
 
 /** Who reports: the agent of the subject. */
 export interface ReportMeta extends EntryMeta {
@@ -21,9 +9,12 @@ export interface ReportMeta extends EntryMeta {
 }
 
 /** A report by its name; `data` follows from `name`. */
-export type Report = {
-  [Name in ReportName]: { readonly name: Name; readonly data: ReportData<Name> };
-}[ReportName];
+export type Report = Named<typeof REPORTS>;
+
+const codec = typedCodec('evt', 'a report', REPORTS);
+
+/** The report name of a `ce-type`, or undefined when the type is not a report known here. */
+export const reportNameOf = codec.nameOf;
 
 /**
  * An entry for `fleet.<tenant>.<project>.evt.<p>.<agent>.<name>`. Throws `ENTRY_INVALID`, `ENVELOPE_INVALID` or `SUBJECT_INVALID` (never).
@@ -33,24 +24,10 @@ export const encodeReport = <Name extends ReportName>(
   name: Name,
   data: ReportData<Name>,
   { agent, ...meta }: ReportMeta,
-): EntryParts => {
-  const { type, schema } = REPORTS[name];
-  const subject = typedSubject(meta.boundary, 'evt', agent, name);
-  return encodeEntry(meta, { type, subject, about: agent }, checkedData(schema, type, data));
-};
+): EntryParts => codec.encode(agent, { name, data }, meta);
 
 /** As {@link decodeReport}, for an entry that has been opened. */
-export const readReport = ({ envelope, place }: OpenEntry, entry: EntryLike): Reading<Report> => {
-  if (place.kind !== 'typed' || place.family !== 'evt')
-    return problem(`${envelope.type} on ${entry.subject}: not the subject of a report`);
-  const name = reportNameOf(envelope.type);
-  if (name === undefined) return { kind: 'unknown', type: envelope.type, envelope, place };
-  if (name !== place.type) return problem(`${envelope.type} on ${entry.subject}: expected …${name}`);
-  const read = readValue(parseJson(entry.body), REPORTS[name].schema);
-  if (read.kind === 'problem') return read;
-  // The name chooses the schema that the data was just read by.
-  return { ...({ name, data: read.data } as Report), kind: 'known', envelope, place };
-};
+export const readReport = codec.read;
 
 /** Reads an entry of EVENTS. `unknown` is a report of a newer version: show it, count it, go on. */
-export const decodeReport = (entry: EntryLike): Reading<Report> => decodeWith(entry, readReport);
+export const decodeReport = (entry: EntryLike): Reading<Report> => decodeWith(entry, codec.read);

@@ -128,10 +128,3 @@ export const REPORTS = {
 
 export type ReportName = keyof typeof REPORTS;
 export type ReportData<Name extends ReportName> = z.infer<(typeof REPORTS)[Name]['schema']>;
-
-const NAME_BY_TYPE = new Map<string, ReportName>(
-  (Object.keys(REPORTS) as ReportName[]).map((name) => [REPORTS[name].type, name]),
-);
-
-/** The report name of a `ce-type`, or undefined when the type is not a report known here. */
-export const reportNameOf = (type: string): ReportName | undefined => NAME_BY_TYPE.get(type);
