@@ -27,13 +27,13 @@ export interface TypedCodec<Events extends Table> {
   /** The name of a `ce-type`, or undefined when the type is not in the table. */
   readonly nameOf: (type: string) => (keyof Events & string) | undefined;
   /** An entry for `fleet.<tenant>.<project>.<family>.<p>.<id>.<name>`. Throws `ENTRY_INVALID`, `ENVELOPE_INVALID` or `SUBJECT_INVALID` (never). */
-  encode<Name extends keyof Events & string>(
+  readonly encode: <Name extends keyof Events & string>(
     id: string,
     event: { readonly name: Name; readonly data: z.infer<Events[Name]['schema']> },
     meta: EntryMeta,
-  ): EntryParts;
+  ) => EntryParts;
   /** Reads an entry that has been opened. A type that is not in the table is `unknown`; a known one on another's subject is a problem. */
-  read(opened: OpenEntry, entry: EntryLike): Reading<Named<Events>>;
+  readonly read: (opened: OpenEntry, entry: EntryLike) => Reading<Named<Events>>;
 }
 
 /** The codec of `table` on the subjects of `family`; `what` names its events in problems (`a report`). */
