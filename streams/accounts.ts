@@ -4,7 +4,14 @@
 // Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
 // write there. Across a service import every answer goes back to the asking account only.
 import { runnerConsumerName, type DeploymentShape } from './consumers.ts';
-import { requestFilter, requestSubject, typedFilter, type Boundary } from './subjects.ts';
+import { RUNNER_OPERATIONS } from './run-requests.ts';
+import {
+  agentRequestFilter,
+  agentRequestSubject,
+  typedFilter,
+  type AgentPlace,
+  type Boundary,
+} from './subjects.ts';
 
 interface SubjectRules {
   readonly allow: readonly string[];
@@ -58,9 +65,6 @@ export const runnerUser = (agent: string): string => `runner-${agent}`;
 /** The inbox prefix that a runner's connection must use: it may subscribe to nothing else. */
 export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;
 
-/** What runners may ask of the runs service. */
-const RUNNER_OPERATIONS = ['claim', 'renew', 'announce'] as const;
-
 /** Object store of large bodies: a runner may look whether a body is there, and put it. It may not read bodies back, as the client's own object store would (it reads by sequence, which reads everything). */
 const BODY_SUBJECTS = [
   '$JS.API.DIRECT.GET.OBJ_bodies.$O.bodies.M.*',
@@ -69,7 +73,7 @@ const BODY_SUBJECTS = [
 ] as const;
 
 /**
- * What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests, large bodies.
+ * What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests in its agent's name, large bodies.
  * It cannot look at its consumer: the broker answers INFO by the asking account, which has no JetStream (measured on 2.15.1).
  */
 const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] => {
@@ -83,7 +87,7 @@ const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] =
     typedFilter('dead', { ...boundary, id: runnerUser(agent) }),
     `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
     `$JS.ACK.COMMANDS.${consumer}.>`,
-    ...RUNNER_OPERATIONS.map((operation) => requestSubject(boundary, 'runs', operation)),
+    ...RUNNER_OPERATIONS.map((operation) => agentRequestSubject({ ...boundary, agent }, 'runs', operation)),
     ...BODY_SUBJECTS,
   ];
 };
@@ -95,14 +99,11 @@ const SERVICES: readonly { readonly subject: string; readonly responseType?: 'st
   { subject: typedFilter('dead') },
   { subject: '$JS.API.CONSUMER.MSG.NEXT.COMMANDS.*', responseType: 'stream' },
   { subject: '$JS.ACK.COMMANDS.>' },
-  ...RUNNER_OPERATIONS.map((operation) => ({ subject: requestFilter('runs', operation) })),
+  ...RUNNER_OPERATIONS.map((operation) => ({ subject: agentRequestFilter('runs', operation) })),
   ...BODY_SUBJECTS.map((subject) => ({ subject })),
 ];
 
-const runnerUserOf = (
-  { agent, ...boundary }: Boundary & { agent: string },
-  secrets: FleetSecrets,
-): FleetUser => {
+const runnerUserOf = ({ agent, ...boundary }: AgentPlace, secrets: FleetSecrets): FleetUser => {
   const password = secrets.runnerPasswords[agent];
   if (password === undefined) throw new RangeError(`no password for the runner of agent ${agent}`);
   return {

@@ -11,7 +11,7 @@ import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { parseJson, type EntryParts } from './entry.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
-import { RUN_REQUESTS, type RunOperation } from './run-requests.ts';
+import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
 import { streamDefinitions } from './streams.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -87,7 +87,7 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   project: { description: 'Boundary: project.' },
   partition: { description: 'FNV-1a (32 bit) of the id, modulo 16.' },
   runId: { description: 'run_ and a ULID.' },
-  agent: { description: 'Name of the agent that reports.' },
+  agent: { description: 'Name of the agent that reports or asks.' },
   target: { description: 'Agent or host that is to act.' },
   service: { description: 'Service that gave up.' },
   reason: {
@@ -138,7 +138,7 @@ const OPERATIONS = Object.keys(RUN_REQUESTS) as RunOperation[];
 const requestChannels = (): Json =>
   Object.fromEntries(
     OPERATIONS.flatMap((operation) => {
-      const address = `fleet-api.{tenant}.{project}.runs.${operation}`;
+      const address = `fleet-api.{tenant}.{project}.runs.${operation}${isRunnerOperation(operation) ? '.{agent}' : ''}`;
       const name = `runs.${operation}`;
       return [
         [

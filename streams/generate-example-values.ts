@@ -37,7 +37,6 @@ export const REQUEST_EXAMPLES: {
   renew: { request: { runId, runnerId, fence: 17 }, result: { leaseMs: 30_000, cancelRequested: false } },
   announce: {
     request: {
-      agent,
       runnerId,
       providers: ['exec'],
       version: '0.1.0',

@@ -11,9 +11,10 @@ import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts'
 import { guarantees, howTo, introduction } from './generate-guide.ts';
 import { age, block, code, json, size, table } from './generate-markdown.ts';
 import { REJECTIONS } from './rejections.ts';
-import { RUN_REQUESTS, type RunOperation } from './run-requests.ts';
+import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
 import { streamDefinitions } from './streams.ts';
 import {
+  agentRequestSubject,
   AGGREGATE_FAMILIES,
   aggregateSubject,
   PARTITIONS,
@@ -74,10 +75,10 @@ ${table(
     ],
     [
       '–',
-      code('fleet-api.<tenant>.<project>.<service>.<operation>'),
+      code('fleet-api.<tenant>.<project>.<service>.<operation>[.<agent>]'),
       'none',
-      'requests and answers',
-      code(requestSubject(boundary, 'runs', 'claim')),
+      'requests and answers; with the agent when a runner asks',
+      code(agentRequestSubject({ ...boundary, agent }, 'runs', 'claim')),
     ],
   ],
 )}`;
@@ -242,11 +243,16 @@ ${table(
   ]),
 )}`;
 
+const subjectOf = (operation: RunOperation): string =>
+  isRunnerOperation(operation)
+    ? agentRequestSubject({ ...boundary, agent }, 'runs', operation)
+    : requestSubject(boundary, 'runs', operation);
+
 const request = (operation: RunOperation): string => {
   const { request: body, result } = REQUEST_EXAMPLES[operation];
   return `### runs.${operation}
 
-${RUN_REQUESTS[operation].means} Subject ${code(requestSubject(boundary, 'runs', operation))}.
+${RUN_REQUESTS[operation].means} Subject ${code(subjectOf(operation))}.
 
 ${json(body)}
 
@@ -255,7 +261,10 @@ ${json({ outcome: 'ok', result })}`;
 
 const requests = (): string => `## Requests
 
-JSON in, JSON out, by NATS request. An answer is \`{"outcome":"ok","result":…}\`, \`{"outcome":"refused","code","message","detail"}\` (a
+JSON in, JSON out, by NATS request. What a runner asks ends with its agent's name, and its broker user may publish that one only: a
+runner can neither speak for another agent nor touch another agent's run (\`RUN_FOREIGN\`).
+
+An answer is \`{"outcome":"ok","result":…}\`, \`{"outcome":"refused","code","message","detail"}\` (a
 rule says no) or \`{"outcome":"fault","code","message","retry"}\` (something is broken; \`retry\` is \`now\`, \`later\` or \`never\`).
 
 ${(Object.keys(RUN_REQUESTS) as RunOperation[]).map(request).join('\n\n')}`;

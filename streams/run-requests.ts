@@ -1,5 +1,5 @@
-// Requests that the runs service answers (subject fleet-api.<tenant>.<project>.runs.<operation>): JSON in, JSON out.
-// An answer is the result, a refusal by a rule, or a fault that says whether to try again.
+// Requests that the runs service answers: JSON in, JSON out. The control plane asks at fleet-api.<tenant>.<project>.runs.<operation>,
+// a runner at …runs.<operation>.<agent>: its agent stands in the subject, where the broker checks it, and not in the body. An answer is the result, a refusal by a rule, or a fault that says whether to try again.
 import { z } from 'zod';
 import { nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
 import { failureKindSchema, providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
@@ -49,7 +49,8 @@ export const RUN_REQUESTS = {
     answer: answer(z.object({ ...position, state: z.string() })),
   },
   claim: {
-    means: 'Take a queued run under a lease; gives the fence that every report must carry.',
+    means:
+      'Take a queued run of the asking agent under a lease; gives the fence that every report must carry.',
     request: z.object({
       runId: runIdSchema,
       runnerId: z.string().min(1).max(128),
@@ -70,7 +71,6 @@ export const RUN_REQUESTS = {
   announce: {
     means: 'Say that a runner is alive; it counts as gone `ttlMs` after its last word (whole seconds).',
     request: z.object({
-      agent: nameSchema,
       runnerId: z.string().min(1).max(128),
       providers: z.array(providerSchema).max(16),
       version: z.string().max(64),
@@ -84,6 +84,12 @@ export const RUN_REQUESTS = {
 } as const;
 
 export type RunOperation = keyof typeof RUN_REQUESTS;
+
+/** What runners ask for, each in the name of its agent; the rest is asked by the control plane. */
+export const RUNNER_OPERATIONS = ['claim', 'renew', 'announce'] as const satisfies readonly RunOperation[];
+export type RunnerOperation = (typeof RUNNER_OPERATIONS)[number];
+export const isRunnerOperation = (operation: RunOperation): operation is RunnerOperation =>
+  (RUNNER_OPERATIONS as readonly RunOperation[]).includes(operation);
 export type RunRequestOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['request']>;
 export type RunAnswerOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['answer']>;
 /** What an operation gives when it is not refused. */

@@ -163,7 +163,8 @@ export type RunCreated = z.infer<typeof createdSchema>;
 /** What can be asked of a run. `create` carries the whole event data but its type; reports of runners carry their fence. */
 export type RunCommand =
   | { readonly kind: 'create'; readonly data: Omit<RunCreated, 'type' | 'createdAt'> }
-  | { readonly kind: 'claim'; readonly runnerId: string }
+  /** `agent`: who asks; a run is claimed only by the agent it was given to. */
+  | { readonly kind: 'claim'; readonly agent: string; readonly runnerId: string }
   | {
       readonly kind: 'start-turn';
       /** Who reports; a run is moved only by the agent it was given to. */

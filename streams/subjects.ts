@@ -79,25 +79,42 @@ const filterPrefix = (family: string, filter: SubjectFilter): string =>
     filter.project === undefined ? '*' : token('project', filter.project)
   }.${family}`;
 
-/** Where one service answers requests of another: outside every stream, so nothing of it is stored. */
+/** Where one service answers requests of the control plane: outside every stream, so nothing of it is stored. */
 export const requestSubject = (boundary: Boundary, service: string, operation: string): string =>
   `fleet-api.${token('tenant', boundary.tenant)}.${token('project', boundary.project)}.${token('service', service)}.${token('operation', operation)}`;
+
+/** Who asks when a runner asks: the broker lets it publish below its own agent's token only. */
+export interface AgentPlace extends Boundary {
+  readonly agent: string;
+}
+
+/** Where a service answers what the runner of one agent asks. */
+export const agentRequestSubject = (place: AgentPlace, service: string, operation: string): string =>
+  `${requestSubject(place, service, operation)}.${token('agent', place.agent)}`;
 
 /** What an instance of a service serves: one operation, for every tenant and project. */
 export const requestFilter = (service: string, operation: string): string =>
   `fleet-api.*.*.${token('service', service)}.${token('operation', operation)}`;
 
-/** Whose request it is, or undefined when the subject is not one of {@link requestSubject}. */
-export const parseRequestSubject = (
-  subject: string,
-): (Boundary & { readonly service: string; readonly operation: string }) | undefined => {
+/** The same for an operation that runners ask for. */
+export const agentRequestFilter = (service: string, operation: string): string =>
+  `${requestFilter(service, operation)}.*`;
+
+/** `agent` is there exactly when a runner asks. */
+interface ParsedRequestSubject extends Boundary {
+  readonly service: string;
+  readonly operation: string;
+  readonly agent?: string;
+}
+
+/** Whose request it is, or undefined when the subject is not one of {@link requestSubject} or {@link agentRequestSubject}. */
+export const parseRequestSubject = (subject: string): ParsedRequestSubject | undefined => {
   const parts = subject.split('.');
-  const [root, tenant, project, service, operation] = parts;
-  if (root !== 'fleet-api' || parts.length !== 5 || !parts.every((part) => TOKEN.test(part)))
-    return undefined;
+  const [root, tenant, project, service, operation, agent] = parts;
+  if (root !== 'fleet-api' || parts.length > 6 || !parts.every((part) => TOKEN.test(part))) return undefined;
   if (tenant === undefined || project === undefined || service === undefined || operation === undefined)
     return undefined;
-  return { tenant, project, service, operation };
+  return { tenant, project, service, operation, ...(agent !== undefined && { agent }) };
 };
 
 export type ParsedSubject = Boundary &

@@ -132,7 +132,7 @@ export const createRunnerProcess = (
   });
   const outbox = openBuffer(context, deadLetters, failure.reject);
   const boundary = boundaryOf(config);
-  const runs = createRunsClient(context.requests.client, boundary);
+  const runs = createRunsClient(context.requests.client, { ...boundary, agent });
   const runnerId = `${agent}-${outbox.bufferId}`;
   const exec = createExecProvider(clock);
   const turns: TurnParts = {

@@ -6,11 +6,11 @@ import { jsonBytes, parseJson } from '#streams/entry.ts';
 import {
   RUN_REQUESTS,
   type RunAnswerOf,
-  type RunOperation,
+  type RunnerOperation,
   type RunRequestOf,
   type RunResultOf,
 } from '#streams/run-requests.ts';
-import { requestSubject, type Boundary } from '#streams/subjects.ts';
+import { agentRequestSubject, type AgentPlace } from '#streams/subjects.ts';
 
 /** `refused`: a rule said no. `away`: nobody could be asked, or the answer was lost: ask again, with the same words. */
 export type RunsAnswer<Result> =
@@ -19,7 +19,7 @@ export type RunsAnswer<Result> =
   | { readonly kind: 'away'; readonly message: string };
 
 export interface RunsClient {
-  ask<Op extends 'claim' | 'renew' | 'announce'>(
+  ask<Op extends RunnerOperation>(
     operation: Op,
     request: RunRequestOf<Op>,
   ): Promise<RunsAnswer<RunResultOf<Op>>>;
@@ -28,7 +28,7 @@ export interface RunsClient {
 /** For one answer. */
 const TIMEOUT_MS = 5000;
 
-const readAnswer = <Op extends RunOperation>(
+const readAnswer = <Op extends RunnerOperation>(
   operation: Op,
   body: Uint8Array,
 ): RunsAnswer<RunResultOf<Op>> => {
@@ -43,10 +43,11 @@ const readAnswer = <Op extends RunOperation>(
   return { kind: 'refused', code, message };
 };
 
-export const createRunsClient = (client: RequestClient, boundary: Boundary): RunsClient => ({
+/** Asks in the name of one agent; its broker user may ask in no other. */
+export const createRunsClient = (client: RequestClient, place: AgentPlace): RunsClient => ({
   ask: async (operation, request) => {
     try {
-      const subject = requestSubject(boundary, 'runs', operation);
+      const subject = agentRequestSubject(place, 'runs', operation);
       const { body } = await client.request(subject, jsonBytes(request), { timeoutMs: TIMEOUT_MS });
       return readAnswer(operation, body);
     } catch (error) {

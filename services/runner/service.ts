@@ -53,7 +53,6 @@ const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProces
 const presenceLoop = (context: Context, { runs, outbox, runnerId }: RunnerProcess): Loop => {
   const { clock, config, hooks } = context;
   const facts = {
-    agent: config.agent,
     runnerId,
     providers: [...PROVIDERS],
     version: VERSION,

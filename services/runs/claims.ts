@@ -1,12 +1,13 @@
-// Claiming and keeping a run: the lease key is written first, then the claim is appended; so a claimed run always had a
-// lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases (lease-watch.ts).
+// Claiming and keeping a run, in the name of an agent: the lease key is written first, then the claim is appended; so a claimed
+// run always had a lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases
+// (lost-leases.ts).
 import type { Clock } from '#libs/ports/clock.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
-import type { Boundary } from '#streams/subjects.ts';
+import type { AgentPlace } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
-import { isEnded, type Run } from './run.decider.ts';
+import { foreignTo, isEnded, type Run } from './run.decider.ts';
 import type { RunLog, RunTarget } from './run-log.ts';
 
 /** A result, or the refusal of a rule. */
@@ -21,8 +22,8 @@ export const refused = (refusal: Rejection<RejectionCode>): Answer<never> => ({
 });
 
 export interface Claims {
-  claim(boundary: Boundary, request: RunRequestOf<'claim'>): Promise<Answer<RunResultOf<'claim'>>>;
-  renew(boundary: Boundary, request: RunRequestOf<'renew'>): Promise<Answer<RunResultOf<'renew'>>>;
+  claim(asker: AgentPlace, request: RunRequestOf<'claim'>): Promise<Answer<RunResultOf<'claim'>>>;
+  renew(asker: AgentPlace, request: RunRequestOf<'renew'>): Promise<Answer<RunResultOf<'renew'>>>;
 }
 
 interface Parts {
@@ -33,24 +34,26 @@ interface Parts {
 
 type ClaimRequest = RunRequestOf<'claim'>;
 
-const targetOf = (boundary: Boundary, { runId, runnerId }: ClaimRequest): RunTarget => ({
-  boundary,
-  runId,
-  actor: `runner:${runnerId}`,
-});
+const targetOf = (
+  { tenant, project, agent }: AgentPlace,
+  { runId }: { readonly runId: string },
+): RunTarget => ({ boundary: { tenant, project }, runId, actor: `agent:${agent}` });
 
 const append = async (
   { runLog }: Parts,
-  boundary: Boundary,
+  asker: AgentPlace,
   request: ClaimRequest,
 ): Promise<Answer<RunResultOf<'claim'>>> => {
   const { runId, runnerId, claimId } = request;
-  const command = { kind: 'claim', runnerId } as const;
+  const command = { kind: 'claim', agent: asker.agent, runnerId } as const;
   const id = `${runId}.claim.${claimId}`;
-  const outcome = await runLog.handle(targetOf(boundary, request), command, { id });
+  const outcome = await runLog.handle(targetOf(asker, request), command, { id });
   if (outcome.kind === 'rejected') return refused(outcome.rejection);
   if (outcome.kind === 'accepted' && outcome.event.type === 'fleetlog.run.claimed.v1') {
-    const { fence, leaseMs } = outcome.event;
+    const { fence, leaseMs, runnerId: holder } = outcome.event;
+    // The id of another runner's claim, used again: its answer is not for this one.
+    if (holder !== runnerId)
+      return refused(rejection('RUN_CLAIMED', `the claim ${claimId} of run ${runId} is that of ${holder}`));
     return ok({ runId, seq: outcome.seq, fence, leaseMs });
   }
   return refused(rejection('RUN_CLAIMED', `the claim ${claimId} of run ${runId} changed nothing`));
@@ -58,11 +61,12 @@ const append = async (
 
 const claimQueued = async (
   parts: Parts,
-  boundary: Boundary,
+  asker: AgentPlace,
   { request, run }: { readonly request: ClaimRequest; readonly run: Run },
 ): Promise<Answer<RunResultOf<'claim'>>> => {
   const { runLog, leases } = parts;
   const { runId, runnerId } = request;
+  const { boundary } = targetOf(asker, request);
   const { leaseMs } = run.created;
   const fence = run.claims + 1;
   const taking = await leases.take({ boundary, runId, runnerId, fence }, leaseMs);
@@ -78,10 +82,10 @@ const claimQueued = async (
         },
       ),
     );
-  const answer = await append(parts, boundary, request);
+  const answer = await append(parts, asker, request);
   if (answer.kind === 'refused') {
     // Unless a repeat of this very claim was faster, the lease stands for nothing.
-    const { state } = await runLog.load(targetOf(boundary, request));
+    const { state } = await runLog.load(targetOf(asker, request));
     if (state?.runnerId !== runnerId || state.claims !== fence)
       await leases.giveBack(boundary, runId, taking.revision);
   }
@@ -100,26 +104,32 @@ const lostLease = (run: Run, { runId, runnerId, fence }: RunRequestOf<'renew'>):
 
 const renew = async (
   { runLog, leases }: Parts,
-  boundary: Boundary,
+  asker: AgentPlace,
   request: RunRequestOf<'renew'>,
 ): Promise<Answer<RunResultOf<'renew'>>> => {
   const { runId, runnerId, fence } = request;
-  const { state: run } = await runLog.load({ boundary, runId, actor: `runner:${runnerId}` });
+  const target = targetOf(asker, request);
+  const { state: run } = await runLog.load(target);
   if (run === undefined) return refused(rejection('RUN_UNKNOWN', 'no run has this id'));
+  const foreign = foreignTo(run, asker.agent);
+  if (foreign !== undefined) return refused(foreign);
   const { leaseMs } = run.created;
   const holds = run.claims === fence && run.runnerId === runnerId;
-  if (!holds || !(await leases.renew({ boundary, runId, runnerId, fence }, leaseMs)))
+  if (!holds || !(await leases.renew({ boundary: target.boundary, runId, runnerId, fence }, leaseMs)))
     return lostLease(run, request);
   return ok({ leaseMs, cancelRequested: run.state === 'cancelling' });
 };
 
 export const createClaims = (parts: Parts): Claims => ({
-  claim: async (boundary, request) => {
-    const { state: run } = await parts.runLog.load(targetOf(boundary, request));
+  claim: async (asker, request) => {
+    const { state: run } = await parts.runLog.load(targetOf(asker, request));
+    // Before the lease, and before the repeat of another agent's claim could be answered.
+    const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);
+    if (foreign !== undefined) return refused(foreign);
     // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
     return run?.state === 'queued'
-      ? claimQueued(parts, boundary, { request, run })
-      : append(parts, boundary, request);
+      ? claimQueued(parts, asker, { request, run })
+      : append(parts, asker, request);
   },
-  renew: (boundary, request) => renew(parts, boundary, request),
+  renew: (asker, request) => renew(parts, asker, request),
 });

@@ -107,9 +107,10 @@ const endedNow = (outcome: {
 export const handleTurnReport =
   (parts: Parts) =>
   async (report: TurnReport, _context: HandlerContext): Promise<Handled> => {
-    const { boundary, runId, envelope } = report;
+    const { boundary, agent, runId, envelope } = report;
     const command = parts.redactor.value(report.command).value as TurnReport['command'];
-    const target = { boundary, runId, actor: envelope.actor, causation: envelope.id };
+    // The agent of the subject, which the broker has checked; the actor that the report itself names is only its own word.
+    const target = { boundary, runId, actor: `agent:${agent}`, causation: envelope.id };
     const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
     if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);
     // A claim that is over needs no lease; should this fail it is tried again with the report, or the key expires by itself.

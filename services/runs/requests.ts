@@ -12,12 +12,20 @@ import type { Redactor } from '#libs/redaction/redactor.ts';
 import { presenceKey, type Presence } from '#streams/buckets.ts';
 import { issuesOf, jsonBytes, parseJson } from '#streams/entry.ts';
 import {
+  isRunnerOperation,
   RUN_REQUESTS,
+  type RunnerOperation,
   type RunOperation,
   type RunRequestOf,
   type RunResultOf,
 } from '#streams/run-requests.ts';
-import { parseRequestSubject, requestFilter, type Boundary } from '#streams/subjects.ts';
+import {
+  agentRequestFilter,
+  parseRequestSubject,
+  requestFilter,
+  type AgentPlace,
+  type Boundary,
+} from '#streams/subjects.ts';
 import { ok, refused, type Answer, type Claims } from './claims.ts';
 import { ttlOf } from './leases.ts';
 import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
@@ -30,8 +38,11 @@ interface Parts {
   readonly clock: Clock;
 }
 
+/** Who asks, from the subject: the broker has checked it. Runners ask in the name of their agent, the control plane in nobody's. */
+type Asker<Op extends RunOperation> = Op extends RunnerOperation ? AgentPlace : Boundary;
+
 type Handle<Op extends RunOperation> = (
-  boundary: Boundary,
+  asker: Asker<Op>,
   request: RunRequestOf<Op>,
 ) => Promise<Answer<RunResultOf<Op>>>;
 
@@ -69,20 +80,22 @@ const cancel =
 
 const announce =
   ({ presence, clock }: Parts): Handle<'announce'> =>
-  async (boundary, { ttlMs: asked, ...runner }) => {
+  async (asker, { ttlMs: asked, ...runner }) => {
     const ttlMs = ttlOf(asked);
-    const value: Presence = { ...runner, seenAt: clock.now() };
-    await presence.put(presenceKey(boundary, runner.agent), jsonBytes(value), { ttlMs });
+    const value: Presence = { agent: asker.agent, ...runner, seenAt: clock.now() };
+    await presence.put(presenceKey(asker, asker.agent), jsonBytes(value), { ttlMs });
     return ok({ ttlMs });
   };
 
 const requestOf = <Op extends RunOperation>(operation: Op, message: RequestMessage) => {
-  const boundary = parseRequestSubject(message.subject);
-  if (boundary === undefined) throw invalid(`subject ${message.subject}`);
+  const parsedSubject = parseRequestSubject(message.subject);
+  if (parsedSubject === undefined || (parsedSubject.agent !== undefined) !== isRunnerOperation(operation))
+    throw invalid(`subject ${message.subject}`);
+  const { service: _service, operation: _operation, ...asker } = parsedSubject;
   const schema = RUN_REQUESTS[operation].request as unknown as z.ZodType<RunRequestOf<Op>>;
   const parsed = schema.safeParse(parseJson(message.body));
   if (!parsed.success) throw invalid(issuesOf(parsed.error));
-  return { boundary: { tenant: boundary.tenant, project: boundary.project }, request: parsed.data };
+  return { asker: asker as Asker<Op>, request: parsed.data };
 };
 
 const invalid = (why: string): Fault =>
@@ -90,11 +103,13 @@ const invalid = (why: string): Fault =>
 
 /** One operation as a served request. Broken invariants go up (the process ends), everything else is an answer. */
 const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): ServedRequest => ({
-  subject: requestFilter('runs', operation),
+  subject: isRunnerOperation(operation)
+    ? agentRequestFilter('runs', operation)
+    : requestFilter('runs', operation),
   handle: async (message) => {
     try {
-      const { boundary, request } = requestOf(operation, message);
-      const answer = await handle(boundary, request);
+      const { asker, request } = requestOf(operation, message);
+      const answer = await handle(asker, request);
       if (answer.kind === 'ok') return { body: jsonBytes({ outcome: 'ok', result: answer.result }) };
       return { body: jsonBytes({ outcome: 'refused', ...answer.rejection }) };
     } catch (error) {
@@ -109,7 +124,7 @@ const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): Serv
 export const runRequests = (parts: Parts): readonly ServedRequest[] => [
   serve('create', create(parts)),
   serve('cancel', cancel(parts)),
-  serve('claim', (boundary, request) => parts.claims.claim(boundary, request)),
-  serve('renew', (boundary, request) => parts.claims.renew(boundary, request)),
+  serve('claim', (asker, request) => parts.claims.claim(asker, request)),
+  serve('renew', (asker, request) => parts.claims.renew(asker, request)),
   serve('announce', announce(parts)),
 ];

@@ -16,7 +16,7 @@ import { runDecider, type RunRejection, type RunState } from './run.decider.ts';
 export interface RunTarget {
   readonly boundary: Boundary;
   readonly runId: string;
-  /** `user:anna`, `runner:…`, `service:runs`. */
+  /** `user:anna`, `agent:builder-1`, `service:runs`. */
   readonly actor: string;
   /** Id of the report or request that caused the command. */
   readonly causation?: string;

@@ -7,6 +7,7 @@
 //   └─ lease-expired(queued) ─ claimed | running ─ lease-expired(failed) → failed
 // queued ─cancel→ cancelled;  claimed | running ─cancel→ cancelling ─finish-turn | lease-expired(cancelled)→ cancelled
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunCommand, RunCreated, RunEvent, RunStateName, TurnResult } from '#streams/run.ts';
 
@@ -53,7 +54,16 @@ const create = ({ data }: CommandOf<'create'>, run: RunState, now: number): RunD
   });
 };
 
-const claim = ({ runnerId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
+/** Why an agent may not touch the run; undefined when the run was given to it. */
+export const foreignTo = (run: Run, agent: string): Rejection<'RUN_FOREIGN'> | undefined => {
+  const { runId, agent: owner } = run.created;
+  if (agent === owner) return undefined;
+  return rejection('RUN_FOREIGN', `run ${runId} was not given to agent ${agent}`, { agent });
+};
+
+const claim = ({ agent, runnerId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
+  const foreign = foreignTo(run, agent);
+  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
   if (isEnded(run.state)) return ended(run);
   const { runId, sessionId, leaseMs } = run.created;
   if (run.state !== 'queued')
@@ -78,8 +88,8 @@ const refusalOf = (
   run: Run,
   { fence, agent }: { readonly fence: number; readonly agent: string },
 ): RunDecision | undefined => {
-  if (agent !== run.created.agent)
-    return reject('RUN_FOREIGN', `run ${run.created.runId} was not given to agent ${agent}`, { agent });
+  const foreign = foreignTo(run, agent);
+  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
   if (run.claims === 0)
     return reject('RUN_NOT_CLAIMED', `run ${run.created.runId} was never claimed`, { fence });
   if (fence === run.claims && isHeld(run.state)) return undefined;

@@ -1,5 +1,5 @@
-// What a runner's user may do at a real broker, and what it may not: reports as itself, its own instructions, three requests,
-// large bodies; nothing else, and no answer of the broker lands on somebody else's subject.
+// What a runner's user may do at a real broker, and what it may not: reports as itself, its own instructions, three requests in
+// its agent's name, large bodies; nothing else, and no answer of the broker lands on somebody else's subject.
 import { invariant } from '#libs/kernel/invariant.ts';
 import { openBlobs } from '#libs/nats/blobs.ts';
 import { createEventLog } from '#libs/nats/event-log.ts';
@@ -12,9 +12,10 @@ import { createTopologyDriver } from '#libs/topology/broker-driver.ts';
 import { accountsOf, CONTROL_USER, runnerInboxPrefix, runnerUser } from '#streams/accounts.ts';
 import { runnerConsumerName, topologyOf } from '#streams/consumers.ts';
 import { encodeInstruction } from '#streams/instruction-codec.ts';
+import { RUNNER_OPERATIONS } from '#streams/run-requests.ts';
 import { encodeReport } from '#streams/report-codec.ts';
 import { EXAMPLE, INSTRUCTION_EXAMPLES, REPORT_EXAMPLES } from '#streams/generate-examples.ts';
-import { requestSubject, typedSubject } from '#streams/subjects.ts';
+import { agentRequestSubject, requestSubject, typedSubject, type Boundary } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
@@ -114,15 +115,10 @@ describe('a runner may', () => {
     });
     const stored = headers();
     for (const [name, value] of Object.entries(entry.headers)) stored.set(name, value);
-    const ack = await jetstream(runner).publish(entry.subject, entry.body, {
-      headers: stored,
-      msgID: entry.id,
-    });
+    const options = { headers: stored, msgID: entry.id };
+    const ack = await jetstream(runner).publish(entry.subject, entry.body, options);
     expect(ack).toMatchObject({ stream: 'EVENTS', duplicate: false });
-    const again = await jetstream(runner).publish(entry.subject, entry.body, {
-      headers: stored,
-      msgID: entry.id,
-    });
+    const again = await jetstream(runner).publish(entry.subject, entry.body, options);
     expect(again).toMatchObject({ seq: ack.seq, duplicate: true });
   });
 
@@ -182,9 +178,9 @@ describe('a runner may', () => {
     expect(info).toMatchObject({ num_ack_pending: 0, ack_floor: { stream_seq: 1 } });
   });
 
-  test('claim, renew and announce', async () => {
-    for (const operation of ['claim', 'renew', 'announce']) {
-      const subject = requestSubject(boundary, 'runs', operation);
+  test('claim, renew and announce as its agent', async () => {
+    for (const operation of RUNNER_OPERATIONS) {
+      const subject = agentRequestSubject({ ...boundary, agent: 'builder-1' }, 'runs', operation);
       const served = control.nc.subscribe(subject, {
         callback: (_error, message) => void message.respond(operation),
       });
@@ -233,6 +229,8 @@ describe('a runner may', () => {
 });
 
 describe('a runner may not', () => {
+  const asked = (agent: string, operation: string, place: Boundary = boundary): string =>
+    agentRequestSubject({ ...place, agent }, 'runs', operation);
   const consumerOfOther = runnerConsumerName(boundary, 'builder-2');
   const FORBIDDEN: Readonly<Record<string, string>> = {
     'report as another agent': subjectOf('builder-2'),
@@ -260,7 +258,13 @@ describe('a runner may not', () => {
     'delete a stream': '$JS.API.STREAM.DELETE.EVENTS',
     'look at its account': '$JS.API.INFO',
     'ask for a run to be created': requestSubject(boundary, 'runs', 'create'),
-    'claim in another project': requestSubject({ ...boundary, project: 'other' }, 'runs', 'claim'),
+    ...Object.fromEntries(
+      RUNNER_OPERATIONS.flatMap((operation) => [
+        [`${operation} as another agent`, asked('builder-2', operation)],
+        [`${operation} as nobody`, requestSubject(boundary, 'runs', operation)],
+        [`${operation} in another project`, asked('builder-1', operation, { ...boundary, project: 'other' })],
+      ]),
+    ),
     'send to another runner’s inbox': `${runnerInboxPrefix('builder-2')}.x`,
   };
   for (const [what, subject] of Object.entries(FORBIDDEN))

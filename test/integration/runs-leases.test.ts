@@ -148,19 +148,19 @@ test('a lease that was lost while no instance was there is found at the next sta
 test('announced runners are shown until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {
-    agent: 'builder-9',
     runnerId: 'r9',
     providers: ['exec' as const],
     version: '1',
     startedAt: 1,
     buffered: 0,
   };
-  expect(await ask(one.ports, 'announce', { ...runner, ttlMs: 2000 })).toMatchObject({
+  expect(await ask(one.ports, 'announce', { ...runner, ttlMs: 2000 }, 'builder-9')).toMatchObject({
     result: { ttlMs: 2000 },
   });
-  expect(parseJson((await one.ports.bucket('presence').get(key))?.value ?? new Uint8Array())).toMatchObject(
-    runner,
-  );
+  expect(parseJson((await one.ports.bucket('presence').get(key))?.value ?? new Uint8Array())).toMatchObject({
+    ...runner,
+    agent: 'builder-9',
+  });
   await gone(one.ports, 'presence', key);
 });
 

@@ -7,6 +7,7 @@ import { systemIds } from '#libs/system/ids.ts';
 import { leaseKey, viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
+import { aggregateSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun, gone, runRequest, shown, typesOf } from '#test/support/run-facts.ts';
@@ -109,6 +110,44 @@ describe('the life of a run', () => {
     expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(1);
     expect(outcomes.filter((outcome) => outcome === 'refused')).toHaveLength(11);
     expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed']);
+  });
+
+  test('a run is claimed and kept only by the agent that it was given to', async () => {
+    const runId = await createRun(one.ports);
+    const claim = { runId, runnerId: 'r1', claimId: 'c1' };
+    const foreign = { outcome: 'refused', code: 'RUN_FOREIGN' };
+    expect(await ask(one.ports, 'claim', claim, 'builder-2')).toMatchObject(foreign);
+    expect(await one.ports.bucket('leases').get(leaseKey(BOUNDARY, runId))).toBeUndefined();
+    expect(await ask(one.ports, 'claim', claim)).toMatchObject({ outcome: 'ok' });
+    // Not even with the words of the holder: neither its answer nor its lease is given out.
+    expect(await ask(two.ports, 'claim', claim, 'builder-2')).toMatchObject(foreign);
+    const renew = { runId, runnerId: 'r1', fence: 1 };
+    expect(await ask(two.ports, 'renew', renew, 'builder-2')).toMatchObject(foreign);
+    expect(await ask(two.ports, 'renew', renew)).toMatchObject({ outcome: 'ok' });
+    expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed']);
+  });
+
+  test('a claim id that another runner of the agent has used gives nothing', async () => {
+    const runId = await createRun(one.ports);
+    const claim = { runId, runnerId: 'r1', claimId: 'c1' };
+    expect(await ask(one.ports, 'claim', claim)).toMatchObject({ outcome: 'ok' });
+    expect(await ask(two.ports, 'claim', { ...claim, runnerId: 'r2' })).toMatchObject({
+      outcome: 'refused',
+      code: 'RUN_CLAIMED',
+    });
+  });
+
+  test('a transition names the agent of the report’s subject, whatever the report says', async () => {
+    const runId = await createRun(one.ports);
+    const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
+    await turn.finished(undefined, 'user:anna');
+    const end = await transition(one.ports, runId, 'fleetlog.run.completed.v1');
+    const log = one.ports.log('TRANSITIONS');
+    const actors: (string | undefined)[] = [];
+    for await (const entry of log.read(aggregateSubject(BOUNDARY, 'run', runId)))
+      actors.push(entry.headers['Fleet-Actor']);
+    expect(actors).toEqual(['user:test', 'agent:builder-1', 'agent:builder-1']);
+    expect(end.runId).toBe(runId);
   });
 
   test('a claim on an ended run is refused', async () => {

@@ -54,6 +54,7 @@ const commandArb: fc.Arbitrary<RunCommand> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant('claim' as const),
+      agent: fc.constantFrom('builder-1', 'builder-1', 'builder-1', 'other'),
       runnerId: fc.constantFrom('r1', 'r2'),
     }),
   },

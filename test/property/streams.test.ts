@@ -12,6 +12,9 @@ import {
   parseSubject,
   partitionOf,
   PARTITIONS,
+  agentRequestFilter,
+  agentRequestSubject,
+  requestFilter,
   requestSubject,
   parseRequestSubject,
   timerSubject,
@@ -64,6 +67,15 @@ test('a built subject is parsed into the parts that it was built from, and every
       expect(parseSubject(timer)).toEqual({ ...here, kind: 'timer', phase: 'fire', owner: id, id: type });
       const request = requestSubject(here, id, type);
       expect(parseRequestSubject(request)).toEqual({ ...here, service: id, operation: type });
+      const byAgent = agentRequestSubject({ ...here, agent: id }, 'runs', type);
+      expect(parseRequestSubject(byAgent)).toEqual({
+        ...here,
+        service: 'runs',
+        operation: type,
+        agent: id,
+      });
+      expect(takes(agentRequestFilter('runs', type), byAgent)).toBe(true);
+      expect(takes(requestFilter('runs', type), byAgent)).toBe(false);
     }),
     propertyRuns(300),
   );

@@ -96,7 +96,7 @@ export const cancelledQueued: RunEvent = {
   result: null,
 };
 
-export const claim: RunCommand = { kind: 'claim', runnerId: 'runner-1' };
+export const claim: RunCommand = { kind: 'claim', agent: 'builder-1', runnerId: 'runner-1' };
 export const cancel: RunCommand = { kind: 'cancel', reason: 'not needed' };
 export const start = (fence = 1, turnId = turnA): RunCommand => ({
   kind: 'start-turn',

@@ -11,22 +11,26 @@ import { encodeReport } from '#streams/report-codec.ts';
 import type { ReportData, ReportName } from '#streams/reports.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import {
+  isRunnerOperation,
   RUN_REQUESTS,
   type RunAnswerOf,
   type RunOperation,
   type RunRequestOf,
 } from '#streams/run-requests.ts';
 import type { RunEvent, TurnResult } from '#streams/run.ts';
-import { aggregateSubject, requestSubject, typedFilter } from '#streams/subjects.ts';
+import { agentRequestSubject, aggregateSubject, requestSubject, typedFilter } from '#streams/subjects.ts';
 import { BOUNDARY } from './control-plane.ts';
 
-/** Asks the runs service; any answer is a value. */
+/** Asks the runs service, as a runner where runners ask; any answer is a value. */
 export const ask = async <Op extends RunOperation>(
   ports: Ports,
   operation: Op,
   request: RunRequestOf<Op>,
+  agent = 'builder-1',
 ): Promise<RunAnswerOf<Op>> => {
-  const subject = requestSubject(BOUNDARY, 'runs', operation);
+  const subject = isRunnerOperation(operation)
+    ? agentRequestSubject({ ...BOUNDARY, agent }, 'runs', operation)
+    : requestSubject(BOUNDARY, 'runs', operation);
   const answer = await ports.requests.client.request(subject, jsonBytes(request), { timeoutMs: 5000 });
   return RUN_REQUESTS[operation].answer.parse(parseJson(answer.body)) as RunAnswerOf<Op>;
 };
@@ -122,7 +126,8 @@ export interface ScriptedTurn {
   readonly turnId: string;
   started(): Promise<string>;
   says(text: string): Promise<string>;
-  finished(result?: TurnResult): Promise<string>;
+  /** `actor`: whom the report names; default: its agent. */
+  finished(result?: TurnResult, actor?: string): Promise<string>;
   /** Any report; gives its id. */
   report<Name extends ReportName>(name: Name, data: ReportData<Name>): Promise<string>;
 }
@@ -134,7 +139,11 @@ export const turnUnder = (ports: Ports, instruction: TurnInstruction, fence: num
   const { runId, sessionId, commandId, agent, provider } = instruction;
   const turnId = makeId('turn', systemIds.ulid());
   const about = { runId, sessionId, turnId };
-  const report = async <Name extends ReportName>(name: Name, data: ReportData<Name>): Promise<string> => {
+  const report = async <Name extends ReportName>(
+    name: Name,
+    data: ReportData<Name>,
+    actor = `agent:${agent}`,
+  ): Promise<string> => {
     sourceSeq += 1;
     const id = `test:${systemIds.ulid()}`;
     const parts = encodeReport(name, data, {
@@ -143,7 +152,7 @@ export const turnUnder = (ports: Ports, instruction: TurnInstruction, fence: num
       id,
       source: `/runner/${agent}`,
       timeMs: ports.clock.now(),
-      actor: `agent:${agent}`,
+      actor,
       correlation: runId,
       fence,
       sourceSeq,
@@ -167,8 +176,8 @@ export const turnUnder = (ports: Ports, instruction: TurnInstruction, fence: num
         startedAt: ports.clock.now(),
       }),
     says: (text) => report('text', { ...about, text }),
-    finished: (result = done) =>
-      report('turn-finished', { ...about, commandId, result, endedAt: ports.clock.now() }),
+    finished: (result = done, actor) =>
+      report('turn-finished', { ...about, commandId, result, endedAt: ports.clock.now() }, actor),
   };
 };
 
@@ -178,8 +187,8 @@ export const claimTurn = async (
   instruction: TurnInstruction,
   runnerId = 'r1',
 ): Promise<ScriptedTurn> => {
-  const { runId, commandId } = instruction;
-  const answer = await ask(ports, 'claim', { runId, runnerId, claimId: commandId });
+  const { runId, commandId, agent } = instruction;
+  const answer = await ask(ports, 'claim', { runId, runnerId, claimId: commandId }, agent);
   if (answer.outcome !== 'ok') throw new Error(`claim: ${JSON.stringify(answer)}`);
   return turnUnder(ports, instruction, (answer.result as { readonly fence: number }).fence);
 };

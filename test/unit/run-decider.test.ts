@@ -55,6 +55,13 @@ describe('claiming a run', () => {
     given(created(), claimed(), started()).when(claim).thenRejected('RUN_CLAIMED');
     given(created(), claimed(), cancelRequested).when(claim).thenRejected('RUN_CLAIMED');
   });
+  test('is refused for another agent, whatever the run’s state', () => {
+    const foreign: RunCommand = { kind: 'claim', agent: 'builder-2', runnerId: 'runner-1' };
+    for (const history of [[created()], [created(), claimed()], [created(), claimed(), completed]])
+      given(...history)
+        .when(foreign)
+        .thenRejected('RUN_FOREIGN');
+  });
   test('is refused after the end', () => {
     given(created(), claimed(), completed).when(claim).thenRejected('RUN_ENDED');
     given(created(), claimed(), expired(1, 'failed')).when(claim).thenRejected('RUN_ENDED');

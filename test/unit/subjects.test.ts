@@ -1,6 +1,8 @@
 // Subjects: what is built, what is read back, and what is refused. Round trips over random parts are in test/property.
 import { Fault } from '#libs/kernel/fault.ts';
 import {
+  agentRequestFilter,
+  agentRequestSubject,
   aggregateFilter,
   aggregateSubject,
   parseRequestSubject,
@@ -58,8 +60,15 @@ describe('building', () => {
   });
 
   test('a request lies outside every stream', () => {
-    expect(requestSubject(here, 'runs', 'claim')).toBe('fleet-api.acme.web.runs.claim');
-    expect(requestFilter('runs', 'claim')).toBe('fleet-api.*.*.runs.claim');
+    expect(requestSubject(here, 'runs', 'create')).toBe('fleet-api.acme.web.runs.create');
+    expect(requestFilter('runs', 'create')).toBe('fleet-api.*.*.runs.create');
+  });
+
+  test('a request of a runner ends with its agent', () => {
+    expect(agentRequestSubject({ ...here, agent: 'builder-1' }, 'runs', 'claim')).toBe(
+      'fleet-api.acme.web.runs.claim.builder-1',
+    );
+    expect(agentRequestFilter('runs', 'claim')).toBe('fleet-api.*.*.runs.claim.*');
   });
 
   test('a filter with an id names its partition, one without has wildcards', () => {
@@ -81,6 +90,7 @@ describe('building', () => {
         () => timerSubject(here, 'set', { owner: 'runs', id: bad }),
         () => requestSubject(here, bad, 'claim'),
         () => requestSubject(here, 'runs', bad),
+        () => agentRequestSubject({ ...here, agent: bad }, 'runs', 'claim'),
         () => aggregateFilter('run', { tenant: bad }),
         () => typedFilter('evt', { id: bad }),
         () => typedFilter('evt', { type: bad }),
@@ -121,10 +131,16 @@ describe('parsing', () => {
       owner: 'runs',
       id: 'lease-1',
     });
-    expect(parseRequestSubject('fleet-api.acme.web.runs.claim')).toEqual({
+    expect(parseRequestSubject('fleet-api.acme.web.runs.create')).toEqual({
+      ...here,
+      service: 'runs',
+      operation: 'create',
+    });
+    expect(parseRequestSubject('fleet-api.acme.web.runs.claim.builder-1')).toEqual({
       ...here,
       service: 'runs',
       operation: 'claim',
+      agent: 'builder-1',
     });
   });
 
@@ -151,6 +167,9 @@ describe('parsing', () => {
       'fleet-api.acme.web.runs',
       'fleet.acme.web.runs.claim',
       'fleet-api.a.*.runs.claim',
+      'fleet-api.acme.web.runs.claim.',
+      'fleet-api.acme.web.runs.claim.*',
+      'fleet-api.acme.web.runs.claim.builder-1.more',
       '',
     ])
       expect(parseRequestSubject(subject)).toBeUndefined();
