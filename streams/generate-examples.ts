@@ -132,6 +132,12 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
   'tool-finished': { ...turn, callId: 'call-1', output: '1 file changed', isError: false, durationMs: 35 },
   'file-changed': { ...turn, path: 'src/cart.ts', change: 'changed' },
   usage: { ...turn, usage: { inputTokens: 1840, outputTokens: 212, costMicroUsd: 8700 } },
+  'session-bound': { ...turn, providerSessionId: '3dd1e431-7e21-4751-96bb-0819b8495a68', requested: null },
+  'session-forked': {
+    ...turn,
+    providerSessionId: '3dd1e431-7e21-4751-96bb-0819b8495a68',
+    requested: '99dbe0f4-7fcd-462c-9367-2668d75b8a73',
+  },
   output: { ...turn, stream: 'stderr', text: 'warning: no lock file' },
   'unknown-line': { ...turn, line: '{"type":"telemetry"}', reason: 'unknown type telemetry', cutBytes: 0 },
   'report-refused': {

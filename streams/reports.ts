@@ -18,6 +18,8 @@ const turnStarted = z.object({
   program: z.array(z.string()),
   workspace: z.string(),
   pid: z.int().nullable(),
+  /** What the program says its version is; absent: it was not asked, or did not say. */
+  programVersion: z.string().max(100).optional(),
   startedAt: epochMs,
 });
 const turnFinished = z.object({
@@ -41,6 +43,13 @@ const fileChanged = z.object({
   change: z.enum(['created', 'changed', 'deleted']),
 });
 const usage = z.object({ ...about, usage: usageSchema });
+const sessionBound = z.object({
+  ...about,
+  /** The program's own name for the conversation. */
+  providerSessionId: z.string(),
+  /** The conversation it was asked to go on with; null: a new one. */
+  requested: z.string().nullable(),
+});
 const output = z.object({ ...about, stream: z.enum(['stdout', 'stderr']), text: z.string() });
 const unknownLine = z.object({
   ...about,
@@ -103,6 +112,17 @@ export const REPORTS = {
     type: 'fleetlog.turn.usage.v1',
     schema: usage,
     means: 'Tokens and cost so far, as the provider says.',
+  },
+  'session-bound': {
+    type: 'fleetlog.session.bound.v1',
+    schema: sessionBound,
+    means: 'The program said which conversation of its own this is: a new one, or the one it was asked for.',
+  },
+  'session-forked': {
+    type: 'fleetlog.session.forked.v1',
+    schema: sessionBound,
+    means:
+      'The program went on in another conversation than the one it was asked for; the next turn goes on there.',
   },
   output: {
     type: 'fleetlog.turn.output.v1',

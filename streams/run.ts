@@ -6,9 +6,13 @@ import { commandIdSchema, nameSchema, runIdSchema, sessionIdSchema, turnIdSchema
 /** A prompt may have this many characters at most. */
 export const PROMPT_LIMIT_CHARACTERS = 200_000;
 
-/** Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events. */
-export const PROVIDERS = ['exec'] as const;
+/**
+ * Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events; `claude`: Claude Code;
+ * `codex`: Codex. A run fails (`infra-failed`) when its runner does not have the program.
+ */
+export const PROVIDERS = ['exec', 'claude', 'codex'] as const;
 export const providerSchema = z.enum(PROVIDERS);
+export type ProviderName = z.infer<typeof providerSchema>;
 
 /** What happens to a run whose lease expired: `requeue` starts it again (up to `maxAttempts` claims), `fail` ends it. */
 export const replayRuleSchema = z.enum(['requeue', 'fail']);
@@ -28,7 +32,10 @@ const fence = z.int().positive();
 
 /** What a turn cost, as far as the provider says. */
 export const usageSchema = z.object({
+  /** Everything the model read, what came from its cache included. */
   inputTokens: z.int().nonnegative().optional(),
+  /** The part of `inputTokens` that came from the cache. */
+  cachedInputTokens: z.int().nonnegative().optional(),
   outputTokens: z.int().nonnegative().optional(),
   costMicroUsd: z.int().nonnegative().optional(),
 });

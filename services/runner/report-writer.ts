@@ -27,6 +27,8 @@ type Payload<Name extends TurnReportName> = Omit<ReportData<Name>, 'runId' | 'se
 const WORTH: Readonly<Record<TurnReportName, number>> = {
   'turn-started': ESSENTIAL,
   'turn-finished': ESSENTIAL,
+  'session-bound': 8,
+  'session-forked': 8,
   text: 7,
   'file-changed': 7,
   'tool-started': 6,

@@ -8,7 +8,6 @@ import { defineService, type Service, type Started } from '#libs/service/define-
 import { consumerLoop } from '#libs/service/loops.ts';
 import { runnerConsumerName } from '#streams/consumers.ts';
 import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
-import { PROVIDERS } from '#streams/run.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
 import {
@@ -54,7 +53,7 @@ const presenceLoop = (context: Context, { runs, outbox, runnerId }: RunnerProces
   const { clock, config, hooks } = context;
   const facts = {
     runnerId,
-    providers: [...PROVIDERS],
+    providers: ['exec' as const],
     version: VERSION,
     startedAt: clock.now(),
   };

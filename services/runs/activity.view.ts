@@ -39,6 +39,8 @@ const CHANGE: {
   'turn-started': nothing,
   reasoning: nothing,
   'tool-finished': nothing,
+  'session-bound': nothing,
+  'session-forked': nothing,
   output: nothing,
   'unknown-line': nothing,
   gap: nothing,

@@ -1,6 +1,6 @@
 // Lines of an exec program: how a stream of bytes becomes lines, and what each line means.
 import { describe, expect, test } from 'vitest';
-import { coalesce } from '#services/runner/providers/exec/coalesce.policy.ts';
+import { coalesce } from '#services/runner/providers/coalesce.policy.ts';
 import { readExecLine } from '#services/runner/providers/exec/exec-line.ts';
 import { LineSplitter } from '#services/runner/providers/line-splitter.ts';
 import { TextChunks } from '#services/runner/providers/text-chunks.ts';

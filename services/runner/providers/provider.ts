@@ -1,6 +1,6 @@
 // What drives one agent program, as an interface: a turn is started, tells what it does as events in order, and ends with facts.
 // Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
-import type { StopReason, TurnFacts, Usage } from './turn-facts.ts';
+import type { ResumePoint, StopReason, TurnFacts, Usage } from './turn-facts.ts';
 
 /** Something a program did or said. */
 export type ProviderEvent =
@@ -19,6 +19,12 @@ export type ProviderEvent =
       readonly change: 'created' | 'changed' | 'deleted';
     }
   | { readonly kind: 'usage'; readonly usage: Usage }
+  | {
+      /** The program says which conversation of its own this is; `session-forked`: another one than it was asked to go on with. */
+      readonly kind: 'session-bound' | 'session-forked';
+      readonly providerSessionId: string;
+      readonly requested: string | null;
+    }
   | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | {
       readonly kind: 'unknown-line';
@@ -52,6 +58,8 @@ export interface TurnOrder {
   /** A variable of `environment` whose value no other turn has: what bears it at the end of the turn is ended with it. */
   readonly mark: string;
   readonly limits: TurnLimits;
+  /** The conversation that `program` goes on with; absent: it begins a new one, or has none. */
+  readonly resume?: ResumePoint;
 }
 
 /**

@@ -5,6 +5,13 @@ import type { usageSchema } from '#streams/run.ts';
 /** Tokens and cost, as far as the program says. */
 export type Usage = z.infer<typeof usageSchema>;
 
+/** Where a program's own conversation can be gone on with. */
+export interface ResumePoint {
+  readonly providerSessionId: string;
+  /** What the counters of the whole conversation stood at; empty where the program has none, or has not said. */
+  readonly counters: Usage;
+}
+
 /**
  * Why the runner ended the program. `cancel`: somebody asked for it; `lease`: the run is no longer this runner's, or may not be for
  * long; `shutdown`: the runner ends; `deadline`, `silence`: limits of the turn; `linger`: it had said its result and did not go;
@@ -34,4 +41,6 @@ export interface TurnFacts {
   readonly events: number;
   /** Processes that had to be ended after the program itself had exited. */
   readonly leftovers: number;
+  /** What the next turn of the session goes on with; `gone`: the program does not know the conversation any more. */
+  readonly session?: ResumePoint | 'gone';
 }

@@ -1,6 +1,7 @@
 // The lines that an `exec` program prints, and what becomes of a line that is none of them. Pure. Documented in README.md beside it.
 import { z } from 'zod';
 import { usageSchema } from '#streams/run.ts';
+import { readJsonLine, reasonOf, unknownLine } from '#services/runner/providers/json-line.ts';
 import type { Line } from '#services/runner/providers/line-splitter.ts';
 import type { ProviderEvent } from '#services/runner/providers/provider.ts';
 import type { TurnFacts } from '#services/runner/providers/turn-facts.ts';
@@ -42,7 +43,7 @@ const lineSchema = z.discriminatedUnion('type', [
 type ExecLine = z.infer<typeof lineSchema>;
 
 /** What a line says: an event, the result of the turn, or nothing (an empty line). */
-export type LineMeaning =
+export type ExecMeaning =
   | { readonly kind: 'event'; readonly event: ProviderEvent }
   | {
       readonly kind: 'result';
@@ -61,36 +62,18 @@ const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' }>): Provider
   return { kind, ...rest } as ProviderEvent;
 };
 
-const toMeaning = (line: ExecLine): LineMeaning => {
+const toMeaning = (line: ExecLine): ExecMeaning => {
   if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
   const { outcome, summary, message, usage } = line;
   return { kind: 'result', closing: { outcome, summary, message }, usage: usage ?? null };
 };
 
-const unknown = (line: string, reason: string, cutBytes = 0): LineMeaning => ({
-  kind: 'event',
-  event: { kind: 'unknown-line', line, reason, cutBytes },
-});
-
-const parse = (content: string): unknown => {
-  // A failing parse is dear, and a flood of plain text would pay it for every line.
-  if (!content.trimStart().startsWith('{')) return undefined;
-  try {
-    return JSON.parse(content) as unknown;
-  } catch {
-    return undefined;
-  }
-};
-
 /** Reads a line. Never throws: what cannot be read is an `unknown-line` event that says why. */
-export const readExecLine = ({ bytes, cutBytes }: Line): LineMeaning => {
-  const content = bytes.toString('utf8').replace(/\r$/, '');
-  if (cutBytes > 0) return unknown(content, 'longer than the limit of a line', cutBytes);
-  if (content.trim() === '') return { kind: 'nothing' };
-  const value = parse(content);
-  if (typeof value !== 'object' || value === null) return unknown(content, 'not a JSON object');
-  const parsed = lineSchema.safeParse(value);
+export const readExecLine = (line: Line): ExecMeaning => {
+  const json = readJsonLine(line);
+  if (json.kind === 'empty') return { kind: 'nothing' };
+  if (json.kind === 'unknown') return { kind: 'event', event: json.event };
+  const parsed = lineSchema.safeParse(json.value);
   if (parsed.success) return toMeaning(parsed.data);
-  const reason = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
-  return unknown(content, reason.slice(0, 500));
+  return { kind: 'event', event: unknownLine(json.content, reasonOf(parsed.error)) };
 };

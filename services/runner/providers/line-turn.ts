@@ -1,0 +1,165 @@
+// A provider whose program is started for each turn, reads its prompt from standard input and prints what it does as lines: the part that
+// all of them share. Sees to the limits of a turn; what a line says is the reader's, what the facts mean is turn-outcome.policy.ts's.
+import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import { coalesce } from './coalesce.policy.ts';
+import { LineSplitter, type Line } from './line-splitter.ts';
+import type { LineProtocol, ProgramReader } from './program-reader.ts';
+import type { EventSink, Provider, ProviderEvent, ProviderTurn, TurnOrder } from './provider.ts';
+import { TextChunks } from './text-chunks.ts';
+import type { StopReason, TurnFacts } from './turn-facts.ts';
+import { startTurnProcess, type OutputReader, type ProcessEnd, type TurnProcess } from './turn-process.ts';
+
+/** Unknown lines told one by one; from then on they are joined as raw output, so that a flood stays a few events. */
+const UNKNOWN_LINES = 64;
+/** Pieces of standard error. */
+const ERROR_CHARACTERS = 16_384;
+const TAIL_CHARACTERS = 2000;
+
+class LineTurn implements ProviderTurn {
+  readonly started: Promise<{ readonly pid: number | null }>;
+  readonly ended: Promise<TurnFacts>;
+  readonly #order: TurnOrder;
+  readonly #sink: EventSink;
+  readonly #clock: Clock;
+  readonly #process: TurnProcess;
+  readonly #protocol: LineProtocol;
+  readonly #reader: ProgramReader;
+  readonly #lines: LineSplitter;
+  readonly #errors = new TextChunks(ERROR_CHARACTERS);
+  readonly #cancelDeadline: CancelTimer;
+  #cancelSilence: CancelTimer = () => undefined;
+  #cancelLinger: CancelTimer | undefined;
+  #stopped: StopReason | null = null;
+  #closing: TurnFacts['closing'] = null;
+  #usage: TurnFacts['usage'] = null;
+  #lastText = '';
+  #errorTail = '';
+  #unknownLines = 0;
+  #events = 0;
+  #hasEnded = false;
+
+  constructor(protocol: LineProtocol, order: TurnOrder, sink: EventSink, clock: Clock) {
+    this.#protocol = protocol;
+    this.#reader = protocol.createReader(order);
+    this.#lines = new LineSplitter(protocol.maxLineBytes);
+    this.#order = order;
+    this.#sink = sink;
+    this.#clock = clock;
+    const { turnTimeoutMs } = order.limits;
+    this.#cancelDeadline = clock.timer(turnTimeoutMs, () => this.stop('deadline'), { keepAlive: true });
+    this.#awaitOutput();
+    this.#process = startTurnProcess({
+      order,
+      clock,
+      stdout: this.#output((chunk) => this.#eventsOf(this.#lines.push(chunk))),
+      stderr: this.#output((chunk) => this.#errorEvents(this.#errors.push(chunk))),
+      onReaderFailed: () => this.stop('sink'),
+    });
+    this.started = this.#process.started.then((pid) => ({ pid }));
+    this.ended = this.#process.ended.then((end) => this.#finish(end));
+  }
+
+  stop(reason: StopReason, killAfterMs = this.#order.limits.killAfterMs): void {
+    this.#stopped ??= reason;
+    this.#process.stop(killAfterMs);
+  }
+
+  #output(read: (chunk: Buffer) => Iterable<ProviderEvent>): OutputReader {
+    return {
+      take: async (chunk) => {
+        this.#awaitOutput();
+        await this.#emit(read(chunk));
+        // The time in which we took its events is not the program's silence.
+        this.#awaitOutput();
+      },
+    };
+  }
+
+  async #emit(events: Iterable<ProviderEvent>): Promise<void> {
+    for (const event of coalesce(events, this.#protocol.isWordByWord)) {
+      await this.#sink(event);
+      this.#events += 1;
+    }
+  }
+
+  *#eventsOf(lines: Iterable<Line>): Generator<ProviderEvent> {
+    for (const line of lines)
+      for (const meaning of this.#reader.read(line)) {
+        if (meaning.kind === 'usage') this.#usage = meaning.usage;
+        if (meaning.kind === 'closing') this.#close(meaning.closing);
+        if (meaning.kind === 'event') yield this.#note(meaning.event);
+      }
+  }
+
+  *#errorEvents(pieces: Iterable<string>): Generator<ProviderEvent> {
+    for (const text of pieces) {
+      this.#errorTail = (this.#errorTail + text).slice(-TAIL_CHARACTERS);
+      yield { kind: 'output', stream: 'stderr', text };
+    }
+  }
+
+  /** Remembers what the facts will need. */
+  #note(event: ProviderEvent): ProviderEvent {
+    if (event.kind === 'text') {
+      const before = this.#protocol.isWordByWord ? this.#lastText : '';
+      this.#lastText = (before + event.text).slice(-TAIL_CHARACTERS);
+    }
+    if (event.kind === 'usage') this.#usage = event.usage;
+    if (event.kind !== 'unknown-line' || event.cutBytes > 0) return event;
+    this.#unknownLines += 1;
+    if (this.#unknownLines <= UNKNOWN_LINES) return event;
+    return { kind: 'output', stream: 'stdout', text: `${event.line}\n` };
+  }
+
+  #close(closing: TurnFacts['closing']): void {
+    // Told to stop, it may say anything.
+    if (this.#stopped !== null) return;
+    this.#closing = closing;
+    if (closing === null || !this.#protocol.goesAfterResult) return;
+    this.#cancelSilence();
+    this.#cancelLinger ??= this.#clock.timer(this.#order.limits.lingerMs, () => this.stop('linger'), {
+      keepAlive: true,
+    });
+  }
+
+  #awaitOutput(): void {
+    const { silenceMs } = this.#order.limits;
+    this.#cancelSilence();
+    const isLeaving = this.#closing !== null && this.#protocol.goesAfterResult;
+    if (silenceMs > 0 && !isLeaving && !this.#hasEnded)
+      this.#cancelSilence = this.#clock.timer(silenceMs, () => this.stop('silence'), { keepAlive: true });
+  }
+
+  async #finish({ exit, startProblem, leftovers }: ProcessEnd): Promise<TurnFacts> {
+    this.#hasEnded = true;
+    this.#cancelDeadline();
+    this.#cancelSilence();
+    this.#cancelLinger?.();
+    try {
+      await this.#emit(this.#eventsOf(this.#lines.end()));
+      await this.#emit(this.#errorEvents(this.#errors.end()));
+    } catch {
+      this.#stopped ??= 'sink';
+    }
+    this.#cancelLinger?.();
+    const session = this.#reader.session(this.#errorTail);
+    return {
+      closing: this.#closing,
+      exit,
+      startProblem,
+      stopped: this.#stopped,
+      lastText: this.#lastText,
+      errorTail: this.#errorTail,
+      usage: this.#usage,
+      events: this.#events,
+      leftovers,
+      ...(session !== undefined && { session }),
+    };
+  }
+}
+
+/** The provider of this protocol on this clock. */
+export const createLineProvider = (protocol: LineProtocol, clock: Clock): Provider => ({
+  name: protocol.name,
+  start: (order, sink) => new LineTurn(protocol, order, sink, clock),
+});

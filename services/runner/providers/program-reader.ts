@@ -1,0 +1,34 @@
+// What makes the lines of one kind of program into events, as an interface: one reader a turn, told every line in order. A reader
+// does no I/O and never throws: what it cannot read becomes an `unknown-line` event that says why.
+import type { Line } from './line-splitter.ts';
+import type { ProviderEvent } from './provider.ts';
+import type { ResumePoint, TurnFacts, Usage } from './turn-facts.ts';
+
+/** What a line says. */
+export type LineMeaning =
+  | { readonly kind: 'event'; readonly event: ProviderEvent }
+  /** The program's word about its end; null: it goes on after all. */
+  | { readonly kind: 'closing'; readonly closing: TurnFacts['closing'] }
+  /** Usage of the turn that is not an event of its own. */
+  | { readonly kind: 'usage'; readonly usage: Usage };
+
+export interface ProgramReader {
+  read(line: Line): readonly LineMeaning[];
+  /** Asked once, at the end: what to remember of the program's conversation. `errorTail`: the end of its standard error. */
+  session(errorTail: string): ResumePoint | 'gone' | undefined;
+}
+
+/** How the lines of one kind of program are to be taken. */
+export interface LineProtocol {
+  readonly name: string;
+  /** Longer lines are cut, and what is cut cannot be read. */
+  readonly maxLineBytes: number;
+  /** Neighbouring texts are pieces of one. */
+  readonly isWordByWord: boolean;
+  /** After its result the program must go within `lingerMs`; otherwise it may work on, and only silence and the deadline end it. */
+  readonly goesAfterResult: boolean;
+  createReader(order: { readonly workspace: string; readonly resume?: ResumePoint }): ProgramReader;
+}
+
+/** An event as the meaning of a line. */
+export const event = (what: ProviderEvent): LineMeaning => ({ kind: 'event', event: what });
