@@ -9,16 +9,26 @@ export type GroupCommitMode = 'auto' | 'always' | 'never';
 const MIN_BATCH = 8;
 /** Most entries of one batch; the broker's own limit. */
 export const MAX_BATCH = 1_000;
-/** How many singles it takes to learn their cost again. */
-export const PROBE_SIZE = 24;
+/** Most singles that are sent in order to learn their cost again: so many that one round trip does not show in it. */
+export const PROBE_SIZE = 64;
 
 const SAMPLE_ACKS = 16;
+/** Answers come in bursts, the burstier the busier the machine: a sample is longer than what lies between two. */
+const SAMPLE_MS = 4;
 const WEIGHT = 0.25;
 const BATCH_ENTRY_MS = 0.025;
 const BATCH_FIXED_PRIOR_MS = 3;
 const BATCH_FIXED_MIN_MS = 0.1;
-/** Batches after which the cost of singles is looked at again: profiles change when a broker is restarted. */
-const PROBE_EVERY = 256;
+/**
+ * Batches after which the cost of singles is looked at again: soon after the first ones, in case a busy moment was taken for
+ * that cost, then each time after twice as many, for ever: profiles change when a broker is restarted.
+ */
+const PROBE_FIRST = 8;
+const PROBE_LAST = 256;
+/** A pause of this process or of the machine must not look like a dear append or batch: one sample raises a cost by a quarter at most. */
+const MOST_RISE = 2;
+/** What a batch cost once is forgotten bit by bit while none is sent: nothing else would ever tell that they are cheap again. */
+const FORGOTTEN = 0.05;
 
 export class CommitPolicy {
   readonly #mode: GroupCommitMode;
@@ -26,7 +36,10 @@ export class CommitPolicy {
   #batchFixedMs = BATCH_FIXED_PRIOR_MS;
   #windowStartMs = 0;
   #windowAcks = -1;
+  #probeSize = 0;
+  #probeAcksLeft = 0;
   #batchesSinceProbe = 0;
+  #probeEvery = PROBE_FIRST;
   #threshold: number;
 
   constructor(mode: GroupCommitMode) {
@@ -39,13 +52,24 @@ export class CommitPolicy {
     return this.#threshold;
   }
 
-  /** Whether it is time to send {@link PROBE_SIZE} singles in order to see what they cost now. */
+  /** Whether it is time to send up to {@link PROBE_SIZE} singles in order to see what they cost now. */
   get wantsProbe(): boolean {
-    return this.#mode === 'auto' && this.#batchesSinceProbe >= PROBE_EVERY;
+    return this.#mode === 'auto' && this.#batchesSinceProbe >= this.#probeEvery;
+  }
+
+  /** `count` singles are being sent for a probe; their acknowledgements come next. */
+  beginProbe(nowMs: number, count: number): void {
+    this.#probeSize = count;
+    this.#probeAcksLeft = count;
+    this.#windowStartMs = nowMs;
+    if (this.#threshold !== Number.POSITIVE_INFINITY)
+      this.#probeEvery = Math.min(PROBE_LAST, this.#probeEvery * 2);
+    this.#batchesSinceProbe = 0;
   }
 
   /** An append sent alone was acknowledged, while `inFlight` (itself included) had none. Only a full pipe tells the cost. */
   observeSingle(nowMs: number, inFlight: number): void {
+    if (this.#probeAcksLeft > 0) return this.#observeProbe(nowMs);
     if (inFlight < MIN_BATCH) {
       this.#windowAcks = -1;
       return;
@@ -56,19 +80,35 @@ export class CommitPolicy {
       return;
     }
     this.#windowAcks += 1;
-    if (this.#windowAcks < SAMPLE_ACKS) return;
-    this.#singleMs = blend(this.#singleMs, (nowMs - this.#windowStartMs) / this.#windowAcks);
+    const elapsedMs = nowMs - this.#windowStartMs;
+    if (this.#windowAcks < SAMPLE_ACKS || elapsedMs < SAMPLE_MS) return;
+    this.#sample(elapsedMs / this.#windowAcks);
+  }
+
+  #observeProbe(nowMs: number): void {
+    this.#probeAcksLeft -= 1;
     this.#windowAcks = -1;
-    this.#batchesSinceProbe = 0;
-    this.#learn();
+    if (this.#probeAcksLeft === 0 && this.#probeSize >= SAMPLE_ACKS)
+      this.#sample((nowMs - this.#windowStartMs) / this.#probeSize);
   }
 
   /** A batch of `entries` took this long from its sending to its acknowledgement. */
   observeBatch(durationMs: number, entries: number): void {
     this.#batchesSinceProbe += 1;
+    // Acknowledgements on both sides of a batch say nothing about the pace of singles.
+    this.#windowAcks = -1;
     const fixedMs = Math.max(BATCH_FIXED_MIN_MS, durationMs - entries * BATCH_ENTRY_MS);
-    this.#batchFixedMs = blend(this.#batchFixedMs, fixedMs);
+    this.#batchFixedMs = adjusted(this.#batchFixedMs, fixedMs);
     this.#learn();
+  }
+
+  #sample(costMs: number): void {
+    this.#singleMs = adjusted(this.#singleMs ?? costMs, costMs);
+    const usualMs = Math.min(this.#batchFixedMs, BATCH_FIXED_PRIOR_MS);
+    this.#batchFixedMs = blend(this.#batchFixedMs, usualMs, FORGOTTEN);
+    this.#windowAcks = -1;
+    this.#learn();
+    if (this.#threshold === Number.POSITIVE_INFINITY) this.#probeEvery = PROBE_FIRST;
   }
 
   #learn(): void {
@@ -80,5 +120,10 @@ export class CommitPolicy {
   }
 }
 
-const blend = (before: number | undefined, now: number): number =>
-  before === undefined ? now : before * (1 - WEIGHT) + now * WEIGHT;
+const blend = (before: number, now: number, weight: number): number => before * (1 - weight) + now * weight;
+
+/** A known cost after one more sample. Noise only ever makes things look dearer: what is cheaper than known counts more. */
+const adjusted = (known: number, sample: number): number =>
+  sample < known
+    ? blend(known, sample, 2 * WEIGHT)
+    : blend(known, Math.min(sample, known * MOST_RISE), WEIGHT);

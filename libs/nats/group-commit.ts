@@ -79,7 +79,9 @@ export class GroupCommit {
 
   #probe(): void {
     this.#isProbing = true;
-    this.#sendSingles(this.#take(PROBE_SIZE));
+    const operations = this.#take(PROBE_SIZE);
+    this.#policy.beginProbe(this.#context.connection.clock.monotonicMs(), operations.length);
+    this.#sendSingles(operations);
   }
 
   #sendBatch(operations: readonly SingleAppend[], mayTryAgain: boolean): void {

@@ -2,9 +2,16 @@
 import { CommitPolicy, MAX_BATCH, PROBE_SIZE } from '#libs/nats/commit-policy.ts';
 import { describe, expect, it } from 'vitest';
 
+let nowMs = 0;
+
 /** Shows the policy a full pipe of singles that cost this much each. */
 const showSingles = (policy: CommitPolicy, eachMs: number, count = 64): void => {
-  for (let n = 0; n < count; n += 1) policy.observeSingle(n * eachMs, 64);
+  for (let n = 0; n < count; n += 1) policy.observeSingle((nowMs += eachMs), 64);
+};
+
+const probe = (policy: CommitPolicy, eachMs: number): void => {
+  policy.beginProbe(nowMs, PROBE_SIZE);
+  showSingles(policy, eachMs, PROBE_SIZE);
 };
 
 describe('the commit policy', () => {
@@ -21,7 +28,7 @@ describe('the commit policy', () => {
 
   it('keeps to singles where they are cheap', () => {
     const policy = new CommitPolicy('auto');
-    showSingles(policy, 0.012);
+    showSingles(policy, 0.012, 1000);
     expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
   });
 
@@ -46,9 +53,54 @@ describe('the commit policy', () => {
     expect(policy.wantsProbe).toBe(false);
     for (let n = 0; n < 300; n += 1) policy.observeBatch(4, 50);
     expect(policy.wantsProbe).toBe(true);
-    for (let round = 0; round < 20; round += 1) showSingles(policy, 0.01, PROBE_SIZE);
+    for (let round = 0; round < 20; round += 1) probe(policy, 0.01);
     expect(policy.wantsProbe).toBe(false);
     expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('looks at singles soon after its first batches, and ever more rarely while they stay dear', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.31);
+    const waits = Array.from({ length: 7 }, () => {
+      let batches = 0;
+      for (; !policy.wantsProbe; batches += 1) policy.observeBatch(4, 50);
+      probe(policy, 0.31);
+      return batches;
+    });
+    expect(waits).toEqual([8, 16, 32, 64, 128, 256, 256]);
+  });
+
+  it('does not take a pause of the process for the cost of an append', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.012, 1000);
+    nowMs += 60;
+    showSingles(policy, 0.012, 400);
+    expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('knows the cost of appends by bursts of answers, too', () => {
+    const policy = new CommitPolicy('auto');
+    for (let burst = 0; burst < 10; burst += 1) {
+      nowMs += 20;
+      showSingles(policy, 0, 64);
+    }
+    expect(policy.threshold).toBeLessThan(20);
+  });
+
+  it('tries a batch again some time after a stalled one', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.31);
+    for (let n = 0; n < 8; n += 1) policy.observeBatch(2000, 50);
+    expect(policy.threshold).toBeGreaterThan(50);
+    showSingles(policy, 0.31, 500);
+    expect(policy.threshold).toBeLessThan(50);
+  });
+
+  it('sees within a few hundred appends that each costs a sync now', () => {
+    const policy = new CommitPolicy('auto');
+    showSingles(policy, 0.012, 1000);
+    showSingles(policy, 0.31, 400);
+    expect(policy.threshold).toBeLessThan(20);
   });
 
   it('does as it is told when it is told', () => {
