@@ -1,6 +1,6 @@
 // A feed as a stream of server-sent events. Written as fast as the client reads and no faster: the feed is asked for the next
 // item when the last one has gone out. Comments keep the connection alive. Does not know what a feed is about.
-import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import { formatPosition } from './cursor.ts';
 import { itemJson } from './event-page.ts';
 import type { FeedOutput } from './feed.ts';
@@ -34,9 +34,16 @@ export interface SseOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+interface Asked {
+  /** There once it has come or failed. */
+  settled?: Promise<IteratorResult<FeedOutput>>;
+}
+
 class SseSource {
   readonly #options: SseOptions;
-  #next: Promise<IteratorResult<FeedOutput>> | undefined;
+  /** Asked for and not yet sent. */
+  #next: Asked | undefined;
+  #wake: () => void = () => undefined;
   #isClosed = false;
 
   constructor(options: SseOptions) {
@@ -49,10 +56,11 @@ class SseSource {
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     try {
-      this.#next ??= this.#options.feed.next();
-      const result = await this.#withHeartbeat(this.#next);
-      if (result === 'silence') return controller.enqueue(HEARTBEAT);
+      const next = (this.#next ??= this.#ask());
+      if (next.settled === undefined) await this.#settledOrSilent();
+      if (next.settled === undefined) return controller.enqueue(HEARTBEAT);
       this.#next = undefined;
+      const result = await next.settled;
       if (result.done !== true) return controller.enqueue(encoder.encode(frameOf(result.value)));
     } catch (error) {
       if (!this.#isClosed) this.#options.onFailure(error);
@@ -72,14 +80,28 @@ class SseSource {
     this.#options.onClose();
   }
 
-  /** The next item, or the news that there was none for a while; the item is then still to come. */
-  #withHeartbeat(next: Promise<IteratorResult<FeedOutput>>): Promise<IteratorResult<FeedOutput> | 'silence'> {
+  /** Listens once to what comes next: a race per heartbeat would pile up listeners for as long as the stream is silent. */
+  #ask(): Asked {
+    const next: Asked = {};
+    const coming = this.#options.feed.next();
+    const settle = (): void => {
+      next.settled = coming;
+      this.#wake();
+    };
+    coming.then(settle, settle);
+    return next;
+  }
+
+  /** Resolves when the next item has come, or when there was none for a while. */
+  #settledOrSilent(): Promise<void> {
     const { clock, heartbeatMs } = this.#options;
-    let cancel: CancelTimer = () => undefined;
-    const silence = new Promise<'silence'>((resolve) => {
-      cancel = clock.timer(heartbeatMs, () => resolve('silence'), { keepAlive: true });
+    return new Promise((resolve) => {
+      const cancel = clock.timer(heartbeatMs, resolve, { keepAlive: true });
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
     });
-    return Promise.race([next, silence]).finally(cancel);
   }
 }
 
