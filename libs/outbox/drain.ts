@@ -10,8 +10,10 @@ import type { Clock } from '#libs/ports/clock.ts';
 import { MAX_ATTEMPTS, refusedWaitMs, unreachableWaitMs } from './backoff.policy.ts';
 import { takeBatch, type BatchLimits } from './batch.policy.ts';
 import type { BufferedRecord, OutboxEvent, ParkedRecord, Refusal, Sender, SendOutcome } from './outbox.ts';
+import { LetterCarrier } from './letter-carrier.ts';
 import { storageFault } from './storage-fault.ts';
 import type { Settlement, Store } from './store.ts';
+import { Waiters } from './waiters.ts';
 import { WakeUp } from './wake-up.ts';
 
 /** How long to wait when the buffer's own file cannot be written. */
@@ -32,23 +34,32 @@ export interface DrainOptions {
 
 export class Drain {
   readonly #options: DrainOptions;
+  readonly #letters: LetterCarrier;
+  readonly #waiters: Waiters;
   readonly #work: WakeUp;
   readonly #nudge: WakeUp;
   /** Lanes whose head was refused, and when it is due (monotonic ms). */
   readonly #blocked = new Map<string, number>();
   #batch: readonly BufferedRecord[] = [];
+  /** Whether the other side may have records that are still here, because an answer was lost, in this process or the one before. */
+  #isInDoubt = true;
   #inFlight: ReadonlySet<number> = new Set();
+  /** Until the other side was asked after a start: numbers of the process before, and those of them it may have been sending. */
+  #earlierBelow: number;
+  #doubtfulBelow: number;
   #failures = 0;
-  #letterFailures = 0;
-  #letterDueMs = 0;
   #isStopped = false;
   #isAbandoned = false;
-  #emptyWaiters: (() => void)[] = [];
-  readonly #settleWaiters = new Map<number, (() => void)[]>();
   readonly finished: Promise<void>;
 
   constructor(options: DrainOptions) {
+    const { store, sender, limits } = options;
     this.#options = options;
+    this.#letters = new LetterCarrier({ ...options, isAbandoned: () => this.#isAbandoned });
+    this.#waiters = new Waiters(store);
+    const isAsked = sender.lastStored !== undefined;
+    this.#earlierBelow = isAsked ? store.state.nextSourceSeq : 0;
+    this.#doubtfulBelow = isAsked ? store.frontEnd(limits.rows) : 0;
     this.#work = new WakeUp(options.clock);
     this.#nudge = new WakeUp(options.clock);
     this.finished = this.#run().catch((error: unknown) => {
@@ -61,8 +72,18 @@ export class Drain {
     return this.#failures;
   }
 
+  /** Whether it is on its way, or was when the process before ended. */
   isInFlight(sourceSeq: number): boolean {
-    return this.#inFlight.has(sourceSeq);
+    return this.#inFlight.has(sourceSeq) || sourceSeq < this.#doubtfulBelow;
+  }
+
+  /** Whether the other side can have it under its present id, by any accident (a power cut undoes deliveries). */
+  mayBeStored(sourceSeq: number): boolean {
+    return this.#inFlight.has(sourceSeq) || sourceSeq < this.#earlierBelow;
+  }
+
+  get waiters(): Waiters {
+    return this.#waiters;
   }
 
   /** There may be something to send. */
@@ -72,7 +93,7 @@ export class Drain {
 
   /** The other side may be back. */
   nudge(): void {
-    this.#letterDueMs = 0;
+    this.#letters.nudge();
     this.#nudge.ring();
     this.#work.ring();
   }
@@ -81,20 +102,6 @@ export class Drain {
   release(): void {
     this.#blocked.clear();
     this.#work.ring();
-  }
-
-  /** Resolves when the record is delivered or parked; at once when it is already. */
-  async settled(sourceSeq: number): Promise<void> {
-    if (!this.#options.store.isPending(sourceSeq)) return;
-    await new Promise<void>((resolve) => {
-      this.#settleWaiters.set(sourceSeq, [...(this.#settleWaiters.get(sourceSeq) ?? []), resolve]);
-    });
-  }
-
-  /** Resolves when nothing is pending. */
-  async empty(): Promise<void> {
-    if (this.#options.store.state.rows === 0) return;
-    await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
   }
 
   /** Ends after the batch in flight. */
@@ -122,10 +129,11 @@ export class Drain {
   }
 
   async #step(): Promise<void> {
-    await this.#sendLetter();
+    await this.#letters.send();
+    if (this.#isInDoubt && !(await this.#resolveDoubt())) return;
     if (this.#batch.length === 0) this.#batch = this.#pick();
     if (this.#batch.length > 0) return this.#sendBatch();
-    this.#announceEmpty();
+    this.#waiters.announceEmpty();
     await this.#work.wait(this.#nextDueMs());
   }
 
@@ -138,10 +146,36 @@ export class Drain {
     await this.#nudge.wait(STORAGE_WAIT_MS);
   }
 
+  /** Asks the other side what it has before anything is sent again. False: it cannot be asked now. */
+  async #resolveDoubt(): Promise<boolean> {
+    const { store, sender, observe } = this.#options;
+    if (sender.lastStored !== undefined && store.state.rows > 0) {
+      try {
+        const marks = await sender.lastStored();
+        if (this.#isAbandoned) return false;
+        const records = store.settleStored(marks);
+        if (records > 0) observe({ kind: 'found-stored', records });
+      } catch (error) {
+        if (error instanceof InvariantBroken || storageFault(error, '').code === 'OUTBOX_CORRUPT')
+          throw error;
+        await this.#waitUnreachable(toFault(error).message);
+        return false;
+      }
+    }
+    this.#isInDoubt = false;
+    this.#doubtfulBelow = 0;
+    this.#earlierBelow = 0;
+    this.#batch = this.#batch.filter(({ sourceSeq }) => store.isPending(sourceSeq));
+    this.#inFlight = new Set(this.#batch.map(({ sourceSeq }) => sourceSeq));
+    this.#waiters.announceSettled();
+    return true;
+  }
+
   #pick(): readonly BufferedRecord[] {
     const { store, clock, limits, observe } = this.#options;
     const now = clock.monotonicMs();
     for (const [lane, dueMs] of this.#blocked) if (dueMs <= now) this.#blocked.delete(lane);
+    store.setWaitingLanes([...this.#blocked.keys()]);
     const unreadable: { sourceSeq: number; problem: string }[] = [];
     const blocked = [...this.#blocked.keys()];
     const readable = function* (): Generator<BufferedRecord> {
@@ -152,7 +186,7 @@ export class Drain {
     };
     const batch = takeBatch(readable(), limits);
     for (const { sourceSeq, problem } of unreadable) {
-      store.parkUnreadable(sourceSeq, problem);
+      store.parking.parkUnreadable(sourceSeq, problem);
       observe({ kind: 'unreadable-row', sourceSeq, problem });
     }
     return batch;
@@ -172,7 +206,8 @@ export class Drain {
       this.#failures = 0;
       return;
     }
-    // The rest of it goes again as it was: it may have been stored without our being told.
+    // The rest of it goes again as it was, unless it turns out to have been stored without our being told.
+    this.#isInDoubt = true;
     this.#batch = batch.filter(
       (_, at) => outcomes[at]?.kind === 'unreachable' || outcomes[at]?.kind === 'held',
     );
@@ -209,7 +244,7 @@ export class Drain {
         this.#block(record, refusal);
       }
     });
-    this.#write({ delivered, refused, parked });
+    this.#write({ delivered, refused, parked, waitingLanes: [...this.#blocked.keys()] });
     for (const { record, refusal } of parked)
       this.#options.observe({
         kind: 'parked',
@@ -223,11 +258,7 @@ export class Drain {
     const { delivered, refused, parked } = settlement;
     if (delivered.length + refused.length + parked.length === 0) return;
     this.#options.store.settle(settlement);
-    if (this.#settleWaiters.size === 0) return;
-    for (const { sourceSeq } of [...delivered, ...parked.map(({ record }) => record)]) {
-      for (const resolve of this.#settleWaiters.get(sourceSeq) ?? []) resolve();
-      this.#settleWaiters.delete(sourceSeq);
-    }
+    this.#waiters.announceSettled();
   }
 
   #block({ lane, sourceSeq, kind }: BufferedRecord, refusal: Refusal): void {
@@ -244,35 +275,10 @@ export class Drain {
     if (!this.#isStopped) await this.#nudge.wait(waitMs);
   }
 
-  /** Hands one parked record to the dead letters; while they are away, delivery goes on. */
-  async #sendLetter(): Promise<void> {
-    const { store, clock, random, storeLetter, observe } = this.#options;
-    if (store.state.parked === 0 || clock.monotonicMs() < this.#letterDueMs) return;
-    const parked = store.letterless();
-    if (parked === undefined) return;
-    const { sourceSeq } = parked.record;
-    try {
-      await storeLetter(parked);
-      if (!this.#isAbandoned) store.letterStored(sourceSeq);
-      this.#letterFailures = 0;
-    } catch (error) {
-      if (error instanceof InvariantBroken) throw error;
-      this.#letterFailures += 1;
-      this.#letterDueMs = clock.monotonicMs() + unreachableWaitMs(this.#letterFailures, random());
-      observe({ kind: 'letter-failed', sourceSeq, message: toFault(error).message });
-    }
-  }
-
   #nextDueMs(): number | undefined {
     const dues = [...this.#blocked.values()];
-    if (this.#options.store.letterless() !== undefined) dues.push(this.#letterDueMs);
+    const letterDueMs = this.#letters.dueMs();
+    if (letterDueMs !== undefined) dues.push(letterDueMs);
     return dues.length === 0 ? undefined : Math.max(0, Math.min(...dues) - this.#options.clock.monotonicMs());
-  }
-
-  #announceEmpty(): void {
-    if (this.#options.store.state.rows > 0) return;
-    const waiters = this.#emptyWaiters;
-    this.#emptyWaiters = [];
-    for (const resolve of waiters) resolve();
   }
 }

@@ -17,6 +17,8 @@ export interface WriterOptions {
   readonly makeId: () => string;
   /** Whether a record is on its way: it can be delivered at any moment and so cannot be shed. */
   readonly isInFlight: (sourceSeq: number) => boolean;
+  /** Whether the other side can have a record already: then none takes its place. */
+  readonly mayBeStored: (sourceSeq: number) => boolean;
   readonly observe: (event: OutboxEvent) => void;
   /** Something was written. */
   readonly onCommitted: () => void;
@@ -43,22 +45,36 @@ export class GroupWriter {
   write(change: Change): Promise<readonly Enqueued[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ change, resolve, reject });
-      void this.flushed();
+      this.#flushing ??= this.#nextTurn();
+    });
+  }
+
+  /** The same for a change of one record. */
+  writeOne(change: Change): Promise<Enqueued> {
+    return new Promise((resolve, reject) => {
+      const first = ([enqueued]: readonly Enqueued[]): void => {
+        if (enqueued === undefined) reject(new RangeError('a change of one record has no record'));
+        else resolve(enqueued);
+      };
+      this.#waiting.push({ change, resolve: first, reject });
+      this.#flushing ??= this.#nextTurn();
     });
   }
 
   /** Resolves when everything written so far is on disk or was rejected. */
   flushed(): Promise<void> {
-    if (this.#waiting.length === 0) return this.#flushing ?? Promise.resolve();
-    // The turn of the event loop is the window of a group: whoever asks in it joins.
-    this.#flushing ??= new Promise((resolve) => {
+    return this.#flushing ?? Promise.resolve();
+  }
+
+  /** The turn of the event loop is the window of a group: whoever asks in it joins. */
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => {
       setImmediate(() => {
         this.#flushing = undefined;
         this.#flush();
         resolve();
       });
     });
-    return this.#flushing;
   }
 
   #flush(): void {
@@ -66,11 +82,14 @@ export class GroupWriter {
     this.#waiting = [];
     const gaps: Gap[] = [];
     try {
-      const { store, base, now, makeId } = this.#options;
+      const { store, base, now, makeId, mayBeStored } = this.#options;
       const changes = group.map(({ change }) => change);
-      this.#reserve(changes.reduce((sum, { records = [] }) => sum + records.length, 0));
-      const inside = (transaction: InsertTransaction): void => this.#keepBudget(transaction, gaps);
-      const results = store.insert(changes, now(), { id: makeId, inside });
+      this.#reserve(changes.reduce((sum, { records }) => sum + (records?.length ?? 0), 0));
+      const results = store.insert(changes, now(), {
+        makeId,
+        mayReplace: (sourceSeq) => !mayBeStored(sourceSeq),
+        inside: (transaction) => this.#keepBudget(transaction, gaps),
+      });
       if (store.state.nextSourceSeq > this.#ceiling)
         this.#ceiling = raiseCeiling(base, store.state.nextSourceSeq, store.firstPending()).ceiling;
       for (const gap of gaps) this.#options.observe({ kind: 'shed', gap });
@@ -112,7 +131,7 @@ export class GroupWriter {
       code: 'OUTBOX_FULL',
       retry: 'later',
       message: 'the buffer is full of records that must not be shed; deliver some of them first',
-      detail: { ...transaction.usage() },
+      detail: { rows: transaction.usage().rows, bytes: transaction.usage().bytes },
     });
   }
 }

@@ -9,16 +9,7 @@ import { Drain } from './drain.ts';
 import { bufferBase } from './file-names.ts';
 import { GroupWriter } from './group-writer.ts';
 import { lockBuffer, type BufferLock } from './lock.ts';
-import type {
-  Change,
-  Enqueued,
-  Gap,
-  NewRecord,
-  Outbox,
-  OutboxEvent,
-  ParkedRecord,
-  Sender,
-} from './outbox.ts';
+import type { Gap, NewRecord, Outbox, OutboxEvent, ParkedRecord, Sender } from './outbox.ts';
 import type { Budget } from './shed.policy.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
 import { Store } from './store.ts';
@@ -83,6 +74,7 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     now: () => clock.now(),
     makeId: () => ids.ulid(),
     isInFlight: (sourceSeq) => drain.isInFlight(sourceSeq),
+    mayBeStored: (sourceSeq) => drain.mayBeStored(sourceSeq),
     onCommitted: () => drain.wake(),
   });
   const { lost } = opened;
@@ -106,7 +98,7 @@ const closeParts = async (parts: Parts, clock: Clock, drainMs: number): Promise<
   const deadline = Promise.withResolvers<void>();
   const cancel = clock.timer(drainMs, deadline.resolve, { keepAlive: true });
   drain.nudge();
-  await Promise.race([drain.empty(), drain.finished, deadline.promise]);
+  await Promise.race([drain.waiters.empty(), drain.finished, deadline.promise]);
   drain.stop();
   await Promise.race([drain.finished, deadline.promise]);
   cancel();
@@ -132,15 +124,21 @@ export const openOutbox = (options: OutboxOptions): Outbox => {
   const { store, writer, drain } = parts;
   const { bufferId } = store.state;
   let closing: Promise<{ undelivered: number }> | undefined;
-  const commit = (change: Change): Promise<readonly Enqueued[]> =>
-    closing === undefined ? writer.write(change) : Promise.reject(closed(base));
+  const refusal = (records: readonly NewRecord[] | undefined): Fault | undefined => {
+    if (closing !== undefined) return closed(base);
+    const keyless = records?.find(({ replaces }) => replaces === '');
+    return keyless === undefined ? undefined : withoutKey(keyless);
+  };
   return {
     bufferId,
-    commit,
-    enqueue: async (record) => {
-      const [enqueued] = await commit({ records: [record] });
-      if (enqueued === undefined) throw closed(base);
-      return enqueued;
+    commit: (change) => {
+      const fault = refusal(change.records);
+      return fault === undefined ? writer.write(change) : Promise.reject(fault);
+    },
+    enqueue: (record) => {
+      const records = [record];
+      const fault = refusal(records);
+      return fault === undefined ? writer.writeOne({ records }) : Promise.reject(fault);
     },
     notes: () => store.notes(),
     status: () => ({
@@ -151,21 +149,28 @@ export const openOutbox = (options: OutboxOptions): Outbox => {
       unreachableFailures: drain.failures,
     }),
     nudge: () => drain.nudge(),
-    settled: (sourceSeq) => drain.settled(sourceSeq),
+    settled: (sourceSeq) => drain.waiters.settled(sourceSeq),
     drained: async () => {
       await writer.flushed();
-      await drain.empty();
+      await drain.waiters.empty();
     },
-    parked: (limit = 1000) => store.parked(limit),
+    parked: (limit = 1000) => store.parking.list(limit),
     retry: (sourceSeq) => {
-      const isThere = store.retry(sourceSeq);
+      const isThere = store.parking.retry(sourceSeq);
       if (isThere) drain.release();
       return isThere;
     },
-    drop: (sourceSeq) => store.drop(sourceSeq),
+    drop: (sourceSeq) => store.parking.drop(sourceSeq),
     close: ({ drainMs = DRAIN_MS } = {}) => (closing ??= closeParts(parts, options.clock, drainMs)),
   };
 };
+
+const withoutKey = ({ kind }: NewRecord): Fault =>
+  new Fault({
+    code: 'OUTBOX_KEYLESS',
+    retry: 'never',
+    message: `a ${kind} record is to replace an earlier one, and its key is empty`,
+  });
 
 const closed = (base: string): Fault =>
   new Fault({ code: 'OUTBOX_CLOSED', retry: 'never', message: `the buffer ${base} is closed` });

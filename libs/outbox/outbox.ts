@@ -20,10 +20,16 @@ export interface NewRecord {
   readonly body: Uint8Array;
   /** When it happened, epoch ms; default now. Kept over all resends. */
   readonly occurredAt?: number;
+  /**
+   * Coalescing: of the records of one lane and kind with one such key, only the last is worth sending. It takes the place, the
+   * number and the refusals of the one that waits, in one write, unless that one may be on its way already: then it queues up.
+   * Absent: never merged with anything. Not empty.
+   */
+  readonly replaces?: string;
 }
 
 /** A record as it is on disk. */
-export interface BufferedRecord extends Required<NewRecord> {
+export interface BufferedRecord extends Required<Omit<NewRecord, 'replaces'>> {
   /** Number of this record in its buffer: from 1, without gaps, never used again, not even after a restart. */
   readonly sourceSeq: number;
   readonly enqueuedAt: number;
@@ -60,14 +66,26 @@ export type SendOutcome =
   | { readonly kind: 'unreachable'; readonly message: string }
   | { readonly kind: 'held' };
 
-/** Carries records to the other side. */
+/** What the other side has of one of its subjects: the record that it stored last. */
+export interface StoredMark {
+  readonly sourceSeq: number;
+  readonly id: string;
+}
+
+/** Carries records to the other side, of which this buffer must be the only writer. */
 export interface Sender {
   /**
-   * Sends a batch in order and says what became of each record, in the order given. Within a lane nothing may be delivered
-   * after a record that was not. One call at a time; after `unreachable` the very same batch is sent again. May throw
-   * (counts as unreachable).
+   * Sends a batch in order and says what became of each record, in the order given. Stops at the first that is not delivered:
+   * what follows it is `held`, so what is stored of a batch is always its front. One call at a time; after `unreachable` the
+   * very same batch is sent again, but for what `lastStored` names. May throw (counts as unreachable).
    */
   send(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]>;
+  /**
+   * The last record that is stored on each subject of this writer. Asked at the start and after every loss of contact, before
+   * anything is sent again: so nothing is stored twice, however long after. May throw: asked again later. Absent: the ids of the
+   * records must do.
+   */
+  lastStored?(): Promise<readonly StoredMark[]>;
 }
 
 /** Records that will never be delivered: what a reader of the other side misses. */
@@ -123,6 +141,8 @@ export type OutboxEvent =
       readonly waitMs: number;
     }
   | { readonly kind: 'reachable'; readonly afterFailures: number }
+  /** The other side had these records, though it never told. */
+  | { readonly kind: 'found-stored'; readonly records: number }
   | {
       readonly kind: 'refused';
       readonly sourceSeq: number;
@@ -152,7 +172,7 @@ interface OutboxStatus {
 }
 
 /**
- * Faults of writing: `OUTBOX_CLOSED` (never), `OUTBOX_FULL` (later: only essential records are left and they fill twice the
+ * Faults of writing: `OUTBOX_CLOSED` (never), `OUTBOX_KEYLESS` (never: `replaces` is empty), `OUTBOX_FULL` (later: only essential records are left and they fill twice the
  * budget), `OUTBOX_DISK_FULL` (later), `OUTBOX_BUSY` (later: another program keeps the file locked), `OUTBOX_IO` (later),
  * `OUTBOX_CORRUPT` (never: restart, the file is checked and moved aside at the next open). A failed write changed nothing.
  */

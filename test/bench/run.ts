@@ -7,6 +7,7 @@ import { appendsBench } from './appends.ts';
 import { batchesBench } from './batches.ts';
 import type { Bench } from './bench-world.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
+import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
@@ -21,6 +22,7 @@ const BENCHES: readonly Bench[] = [
   replayBench,
   visibilityBench,
   footprintBench,
+  outboxBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;

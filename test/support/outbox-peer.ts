@@ -47,11 +47,11 @@ export const createOutboxPeer = (): OutboxPeer => {
     return { kind: 'delivered', duplicate };
   };
   const take = (batch: readonly BufferedRecord[]): readonly SendOutcome[] => {
-    const failedLanes = new Set<string>();
+    let hasFailed = false;
     return batch.map((record) => {
-      if (failedLanes.has(record.lane)) return { kind: 'held' };
+      if (hasFailed) return { kind: 'held' };
       if (!refuses.has(textOf(record))) return store(record);
-      failedLanes.add(record.lane);
+      hasFailed = true;
       return { kind: 'refused', code: 'LOG_REFUSED', message: 'not wanted' };
     });
   };
