@@ -1,5 +1,5 @@
 // A line of a program as a JSON object, or why it is none. Pure.
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Line } from './line-splitter.ts';
 import type { ProviderEvent } from './provider.ts';
 
