@@ -106,7 +106,9 @@ const start = async (context: Context): Promise<Started> => {
   context.loop({ name: 'invariants', run: (signal) => Promise.race([broken.promise, aborted(signal)]) });
   const server = createAdaptorServer({ fetch: app.fetch });
   try {
-    await views.ready;
+    await Promise.race([views.ready, aborted(context.signal)]);
+    // Told to stop before there was anything to show: it never listens, and nothing else would end the waiting.
+    if (context.signal.aborted) return { stop: () => views.stop() };
     check.ok('current');
     context.loop({ name: 'presence', run: (signal) => views.runners.watch(signal) });
     const port = await listen(server, config);
