@@ -6,6 +6,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Instructions } from './instructions.ts';
+import type { LateResults } from './late-results.ts';
 import { parseLeaseKey, type Leases } from './leases.ts';
 import { isHeld } from './run.decider.ts';
 import { attemptCommandId, type RunLog } from './run-log.ts';
@@ -15,6 +16,7 @@ interface Parts {
   readonly runLog: RunLog;
   readonly leases: Leases;
   readonly instructions: Instructions;
+  readonly lateResults: LateResults;
   /** The bucket of the leases. */
   readonly bucket: KeyValue;
   readonly clock: Clock;
@@ -31,8 +33,14 @@ export interface LostLeases {
   sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
 }
 
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
 export const createLostLeases = (parts: Parts): LostLeases => {
-  const { runLog, leases, instructions, clock } = parts;
+  const { runLog, leases, instructions, lateResults, clock } = parts;
 
   const expire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
     const target = { boundary, runId, actor: 'service:runs' };
@@ -40,6 +48,8 @@ export const createLostLeases = (parts: Parts): LostLeases => {
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     const fence = run.claims;
     if (isHeld(run.state)) {
+      // The holder may have finished and died, or we may be behind with its reports: work that is done is not done again.
+      if (await lateResults.settle(boundary, run)) return;
       const commandId = attemptCommandId(runId, fence + 1);
       await runLog.handle(
         target,
@@ -85,7 +95,8 @@ export const createLostLeases = (parts: Parts): LostLeases => {
   return {
     watch,
     sweep: async (unfinished, everyMs, signal) => {
-      await unfinished.ready;
+      // Stopped before the summaries were there: nothing else would end the waiting.
+      await Promise.race([unfinished.ready, aborted(signal)]);
       while (!signal.aborted) {
         await sweepOnce(unfinished);
         await clock.sleep(everyMs, signal);

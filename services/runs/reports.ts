@@ -1,6 +1,5 @@
 // Reports of runners that move a run: turn-started and turn-finished become transitions, or are refused, and the refusal is
 // on record as a report of its own. At least once in, exactly once out: every id follows from the report's.
-import type { HandlerContext } from '#libs/consumers/in-hand.ts';
 import type { Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Rejection } from '#libs/kernel/rejection.ts';
@@ -106,7 +105,7 @@ const endedNow = (outcome: {
 /** Handles reports; see libs/consumers for what becomes of its answers and faults. */
 export const handleTurnReport =
   (parts: Parts) =>
-  async (report: TurnReport, _context: HandlerContext): Promise<Handled> => {
+  async (report: TurnReport): Promise<Handled> => {
     const { boundary, agent, runId, envelope } = report;
     const command = parts.redactor.value(report.command).value as TurnReport['command'];
     // The agent of the subject, which the broker has checked; the actor that the report itself names is only its own word.

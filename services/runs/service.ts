@@ -10,6 +10,7 @@ import { serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createClaims } from './claims.ts';
 import { createInstructions, decodeInstructingTransition } from './instructions.ts';
+import { createLateResults } from './late-results.ts';
 import { createLeases } from './leases.ts';
 import { createLostLeases } from './lost-leases.ts';
 import { activityProjection, runsProjection } from './projections.ts';
@@ -32,7 +33,8 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
   const leases = createLeases(context.bucket('leases'), clock);
   const instructions = createInstructions({ runLog, commands: context.log('COMMANDS'), clock });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  return { clock, runLog, leases, instructions, deadLetters, redactor };
+  const handleReport = handleTurnReport({ runLog, leases, events: context.log('EVENTS'), redactor, clock });
+  return { clock, runLog, leases, instructions, deadLetters, redactor, handleReport };
 };
 type RunsParts = ReturnType<typeof partsOf>;
 
@@ -47,8 +49,7 @@ const sharedParts = (context: ServiceContext<RunsConfig>): RunsParts => {
 };
 
 const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, leases, instructions, deadLetters, redactor } = sharedParts(context);
-  const events = context.log('EVENTS');
+  const { instructions, deadLetters, handleReport } = sharedParts(context);
   const { runReports, runInstructions } = serviceConsumers;
   return [
     consumerLoop(context, {
@@ -56,7 +57,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       queue: context.queue(runReports.stream, runReports.name),
       decode: decodeTurnReport,
       lane: ({ runId }) => runId,
-      handle: handleTurnReport({ runLog, leases, events, redactor, clock }),
+      handle: (report) => handleReport(report),
       deadLetters,
       // Which instance is preferred does not matter; that it is one keeps the reports of a run in order.
       priority: Math.floor(context.ids.random() * 10),
@@ -75,12 +76,13 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
 };
 
 const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, leases, instructions } = sharedParts(context);
+  const { clock, runLog, leases, instructions, handleReport } = sharedParts(context);
   const unfinished = createUnfinishedRuns(context.bucket('runs'));
   const lost = createLostLeases({
     runLog,
     leases,
     instructions,
+    lateResults: createLateResults({ events: context.log('EVENTS'), handle: handleReport }),
     clock,
     bucket: context.bucket('leases'),
     onTrouble: (runId, fault) =>

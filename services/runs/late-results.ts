@@ -1,0 +1,51 @@
+// Results that are in the log although nobody has acted on them yet: before a lost lease is believed, the log is asked whether the
+// holder had finished. A result that is found is handled as the queue would have, under the same id, so whoever comes second changes nothing.
+import type { Handled } from '#libs/consumers/disposition.ts';
+import type { EventLog } from '#libs/ports/event-log.ts';
+import { typedFilter, type Boundary } from '#streams/subjects.ts';
+import { decodeTurnReport, type TurnReport } from './reports.ts';
+import type { Run } from './run.decider.ts';
+
+interface Parts {
+  /** The log of EVENTS. */
+  readonly events: EventLog;
+  readonly handle: (report: TurnReport) => Promise<Handled>;
+}
+
+export interface LateResults {
+  /** Handles the result of the run's present claim if the log has one; false: it has none, or it moved nothing. */
+  settle(boundary: Boundary, run: Run): Promise<boolean>;
+}
+
+/** What clocks of control plane and broker may differ by. */
+const SKEW_MS = 60_000;
+
+export const createLateResults = ({ events, handle }: Parts): LateResults => {
+  const find = async (boundary: Boundary, run: Run): Promise<TurnReport | undefined> => {
+    const { runId, agent, createdAt } = run.created;
+    const replay = events.replay({
+      subjects: [typedFilter('evt', { ...boundary, id: agent, type: 'turn-finished' })],
+      from: { atMs: createdAt - SKEW_MS },
+    });
+    for await (const entry of replay) {
+      const report = readable(() => decodeTurnReport(entry));
+      if (report?.runId === runId && report.command.fence === run.claims) return report;
+    }
+    return undefined;
+  };
+  return {
+    settle: async (boundary, run) => {
+      const report = await find(boundary, run);
+      return report !== undefined && (await handle(report)).kind !== 'rejected';
+    },
+  };
+};
+
+/** A report that cannot be read says nothing here; the queue parks it. */
+const readable = (read: () => TurnReport | undefined): TurnReport | undefined => {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+};
