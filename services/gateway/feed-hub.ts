@@ -9,7 +9,11 @@ import type { EventLog } from '#libs/ports/event-log.ts';
 import { feedItem, type FeedItem, type FeedStream } from './feed-item.ts';
 
 /** What a reader wants to see of a stream. */
-export type FeedInterest = { readonly runId: string } | { readonly matches: (item: FeedItem) => boolean };
+export interface FeedInterest {
+  /** Only items of this run are looked at. */
+  readonly runId?: string;
+  readonly matches: (item: FeedItem) => boolean;
+}
 
 /** A live reader's place. */
 export interface Seat {
@@ -51,6 +55,7 @@ const RESTART_MS = 500;
 
 class Chair implements Seat {
   readonly from: number;
+  readonly matches: (item: FeedItem) => boolean;
   overflowed = false;
   readonly #hub: Hub;
   readonly #onChange: () => void;
@@ -58,8 +63,9 @@ class Chair implements Seat {
   #taken = 0;
   #bytes = 0;
 
-  constructor(hub: Hub, onChange: () => void) {
+  constructor(hub: Hub, matches: (item: FeedItem) => boolean, onChange: () => void) {
     this.#hub = hub;
+    this.matches = matches;
     this.#onChange = onChange;
     this.from = hub.position;
   }
@@ -115,7 +121,7 @@ class Hub implements FeedHub {
   readonly log: EventLog;
   readonly #options: HubOptions;
   readonly #byRun = new Map<string, Set<Chair>>();
-  readonly #wide = new Map<Chair, (item: FeedItem) => boolean>();
+  readonly #wide = new Set<Chair>();
   readonly #runOf = new Map<Chair, string>();
   /** Seats that wait for a position. */
   readonly #awaited = new Map<Chair, number>();
@@ -142,8 +148,8 @@ class Hub implements FeedHub {
     // The hub may have gone idle again while this seat waited for its start.
     while (this.#following === undefined || this.#started !== undefined)
       await (this.#started ??= this.#start());
-    const chair = new Chair(this, onChange);
-    if ('matches' in interest) this.#wide.set(chair, interest.matches);
+    const chair = new Chair(this, interest.matches, onChange);
+    if (interest.runId === undefined) this.#wide.add(chair);
     else {
       this.#runOf.set(chair, interest.runId);
       const ofRun = this.#byRun.get(interest.runId);
@@ -216,8 +222,8 @@ class Hub implements FeedHub {
     const { maxItems = 1000, maxBytes = 4 * 1024 * 1024 } = this.#options;
     this.#position = item.seq;
     const ofRun = item.runId === undefined ? undefined : this.#byRun.get(item.runId);
-    for (const chair of ofRun ?? []) chair.offer(item, maxItems, maxBytes);
-    for (const [chair, matches] of this.#wide) if (matches(item)) chair.offer(item, maxItems, maxBytes);
+    for (const chairs of [ofRun ?? [], this.#wide])
+      for (const chair of chairs) if (chair.matches(item)) chair.offer(item, maxItems, maxBytes);
     for (const [chair, seq] of this.#awaited) {
       if (seq > this.#position) continue;
       this.#awaited.delete(chair);

@@ -40,12 +40,14 @@ type Logs = Readonly<Record<'transitions' | 'events', Pick<FeedHub, 'log'>>>;
 export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq }: RunOf): FeedSources => {
   const subject = aggregateSubject(boundary, 'run', runId);
   const reports = typedFilter('evt', { ...boundary, id: agent });
-  const isWanted = (item: FeedItem): boolean => item.runId === runId;
+  // A report says itself which run it is about; that it is the run's agent who says so is checked by the broker.
+  const isWanted = (item: FeedItem): boolean =>
+    item.runId === runId && (item.stream === 'TRANSITIONS' || matchesFilter(reports, item.subject));
   return {
     transitions: {
       stream: 'TRANSITIONS',
       log: logs.transitions.log,
-      interest: { runId },
+      interest: { runId, matches: isWanted },
       notBefore: 1,
       read: (fromSeq) => logs.transitions.log.read(subject, fromSeq),
       isWanted,
@@ -53,7 +55,7 @@ export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq 
     events: {
       stream: 'EVENTS',
       log: logs.events.log,
-      interest: { runId },
+      interest: { runId, matches: isWanted },
       notBefore: firstReportSeq,
       read: (seq, toSeq, signal) =>
         logs.events.log.replay({ from: { seq }, toSeq, subjects: [reports], signal }),

@@ -83,7 +83,8 @@ export const foldActivity = (
   const { report, seq, occurredAt } = placed;
   if (report.name === 'gap') return view;
   const before = view ?? (report.name === 'report-refused' ? undefined : first(placed, report.data));
-  if (before === undefined) return undefined;
+  // A report says itself which run it is about: what an agent says about the run of another does not count.
+  if (before === undefined || before.agent !== placed.agent) return view;
   return {
     ...before,
     ...(CHANGE[report.name] as AnyChange)(before, report.data),

@@ -40,10 +40,10 @@ const createWorld = (seed: number, maxItems: number) => {
     return made;
   };
   let count = 0;
-  const append = async (stream: 'TRANSITIONS' | 'EVENTS', runId: string): Promise<void> => {
+  const append = async (stream: 'TRANSITIONS' | 'EVENTS', runId: string, reporter = agent): Promise<void> => {
     const subject =
       stream === 'EVENTS'
-        ? typedSubject(boundary, 'evt', agent, 'text')
+        ? typedSubject(boundary, 'evt', reporter, 'text')
         : aggregateSubject(boundary, 'run', runId);
     count += 1;
     const entry = {
@@ -153,6 +153,26 @@ describe('a reader that comes and goes while the streams grow', () => {
         }
       }
     });
+});
+
+test('what another agent reports about a run is not of its record, neither live nor afterwards', async () => {
+  const world = createWorld(1, 10);
+  const [runId = ''] = runIds;
+  const read = async (isLiveFirst: boolean): Promise<string[]> => {
+    const leaving = new AbortController();
+    const seen: string[] = [];
+    for await (const output of openFeed(world, runId, FEED_START, leaving.signal)) {
+      if (output.kind === 'item') seen.push(`${output.item.stream} ${output.item.seq}`);
+      if (output.kind === 'live' && isLiveFirst) {
+        await world.append('EVENTS', runId, 'builder-2');
+        await world.append('EVENTS', runId);
+      } else if (seen.length === 1) break;
+    }
+    leaving.abort();
+    return seen;
+  };
+  expect(await read(true)).toEqual(['EVENTS 2']);
+  expect(await read(false)).toEqual(['EVENTS 2']);
 });
 
 test('a feed without interest in a stream moves along it all the same', async () => {

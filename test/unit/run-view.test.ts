@@ -134,6 +134,14 @@ test('activity counts reports, tools and files and keeps the last words and the 
   expect(view?.lastText?.endsWith('end')).toBe(true);
 });
 
+test('what another agent reports about a run does not count', () => {
+  const report: Report = { name: 'text', data: { ...about, text: 'mine' } };
+  const forged: Report = { name: 'text', data: { ...about, text: 'forged' } };
+  const view = folded(report);
+  const placed = { boundary, agent: 'builder-2', seq: 9, occurredAt: 900, report: forged };
+  expect(foldActivity(view, placed)).toEqual(view);
+});
+
 test('a gap in the reports of a runner is nobody’s activity', () => {
   const gap: Report = {
     name: 'gap',
