@@ -8,6 +8,13 @@ import { aggregateFilter, typedFilter, type Boundary } from './subjects.ts';
 export const runnerConsumerName = (boundary: Boundary, agent: string): string =>
   `runner-${boundary.tenant}=${boundary.project}=${agent}`;
 
+/**
+ * How long an entry that was handed out stays with a process that says nothing: after a crash its entries come again after this time.
+ * Well below the default lease of a run, so that a service that dies with a report in hand costs no run its claim. Processes extend what
+ * they have in hand three times as often.
+ */
+export const ACK_WAIT_MS = 10_000;
+
 /** Consumers of the services. */
 export const serviceConsumers = {
   /** Turns what runners report about turns into transitions. */
@@ -19,7 +26,7 @@ export const serviceConsumers = {
       typedFilter('evt', { type: 'turn-started' }),
       typedFilter('evt', { type: 'turn-finished' }),
     ],
-    ackWaitMs: 30_000,
+    ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
     // One instance works, the others wait: a finished report would else overtake its started one in another instance.
     priorityGroup: 'one',
@@ -30,7 +37,7 @@ export const serviceConsumers = {
     name: 'runs-instructions',
     description: 'Reactor: transitions of runs cause instructions to runners.',
     filterSubjects: [aggregateFilter('run')],
-    ackWaitMs: 30_000,
+    ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
   },
 } as const satisfies Record<string, ConsumerDefinition>;
@@ -54,7 +61,7 @@ export const topologyOf = (shape: DeploymentShape): Topology => ({
       name: runnerConsumerName(boundary, agent),
       description: `Instructions to the runner of ${agent}.`,
       filterSubjects: [typedFilter('cmd', { ...boundary, id: agent })],
-      ackWaitMs: 30_000,
+      ackWaitMs: ACK_WAIT_MS,
       maxAckPending: 64,
     })),
   ],

@@ -6,7 +6,7 @@ import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Service, type Started } from '#libs/service/define-service.ts';
 import { consumerLoop } from '#libs/service/loops.ts';
-import { runnerConsumerName } from '#streams/consumers.ts';
+import { ACK_WAIT_MS, runnerConsumerName } from '#streams/consumers.ts';
 import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
@@ -45,15 +45,15 @@ const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProces
     handle: async (instruction) =>
       instruction.name === 'turn' ? runner.takeTurn(instruction.data) : runner.takeCancel(instruction.data),
     deadLetters,
-    limits: { maxInHand: MOST_INSTRUCTIONS, width: MOST_INSTRUCTIONS },
+    limits: { maxInHand: MOST_INSTRUCTIONS, width: MOST_INSTRUCTIONS, ackWaitMs: ACK_WAIT_MS },
   });
 };
 
-const presenceLoop = (context: Context, { runs, outbox, runnerId }: RunnerProcess): Loop => {
+const presenceLoop = (context: Context, { runs, outbox, runnerId, providers }: RunnerProcess): Loop => {
   const { clock, config, hooks } = context;
   const facts = {
     runnerId,
-    providers: ['exec' as const],
+    providers: [...providers],
     version: VERSION,
     startedAt: clock.now(),
   };

@@ -6,7 +6,7 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
-import { serviceConsumers } from '#streams/consumers.ts';
+import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createClaims } from './claims.ts';
 import { createInstructions, decodeInstructingTransition } from './instructions.ts';
@@ -59,6 +59,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       lane: ({ runId }) => runId,
       handle: (report) => handleReport(report),
       deadLetters,
+      limits: { ackWaitMs: ACK_WAIT_MS },
       // Which instance is preferred does not matter; that it is one keeps the reports of a run in order.
       priority: Math.floor(context.ids.random() * 10),
     }),
@@ -69,6 +70,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       lane: ({ event }) => event.runId,
       handle: (transition) => instructions.handle(transition),
       deadLetters,
+      limits: { ackWaitMs: ACK_WAIT_MS },
     }),
     projectionLoop(context, { projection: runsProjection, deadLetters }),
     projectionLoop(context, { projection: activityProjection, deadLetters }),
