@@ -36,17 +36,86 @@ const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedCo
   });
 };
 
+/**
+ * Hands out the entries of each burst. Written by hand: what has arrived costs one promise an entry, and a generator three times
+ * that. As with a generator, calls that do not wait for one another are answered in their order.
+ */
+class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
+  readonly #bursts: AsyncGenerator<readonly FeedItem[]>;
+  readonly #toSeq: number;
+  readonly #follow: boolean;
+  readonly #signal: AbortSignal | undefined;
+  #burst: readonly FeedItem[] = [];
+  #at = 0;
+  #isOver = false;
+  /** The step that waits for a burst or for the end; later ones come after it. */
+  #step: Promise<IteratorResult<StoredEntry>> | undefined;
+
+  constructor(context: WriteContext, options: ReplayOptions) {
+    this.#bursts = consumerOf(context, options).bursts();
+    this.#toSeq = options.toSeq ?? Number.POSITIVE_INFINITY;
+    this.#follow = options.follow ?? false;
+    this.#signal = options.signal;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<StoredEntry>> {
+    if (this.#step !== undefined) return this.#after(() => this.#advance());
+    const value = this.#take();
+    return value === undefined ? this.#after(() => this.#advance()) : Promise.resolve({ done: false, value });
+  }
+
+  return(): Promise<IteratorResult<StoredEntry>> {
+    return this.#after(() => {
+      this.#isOver = true;
+      return this.#advance();
+    });
+  }
+
+  #after(advance: () => Promise<IteratorResult<StoredEntry>>): Promise<IteratorResult<StoredEntry>> {
+    const step = (this.#step === undefined ? advance() : this.#step.then(advance, advance)).finally(() => {
+      if (this.#step === step) this.#step = undefined;
+    });
+    this.#step = step;
+    return step;
+  }
+
+  async #advance(): Promise<IteratorResult<StoredEntry>> {
+    for (;;) {
+      const value = this.#take();
+      if (value !== undefined) return { done: false, value };
+      const burst = this.#isOver ? await this.#bursts.return(undefined) : await this.#bursts.next();
+      if (burst.done === true) {
+        this.#isOver = true;
+        return { done: true, value: undefined };
+      }
+      this.#burst = burst.value;
+      this.#at = 0;
+    }
+  }
+
+  /** The next entry that has arrived, if any. */
+  #take(): StoredEntry | undefined {
+    while (!this.#isOver && this.#at < this.#burst.length) {
+      const item = this.#burst[this.#at];
+      this.#at += 1;
+      if (item === undefined || this.#signal?.aborted === true) {
+        this.#isOver = true;
+        return undefined;
+      }
+      if (isEnd(item, this.#toSeq, this.#follow)) this.#isOver = true;
+      if (item.kind === 'message' && item.facts.streamSeq <= this.#toSeq)
+        return deliveredEntry(item.message, item.facts);
+    }
+    return undefined;
+  }
+}
+
 /** The entries of the stream in stream order; the port's contract. */
-export async function* replay(
+export const replay = (
   context: WriteContext,
   options: ReplayOptions = {},
-): AsyncGenerator<StoredEntry> {
-  const { follow = false, signal, toSeq = Number.POSITIVE_INFINITY } = options;
-  for await (const burst of consumerOf(context, options).bursts())
-    for (const item of burst) {
-      if (signal?.aborted === true) return;
-      if (item.kind === 'message' && item.facts.streamSeq <= toSeq)
-        yield deliveredEntry(item.message, item.facts);
-      if (isEnd(item, toSeq, follow)) return;
-    }
-}
+): AsyncIterableIterator<StoredEntry> => new ReplayIterator(context, options);

@@ -40,7 +40,9 @@ export class Intake<Event> {
 
   /** Ends a waiting {@link arrival}. */
   nudge(): void {
-    this.#wakeTaker?.();
+    const wake = this.#wakeTaker;
+    this.#wakeTaker = undefined;
+    wake?.();
   }
 
   /** The oldest entries, at most `max`. Throws what the source threw, once everything before it is taken. */
@@ -70,7 +72,7 @@ export class Intake<Event> {
         const reading = read(entry);
         this.#waiting.push(reading);
         onArrival(reading);
-        this.#wakeTaker?.();
+        if (this.#wakeTaker !== undefined) this.nudge();
         while (this.#waiting.length >= capacity)
           await new Promise<void>((resolve) => {
             this.#wakeSource = resolve;
