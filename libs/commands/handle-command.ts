@@ -50,6 +50,8 @@ export interface CommandHandlerOptions<Target, Command, Event, State, Code exten
   readonly eventId?: (commandId: string) => string;
   /** Folded histories kept in memory; 0 keeps none. Default 10,000. */
   readonly cacheSize?: number;
+  /** Bytes of events that the kept histories were folded from, together; default 64 MiB. */
+  readonly cacheBytes?: number;
   /** Tries before other writers have won; default 8. */
   readonly maxTries?: number;
 }
@@ -93,6 +95,7 @@ interface Work<Target, Command> {
 }
 
 const MESSAGE_ID = 'Nats-Msg-Id';
+const CACHE_BYTES = 64 * 1024 * 1024;
 /** Longest wait between two tries; the first repeat comes at once. */
 const MAX_PAUSE_MS = 40;
 
@@ -110,7 +113,7 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
 
   constructor(options: CommandHandlerOptions<Target, Command, Event, State, Code>) {
     this.#options = options;
-    this.#cache = createHistoryCache(options.cacheSize ?? 10_000);
+    this.#cache = createHistoryCache(options.cacheSize ?? 10_000, options.cacheBytes ?? CACHE_BYTES);
     this.#maxTries = options.maxTries ?? 8;
   }
 
@@ -182,7 +185,7 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     const { seq } = outcome;
     if (outcome.duplicate) return this.#stored(subject, seq);
     const state = decider.evolve(history.state, event);
-    this.#cache.set(subject, extendHistory(history, { state, seq, id }));
+    this.#cache.set(subject, extendHistory(history, { state, seq, id, bytes: body.byteLength }));
     return { kind: 'accepted', event, seq, repeated: false };
   }
 
@@ -233,7 +236,8 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     for await (const entry of log.read(subject, history.seq + 1)) {
       const event = this.#decode(entry);
       const state = event === undefined ? history.state : decider.evolve(history.state, event);
-      history = extendHistory(history, { state, seq: entry.seq, id: entry.headers[MESSAGE_ID] });
+      const { seq, headers, body } = entry;
+      history = extendHistory(history, { state, seq, id: headers[MESSAGE_ID], bytes: body.byteLength });
     }
     this.#cache.set(subject, history);
     return history;

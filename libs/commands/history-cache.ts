@@ -1,6 +1,6 @@
 // Folded histories of aggregates kept in memory, so that the next command needs no read. A cached history may be old:
 // it is proven by the expected sequence at the append, or checked against the log before a refusal is believed.
-// Bounded: the least recently used history goes first. Does no I/O.
+// Bounded in number and in bytes: the least recently used history goes first. Does no I/O.
 
 /** A folded history: its state, the sequence of its last entry, and which event ids it holds. */
 export interface History<State> {
@@ -11,6 +11,8 @@ export interface History<State> {
   readonly ids: ReadonlyMap<string, number>;
   /** True when older entries had to be forgotten: an id that is not in `ids` may still be in the log. */
   readonly forgets: boolean;
+  /** Bytes of the bodies that were folded into it: about what the state may hold. */
+  readonly bytes: number;
 }
 
 /** Event ids remembered for one aggregate. */
@@ -22,12 +24,18 @@ export const emptyHistory = <State>(initial: State): History<State> => ({
   seq: 0,
   ids: new Map(),
   forgets: false,
+  bytes: 0,
 });
 
 /** The history with one more entry. The map of ids is handed on from `history`, which must not be used afterwards. */
 export const extendHistory = <State>(
   history: History<State>,
-  next: { readonly state: State; readonly seq: number; readonly id: string | undefined },
+  next: {
+    readonly state: State;
+    readonly seq: number;
+    readonly id: string | undefined;
+    readonly bytes: number;
+  },
 ): History<State> => {
   const ids = history.ids as Map<string, number>;
   let { forgets } = history;
@@ -39,7 +47,7 @@ export const extendHistory = <State>(
       forgets = true;
     }
   }
-  return { state: next.state, seq: next.seq, ids, forgets };
+  return { state: next.state, seq: next.seq, ids, forgets, bytes: history.bytes + next.bytes };
 };
 
 export interface HistoryCache<State> {
@@ -50,9 +58,14 @@ export interface HistoryCache<State> {
   readonly size: number;
 }
 
-/** Holds at most `capacity` histories; 0 keeps none. */
-export const createHistoryCache = <State>(capacity: number): HistoryCache<State> => {
+/** Holds at most `capacity` histories (0 keeps none) of at most `maxBytes` together; one that is larger alone is not kept. */
+export const createHistoryCache = <State>(capacity: number, maxBytes: number): HistoryCache<State> => {
   const histories = new Map<string, History<State>>();
+  let bytes = 0;
+  const remove = (subject: string): void => {
+    bytes -= histories.get(subject)?.bytes ?? 0;
+    histories.delete(subject);
+  };
   return {
     get: (subject) => {
       const history = histories.get(subject);
@@ -62,16 +75,15 @@ export const createHistoryCache = <State>(capacity: number): HistoryCache<State>
       return history;
     },
     set: (subject, history) => {
-      histories.delete(subject);
+      remove(subject);
       histories.set(subject, history);
+      bytes += history.bytes;
       for (const [oldest] of histories) {
-        if (histories.size <= capacity) return;
-        histories.delete(oldest);
+        if (histories.size <= capacity && bytes <= maxBytes) return;
+        remove(oldest);
       }
     },
-    drop: (subject) => {
-      histories.delete(subject);
-    },
+    drop: remove,
     get size() {
       return histories.size;
     },

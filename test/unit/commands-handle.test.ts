@@ -51,6 +51,22 @@ describe('a command', () => {
     expect(calls).toEqual({ ...before, append: before.append + 1, last: before.last + 1 });
   });
 
+  test('keeps no more bytes of histories in memory than it may, whatever a single one holds', async () => {
+    const { handler, calls } = commandHarness();
+    // Room for two of these histories, and for none of three entries.
+    const commands = handler({ cacheBytes: 100 });
+    const isRemembered = async (name: string): Promise<boolean> => {
+      const before = calls.read;
+      await commands.handle(name, add(1), { id: `again-${name}-${before}` });
+      return calls.read === before;
+    };
+    for (const name of ['a', 'b', 'c']) await commands.handle(name, add(1), { id: `cmd-${name}` });
+    expect(await isRemembered('c')).toBe(true);
+    expect(await isRemembered('a')).toBe(false);
+    for (const id of ['1', '2', '3']) await commands.handle('big', add(1), { id });
+    expect(await isRemembered('big')).toBe(false);
+  });
+
   test('loads what the cache has forgotten', async () => {
     const { handler } = commandHarness();
     const commands = handler({ cacheSize: 1 });
