@@ -32,6 +32,7 @@ export const measuredLog = (log: EventLog, hooks: LogHooks, clock: Clock): Event
       return measured(log.appendTogether(entries), named);
     },
     last: (subject) => log.last(subject),
+    lastSeen: (subject) => log.lastSeen(subject),
     read: (subject, fromSeq) => log.read(subject, fromSeq),
     replay: (options) => log.replay(options),
     bounds: () => log.bounds(),

@@ -94,15 +94,18 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
     return outcome;
   };
 
+  const last = async (subject: string): Promise<StoredEntry | undefined> => {
+    faults.check(UNAVAILABLE);
+    if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
+    return parts.store().last(subject);
+  };
+
   return {
     stream: parts.stream,
     append: (entry) => write((store) => store.append(entry)),
     appendTogether: (entries) => write((store) => store.appendTogether(entries)),
-    last: async (subject) => {
-      faults.check(UNAVAILABLE);
-      if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
-      return parts.store().last(subject);
-    },
+    last,
+    lastSeen: last,
     read: (subject, fromSeq = 1) => read(parts, subject, fromSeq),
     replay: (options = {}) => replay(parts, options),
     bounds: async () => {

@@ -31,16 +31,25 @@ class PageHandler implements ReplyHandler {
   readonly #entries: StoredEntry[] = [];
   readonly #resolve: (page: DirectPage) => void;
   readonly #reject: (error: Error) => void;
+  /** One message is the whole answer; no status follows it. */
+  readonly #isSingle: boolean;
 
-  constructor(resolve: (page: DirectPage) => void, reject: (error: Error) => void) {
+  constructor(
+    resolve: (page: DirectPage) => void,
+    reject: (error: Error) => void,
+    { isSingle }: { readonly isSingle: boolean },
+  ) {
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#isSingle = isSingle;
   }
 
   onReply(message: Msg): boolean {
     if (!isStatus(message)) {
       this.#entries.push(directEntry(message));
-      return false;
+      if (this.#isSingle)
+        this.#resolve({ entries: this.#entries, more: false, unserved: false, tooMany: false });
+      return this.#isSingle;
     }
     const { status, description, headers } = receivedHeaders(message);
     const isGood = status === 204 || status === 404 || status === 503 || status === 413;
@@ -59,14 +68,42 @@ class PageHandler implements ReplyHandler {
   }
 }
 
+interface DirectRequest {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  readonly isSingle: boolean;
+}
+
 /** Sends one direct read; repeats it when the answer is lost. Faults: `_UNAVAILABLE`, `_REFUSED`. */
-export const directPage = async (
+export const directPage = (
   parts: DirectParts,
   family: FaultFamily,
   query: Readonly<Record<string, unknown>>,
 ): Promise<DirectPage> => {
+  const subject = `$JS.API.DIRECT.GET.${parts.stream}`;
+  return ask(parts, family, { subject, body: encoder.encode(JSON.stringify(query)), isSingle: false });
+};
+
+/** The last entry of a subject as the answering replica has it. The request names the subject, so a right for it can be given. */
+export const directLast = async (parts: DirectParts, subject: string): Promise<StoredEntry | undefined> => {
+  const { stream } = parts;
+  const request = {
+    subject: `$JS.API.DIRECT.GET.${stream}.${subject}`,
+    body: encoder.encode(''),
+    isSingle: true,
+  };
+  const page = await ask(parts, 'LOG', request);
+  if (page.unserved)
+    throw portFault('LOG', 'UNAVAILABLE', `read of stream ${stream}: nobody answers direct reads`);
+  return page.entries[0];
+};
+
+const ask = async (
+  parts: DirectParts,
+  family: FaultFamily,
+  { subject, body, isSingle }: DirectRequest,
+): Promise<DirectPage> => {
   const { connection, stream, patience } = parts;
-  const body = encoder.encode(JSON.stringify(query));
   const deadline = connection.clock.monotonicMs() + patience.withinMs;
   for (;;) {
     const leftMs = deadline - connection.clock.monotonicMs();
@@ -74,9 +111,9 @@ export const directPage = async (
       throw portFault(family, 'UNAVAILABLE', `read of stream ${stream}: the broker gave no answer in time`);
     try {
       return await new Promise((resolve, reject) => {
-        const handler = new PageHandler(resolve, reject);
+        const handler = new PageHandler(resolve, reject, { isSingle });
         const timeoutMs = Math.min(patience.attemptMs, leftMs);
-        connection.inbox.send(`$JS.API.DIRECT.GET.${stream}`, body, undefined, { timeoutMs, handler });
+        connection.inbox.send(subject, body, undefined, { timeoutMs, handler });
       });
     } catch (error) {
       const isLost =

@@ -6,7 +6,7 @@ import { appendAtomically } from './atomic-append.ts';
 import { askApi, DEFAULT_PATIENCE, type Patience } from './broker-api.ts';
 import type { GroupCommitMode } from './commit-policy.ts';
 import type { NatsConnectionHandle } from './connect.ts';
-import { readSubject } from './direct-read.ts';
+import { directLast, readSubject } from './direct-read.ts';
 import { checkBatch, checkEntry, checkLiteral } from './entry-wire.ts';
 import { answerFault } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -122,6 +122,10 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
         patience,
         query: { last_by_subj: subject },
       });
+    },
+    lastSeen: async (subject) => {
+      checkLiteral(subject);
+      return directLast(context, subject);
     },
     read: async function* read(subject, fromSeq = 1) {
       checkLiteral(subject);

@@ -49,13 +49,13 @@ export class Drain {
   #doubtfulBelow: number;
   #failures = 0;
   #isStopped = false;
-  #isAbandoned = false;
+  readonly #abandoned = new AbortController();
   readonly finished: Promise<void>;
 
   constructor(options: DrainOptions) {
     const { store, sender, limits } = options;
     this.#options = options;
-    this.#letters = new LetterCarrier({ ...options, isAbandoned: () => this.#isAbandoned });
+    this.#letters = new LetterCarrier({ ...options, isAbandoned: () => this.#abandoned.signal.aborted });
     this.#waiters = new Waiters(store);
     const isAsked = sender.lastStored !== undefined;
     this.#earlierBelow = isAsked ? store.state.nextSourceSeq : 0;
@@ -112,7 +112,7 @@ export class Drain {
 
   /** Ends now: whatever the sender still answers is ignored, and the store is not touched again. */
   abandon(): void {
-    this.#isAbandoned = true;
+    this.#abandoned.abort();
     this.stop();
   }
 
@@ -139,7 +139,7 @@ export class Drain {
 
   /** The disk is full, or another program holds the file: the batch goes again later (its ids tell the other side). */
   async #handle(error: unknown): Promise<void> {
-    if (this.#isAbandoned) return;
+    if (this.#abandoned.signal.aborted) return;
     const fault = storageFault(error, 'delivery');
     if (error instanceof InvariantBroken || fault.retry === 'never') throw error;
     this.#options.observe({ kind: 'storage-failed', code: fault.code, message: fault.message });
@@ -152,7 +152,7 @@ export class Drain {
     if (sender.lastStored !== undefined && store.state.rows > 0) {
       try {
         const marks = await sender.lastStored();
-        if (this.#isAbandoned) return false;
+        if (this.#abandoned.signal.aborted) return false;
         const records = store.settleStored(marks);
         if (records > 0) observe({ kind: 'found-stored', records });
       } catch (error) {
@@ -196,7 +196,7 @@ export class Drain {
     const batch = this.#batch;
     this.#inFlight = new Set(batch.map(({ sourceSeq }) => sourceSeq));
     const outcomes = await this.#send(batch);
-    if (this.#isAbandoned) return;
+    if (this.#abandoned.signal.aborted) return;
     const unreachable = outcomes.find((outcome) => outcome.kind === 'unreachable');
     this.#settle(batch, outcomes);
     if (unreachable === undefined) {
@@ -219,7 +219,7 @@ export class Drain {
     const everywhere = (message: string): readonly SendOutcome[] =>
       batch.map(() => ({ kind: 'unreachable', message }));
     try {
-      const outcomes = await this.#options.sender.send(batch);
+      const outcomes = await this.#options.sender.send(batch, this.#abandoned.signal);
       if (outcomes.length === batch.length) return outcomes;
       return everywhere(`the sender answered ${outcomes.length} outcomes to ${batch.length} records`);
     } catch (error) {

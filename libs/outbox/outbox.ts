@@ -77,9 +77,10 @@ export interface Sender {
   /**
    * Sends a batch in order and says what became of each record, in the order given. Stops at the first that is not delivered:
    * what follows it is `held`, so what is stored of a batch is always its front. One call at a time; after `unreachable` the
-   * very same batch is sent again, but for what `lastStored` names. May throw (counts as unreachable).
+   * very same batch is sent again, but for what `lastStored` names. May throw (counts as unreachable). When `signal` aborts the
+   * buffer has been closed, and the next process may send already: nothing more may be begun.
    */
-  send(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]>;
+  send(batch: readonly BufferedRecord[], signal?: AbortSignal): Promise<readonly SendOutcome[]>;
   /**
    * The last record that is stored on each subject of this writer. Asked at the start and after every loss of contact, before
    * anything is sent again: so nothing is stored twice, however long after. May throw: asked again later. Absent: the ids of the

@@ -100,6 +100,11 @@ export interface EventLog {
   appendTogether(entries: readonly NewEntry[]): Promise<BatchOutcome>;
   /** The last entry of a literal subject, read from the leader (never stale). */
   last(subject: string): Promise<StoredEntry | undefined>;
+  /**
+   * The last entry of a literal subject as whichever replica answers has it: in a cluster possibly a moment old. For a writer that
+   * may read nothing but its own subjects; decisions read with `last`.
+   */
+  lastSeen(subject: string): Promise<StoredEntry | undefined>;
   /** The entries of one subject from a sequence on, oldest first, up to what is there now. */
   read(subject: string, fromSeq?: number): AsyncIterable<StoredEntry>;
   /** The entries of the stream in stream order. Ends at `toSeq`, or when `signal` aborts. Never skips, repeats or reorders. */

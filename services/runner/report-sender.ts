@@ -2,9 +2,9 @@
 // store first; the entry then carries an excerpt and the digest. Adds the number of the buffer; everything else was fixed at enqueue.
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
-import type { BufferedRecord, Sender, SendOutcome } from '#libs/outbox/outbox.ts';
+import type { BufferedRecord, Sender, SendOutcome, StoredMark } from '#libs/outbox/outbox.ts';
 import type { Blobs } from '#libs/ports/blobs.ts';
-import type { EventLog, NewEntry } from '#libs/ports/event-log.ts';
+import type { EventLog, NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
 import { INLINE_BODY_LIMIT_BYTES } from '#streams/envelope.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { excerptOf } from './excerpt.ts';
@@ -26,7 +26,14 @@ const outcomeOf = (error: unknown): SendOutcome => {
 export interface SenderParts {
   readonly log: EventLog;
   readonly blobs: Blobs;
+  /** Every subject that the buffer's records go to; nobody else writes there. */
+  readonly subjects: readonly string[];
 }
+
+const markOf = ({ headers }: StoredEntry): StoredMark => ({
+  sourceSeq: Number(headers['Fleet-Source-Seq'] ?? 0),
+  id: headers['Nats-Msg-Id'] ?? '',
+});
 
 class ReportSender implements Sender {
   readonly #parts: SenderParts;
@@ -37,15 +44,34 @@ class ReportSender implements Sender {
     this.#parts = parts;
   }
 
-  async send(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+  async send(batch: readonly BufferedRecord[], signal?: AbortSignal): Promise<readonly SendOutcome[]> {
     const outcomes = await (batch.length > FEW && !this.#isInDoubt
-      ? this.#sendTogether(batch)
-      : this.#sendSingly(batch));
+      ? this.#sendTogether(batch, signal)
+      : this.#sendSingly(batch, signal));
     this.#isInDoubt = outcomes.some(({ kind }) => kind === 'unreachable');
     return outcomes;
   }
 
-  async #sendTogether(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+  /**
+   * A publish that the broker stores only after this answer, and an answer from a replica that lags, are a matter of seconds: against
+   * those the ids help.
+   */
+  async lastStored(): Promise<readonly StoredMark[]> {
+    const { log, subjects } = this.#parts;
+    try {
+      const entries = await Promise.all(subjects.map((subject) => log.lastSeen(subject)));
+      return entries.filter((entry) => entry !== undefined).map(markOf);
+    } catch (error) {
+      // Whoever may not ask can still send, and then the ids must do.
+      if (outcomeOf(error).kind === 'refused') return [];
+      throw error;
+    }
+  }
+
+  async #sendTogether(
+    batch: readonly BufferedRecord[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly SendOutcome[]> {
     try {
       const entries: NewEntry[] = [];
       for (const record of batch) entries.push(await this.#entryOf(record));
@@ -56,23 +82,21 @@ class ReportSender implements Sender {
       if (outcome.kind === 'unreachable') return batch.map(() => outcome);
     }
     // One of them is refused, or some were stored before: each alone tells which.
-    return this.#sendSingly(batch);
+    return this.#sendSingly(batch, signal);
   }
 
-  /** One after another. What follows a failure in its lane is held back; after a loss of contact nothing more is tried. */
-  async #sendSingly(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
+  /** One after another, up to the first that is not delivered. */
+  async #sendSingly(
+    batch: readonly BufferedRecord[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly SendOutcome[]> {
     const outcomes: SendOutcome[] = [];
-    const failedLanes = new Set<string>();
-    let isAway = false;
+    let isStopped = false;
     for (const record of batch) {
-      if (isAway || failedLanes.has(record.lane)) {
-        outcomes.push({ kind: 'held' });
-        continue;
-      }
-      const outcome = await this.#sendOne(record);
+      const outcome: SendOutcome =
+        isStopped || signal?.aborted === true ? { kind: 'held' } : await this.#sendOne(record);
       outcomes.push(outcome);
-      if (outcome.kind === 'unreachable') isAway = true;
-      if (outcome.kind !== 'delivered') failedLanes.add(record.lane);
+      if (outcome.kind !== 'delivered') isStopped = true;
     }
     return outcomes;
   }

@@ -9,7 +9,8 @@ import type { ServiceContext } from '#libs/service/context.ts';
 import { runnerUser } from '#streams/accounts.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
-import type { Boundary } from '#streams/subjects.ts';
+import { REPORTS } from '#streams/reports.ts';
+import { typedSubject, type Boundary } from '#streams/subjects.ts';
 import { gapReporter } from './gap-report.ts';
 import { logOutbox, logTurn } from './log-lines.ts';
 import { childEnvironment, RUNNER_MARK, TURN_MARK, type Environment } from './providers/child-environment.ts';
@@ -71,10 +72,13 @@ const openBuffer = (
   onFatal: (error: unknown) => void,
 ): Outbox => {
   const { config, clock, ids, logger } = context;
+  const subjects = Object.keys(REPORTS).map((name) =>
+    typedSubject(boundaryOf(config), 'evt', config.agent, name),
+  );
   return openOutbox({
     dir: config.dataDir,
     name: `${config.tenant}/${config.project}/${config.agent}`,
-    sender: createReportSender({ log: context.log('EVENTS'), blobs: context.blobs }),
+    sender: createReportSender({ log: context.log('EVENTS'), blobs: context.blobs, subjects }),
     clock,
     ids,
     budget: { rows: config.bufferRows, bytes: config.bufferBytes },

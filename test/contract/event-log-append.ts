@@ -183,6 +183,8 @@ const contents = (make: MakeLog): void => {
         await log.append(entry(subject('run2'), 'c'));
         expect(await log.last(subject('run'))).toMatchObject({ seq: 2, subject: subject('run') });
         expect(await log.last(subject('nothing'))).toBeUndefined();
+        expect(await log.lastSeen(subject('run'))).toMatchObject({ seq: 2, headers: { 'Nats-Msg-Id': 'b' } });
+        expect(await log.lastSeen(subject('nothing'))).toBeUndefined();
       }),
     );
   });

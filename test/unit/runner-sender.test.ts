@@ -1,5 +1,6 @@
 // Buffered reports on their way to the log: what is sent together, what a refusal costs the others, and bodies that are too large.
 import { describe, expect, test } from 'vitest';
+import { Fault } from '#libs/kernel/fault.ts';
 import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
@@ -9,6 +10,8 @@ import { excerptOf } from '#services/runner/excerpt.ts';
 import { createReportSender } from '#services/runner/report-sender.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { INLINE_BODY_LIMIT_BYTES } from '#streams/envelope.ts';
+
+const SUBJECTS = ['evt.0', 'evt.1', 'evt.2'];
 
 const setUp = (): {
   broker: MemoryBroker;
@@ -33,7 +36,12 @@ const setUp = (): {
       return log.appendTogether(entries);
     },
   };
-  return { broker, calls, log, sender: createReportSender({ log: spying, blobs: broker.blobs('bodies') }) };
+  return {
+    broker,
+    calls,
+    log,
+    sender: createReportSender({ log: spying, blobs: broker.blobs('bodies'), subjects: SUBJECTS }),
+  };
 };
 
 const record = (sourceSeq: number, more: Partial<BufferedRecord> = {}): BufferedRecord => ({
@@ -82,31 +90,39 @@ describe('what is sent', () => {
   });
 });
 
+test('what is stored last is told subject by subject; whoever may not ask still sends', async () => {
+  const { sender, log, broker } = setUp();
+  await sender.send(records(4));
+  expect((await sender.lastStored?.())?.toSorted((a, b) => a.sourceSeq - b.sourceSeq)).toEqual([
+    { sourceSeq: 2, id: 'id-2' },
+    { sourceSeq: 3, id: 'id-3' },
+    { sourceSeq: 4, id: 'id-4' },
+  ]);
+  const forbidden: EventLog = {
+    ...log,
+    lastSeen: () => Promise.reject(new Fault({ code: 'LOG_REFUSED', retry: 'never', message: 'no right' })),
+  };
+  const parts = { blobs: broker.blobs('bodies'), subjects: SUBJECTS };
+  expect(await createReportSender({ ...parts, log: forbidden }).lastStored?.()).toEqual([]);
+  broker.faults.goAway();
+  await expect(createReportSender({ ...parts, log }).lastStored?.()).rejects.toMatchObject({
+    code: 'LOG_UNAVAILABLE',
+  });
+});
+
 describe('what is refused', () => {
-  test('is named alone, its lane is held back, and the rest of the batch is delivered', async () => {
+  test('is named alone, and nothing goes past it: what is stored of a batch is its front', async () => {
     const { sender, log } = setUp();
     await sender.send(records(1));
     const bad = record(4, { subject: 'elsewhere.1', lane: 'other' });
-    const behind = record(5, { lane: 'other' });
-    const outcomes = await sender.send([...records(2, 2), bad, behind, ...records(6, 6)]);
+    const outcomes = await sender.send([...records(2, 2), bad, ...records(6, 5)]);
     expect(kinds(outcomes)).toEqual([
       'delivered',
       'delivered',
       'refused',
-      'held',
-      ...Array.from({ length: 6 }, () => 'delivered'),
+      ...Array.from({ length: 6 }, () => 'held'),
     ]);
-    expect(await storedIds(log)).toEqual([
-      'id-1',
-      'id-2',
-      'id-3',
-      'id-6',
-      'id-7',
-      'id-8',
-      'id-9',
-      'id-10',
-      'id-11',
-    ]);
+    expect(await storedIds(log)).toEqual(['id-1', 'id-2', 'id-3']);
   });
 
   test('an error that is no fault counts as a refusal, so that a defect cannot block the buffer for ever', async () => {
@@ -115,6 +131,7 @@ describe('what is refused', () => {
     const sender = createReportSender({
       log: broken,
       blobs: { put: async () => '', get: async () => undefined },
+      subjects: SUBJECTS,
     });
     expect(await sender.send(records(1))).toEqual([
       { kind: 'refused', code: 'UNEXPECTED_ERROR', message: 'a defect' },
@@ -124,7 +141,11 @@ describe('what is refused', () => {
   test('a stream that is not there is an outage, not a refusal', async () => {
     const clock = createManualClock();
     const broker = createMemoryBroker({ clock, ids: createSeededIds(1, clock) });
-    const sender = createReportSender({ log: broker.eventLog('EVENTS'), blobs: broker.blobs('bodies') });
+    const sender = createReportSender({
+      log: broker.eventLog('EVENTS'),
+      blobs: broker.blobs('bodies'),
+      subjects: SUBJECTS,
+    });
     expect(kinds(await sender.send(records(1)))).toEqual(['unreachable']);
   });
 
