@@ -17,6 +17,18 @@ export const RunnerConfig = configSchema({
   ),
   workspaceRoot: text().describe('Folder below which programs work, one folder a workspace.'),
   program: list().default(SAMPLE).describe('Program and arguments of a run that names none.'),
+  claudeProgram: text()
+    .optional()
+    .describe('Path or name of Claude Code for the provider claude; default: claude on the PATH.'),
+  claudeArguments: list()
+    .default(['--permission-mode', 'acceptEdits'])
+    .describe('Further arguments of Claude Code, such as what it may do without being asked.'),
+  codexProgram: text()
+    .optional()
+    .describe('Path or name of Codex for the provider codex; default: codex on the PATH.'),
+  codexArguments: list()
+    .default(['-s', 'workspace-write'])
+    .describe('Further arguments of codex exec, such as its sandbox.'),
   concurrency: integer({ min: 1, max: 64 })
     .default(1)
     .describe('Turns at once; one at a time in a workspace.'),

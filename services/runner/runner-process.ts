@@ -8,21 +8,21 @@ import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { runnerUser } from '#streams/accounts.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
-import type { TurnInstruction } from '#streams/instructions.ts';
+import type { ProviderName } from '#streams/run.ts';
 import { REPORTS } from '#streams/reports.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
 import { gapReporter } from './gap-report.ts';
 import { logOutbox, logTurn } from './log-lines.ts';
-import { childEnvironment, RUNNER_MARK, TURN_MARK, type Environment } from './providers/child-environment.ts';
-import { createExecProvider } from './providers/exec/exec-provider.ts';
-import type { TurnOrder } from './providers/provider.ts';
+import { RUNNER_MARK, type Environment } from './providers/child-environment.ts';
 import { createReportSender } from './report-sender.ts';
 import { ReportWriter } from './report-writer.ts';
 import { Runner, workspaceOf } from './runner.ts';
 import type { RunnerConfig } from './runner-config.ts';
 import { createRunsClient, type RunsClient } from './runs-client.ts';
+import { createSessionNotes } from './session-notes.ts';
 import { createTurnJournal } from './turn-journal.ts';
 import type { TurnParts, TurnStep } from './turn-parts.ts';
+import { createTurnPreparation } from './turn-preparation.ts';
 import { prepareWorkspace } from './workspaces.ts';
 
 /** What a runner is given besides its settings and ports. */
@@ -38,6 +38,8 @@ export interface RunnerProcess {
   readonly runnerId: string;
   readonly outbox: Outbox;
   readonly runs: RunsClient;
+  /** Providers that this runner has the programs of. */
+  readonly providers: readonly ProviderName[];
   readonly deadLetters: DeadLetters;
   /** Rejects when this process can no longer be trusted. */
   readonly failed: Promise<never>;
@@ -96,29 +98,6 @@ const markOf = ({ dataDir, agent }: RunnerConfig): string =>
     .digest('hex')
     .slice(0, 16)}`;
 
-const orderMaker =
-  (config: RunnerConfig, environment: Environment) =>
-  ({ runId, sessionId, request }: TurnInstruction, turnId: string, workspace: string): TurnOrder => {
-    const { agent, silenceMs, killAfterMs, lingerMs } = config;
-    const facts = {
-      ...boundaryOf(config),
-      agent,
-      runId,
-      turnId,
-      sessionId,
-      workspace,
-      runnerId: markOf(config),
-    };
-    return {
-      workspace,
-      prompt: request.prompt,
-      program: request.program ?? config.program,
-      environment: childEnvironment(environment, facts, config.passEnvironment),
-      mark: TURN_MARK,
-      limits: { turnTimeoutMs: request.turnTimeoutMs, silenceMs, killAfterMs, lingerMs },
-    };
-  };
-
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
@@ -138,7 +117,10 @@ export const createRunnerProcess = (
   const boundary = boundaryOf(config);
   const runs = createRunsClient(context.requests.client, { ...boundary, agent });
   const runnerId = `${agent}-${outbox.bufferId}`;
-  const exec = createExecProvider(clock);
+  const runnerMark = markOf(config);
+  const sessions = createSessionNotes(outbox);
+  const preparation = createTurnPreparation({ config, boundary, runnerMark, environment, sessions, clock });
+  const { providers, prepare: prepareTurn } = preparation;
   const turns: TurnParts = {
     runnerId,
     clock,
@@ -147,14 +129,14 @@ export const createRunnerProcess = (
     journal: createTurnJournal(outbox),
     writer: new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids }),
     limits: { silenceMs, killAfterMs, lingerMs },
-    provider: () => exec,
     prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
-    orderOf: orderMaker(config, environment),
+    prepareTurn,
+    sessions,
     reached: reached ?? ((): void => undefined),
     observe: logTurn(logger),
     onFatal: failure.reject,
   };
-  const mark = `${RUNNER_MARK}=${markOf(config)}`;
+  const mark = `${RUNNER_MARK}=${runnerMark}`;
   const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark });
-  return { runner, runnerId, outbox, runs, deadLetters, failed: failure.promise };
+  return { runner, runnerId, outbox, runs, providers, deadLetters, failed: failure.promise };
 };

@@ -27,6 +27,8 @@ export const workspaceOf = ({ request, sessionId }: TurnInstruction): string =>
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #slots: WorkSlots;
+  /** One turn at a time in a session: two that go on with one conversation would fork it silently. */
+  readonly #sessions = new WorkSlots(Number.POSITIVE_INFINITY);
   readonly #turns = new Map<string, Turn>();
   readonly #stopping = new AbortController();
   /** Part of every claim id: a claim of an earlier process is repeated only if the journal says so. */
@@ -90,12 +92,19 @@ export class Runner {
   }
 
   async #begin(entry: JournalEntry, isRecovered: boolean): Promise<Turn | undefined> {
-    const release = await this.#slots.take(workspaceOf(entry.instruction), this.#stopping.signal);
-    if (release === undefined) return undefined;
-    const { commandId } = entry.instruction;
+    const { commandId, sessionId } = entry.instruction;
+    const { signal } = this.#stopping;
+    const leaveSession = await this.#sessions.take(sessionId, signal);
+    if (leaveSession === undefined) return undefined;
+    const release = await this.#slots.take(workspaceOf(entry.instruction), signal);
+    if (release === undefined) {
+      leaveSession();
+      return undefined;
+    }
     const turn = new Turn(this.#options.turns, entry, isRecovered);
     this.#turns.set(commandId, turn);
     void turn.done.then(release);
+    void turn.done.then(leaveSession);
     void turn.over.then(() => this.#turns.delete(commandId));
     turn.start();
     return turn;

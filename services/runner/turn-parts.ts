@@ -3,11 +3,13 @@ import type { Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnResult } from '#streams/run.ts';
-import type { Provider, TurnLimits, TurnOrder } from './providers/provider.ts';
+import type { TurnLimits } from './providers/provider.ts';
 import type { ReportWriter } from './report-writer.ts';
 import type { RunsClient } from './runs-client.ts';
+import type { SessionNotes } from './session-notes.ts';
 import type { TurnJournal } from './turn-journal.ts';
 import type { TurnState } from './turn-machine.policy.ts';
+import type { TurnPreparation } from './turn-preparation.ts';
 
 /** The points of a turn between which a crash makes a difference, in order. */
 export const TURN_STEPS = [
@@ -42,9 +44,9 @@ export interface TurnParts {
   readonly writer: ReportWriter;
   readonly runs: RunsClient;
   readonly limits: Omit<TurnLimits, 'turnTimeoutMs'>;
-  readonly provider: (instruction: TurnInstruction) => Provider;
   readonly prepareWorkspace: (instruction: TurnInstruction) => Promise<string>;
-  readonly orderOf: (instruction: TurnInstruction, turnId: string, workspace: string) => TurnOrder;
+  readonly prepareTurn: TurnPreparation['prepare'];
+  readonly sessions: SessionNotes;
   /** Called at each step; the turn goes on when it resolves. Tests crash here. */
   readonly reached: (step: TurnStep) => Promise<void> | void;
   readonly observe: (observation: TurnObservation) => void;

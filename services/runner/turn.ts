@@ -4,7 +4,8 @@ import type { TurnInstruction } from '#streams/instructions.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopGraceMs } from './lease-times.policy.ts';
 import { ProgramEvents } from './program-events.ts';
-import type { ProviderTurn } from './providers/provider.ts';
+import type { Note } from '#libs/outbox/outbox.ts';
+import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
 import type { TurnFacts } from './providers/turn-facts.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
 import type { TurnScope } from './report-writer.ts';
@@ -20,6 +21,7 @@ import {
   type TurnState,
 } from './turn-machine.policy.ts';
 import type { TurnParts } from './turn-parts.ts';
+import type { PreparedTurn } from './turn-preparation.ts';
 
 /** Between two requests for the same claim while nobody answers. */
 const CLAIM_AGAIN_MS = 1000;
@@ -43,7 +45,7 @@ export class Turn {
   #sentAtMs = 0;
   #startedAtMs = 0;
   #keeper: LeaseKeeper | undefined;
-  #workspace = '';
+  #prepared: PreparedTurn | undefined;
   #program: ProviderTurn | undefined;
   #events: ProgramEvents | undefined;
 
@@ -179,12 +181,24 @@ export class Turn {
     this.#settle('settled');
     await this.#parts.reached('claim-journaled');
     this.#startedAtMs = clock.monotonicMs();
+    const problem = await this.#makeReady();
+    this.#dispatch(
+      problem === undefined ? { kind: 'workspace-ready' } : { kind: 'workspace-failed', problem },
+    );
+  }
+
+  /** Resolves with why the program cannot be started. */
+  async #makeReady(): Promise<string | undefined> {
+    const { prepareWorkspace, prepareTurn } = this.#parts;
+    const { instruction } = this;
+    let doing = 'cannot prepare the workspace: ';
     try {
-      this.#workspace = await this.#parts.prepareWorkspace(this.instruction);
-      this.#dispatch({ kind: 'workspace-ready' });
+      const workspace = await prepareWorkspace(instruction);
+      doing = '';
+      this.#prepared = await prepareTurn(instruction, this.#entry.turnId, workspace);
+      return undefined;
     } catch (error) {
-      const problem = `cannot prepare the workspace: ${error instanceof Error ? error.message : String(error)}`;
-      this.#dispatch({ kind: 'workspace-failed', problem });
+      return doing + (error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -194,20 +208,27 @@ export class Turn {
   }
 
   #start(): void {
-    if (this.#state.phase !== 'running') return;
-    const { provider, writer } = this.#parts;
-    const order = this.#parts.orderOf(this.instruction, this.#entry.turnId, this.#workspace);
+    const prepared = this.#prepared;
+    if (this.#state.phase !== 'running' || prepared === undefined) return;
     const scope = this.#scope(this.#state.claim.fence);
-    const events = new ProgramEvents(writer, scope);
+    const events = new ProgramEvents(this.#parts.writer, scope, (event) => this.#notesOf(event, prepared));
     const isStartReported = Promise.withResolvers<void>();
-    const program = provider(this.instruction).start(order, async (event) => {
+    const program = prepared.provider.start(prepared.order, async (event) => {
       await isStartReported.promise;
       await events.take(event);
     });
     this.#events = events;
     this.#program = program;
-    this.#guard(this.#reportStart(scope, program, order.program).finally(() => isStartReported.resolve()));
+    this.#guard(this.#reportStart(scope, program, prepared).finally(() => isStartReported.resolve()));
     this.#guard(this.#awaitEnd(program, isStartReported.promise));
+  }
+
+  /** A conversation is kept as soon as it has a name: after a crash the next turn goes on with it. */
+  #notesOf(event: ProviderEvent, { order }: PreparedTurn): readonly Note[] {
+    if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
+    const { sessionId, provider } = this.instruction;
+    const point = { providerSessionId: event.providerSessionId, counters: order.resume?.counters ?? {} };
+    return [this.#parts.sessions.change(sessionId, provider, point)];
   }
 
   async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
@@ -217,7 +238,11 @@ export class Turn {
     this.#dispatch({ kind: 'program-ended', facts });
   }
 
-  async #reportStart(scope: TurnScope, { started }: ProviderTurn, program: readonly string[]): Promise<void> {
+  async #reportStart(
+    scope: TurnScope,
+    { started }: ProviderTurn,
+    { order, programVersion }: PreparedTurn,
+  ): Promise<void> {
     const { writer, runnerId, clock } = this.#parts;
     const { pid } = await started;
     if (pid === null) return;
@@ -226,9 +251,10 @@ export class Turn {
       commandId: scope.commandId,
       runnerId,
       provider: this.instruction.provider,
-      program: [...program],
-      workspace: this.#workspace,
+      program: [...order.program],
+      workspace: order.workspace,
       pid,
+      ...(programVersion !== undefined && { programVersion }),
       startedAt: clock.now(),
     };
     await writer.write(scope, 'turn-started', payload, { id: `${scope.turnId}.started` });
@@ -243,13 +269,15 @@ export class Turn {
 
   async #report(facts: TurnFacts): Promise<void> {
     if (this.#state.phase !== 'finishing') return;
-    const { writer, clock, journal, outbox } = this.#parts;
+    const { writer, clock, journal, outbox, sessions } = this.#parts;
     const { instruction } = this;
     const durationMs = Math.round(clock.monotonicMs() - this.#startedAtMs);
     const result = turnOutcome(facts, durationMs);
     const scope = this.#scope(this.#state.claim.fence);
     const payload = { commandId: instruction.commandId, result, endedAt: clock.now() };
-    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction)] };
+    const { sessionId, provider } = instruction;
+    const kept = facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session)];
+    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction), ...kept] };
     const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
     await this.#parts.reached('result-stored');
     this.#parts.observe({ kind: 'finished', runId: instruction.runId, result, leftovers: facts.leftovers });

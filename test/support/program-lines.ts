@@ -9,7 +9,7 @@ import type { ResumePoint } from '#services/runner/providers/turn-facts.ts';
 const FOLDER = join(import.meta.dirname, '../golden/programs');
 
 /** Where the recorded turns worked. */
-export const WORKSPACE = '/home/agent/space';
+export const WORKSPACE = '/space';
 
 /** Recorded turns that went on with a conversation: which one, and where its counters stood. */
 const RESUMED: Readonly<Record<string, ResumePoint>> = {

@@ -1,0 +1,154 @@
+// What a turn is done with: the provider its run asks for, the command of its program, its environment, and the conversation to go on
+// with. Starts nothing but a program that is asked for its version.
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { TurnInstruction } from '#streams/instructions.ts';
+import type { ProviderName } from '#streams/run.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
+import {
+  CLAUDE_NAMES,
+  CLAUDE_SETTINGS,
+  claudeCommand,
+  createClaudeProvider,
+} from './providers/claude/claude-provider.ts';
+import { CODEX_NAMES, codexCommand, createCodexProvider } from './providers/codex/codex-provider.ts';
+import { createExecProvider } from './providers/exec/exec-provider.ts';
+import type { Provider, TurnOrder } from './providers/provider.ts';
+import type { ResumePoint } from './providers/turn-facts.ts';
+import { createProgramVersions, findProgram } from './programs.ts';
+import type { RunnerConfig } from './runner-config.ts';
+import type { SessionNotes } from './session-notes.ts';
+
+/** Everything a turn is started with. */
+export interface PreparedTurn {
+  readonly provider: Provider;
+  readonly order: TurnOrder;
+  /** Undefined: the program was not asked, or did not say. */
+  readonly programVersion: string | undefined;
+}
+
+export interface TurnPreparation {
+  /** The providers whose programs are on this machine. */
+  readonly providers: readonly ProviderName[];
+  /** Faults: `PROVIDER_MISSING`, `PROVIDER_PROGRAM` (never). */
+  readonly prepare: (
+    instruction: TurnInstruction,
+    turnId: string,
+    workspace: string,
+  ) => Promise<PreparedTurn>;
+}
+
+export interface PreparationParts {
+  readonly config: RunnerConfig;
+  readonly boundary: Boundary;
+  /** Names this runner's programs on this machine. */
+  readonly runnerMark: string;
+  /** The environment of the runner's own process. */
+  readonly environment: Environment;
+  readonly sessions: SessionNotes;
+  readonly clock: Clock;
+}
+
+/** What a provider with a program of its own adds to a turn. */
+interface OwnProgram {
+  readonly provider: Provider;
+  /** Undefined: it is not on this machine. */
+  readonly path: string | undefined;
+  /** Where it was looked for. */
+  readonly wanted: string;
+  readonly names: readonly string[];
+  readonly settings: Readonly<Record<string, string>>;
+  readonly command: (program: string, resume: ResumePoint | undefined) => readonly string[];
+}
+
+type OwnName = Exclude<ProviderName, 'exec'>;
+
+const ownPrograms = ({ config, environment, clock }: PreparationParts): Record<OwnName, OwnProgram> => {
+  const placed = (name: string, configured: string | undefined): Pick<OwnProgram, 'path' | 'wanted'> => ({
+    path: findProgram(configured ?? name, environment['PATH']),
+    wanted: configured ?? `${name} on the PATH`,
+  });
+  return {
+    claude: {
+      ...placed('claude', config.claudeProgram),
+      provider: createClaudeProvider(clock),
+      names: CLAUDE_NAMES,
+      settings: CLAUDE_SETTINGS,
+      command: (program, resume) => claudeCommand(program, config.claudeArguments, resume),
+    },
+    codex: {
+      ...placed('codex', config.codexProgram),
+      provider: createCodexProvider(clock),
+      names: CODEX_NAMES,
+      settings: {},
+      command: (program, resume) => codexCommand(program, config.codexArguments, resume),
+    },
+  };
+};
+
+const missing = (name: string, wanted: string): Fault =>
+  new Fault({
+    code: 'PROVIDER_MISSING',
+    retry: 'never',
+    message: `this runner has no provider ${name}: there is no ${wanted}`,
+  });
+
+const programRefused = (name: string): Fault =>
+  new Fault({
+    code: 'PROVIDER_PROGRAM',
+    retry: 'never',
+    message: `a run of the provider ${name} cannot name a program: the runner's settings say which it is`,
+  });
+
+/** Looks for the programs at once; what is installed later is seen by the next process. */
+export const createTurnPreparation = (parts: PreparationParts): TurnPreparation => {
+  const { config, boundary, runnerMark, environment, sessions, clock } = parts;
+  const exec = createExecProvider(clock);
+  const own = ownPrograms(parts);
+  const versions = createProgramVersions();
+  const orderOf = (
+    { runId, sessionId, request }: TurnInstruction,
+    turnId: string,
+    workspace: string,
+  ): Omit<TurnOrder, 'program'> & { readonly environment: Record<string, string> } => {
+    const { agent, silenceMs, killAfterMs, lingerMs } = config;
+    const facts = { ...boundary, agent, runId, turnId, sessionId, workspace, runnerId: runnerMark };
+    return {
+      workspace,
+      prompt: request.prompt,
+      environment: childEnvironment(environment, facts, config.passEnvironment),
+      mark: TURN_MARK,
+      limits: { turnTimeoutMs: request.turnTimeoutMs, silenceMs, killAfterMs, lingerMs },
+    };
+  };
+  const prepareOwn = async (
+    name: OwnName,
+    instruction: TurnInstruction,
+    order: ReturnType<typeof orderOf>,
+  ): Promise<PreparedTurn> => {
+    const { provider, path, wanted, names, settings, command } = own[name];
+    if (path === undefined) throw missing(name, wanted);
+    if (instruction.request.program !== undefined) throw programRefused(name);
+    const passed = names.flatMap((key) => {
+      const value = environment[key];
+      return value === undefined ? [] : [[key, value] as const];
+    });
+    const whole = { ...Object.fromEntries(passed), ...settings, ...order.environment };
+    const resume = sessions.read(instruction.sessionId, name);
+    const programVersion = await versions.of(path, whole);
+    const program = command(path, resume);
+    const more = resume === undefined ? {} : { resume };
+    return { provider, order: { ...order, program, environment: whole, ...more }, programVersion };
+  };
+  return {
+    providers: ['exec', ...(['claude', 'codex'] as const).filter((name) => own[name].path !== undefined)],
+    prepare: async (instruction, turnId, workspace) => {
+      const order = orderOf(instruction, turnId, workspace);
+      const name = instruction.provider;
+      if (name !== 'exec') return prepareOwn(name, instruction, order);
+      const program = instruction.request.program ?? config.program;
+      return { provider: exec, order: { ...order, program }, programVersion: undefined };
+    },
+  };
+};
