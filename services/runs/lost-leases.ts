@@ -10,7 +10,7 @@ import type { LateResults } from './late-results.ts';
 import { parseLeaseKey, type Leases } from './leases.ts';
 import { isHeld } from './run.decider.ts';
 import { attemptCommandId, type RunLog } from './run-log.ts';
-import type { UnfinishedRuns } from './unfinished-runs.ts';
+import { nowAndThen, type UnfinishedRuns } from './unfinished-runs.ts';
 
 interface Parts {
   readonly runLog: RunLog;
@@ -32,12 +32,6 @@ export interface LostLeases {
   /** Looks after all unfinished runs now and then, until the signal aborts. */
   sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 export const createLostLeases = (parts: Parts): LostLeases => {
   const { runLog, leases, instructions, lateResults, clock } = parts;
@@ -94,13 +88,7 @@ export const createLostLeases = (parts: Parts): LostLeases => {
 
   return {
     watch,
-    sweep: async (unfinished, everyMs, signal) => {
-      // Stopped before the summaries were there: nothing else would end the waiting.
-      await Promise.race([unfinished.ready, aborted(signal)]);
-      while (!signal.aborted) {
-        await sweepOnce(unfinished);
-        await clock.sleep(everyMs, signal);
-      }
-    },
+    sweep: (unfinished, everyMs, signal) =>
+      nowAndThen({ unfinished, clock, everyMs, signal }, () => sweepOnce(unfinished)),
   };
 };

@@ -11,6 +11,7 @@ import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createClaims } from './claims.ts';
 import { createInstructions, decodeInstructingTransition } from './instructions.ts';
 import { createLateResults } from './late-results.ts';
+import { createLostInstructions } from './lost-instructions.ts';
 import { createLeases } from './leases.ts';
 import { createLostLeases } from './lost-leases.ts';
 import { activityProjection, runsProjection } from './projections.ts';
@@ -22,7 +23,9 @@ import { createUnfinishedRuns } from './unfinished-runs.ts';
 const RunsConfig = configSchema({
   sweepMs: duration({ min: 1000 })
     .default(10_000)
-    .describe('How often unfinished runs are checked for a lost lease that no watch has told of.'),
+    .describe(
+      'How often unfinished runs are checked for a lost lease that no watch has told of, and for a lost instruction.',
+    ),
 });
 type RunsConfig = ConfigOf<typeof RunsConfig>;
 
@@ -90,11 +93,20 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
     onTrouble: (runId, fault) =>
       context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
   });
+  const lostInstructions = createLostInstructions({
+    runLog,
+    instructions,
+    commands: context.log('COMMANDS'),
+    clock,
+    onTrouble: (runId, fault) =>
+      context.logger.warn('lost instruction is left to the next sweep', { runId, error: fault }),
+  });
   const { sweepMs } = context.config;
   return [
     { name: 'unfinished-runs', run: (signal) => unfinished.watch(signal) },
     { name: 'lost-leases', run: (signal) => lost.watch(signal) },
     { name: 'lease-sweep', run: (signal) => lost.sweep(unfinished, sweepMs, signal) },
+    { name: 'instruction-sweep', run: (signal) => lostInstructions.sweep(unfinished, sweepMs, signal) },
   ];
 };
 

@@ -1,14 +1,17 @@
-// Which runs have not ended, kept in memory from the bucket `runs`: where the sweep looks for lost leases without reading
-// the log. Holds nothing of ended runs. A hint only: it may be behind, and nothing is decided from it.
+// Which runs have not ended, kept in memory from the bucket `runs`: where the sweeps look for lost leases and
+// instructions without reading the log. Holds nothing of ended runs. A hint only: it may be behind, and nothing is decided from it.
+import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { runViewSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { isEnded, isHeld } from './run.decider.ts';
 
-interface UnfinishedRun {
+export interface UnfinishedRun {
   readonly boundary: Boundary;
   readonly runId: string;
+  /** Of its last transition, epoch ms. */
+  readonly updatedAt: number;
 }
 
 export interface UnfinishedRuns {
@@ -18,10 +21,47 @@ export interface UnfinishedRuns {
   readonly ready: Promise<void>;
   /** Runs that a runner seems to hold. */
   held(): readonly UnfinishedRun[];
+  /** Runs that seem to wait for a runner. */
+  queued(): readonly UnfinishedRun[];
   readonly size: number;
 }
 
-const indexedSchema = runViewSchema.pick({ tenant: true, project: true, runId: true, state: true });
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** Calls `look` once the summaries are there, and again and again after `everyMs`, until the signal aborts. Throws what it throws. */
+export const nowAndThen = async (
+  {
+    unfinished,
+    clock,
+    everyMs,
+    signal,
+  }: {
+    readonly unfinished: UnfinishedRuns;
+    readonly clock: Clock;
+    readonly everyMs: number;
+    readonly signal: AbortSignal;
+  },
+  look: () => Promise<void>,
+): Promise<void> => {
+  // Stopped before the summaries were there: nothing else would end the waiting.
+  await Promise.race([unfinished.ready, aborted(signal)]);
+  while (!signal.aborted) {
+    await look();
+    await clock.sleep(everyMs, signal);
+  }
+};
+
+const indexedSchema = runViewSchema.pick({
+  tenant: true,
+  project: true,
+  runId: true,
+  state: true,
+  updatedAt: true,
+});
 
 /** An empty index over the bucket `runs`. */
 export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
@@ -32,8 +72,8 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
     const parsed = indexedSchema.safeParse(parseJson(value));
     // Not a summary (the position of the projection): nothing to look after.
     if (!parsed.success || isEnded(parsed.data.state)) return void runs.delete(key);
-    const { tenant, project, runId, state } = parsed.data;
-    runs.set(key, { boundary: { tenant, project }, runId, isHeld: isHeld(state) });
+    const { tenant, project, runId, state, updatedAt } = parsed.data;
+    runs.set(key, { boundary: { tenant, project }, runId, updatedAt, isHeld: isHeld(state) });
   };
 
   return {
@@ -46,6 +86,7 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
     },
     ready: known.promise,
     held: () => [...runs.values()].filter((run) => run.isHeld),
+    queued: () => [...runs.values()].filter((run) => !run.isHeld),
     get size() {
       return runs.size;
     },

@@ -145,6 +145,28 @@ test('a lease that was lost while no instance was there is found at the next sta
   });
 });
 
+test('a run whose instruction the stream no longer keeps is instructed again, once', async () => {
+  await using away = await freshBroker();
+  await provision(away);
+  await using plane = await startControlPlane({
+    broker: away,
+    services: [runs],
+    config: { runs: { sweepMs: 1000 } },
+  });
+  const runId = await createRun(plane.ports);
+  const first = await turnInstruction(plane.ports, runId);
+  await shown(plane.ports, { bucket: 'runs', key: viewKey(BOUNDARY, runId) }, 1);
+  const connection = await connectTo({ ...away, urls: [away.url] });
+  await connection.nc.request('$JS.API.STREAM.PURGE.COMMANDS');
+  await connection.close();
+  const again = await turnInstruction(plane.ports, runId);
+  expect(again).toEqual(first);
+  const turn = await claimTurn(plane.ports, again);
+  await turn.finished();
+  await transition(plane.ports, runId, 'fleetlog.run.completed.v1');
+  expect(await plane.ports.log('COMMANDS').bounds()).toMatchObject({ entries: 1 });
+});
+
 test('announced runners are shown until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {

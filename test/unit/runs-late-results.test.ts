@@ -94,9 +94,10 @@ const sweep = async ({ lost }: World, runId: string): Promise<void> => {
   const unfinished = {
     watch: () => Promise.resolve(),
     ready: Promise.resolve(),
+    queued: () => [],
     held: () => {
       once.abort();
-      return [{ boundary, runId }];
+      return [{ boundary, runId, updatedAt: 0 }];
     },
     size: 1,
   };
