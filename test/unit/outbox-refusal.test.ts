@@ -25,7 +25,7 @@ describe('a refusal', () => {
     expect(outbox.status()).toMatchObject({ pending: 0, parked: 1 });
   });
 
-  test('WK-04 holds back its own lane only', async () => {
+  test('OB-17 WK-04 holds back its own lane only', async () => {
     rig().peer.refuses.add('bad');
     const outbox = rig().start();
     await outbox.enqueue(recordOf('bad', { lane: 'one' }));
@@ -110,7 +110,7 @@ describe('a refusal', () => {
 describe('the budget', () => {
   const budget = { rows: 10, bytes: 1_000_000 };
 
-  test('WK-02 sheds the least worthy first and tells in a gap what is missing', async () => {
+  test('OB-13 WK-02 sheds the least worthy first and tells in a gap what is missing', async () => {
     rig().peer.mode = 'away';
     const outbox = rig().start({ budget, batch: { rows: 1, bytes: 1000 } });
     const called = rig().peer.nextCall();
