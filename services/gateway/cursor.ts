@@ -26,6 +26,19 @@ export const parsePosition = (text: string): FeedPosition => {
   return { transitions: Number(match[1]), events: Number(match[2]) };
 };
 
+/**
+ * A position ahead of the streams is of other data: following it would skip what is still to come, without a word.
+ * Throws `CURSOR_INVALID` (never).
+ */
+export const checkReached = (position: FeedPosition, last: FeedPosition): void => {
+  if (position.transitions <= last.transitions && position.events <= last.events) return;
+  throw new Fault({
+    code: 'CURSOR_INVALID',
+    retry: 'never',
+    message: `the cursor is ahead of the streams (${formatPosition(last)}): it is of other data; start again without it`,
+  });
+};
+
 /** The last item of a page: lists are ordered by time, newest first, then by id. */
 export interface ListPosition {
   readonly atMs: number;

@@ -1,7 +1,7 @@
 // One page of a run's record: transitions and reports in one order, from a cursor on. The cursor of the answer always advances
 // over what was looked at, also when nothing of it was of interest; a page may be short (a bounded scan) and say that there is more.
 import type { FeedPosition } from './cursor.ts';
-import { formatPosition } from './cursor.ts';
+import { checkReached, formatPosition } from './cursor.ts';
 import type { FeedItem, FeedStream } from './feed-item.ts';
 import { mergeByTime, readPast, type FeedSource, type FeedSources } from './feed-source.ts';
 
@@ -61,7 +61,7 @@ const goneOf = async (source: FeedSource, nextSeq: number) => {
   return { lastSeq, gone: isGone ? [{ stream: source.stream, firstSeq }] : [] };
 };
 
-/** Reads a page of at most `limit` items after `from`. Throws the log's faults. */
+/** Reads a page of at most `limit` items after `from`. Throws `CURSOR_INVALID` (never) and the log's faults. */
 export const readEventPage = async (
   sources: FeedSources,
   {
@@ -74,6 +74,7 @@ export const readEventPage = async (
     transitions: await goneOf(sources.transitions, from.transitions + 1),
     events: await goneOf(sources.events, from.events + 1),
   };
+  checkReached(from, { transitions: ends.transitions.lastSeq, events: ends.events.lastSeq });
   const transitions = new Scan(sources.transitions, from.transitions, ends.transitions.lastSeq);
   const events = new Scan(sources.events, from.events, ends.events.lastSeq);
   const items: string[] = [];

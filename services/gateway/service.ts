@@ -3,7 +3,7 @@
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { Fault } from '#libs/kernel/fault.ts';
+import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
@@ -63,8 +63,13 @@ const viewsOf = (context: Context) => {
     clock: context.clock,
     maxKeys: context.config.maxShown,
     onFatal: (error) => {
-      check.failing(error instanceof Error ? error.message : String(error));
-      context.logger.error('a summary cannot be shown any more', { error });
+      const { code, message } = toFault(error);
+      const remedy =
+        code === 'VIEW_TOO_LARGE'
+          ? 'raise FLEETLOG_GATEWAY_MAX_SHOWN and start the gateway again'
+          : 'put right what it says and start the gateway again';
+      check.failing(`${message}; ${remedy}`);
+      context.logger.error('a summary cannot be shown any more', { remedy, error });
     },
     onInvalid: (key, error) => context.logger.warn('a summary cannot be read', { viewKey: key, error }),
   });

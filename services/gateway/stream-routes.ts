@@ -2,7 +2,7 @@
 // client leaves, when its run has ended and everything before the end is out, or when the gateway stops.
 import { Fault } from '#libs/kernel/fault.ts';
 import { AGGREGATE_FAMILIES, aggregateFilter, aggregateSubject, typedFilter } from '#streams/subjects.ts';
-import { FEED_START, parsePosition, type FeedPosition } from './cursor.ts';
+import { checkReached, FEED_START, parsePosition, type FeedPosition } from './cursor.ts';
 import { readFeed, type FeedOptions } from './feed.ts';
 import { feedItem } from './feed-item.ts';
 import { filteredSources } from './feed-source.ts';
@@ -54,17 +54,6 @@ const lastSeqs = async ({ hubs }: GatewayParts): Promise<FeedPosition> => {
   return { transitions: transitions.lastSeq, events: events.lastSeq };
 };
 
-/** A position ahead of the streams is of another deployment: following it would skip what is still to come. */
-const checkReached = async (parts: GatewayParts, position: FeedPosition): Promise<void> => {
-  const last = await lastSeqs(parts);
-  if (position.transitions <= last.transitions && position.events <= last.events) return;
-  throw new Fault({
-    code: 'CURSOR_INVALID',
-    retry: 'never',
-    message: `the cursor is ahead of the streams (t${last.transitions}.e${last.events}): it is of other data`,
-  });
-};
-
 type Watching = Omit<FeedOptions, 'hubs' | 'signal'>;
 
 const EVENT_STREAM = 'text/event-stream';
@@ -110,7 +99,7 @@ const runStream =
     const run = await findRun(parts, request.req.param('id') ?? '');
     if (isRefused(run)) return run;
     const from = given ?? FEED_START;
-    if (given !== undefined) await checkReached(parts, given);
+    if (given !== undefined) checkReached(given, await lastSeqs(parts));
     const last = await parts.transitions.last(aggregateSubject(parts.boundary, 'run', run.runId));
     const hasEnded =
       last !== undefined && last.seq <= from.transitions && feedItem('TRANSITIONS', last).endsRun;
@@ -150,7 +139,7 @@ const fleetStream =
     const given = givenPosition(request, query.after);
     const filters = selection(parts, query.subject ?? 'fleet.>');
     if (isRefused(filters)) return filters;
-    if (given !== undefined) await checkReached(parts, given);
+    if (given !== undefined) checkReached(given, await lastSeqs(parts));
     const from = given ?? (await lastSeqs(parts));
     const sources = filteredSources(parts.hubs, filters);
     return streamResponse({ parts, places, request }, { sources, from, endsWithRun: false, hasEnded: false });

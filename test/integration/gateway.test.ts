@@ -203,6 +203,15 @@ describe('pages', () => {
     expect(seen.indexOf(made[6] ?? '')).toBeLessThan(seen.indexOf(made[0] ?? ''));
   });
 
+  test('of events after a cursor that the streams have not reached are refused, as a stream is', async () => {
+    const { runId } = await create();
+    for (const cursor of ['t999999.e0', 't0.e999999'])
+      expect(await call(`/api/v1/runs/${runId}/events?after=${cursor}`)).toMatchObject({
+        status: 400,
+        body: { code: 'CURSOR_INVALID', detail: expect.stringContaining('start again without it') },
+      });
+  });
+
   test('filters of the list are by state and session', async () => {
     const { runId, sessionId, seq } = await create();
     await call(`/api/v1/runs/${runId}?afterSeq=${seq}`);
