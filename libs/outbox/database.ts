@@ -60,7 +60,7 @@ const connect = (path: string): DatabaseSync => {
   }
 };
 
-const readState = (database: DatabaseSync, path: string): BufferState => {
+export const readState = (database: DatabaseSync, path: string): BufferState => {
   const parsed = stateRowSchema.safeParse(database.prepare('SELECT * FROM state').get());
   if (!parsed.success) throw unreadable(path, 'it has no state of ours');
   const state = parsed.data;
@@ -79,7 +79,7 @@ const readState = (database: DatabaseSync, path: string): BufferState => {
 const isBlank = (database: DatabaseSync): boolean =>
   database.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
 
-type Existing = { readonly database: DatabaseSync; readonly state: BufferState };
+export type Existing = { readonly database: DatabaseSync; readonly state: BufferState };
 
 const addLater = (database: DatabaseSync): void => {
   database.exec('BEGIN IMMEDIATE');
@@ -89,7 +89,7 @@ const addLater = (database: DatabaseSync): void => {
 };
 
 /** Undefined: its creation was cut short by a crash, so nothing was ever accepted into it. */
-const openExisting = (base: string, path: string): Existing | undefined => {
+export const openExisting = (base: string, path: string): Existing | undefined => {
   const database = connect(path);
   try {
     const version = versionOf(database);

@@ -4,6 +4,7 @@ import { CommandFailed } from './command.ts';
 import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
 import { printError, type ExitCode } from './output.ts';
+import { registerOutboxCommands } from './outbox-commands.ts';
 import { registerProjectionCommands } from './projection-commands.ts';
 import { registerProvisionCommand } from './provision-command.ts';
 import { registerRunCommands } from './run-commands.ts';
@@ -33,6 +34,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerSessionCommands,
     registerStreamCommands,
     registerProjectionCommands,
+    registerOutboxCommands,
     registerProvisionCommand,
     registerDoctorCommand,
   ];

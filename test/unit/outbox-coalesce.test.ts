@@ -1,5 +1,6 @@
 // Records of which only the latest is worth sending, beside those that are never merged.
 import { expect, test } from 'vitest';
+import type { Sender } from '#libs/outbox/outbox.ts';
 import { recordOf, textOf } from '#test/support/outbox-peer.ts';
 import { faultCode, useOutboxRig } from '#test/support/outbox-rig.ts';
 
@@ -86,7 +87,10 @@ test('OB-10 records without a key are never merged, however alike', async () => 
 test('a restart forgets no key, and replaces nothing that may have been sent', async () => {
   rig().peer.mode = 'lost-ack';
   const peer = rig().peer;
-  const asking = { send: peer.send, lastStored: () => Promise.reject(new Error('nobody answers')) };
+  const asking: Sender = {
+    send: (batch) => peer.send(batch),
+    lastStored: () => Promise.reject(new Error('nobody answers')),
+  };
   const first = rig().start();
   const called = peer.nextCall();
   await first.enqueue(recordOf('sent', { replaces: 'k' }));
@@ -98,7 +102,9 @@ test('a restart forgets no key, and replaces nothing that may have been sent', a
   await rig().closeNow(second);
   const mark = { sourceSeq: 1, id: peer.stored[0]?.id ?? '' };
   peer.mode = 'up';
-  const third = rig().start({ sender: { send: peer.send, lastStored: async () => [mark] } });
+  const third = rig().start({
+    sender: { send: (batch) => peer.send(batch), lastStored: async () => [mark] },
+  });
   await third.drained();
   expect(rig().of('found-stored')).toEqual([{ kind: 'found-stored', records: 1 }]);
   expect(peer.stored.map((record) => textOf(record))).toEqual(['sent', 'latest']);
