@@ -6,7 +6,7 @@ import type { NatsConnectionHandle } from './connect.ts';
 import { directPage } from './direct-read.ts';
 import { answerFault, portFault } from './errors.ts';
 import { checkKey, checkKeyFilter, valueEntry } from './key-entry.ts';
-import { type KeyChange, KeyWrite } from './key-write.ts';
+import { type KeyChange, KeyWrite, writeMany } from './key-write.ts';
 import { readFromLeader } from './leader-read.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { liveKeys, watchBucket } from './watch.ts';
@@ -19,8 +19,6 @@ export interface KeyValueOptions {
 
 /** Most keys of one read. The broker's own limit is 1,024. */
 const READ_KEYS = 512;
-/** Most writes of one `putMany` in flight. */
-const WRITE_WINDOW = 512;
 const NS_PER_S = 1_000_000_000;
 const NOTHING = new Uint8Array(0);
 
@@ -75,19 +73,7 @@ class Bucket implements KeyValue {
 
   async putMany(entries: Parameters<KeyValue['putMany']>[0]): Promise<readonly PutOutcome[]> {
     const changes = entries.map(({ key, value, options = {} }) => this.#change(key, value, options));
-    const outcomes: PutOutcome[] = [];
-    // A failed write must not leave others without anyone who waits for them.
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      for (let at = next++; at < changes.length; at = next++) {
-        const change = changes[at];
-        if (change !== undefined) outcomes[at] = await this.#write(change);
-      }
-    };
-    const workers = Array.from({ length: Math.min(WRITE_WINDOW, changes.length) }, worker);
-    const ends = await Promise.allSettled(workers);
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    return outcomes;
+    return writeMany(this.#context, changes);
   }
 
   async delete(key: string, options: { readonly expectedRevision?: number } = {}): Promise<PutOutcome> {

@@ -92,3 +92,64 @@ export class KeyWrite extends RetriedPublish {
     this.#resolve({ kind: 'conflict', actualRevision: last?.seq ?? 0 });
   }
 }
+
+/** Most writes of one {@link writeMany} in flight. */
+const WRITE_WINDOW = 512;
+
+/** Callbacks and one promise: a promise or two for each of hundreds of writes cost as much as the writes. */
+class ManyWrites {
+  readonly #context: WriteContext;
+  readonly #changes: readonly KeyChange[];
+  readonly #outcomes: PutOutcome[] = [];
+  readonly #end = Promise.withResolvers<readonly PutOutcome[]>();
+  #inFlight = 0;
+  #next = 0;
+  #failure: Fault | undefined;
+
+  constructor(context: WriteContext, changes: readonly KeyChange[]) {
+    this.#context = context;
+    this.#changes = changes;
+  }
+
+  run(): Promise<readonly PutOutcome[]> {
+    this.#launch();
+    return this.#end.promise;
+  }
+
+  #launch(): void {
+    while (this.#inFlight < WRITE_WINDOW && this.#failure === undefined) {
+      const at = this.#next;
+      const change = this.#changes[at];
+      if (change === undefined) break;
+      this.#next += 1;
+      this.#inFlight += 1;
+      const resolve = (outcome: PutOutcome): void => {
+        this.#outcomes[at] = outcome;
+        this.#ended();
+      };
+      new KeyWrite(this.#context, change, { resolve, reject: this.#failed }).send();
+    }
+    if (this.#inFlight > 0) return;
+    if (this.#failure === undefined) this.#end.resolve(this.#outcomes);
+    else this.#end.reject(this.#failure);
+  }
+
+  readonly #failed = (fault: Fault): void => {
+    this.#failure ??= fault;
+    this.#ended();
+  };
+
+  #ended(): void {
+    this.#inFlight -= 1;
+    this.#launch();
+  }
+}
+
+/**
+ * Writes independent changes, each with its own outcome, in order. After a fault nothing more is begun; it is thrown when what
+ * is in flight has ended.
+ */
+export const writeMany = (
+  context: WriteContext,
+  changes: readonly KeyChange[],
+): Promise<readonly PutOutcome[]> => new ManyWrites(context, changes).run();
