@@ -188,7 +188,12 @@ describe('pages', () => {
 
   test('WK-47 of runs show each run once, newest first, while new ones come', async () => {
     const made: string[] = [];
-    for (let at = 0; at < 7; at += 1) made.push((await create({ agent: 'builder-2' })).runId);
+    for (let at = 0; at < 7; at += 1) {
+      const { runId, seq } = await create({ agent: 'builder-2' });
+      // Lists show what the summaries show: each is waited for.
+      await call(`/api/v1/runs/${runId}?afterSeq=${seq}`);
+      made.push(runId);
+    }
     const seen: string[] = [];
     let cursor = '';
     for (;;) {
