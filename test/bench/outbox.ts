@@ -27,7 +27,7 @@ const GROUPS = 5;
 const MILLION = 1_000_000;
 
 /** A report as the runner buffers it. */
-export const bufferedReport = ({ subject, id, headers, body }: NewEntry, lane: string): NewRecord => ({
+const bufferedReport = ({ subject, id, headers, body }: NewEntry, lane: string): NewRecord => ({
   subject,
   id,
   headers,

@@ -77,7 +77,7 @@ test('OB-12 an empty key is refused before anything is written', async () => {
   expect([...outbox.notes()]).toEqual([]);
 });
 
-test('OB-10 records without a key are never merged, however alike', async () => {
+test('OB-10 WK-06 records without a key are never merged, however alike and close in time', async () => {
   const outbox = rig().start();
   await Promise.all([1, 2, 3].map(() => outbox.enqueue(recordOf('same'))));
   await outbox.drained();

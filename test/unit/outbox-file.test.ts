@@ -9,7 +9,7 @@ import { faultCode, useOutboxRig } from '#test/support/outbox-rig.ts';
 const rig = useOutboxRig();
 
 describe('the file', () => {
-  test('WK-09 names that look alike once made safe do not share a file', () => {
+  test('OB-03 WK-09 names that look alike once made safe do not share a file', () => {
     expect(bufferBase('/x', 'a b')).not.toBe(bufferBase('/x', 'a_b'));
     expect(bufferBase('/x', 'a b')).toMatch(/^\/x\/outbox-a_b-[0-9a-f]{8}$/);
   });

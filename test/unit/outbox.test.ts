@@ -15,7 +15,7 @@ describe('writing', () => {
     expect(outbox.status()).toMatchObject({ pending: 0, pendingBytes: 0, nextSourceSeq: 4 });
   });
 
-  test('OB-07 occurredAt and the idempotency key are fixed at enqueue and kept over every resend', async () => {
+  test('OB-07 OB-08 occurredAt and the idempotency key are fixed at enqueue and kept over every resend', async () => {
     const outbox = rig().start();
     rig().peer.mode = 'away';
     const called = rig().peer.nextCall();

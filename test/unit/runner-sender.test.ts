@@ -69,7 +69,7 @@ const storedIds = async (log: EventLog): Promise<(string | undefined)[]> => {
 const kinds = (outcomes: readonly { readonly kind: string }[]): string[] => outcomes.map(({ kind }) => kind);
 
 describe('what is sent', () => {
-  test('goes one by one when it is little, and as one batch when it is much; each entry carries its number', async () => {
+  test('WK-05 goes one by one when it is little, and as one batch when it is much; each entry carries its id and its number', async () => {
     const { sender, calls, log } = setUp();
     await sender.send(records(2));
     await sender.send(records(20, 3));
