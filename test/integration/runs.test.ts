@@ -7,6 +7,7 @@ import { systemIds } from '#libs/system/ids.ts';
 import { leaseKey, viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
+import { REJECTIONS } from '#streams/rejections.ts';
 import { aggregateSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
@@ -85,7 +86,7 @@ describe('the life of a run', () => {
     await gone(one.ports, 'leases', key);
   });
 
-  test('a claim that is repeated gets its first answer, another one is refused', async () => {
+  test('ER-05 a claim that is repeated gets its first answer; that and the renewal of another are lease conflicts', async () => {
     const runId = await createRun(one.ports);
     const claim = { runId, runnerId: 'r1', claimId: 'c1' };
     const [first, second] = await Promise.all([
@@ -98,6 +99,12 @@ describe('the life of a run', () => {
       outcome: 'refused',
       code: 'RUN_CLAIMED',
     });
+    expect(await ask(two.ports, 'renew', { runId, runnerId: 'r2', fence: 1 })).toMatchObject({
+      outcome: 'refused',
+      code: 'RUN_FENCED',
+    });
+    for (const code of ['RUN_CLAIMED', 'RUN_FENCED'] as const)
+      expect(REJECTIONS[code].kind).toBe('runner-lease-conflict');
     expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed']);
   });
 
@@ -150,7 +157,7 @@ describe('the life of a run', () => {
     expect(end.runId).toBe(runId);
   });
 
-  test('a claim on an ended run is refused', async () => {
+  test('WK-38 a run that was cancelled while it was queued is not executed: its claim is refused', async () => {
     const runId = await createRun(one.ports);
     await ask(one.ports, 'cancel', { runId, reason: 'no', actor: 'user:test' });
     expect(await ask(two.ports, 'claim', { runId, runnerId: 'r', claimId: 'c' })).toMatchObject({
@@ -231,7 +238,7 @@ describe('a cancel', () => {
     ]);
   });
 
-  test('whose runner is lost ends with the lease', async () => {
+  test('WK-44 whose runner is lost ends with the lease', async () => {
     const runId = await createRun(one.ports, { leaseMs: 2000 });
     await claimTurn(one.ports, await turnInstruction(one.ports, runId));
     await cancel(runId);

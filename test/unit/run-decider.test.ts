@@ -141,7 +141,7 @@ describe('a turn finished', () => {
       result: cancelled,
     });
   });
-  test('faster than the cancel still cancels the run, and what it did is kept', () => {
+  test('WK-38 faster than the cancel still cancels the run, and what it did is kept', () => {
     given(created(), claimed(), started(), cancelRequested).when(finish()).then({
       type: 'fleetlog.run.cancelled.v1',
       runId,
