@@ -21,6 +21,8 @@ const START: Target = { of: 'value', is: '<=', limit: 2000 };
 /** What one start showed. */
 interface Footprint {
   readonly readyMs: number;
+  /** Processor time of the Node process until then: what other work on the machine does not change. */
+  readonly cpuMs: number;
   readonly processMb: number;
   readonly brokerMb: number;
 }
@@ -31,10 +33,19 @@ const residentMb = (pid: number | undefined): number => {
   return Number(kilobytes) / 1024;
 };
 
-/** Starts this Node on a file, without settings of the product; resolves at its first line, with the ms that took. */
-const startNode = async (
-  args: readonly string[],
-): Promise<{ readonly child: ChildProcess; readonly ended: Promise<unknown>; readonly readyMs: number }> => {
+/** Kernel ticks of a process, of which there are 100 a second. */
+const cpuMs = (pid: number | undefined): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+};
+
+interface Started extends Pick<Footprint, 'readyMs' | 'cpuMs'> {
+  readonly child: ChildProcess;
+  readonly ended: Promise<unknown>;
+}
+
+/** Starts this Node on a file, without settings of the product; resolves at its first line. */
+const startNode = async (args: readonly string[]): Promise<Started> => {
   const environment = Object.entries(readEnvironment()).filter(
     ([name]) => !name.startsWith('FLEETLOG_') || name === 'FLEETLOG_NATS_SERVER',
   );
@@ -48,7 +59,7 @@ const startNode = async (
   const line = new Promise((resolve) => createInterface({ input: child.stdout }).once('line', resolve));
   const first = await Promise.race([line, ended.then(() => undefined)]);
   if (first === undefined) throw new Error(`${args.join(' ')} ended before it was ready`);
-  return { child, ended, readyMs: performance.now() - startedAt };
+  return { child, ended, readyMs: performance.now() - startedAt, cpuMs: cpuMs(child.pid) };
 };
 
 const idle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, IDLE_MS));
@@ -58,13 +69,13 @@ const measureStack = async (profile: SyncProfile): Promise<Footprint> => {
   const dataDir = scratchDir('bench-up');
   const flags = ['--json', '--quiet', '--no-sample', '--port', '0', '--data', dataDir];
   const relaxed = profile === 'relaxed' ? ['--relaxed'] : [];
-  const { child, ended, readyMs } = await startNode(['services/fleetlog.ts', 'up', ...flags, ...relaxed]);
+  const { child, ended, ...start } = await startNode(['services/fleetlog.ts', 'up', ...flags, ...relaxed]);
   try {
     await idle();
     const record = JSON.parse(readFileSync(join(dataDir, 'nats/broker.json'), 'utf8')) as {
       readonly broker: { readonly pid: number };
     };
-    return { readyMs, processMb: residentMb(child.pid), brokerMb: residentMb(record.broker.pid) };
+    return { ...start, processMb: residentMb(child.pid), brokerMb: residentMb(record.broker.pid) };
   } finally {
     child.kill('SIGTERM');
     await ended;
@@ -74,10 +85,10 @@ const measureStack = async (profile: SyncProfile): Promise<Footprint> => {
 
 /** A Node process with one connection, and the broker it is connected to. */
 const measureFloor = async ({ url, user, password, broker }: FreshBroker): Promise<Footprint> => {
-  const { child, ended, readyMs } = await startNode(['test/bench/bare-process/run.ts', url, user, password]);
+  const { child, ended, ...start } = await startNode(['test/bench/bare-process/run.ts', url, user, password]);
   try {
     await idle();
-    return { readyMs, processMb: residentMb(child.pid), brokerMb: residentMb(broker.pid()) };
+    return { ...start, processMb: residentMb(child.pid), brokerMb: residentMb(broker.pid()) };
   } finally {
     child.kill('SIGTERM');
     await ended;
@@ -106,6 +117,8 @@ export const footprintBench: Bench = {
     const named = { bench: 'footprint', profile } as const;
     const memory = { ...named, unit: 'MB' } as const;
     emit(fromPairs({ ...named, figure: 'start to ready', unit: 'ms', target: START }, pairs('readyMs')));
+    const cpu = { ...named, figure: 'processor time of the start', unit: 'ms', target: null } as const;
+    emit(fromPairs(cpu, pairs('cpuMs')));
     emit(fromPairs({ ...memory, figure: 'all services, idle', target: MEMORY }, pairs('processMb')));
     emit(fromPairs({ ...memory, figure: 'broker, idle', target: null }, pairs('brokerMb')));
   },
