@@ -1,6 +1,6 @@
 // How the suites run. What runs besides them (format, lint, types, …) is in test/run-tests.ts.
-// compose and bench are no part of it: they need a container engine or a quiet machine. `npm run test:compose`
-// runs the project of that name; bench is no suite.
+// compose, providers and bench are no part of it: they need a container engine, real agent programs or a quiet machine.
+// `npm run test:compose` and `npm run test:providers` run the projects of those names; bench is no suite.
 import { defineConfig } from 'vitest/config';
 import { createClosingReporter } from './test/support/reporter.ts';
 
@@ -30,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.test.ts'],
-          exclude: [PURE, 'test/{bench,compose}/**', 'node_modules/**'],
+          exclude: [PURE, 'test/{bench,compose,providers}/**', 'node_modules/**'],
           // A process a file: what a test leaks (a timer, a connection, a listener) cannot disturb the next file.
           pool: 'forks',
           setupFiles: ['test/support/worker-end.ts'],
@@ -43,6 +43,16 @@ export default defineConfig({
           name: 'compose',
           include: ['test/compose/*.test.ts'],
           testTimeout: 180_000,
+          hookTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
+        // Real agent programs against a scripted model: they are fetched once, and each takes its time to start.
+        test: {
+          name: 'providers',
+          include: ['test/providers/*.test.ts'],
+          testTimeout: 120_000,
           hookTimeout: 600_000,
         },
       },

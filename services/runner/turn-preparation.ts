@@ -3,7 +3,7 @@
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
-import type { ProviderName } from '#streams/run.ts';
+import { PROVIDERS, type ProviderName } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
 import {
@@ -142,7 +142,7 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     return { provider, order: { ...order, program, environment: whole, ...more }, programVersion };
   };
   return {
-    providers: ['exec', ...(['claude', 'codex'] as const).filter((name) => own[name].path !== undefined)],
+    providers: PROVIDERS.filter((name) => name === 'exec' || own[name].path !== undefined),
     prepare: async (instruction, turnId, workspace) => {
       const order = orderOf(instruction, turnId, workspace);
       const name = instruction.provider;

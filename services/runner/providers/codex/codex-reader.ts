@@ -48,6 +48,8 @@ class CodexReader implements ProgramReader {
   readonly #open = new Set<string>();
   #threadId: string | undefined;
   #counters: Usage;
+  /** Its last message: the program gives no summary of its own. */
+  #lastMessage = '';
 
   constructor({ workspace, resume }: { readonly workspace: string; readonly resume?: ResumePoint }) {
     this.#workspace = workspace;
@@ -103,7 +105,10 @@ class CodexReader implements ProgramReader {
   #completed(
     usage: Extract<CodexLine, { readonly type: 'turn.completed' }>['usage'],
   ): readonly LineMeaning[] {
-    const done: LineMeaning = { kind: 'closing', closing: { outcome: 'done', summary: '', message: '' } };
+    const done: LineMeaning = {
+      kind: 'closing',
+      closing: { outcome: 'done', summary: this.#lastMessage, message: '' },
+    };
     if (usage === undefined) return [done];
     const counters = {
       inputTokens: usage.input_tokens,
@@ -130,7 +135,10 @@ class CodexReader implements ProgramReader {
   }
 
   #finished(item: CodexItem): readonly ProviderEvent[] {
-    if (item.type === 'agent_message') return item.text === '' ? [] : [{ kind: 'text', text: item.text }];
+    if (item.type === 'agent_message') {
+      this.#lastMessage = item.text;
+      return item.text === '' ? [] : [{ kind: 'text', text: item.text }];
+    }
     if (item.type === 'reasoning') return item.text === '' ? [] : [{ kind: 'reasoning', text: item.text }];
     if (item.type === 'error') return [complaint(item.message)];
     const isError = item.status !== 'completed';

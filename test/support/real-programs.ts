@@ -1,0 +1,64 @@
+// Real agent programs of pinned versions, fetched once into the cache of this user, outside every checkout: the newest whose lines
+// were measured. Without install scripts: the program of the platform's own package is run directly where there is one.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { locateOptionsFrom } from '#libs/broker/locate.ts';
+import { systemClock } from '#libs/system/clock.ts';
+import { readEnvironment } from '#libs/system/env.ts';
+
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** What is driven, by the name of its provider. */
+export const REAL_PROGRAMS = {
+  claude: {
+    package: '@anthropic-ai/claude-code',
+    version: '2.1.329',
+    program: `@anthropic-ai/claude-code-${PLATFORM}/claude`,
+  },
+  codex: { package: '@openai/codex', version: '0.169.0', program: '@openai/codex/bin/codex.js' },
+} as const;
+export type RealProgram = keyof typeof REAL_PROGRAMS;
+
+const FETCH_WITHIN_MS = 300_000;
+
+/** A search path on which Node is the one that runs this: under an older one npm silently takes an older program. */
+export const searchPath = (): string =>
+  [dirname(process.execPath), readEnvironment()['PATH'] ?? ''].join(delimiter);
+
+export type Fetched =
+  | { readonly kind: 'there'; readonly path: string }
+  | { readonly kind: 'missing'; readonly reason: string };
+
+/** Finds the program in the cache, or fetches it. */
+export const fetchProgram = (name: RealProgram): Fetched => {
+  const { package: from, version, program } = REAL_PROGRAMS[name];
+  const { cacheDir } = locateOptionsFrom(readEnvironment(), systemClock);
+  const folder = join(cacheDir, 'programs', `${name}-${version}`);
+  const path = join(folder, 'node_modules', program);
+  const done = join(folder, 'complete');
+  if (existsSync(done) && existsSync(path)) return { kind: 'there', path };
+  if (readEnvironment()['FLEETLOG_OFFLINE'] === '1')
+    return { kind: 'missing', reason: `${name} ${version} is not in ${folder}, and nothing may be fetched` };
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{"private":true}');
+    const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
+    execFileSync('npm', ['install', ...options, `${from}@${version}`], {
+      cwd: folder,
+      env: { ...readEnvironment(), PATH: searchPath() },
+      stdio: ['ignore', 'ignore', 'inherit'],
+      timeout: FETCH_WITHIN_MS,
+    });
+    if (!existsSync(path))
+      return { kind: 'missing', reason: `${from} ${version} has no program for ${PLATFORM}` };
+    writeFileSync(done, '');
+    return { kind: 'there', path };
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    return { kind: 'missing', reason: `${from} ${version} cannot be fetched: ${why}` };
+  }
+};
+
+/** By which variable the tests are told where a program is. */
+export const variableOf = (name: RealProgram): string => `FLEETLOG_TEST_${name.toUpperCase()}`;
