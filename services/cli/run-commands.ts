@@ -11,6 +11,7 @@ import { followRun } from './run-feed.ts';
 
 interface StartFlags extends StackFlags {
   readonly agent?: string;
+  readonly provider?: string;
   readonly program?: readonly string[];
   readonly workspace?: string;
   readonly session?: string;
@@ -84,6 +85,7 @@ const start = async (context: CliContext, words: readonly string[], flags: Start
   const body = {
     prompt: await promptOf(context, words),
     agent: flags.agent,
+    provider: flags.provider,
     program: flags.program,
     workspace: flags.workspace,
     session: flags.session,
@@ -168,6 +170,7 @@ export const registerRunCommands = (program: Command, context: CliContext): void
   withStackFlags(run.command('start'))
     .description('Ask for a piece of work; the prompt is the words given, or standard input')
     .argument('[prompt...]')
+    .option('--provider <name>', 'kind of program: exec (default), claude or codex')
     .option('--agent <name>', 'agent to do it; default: the first that the gateway knows')
     .option(
       '--program <word>',
