@@ -13,7 +13,7 @@ const EMPTY: ReceivedHeaders = { status: 0, description: '', headers: {} };
 const encoder = new TextEncoder();
 
 /** The header block of a message, or undefined when it has none. */
-export const headerBytes = (message: Msg): Uint8Array | undefined => {
+const headerBytes = (message: Msg): Uint8Array | undefined => {
   const { _rdata, _msg } = message as unknown as ClientFields;
   if (_rdata instanceof Uint8Array && typeof _msg?.hdr === 'number')
     return _msg.hdr > 0 ? _rdata.subarray(0, _msg.hdr) : undefined;

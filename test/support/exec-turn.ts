@@ -14,7 +14,7 @@ import type {
 } from '#services/runner/providers/provider.ts';
 import type { TurnFacts } from '#services/runner/providers/turn-facts.ts';
 
-export const MARK = 'FLEETLOG_TURN';
+const MARK = 'FLEETLOG_TURN';
 
 export interface ExecRun {
   readonly turn: ProviderTurn;

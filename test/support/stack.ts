@@ -13,7 +13,7 @@ export interface UpStack extends StartedFile {
   readonly ready: Readonly<Record<string, unknown>>;
 }
 
-export interface CliResult {
+interface CliResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
