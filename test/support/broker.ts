@@ -1,6 +1,7 @@
 // Real brokers for tests: one that a worker shares, and fresh ones for tests that kill theirs.
 // Each is thrown away with its data when the worker ends, however it ends. Names inside a shared broker are the tests' business.
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, realpathSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AccountConfig, SyncProfile } from '#libs/broker/broker-config.ts';
@@ -55,8 +56,12 @@ export const testExecutable = (): Promise<string> => {
   return executable;
 };
 
-/** A new directory of its own under the system's temporary one. */
-export const scratchDir = (purpose: string): string => mkdtempSync(join(tmpdir(), `fleetlog-${purpose}-`));
+/** A new directory of its own under the system's temporary one, its real path; removed after the last test of the file. */
+export const scratchDir = (purpose: string): string => {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), `fleetlog-${purpose}-`)));
+  shareUntilWorkerEnd({ [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) });
+  return path;
+};
 
 const asTestBroker = (broker: Broker): TestBroker => ({
   url: broker.url,

@@ -1,7 +1,5 @@
 // One turn of the provider `exec` with a small program given as a text, for tests.
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
@@ -13,6 +11,7 @@ import type {
   TurnLimits,
 } from '#services/runner/providers/provider.ts';
 import type { TurnFacts } from '#services/runner/providers/turn-facts.ts';
+import { scratchDir } from './broker.ts';
 
 const MARK = 'FLEETLOG_TURN';
 
@@ -37,7 +36,7 @@ const LIMITS: TurnLimits = { turnTimeoutMs: 20_000, silenceMs: 0, killAfterMs: 3
 
 /** Starts `program` in a folder of its own. */
 export const startExec = (program: readonly string[], options: ExecTurnOptions = {}): ExecRun => {
-  const workspace = realpathSync(mkdtempSync(join(tmpdir(), 'fleetlog-exec-')));
+  const workspace = scratchDir('exec');
   const turnId = `trn_${systemIds.ulid()}`;
   const events: ProviderEvent[] = [];
   const waiting: { fits: (event: ProviderEvent) => boolean; resolve: (event: ProviderEvent) => void }[] = [];

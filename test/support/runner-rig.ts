@@ -1,6 +1,4 @@
 // A runner in this process on a test's broker, and what tests ask it to do. The control plane beside it is the real one.
-import { mkdtempSync, realpathSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ports } from '#libs/service/context.ts';
@@ -10,7 +8,7 @@ import { createRunnerService } from '#services/runner/service.ts';
 import { decodeReport, type Report } from '#streams/report-codec.ts';
 import type { RunEvent } from '#streams/run.ts';
 import { typedFilter } from '#streams/subjects.ts';
-import type { TestBroker } from './broker.ts';
+import { scratchDir, type TestBroker } from './broker.ts';
 import { BOUNDARY, startControlPlane, type ControlPlane } from './control-plane.ts';
 import { history, transition } from './scripted-runner.ts';
 
@@ -23,7 +21,7 @@ export interface RunnerFolders {
 
 /** Folders of a runner, below the system's temporary one. */
 export const runnerFolders = (): RunnerFolders => {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'fleetlog-runner-')));
+  const root = scratchDir('runner');
   return { dataDir: join(root, 'data'), workspaceRoot: join(root, 'workspaces') };
 };
 
