@@ -65,13 +65,9 @@ const linesOf = (stream: Readable): Lines => {
   };
 };
 
-/** This environment without settings of the product, which are the test's to give; the mark of a CI run stays on its processes. */
+/** This environment without settings of the product, which are the test's to give. */
 const plainEnvironment = (): Record<string, string | undefined> =>
-  Object.fromEntries(
-    Object.entries(readEnvironment()).filter(
-      ([name]) => name === 'FLEETLOG_CI_RUN' || !name.startsWith('FLEETLOG_'),
-    ),
-  );
+  Object.fromEntries(Object.entries(readEnvironment()).filter(([name]) => !name.startsWith('FLEETLOG_')));
 
 /** Starts a file of this repository (path from its root) in a process group of its own. The caller ends it. */
 export const startFile = (
