@@ -6,9 +6,9 @@ import type { CliContext } from './cli/context.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { nameSchema } from '#streams/ids.ts';
 import type { Command } from 'commander';
-import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openLogFile } from './log-file.ts';
 import { startSampleRun } from './sample-run.ts';
 import type { Stack } from './up.ts';
 
@@ -77,7 +77,8 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
   const dataDir = dataDirectory(flags.data, environment, context.workingDirectory);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const logFile = join(dataDir, 'fleetlog.log');
-  const log = createWriteStream(logFile, { flags: 'a' });
+  const onTrouble = (line: string): void => terminal.note(line);
+  const log = openLogFile(logFile, onTrouble);
   const onProgress = (line: string): void => {
     if (flags.quiet !== true) terminal.note(line);
   };
@@ -92,8 +93,9 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
     environment,
     storage: storageBudget(flags.storage ?? environment['FLEETLOG_FLEET_STORAGE']),
     sync: flags.relaxed === true ? 'relaxed' : 'always',
-    logSink: { write: (line) => void log.write(line) },
+    logSink: log,
     onProgress,
+    onTrouble,
   });
   try {
     announce(context, flags, stack, whereabouts(stack, dataDir, logFile));
@@ -104,7 +106,7 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
     const late = await stack.stop();
     for (const name of late) terminal.note(`did not stop in time: ${name}`);
     onProgress('stopped; start again and it goes on where it was');
-    log.end();
+    log.close();
   }
 };
 

@@ -23,6 +23,7 @@ import { accountsOf, CONTROL_USER, runnerInboxPrefix, runnerUser } from '#stream
 import { topologyOf } from '#streams/consumers.ts';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { superviseBroker } from './broker-supervision.ts';
 import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
 import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
 import { controlServices, runnerService, services as allServices } from './registry.ts';
@@ -43,6 +44,8 @@ export interface UpOptions {
   readonly storage: { readonly storageBudgetBytes?: number };
   readonly logSink: LogSink;
   readonly onProgress: (line: string) => void;
+  /** What somebody has to know or do. */
+  readonly onTrouble: (line: string) => void;
 }
 
 export interface Stack {
@@ -162,6 +165,8 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   const secrets = await ensureSecrets(join(dataDir, 'secrets'), [agent]);
   const broker = await launchBroker(options, secrets);
   teardown.add('broker', () => broker.stop());
+  const supervision = superviseBroker(broker, { clock: systemClock, onTrouble: options.onTrouble });
+  teardown.add('supervision', () => Promise.resolve(supervision.stop()));
   const control: BrokerAccess = {
     servers: [broker.url],
     name: 'fleetlog',
@@ -210,7 +215,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     broker,
     healthUrls: { control: plane.healthUrl, runner: runner.healthUrl },
     workspaces,
-    failed: firstFailure(superviseBroker(broker, options.onProgress), [plane, runner]),
+    failed: firstFailure(supervision.failed, [plane, runner]),
     stop: () => teardown.run(),
   };
 };
@@ -225,31 +230,6 @@ const apiPort = async (asked: number): Promise<number> => {
     message: `port ${asked} is in use: stop what listens there (a stack that still runs?), or choose another with --port (0: any free one)`,
   });
 };
-
-/** A broker that dies is started again on its data this many times within ten minutes; more is a fault of the machine. */
-const BROKER_RESTARTS = 5;
-
-/** Keeps the broker up. Rejects when that has failed; pending otherwise. */
-const superviseBroker = (broker: Broker, onProgress: (line: string) => void): Promise<never> =>
-  new Promise((_, reject) => {
-    const deaths: number[] = [];
-    broker.onExit(({ isExpected }) => {
-      if (isExpected) return;
-      const now = systemClock.monotonicMs();
-      deaths.push(now);
-      const recent = deaths.filter((at) => now - at < 600_000).length;
-      if (recent > BROKER_RESTARTS)
-        return reject(
-          new Fault({
-            code: 'BROKER_ENDED',
-            retry: 'later',
-            message: `the broker ended ${recent} times in ten minutes`,
-          }),
-        );
-      onProgress('the broker ended unexpectedly; starting it again on its data');
-      broker.restart().then(() => onProgress('the broker is back'), reject);
-    });
-  });
 
 /** The first thing that breaks for good. */
 const firstFailure = (broker: Promise<never>, parts: readonly StartedProcess[]): Promise<never> => {

@@ -19,6 +19,7 @@ class TurningFile {
   readonly #path: string;
   #descriptor: number | undefined;
   #sizeBytes = 0;
+  #isOver = false;
 
   constructor(path: string) {
     this.#path = path;
@@ -35,19 +36,26 @@ class TurningFile {
   }
 
   append(text: string): void {
+    // Lost to a full disk: perhaps there is room again.
+    if (this.#descriptor === undefined && !this.#isOver) this.#open();
     if (this.#descriptor === undefined) return;
     try {
       this.#sizeBytes += writeSync(this.#descriptor, text);
       if (this.#sizeBytes < TURN_OVER_BYTES) return;
-      this.close();
+      this.#close();
       renameSync(this.#path, `${this.#path}.1`);
       this.#open();
     } catch {
-      this.close();
+      this.#close();
     }
   }
 
   close(): void {
+    this.#isOver = true;
+    this.#close();
+  }
+
+  #close(): void {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }

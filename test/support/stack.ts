@@ -98,9 +98,9 @@ const removeAll = async (dataDir: string): Promise<void> => {
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 3 });
 };
 
-/** A data directory of its own with nothing running on it. Needs `/proc`. */
-export const stackHome = async (purpose: string): Promise<StackHome> => {
-  const dataDir = realpathSync(mkdtempSync(join(tmpdir(), `fleetlog-${purpose}-`)));
+/** A data directory of its own (below `parent`) with nothing running on it. Needs `/proc`. */
+export const stackHome = async (purpose: string, parent = tmpdir()): Promise<StackHome> => {
+  const dataDir = realpathSync(mkdtempSync(join(parent, `fleetlog-${purpose}-`)));
   const shared = { FLEETLOG_DATA: dataDir, FLEETLOG_NATS_SERVER: await testExecutable() };
   const start: StackHome['start'] = (path, args, environment = {}) =>
     startFile(path, { ...shared, ...environment }, args);
