@@ -113,8 +113,9 @@ test('a broker that is killed is started again, and a run in flight completes', 
   await stack.stderr.until(/the broker is back/);
   expect(home.pidOf(/nats-server/)).not.toBe(broker);
   writeFileSync(go, '');
-  await wholeStream(url);
-  const { body } = await api(stack.apiUrl, `/api/v1/runs/${runId}`);
+  const last = (await wholeStream(url)).findLast(({ event }) => event === 'transition');
+  // The stream is ahead of the summary.
+  const { body } = await api(stack.apiUrl, `/api/v1/runs/${runId}?afterSeq=${String(last?.data['seq'])}`);
   expect(body).toMatchObject({ state: 'completed', fence: 1, activity: { lastText: 'went on' } });
   await using streams = await stackLog(home);
   expect(await streams.entries('TRANSITIONS', { subjects: [`fleet.*.*.run.*.${runId}`] })).toHaveLength(4);
