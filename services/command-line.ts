@@ -4,16 +4,18 @@ import { parseTime, systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { systemProcess } from '#libs/system/process-control.ts';
+import { readBuildFacts } from '#libs/system/process-facts.ts';
 import type { Connection } from './cli/connection.ts';
 import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
-import type { ExitCode } from './cli/output.ts';
+import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
 import { registerUpCommand } from './up-command.ts';
 
 const terminal: Terminal = {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  note: (line) => void process.stderr.write(`${line}\n`),
+  // Into a file or a pipe goes what there is, byte for byte.
+  out: (line) => void process.stdout.write(`${process.stdout.isTTY ? withoutControls(line) : line}\n`),
+  note: (line) => void process.stderr.write(`${process.stderr.isTTY ? withoutControls(line) : line}\n`),
   flushed: () =>
     process.stdout.writableNeedDrain
       ? new Promise((resolve) => process.stdout.once('drain', () => resolve()))
@@ -65,6 +67,7 @@ export type Surroundings = Pick<
 export const runFleetlog = (argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> => {
   const context: CliContext = {
     ...surroundings,
+    version: readBuildFacts().version,
     clock: systemClock,
     ids: systemIds,
     parseTime,

@@ -71,11 +71,24 @@ const announce = (
   for (const hint of HINTS) terminal.out(`  ${hint}`);
 };
 
+const makeDirectory = async (path: string): Promise<void> => {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Fault({
+      code: 'DATA_DIR_UNUSABLE',
+      retry: 'never',
+      message: `the data directory ${path} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}; choose another with --data`,
+      cause,
+    });
+  }
+};
+
 const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
   const { terminal, clock, environment } = context;
   const startedAt = clock.monotonicMs();
   const dataDir = dataDirectory(flags.data, environment, context.workingDirectory);
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeDirectory(dataDir);
   const logFile = join(dataDir, 'fleetlog.log');
   const onTrouble = (line: string): void => terminal.note(line);
   const log = openLogFile(logFile, onTrouble);

@@ -27,12 +27,22 @@ export interface ConnectionFlags {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The data directory: `--data`, `FLEETLOG_DATA`, or `data` in the working directory. */
+/** The data directory: `--data`, `FLEETLOG_DATA`, or `data` in the working directory. Fault: `ARGUMENT_INVALID` (never): an empty name. */
 export const dataDirectory = (
   flag: string | undefined,
   environment: Environment,
   workingDirectory: string,
-): string => resolve(workingDirectory, flag ?? environment['FLEETLOG_DATA'] ?? 'data');
+): string => {
+  // An empty variable is one that is not set; an empty flag is most likely a variable that is not set in a script.
+  if (flag === '')
+    throw new Fault({
+      code: 'ARGUMENT_INVALID',
+      retry: 'never',
+      message: '--data "": expected a directory',
+    });
+  const named = flag ?? environment['FLEETLOG_DATA'] ?? '';
+  return resolve(workingDirectory, named === '' ? 'data' : named);
+};
 
 /**
  * The connection to use. Faults: `CONNECTION_UNKNOWN` (nothing says where the stack is), `CONNECTION_INVALID` (what says so

@@ -24,6 +24,8 @@ export interface Terminal {
 }
 
 export interface CliContext {
+  /** Of the product. */
+  readonly version: string;
   readonly terminal: Terminal;
   readonly clock: Clock;
   readonly ids: Ids;

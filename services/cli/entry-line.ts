@@ -14,7 +14,7 @@ const isoTime = (ms: number): string => {
   const clock = ms - day * 86_400_000;
   const part = (unit: number, size: number): string =>
     String(Math.floor(clock / unit) % size).padStart(2, '0');
-  return `${part(3_600_000, 24)}:${part(60_000, 60)}:${part(1000, 60)}.${String(Math.floor(clock % 1000)).padStart(3, '0')}`;
+  return `${part(3_600_000, 24)}:${part(60_000, 60)}:${part(1000, 60)}.${String(Math.floor(clock % 1000)).padStart(3, '0')}Z`;
 };
 
 const short = (text: string, limit: number): string => {
@@ -53,10 +53,21 @@ const gistOf = (data: unknown): string => {
     return [field(result, 'outcome'), field(result, 'summary'), field(result, 'failure')]
       .filter((part) => part !== undefined)
       .join(' · ');
-  return TELLING.flatMap((name) => {
+  const telling = TELLING.flatMap((name) => {
     const value = field(data, name);
     return value === undefined || value === '' ? [] : [name === 'fence' ? `fence ${value}` : value];
   }).join(' · ');
+  return telling === '' ? innerGistOf(data) : telling;
+};
+
+/** Of what a run asks for when it has no title, and of what a turn has used. */
+const innerGistOf = (data: object): string => {
+  const { request, usage } = data as { readonly request?: unknown; readonly usage?: unknown };
+  if (typeof request === 'object' && request !== null) return field(request, 'prompt') ?? '';
+  if (typeof usage !== 'object' || usage === null) return '';
+  return Object.entries(usage)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(' · ');
 };
 
 /** What a line is made of, wherever it came from: a stream or the gateway's feed. */

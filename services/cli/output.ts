@@ -57,3 +57,9 @@ export const ago = (thenMs: number, nowMs: number): string => {
   if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86_400)} d`;
 };
+
+// oxlint-disable-next-line no-control-regex -- control characters are what is taken out
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** A text as a terminal may show it: what agents and people wrote cannot move the cursor, change colours or hide lines. */
+export const withoutControls = (text: string): string => text.replaceAll(CONTROLS, '\ufffd');

@@ -19,6 +19,7 @@ const isJsonAsked = (argv: readonly string[]): boolean => argv.includes('--json'
 const build = (argv: readonly string[], context: CliContext, more: readonly Registration[]): Command => {
   const program = new Command('fleetlog')
     .description('An event-sourced control plane for fleets of coding agents')
+    .version(context.version)
     .exitOverride()
     .showHelpAfterError('(add --help for what there is)')
     .showSuggestionAfterError()

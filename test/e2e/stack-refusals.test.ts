@@ -145,6 +145,13 @@ const BAD_COMMANDS: readonly BadCommand[] = [
     code: 'SECRET_UNREADABLE',
     says: /nothing cannot be read/,
   },
+  { args: ['run', 'list', '--data', ''], exit: 2, code: 'ARGUMENT_INVALID', says: /expected a directory/ },
+  {
+    args: ['up', '--data', '/dev/null', '--port', '0'],
+    exit: 1,
+    code: 'DATA_DIR_UNUSABLE',
+    says: /dev.null/,
+  },
   { args: ['up', '--port', 'seven'], exit: 2, code: 'ARGUMENT_INVALID', says: /--port "seven"/ },
   { args: ['up', '--agent', 'No Name', '--port', '0'], exit: 2, code: 'ARGUMENT_INVALID', says: /./ },
   {

@@ -80,7 +80,7 @@ test('a message of the live stream is a line; one that is none of ours is shown 
     data: { text: 'hello\n  there' },
   });
   const line = messageLine({ id: 't1.e4', event: 'entry', data });
-  expect(line).toMatch(/^01:02:03\.004 EVENTS\s+4\s+builder-1\s+turn\.text\s+hello there$/);
+  expect(line).toMatch(/^01:02:03\.004Z EVENTS\s+4\s+builder-1\s+turn\.text\s+hello there$/);
   expect(messageLine({ id: undefined, event: 'gone', data: 'x' })).toBe('gone: x');
   expect(messageLine({ id: 't1.e0', event: 'live', data: '{}' })).toBeUndefined();
 });
