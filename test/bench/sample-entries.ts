@@ -1,4 +1,4 @@
-// Entries as the product writes them: reports with the whole envelope, about 550 bytes of headers and 400 of body.
+// Entries as the product writes them: reports with the whole envelope, 390 bytes of headers and 330 of body.
 // Made ahead of the measurement; both sides send the same ones.
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import { systemIds } from '#libs/system/ids.ts';
