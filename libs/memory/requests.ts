@@ -1,7 +1,12 @@
 // Request and reply in memory: instances of one group take turns, each group gets its copy, the first answer wins.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { RequestClient, RequestMessage, RequestServer } from '#libs/ports/requests.ts';
+import {
+  MAX_REQUESTS_IN_HAND,
+  type RequestClient,
+  type RequestMessage,
+  type RequestServer,
+} from '#libs/ports/requests.ts';
 import { type FaultSwitch, unreachableBroker } from './faults.ts';
 import { matchesSubject } from './subject-match.ts';
 
@@ -23,7 +28,16 @@ const unanswered = (subject: string, why: string): Fault =>
     detail: { subject },
   });
 
+const busy = (subject: string): Fault =>
+  new Fault({
+    code: 'REQUEST_BUSY',
+    retry: 'later',
+    message: `${subject}: the server has too much in hand; try again`,
+    detail: { subject },
+  });
+
 const call = async (instance: Instance, message: RequestMessage): Promise<Answer> => {
+  if (instance.inProgress.size >= MAX_REQUESTS_IN_HAND) throw busy(message.subject);
   const work = Promise.resolve().then(() => instance.handler(message));
   instance.inProgress.add(work);
   try {
@@ -65,7 +79,10 @@ export const createMemoryRequests = (parts: {
       );
       const answers = Promise.any(chosen.map((instance) => call(instance, message))).catch(
         (cause: unknown) => {
-          throw unanswered(subject, `every handler failed: ${String(cause)}`);
+          const turnedAway = (cause as AggregateError).errors.find(
+            (error) => (error as Fault).code === 'REQUEST_BUSY',
+          );
+          throw turnedAway ?? unanswered(subject, `every handler failed: ${String(cause)}`);
         },
       );
       try {

@@ -81,14 +81,15 @@ export const actualSequence = (error: BrokerError): number | undefined => {
   return found?.[1] === undefined ? undefined : Number(found[1]);
 };
 
-/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`; what stores also `_FULL`, requests `_UNANSWERED`. */
+/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`; what stores also `_FULL`, requests `_UNANSWERED` and `_BUSY`. */
 export type FaultFamily = 'LOG' | 'KV' | 'QUEUE' | 'BLOBS' | 'TOPOLOGY' | 'REQUEST';
-export type FaultEnding = 'UNAVAILABLE' | 'REFUSED' | 'MISSING' | 'FULL' | 'UNANSWERED';
+export type FaultEnding = 'UNAVAILABLE' | 'REFUSED' | 'MISSING' | 'FULL' | 'UNANSWERED' | 'BUSY';
 
 const RETRY: Readonly<Record<FaultEnding, RetryClass>> = {
   UNAVAILABLE: 'later',
   FULL: 'later',
   UNANSWERED: 'later',
+  BUSY: 'later',
   REFUSED: 'never',
   MISSING: 'never',
 };

@@ -1,6 +1,11 @@
 // Request and reply on core NATS: nothing is stored, an answer comes or does not.
 import type { Headers } from '#libs/ports/event-log.ts';
-import type { RequestClient, RequestMessage, RequestServer } from '#libs/ports/requests.ts';
+import {
+  MAX_REQUESTS_IN_HAND,
+  type RequestClient,
+  type RequestMessage,
+  type RequestServer,
+} from '#libs/ports/requests.ts';
 import type { Msg } from '@nats-io/transport-node';
 import type { NatsConnectionHandle } from './connect.ts';
 import { portFault, thrownFault } from './errors.ts';
@@ -9,6 +14,11 @@ import { LostReply } from './reply-inbox.ts';
 import { headerBlock, headerLines } from './wire-headers.ts';
 
 const REQUEST = 'REQUEST';
+
+/** How a server turns a request away: the headers that NATS services answer an error with, so that other clients understand it too. */
+const ERROR_CODE = 'Nats-Service-Error-Code';
+const BUSY_CODE = '503';
+const BUSY = headerBlock(headerLines({ 'Nats-Service-Error': 'busy', [ERROR_CODE]: BUSY_CODE }));
 
 /** An empty header block is none: the broker would have to send it. */
 const blockOf = (headers: Headers | undefined): Uint8Array | undefined => {
@@ -31,7 +41,10 @@ export const createRequestClient = (connection: NatsConnectionHandle): RequestCl
       throw thrownFault(REQUEST, `request ${subject}`, error);
     }
     if (isUnserved(message)) throw unanswered(subject, 'nobody serves it');
-    return { headers: receivedHeaders(message).headers, body: bodyBytes(message) };
+    const { headers: answered } = receivedHeaders(message);
+    if (answered[ERROR_CODE] === BUSY_CODE)
+      throw portFault(REQUEST, 'BUSY', `request ${subject}: the server has too much in hand; try again`);
+    return { headers: answered, body: bodyBytes(message) };
   },
 });
 
@@ -58,7 +71,11 @@ export const createRequestServer = (
         onError(error, request);
       }
     };
+    const turnAway = ({ reply }: Msg): void => {
+      if (reply !== undefined && reply !== '') connection.inbox.publish(reply, new Uint8Array(), BUSY);
+    };
     const accept = (message: Msg): void => {
+      if (underWay.size >= MAX_REQUESTS_IN_HAND) return turnAway(message);
       const work = answer(message).finally(() => underWay.delete(work));
       underWay.add(work);
     };

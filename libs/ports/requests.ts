@@ -7,7 +7,11 @@ export interface RequestMessage {
   readonly body: Uint8Array;
 }
 
-/** Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done), `REQUEST_UNAVAILABLE` (later: broker away), `REQUEST_REFUSED` (never: no permission). */
+/**
+ * Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done),
+ * `REQUEST_BUSY` (later: the server has too much in hand; nothing was done), `REQUEST_UNAVAILABLE` (later: broker away),
+ * `REQUEST_REFUSED` (never: no permission).
+ */
 export interface RequestClient {
   request(
     subject: string,
@@ -16,8 +20,14 @@ export interface RequestClient {
   ): Promise<{ readonly headers: Headers; readonly body: Uint8Array }>;
 }
 
+/** Requests of one served subject that an instance has in hand at most; more are turned away at once, so that a flood costs bounded memory. */
+export const MAX_REQUESTS_IN_HAND = 1024;
+
 export interface RequestServer {
-  /** Serves a subject (wildcards allowed); instances of one `group` share the requests. The handler's answer is sent; if it throws, the caller sees `REQUEST_UNANSWERED`. */
+  /**
+   * Serves a subject (wildcards allowed); instances of one `group` share the requests. The handler's answer is sent; if it throws, the
+   * caller sees `REQUEST_UNANSWERED`. With {@link MAX_REQUESTS_IN_HAND} under way the caller sees `REQUEST_BUSY` and the handler nothing.
+   */
   serve(
     subject: string,
     group: string,

@@ -1,7 +1,7 @@
 // The contract of request and reply, one suite for every implementation: bind it with
 //   requestsContract('memory', () => makeHarness());
 // in a test file. What it does not prove: what happens while a broker is away (the fault suite).
-import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
+import { MAX_REQUESTS_IN_HAND, type RequestClient, type RequestServer } from '#libs/ports/requests.ts';
 import { describe, expect, it } from 'vitest';
 import { expectFault } from './reading.ts';
 
@@ -200,6 +200,32 @@ const silence = (make: MakeRequests): void => {
       await advance(200);
       await fault;
       release.resolve();
+    }),
+  );
+
+  it(
+    'turns away what is too much at once without handing it to the handler, and goes on',
+    withRequests(make, async ({ client, server, subject, served }) => {
+      const gate = Promise.withResolvers<void>();
+      let handed = 0;
+      server.serve(subject('ask'), 'group', async () => {
+        handed += 1;
+        await gate.promise;
+        return { body: bytes('done') };
+      });
+      await served();
+      const more = 40;
+      const asked = Array.from({ length: MAX_REQUESTS_IN_HAND + more }, () =>
+        client.request(subject('ask'), bytes(''), { timeoutMs: 20_000 }),
+      );
+      const turnedAway = await Promise.all(
+        asked.slice(-more).map((one) => expectFault(() => one, 'REQUEST_BUSY', 'later')),
+      );
+      expect(turnedAway).toHaveLength(more);
+      expect(handed).toBe(MAX_REQUESTS_IN_HAND);
+      gate.resolve();
+      expect(await Promise.all(asked.slice(0, MAX_REQUESTS_IN_HAND))).toHaveLength(MAX_REQUESTS_IN_HAND);
+      expect((await client.request(subject('ask'), bytes(''), { timeoutMs })).body).toEqual(bytes('done'));
     }),
   );
 
