@@ -140,7 +140,8 @@ export const openOutbox = (options: OutboxOptions): Outbox => {
       const fault = refusal(records);
       return fault === undefined ? writer.writeOne({ records }) : Promise.reject(fault);
     },
-    notes: () => store.notes(),
+    notes: (prefix) => store.notes(prefix),
+    note: (key) => store.note(key),
     status: () => ({
       pending: store.state.rows,
       pendingBytes: store.state.bytes,

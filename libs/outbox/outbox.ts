@@ -184,8 +184,10 @@ export interface Outbox {
   enqueue(record: NewRecord): Promise<Enqueued>;
   /** Resolves when all of it is on disk, in one transaction. */
   commit(change: Change): Promise<readonly Enqueued[]>;
-  /** The notes as they are on disk. */
-  notes(): ReadonlyMap<string, unknown>;
+  /** The notes as they are on disk whose keys begin with `prefix`; default: all of them. */
+  notes(prefix?: string): ReadonlyMap<string, unknown>;
+  /** One note as it is on disk; undefined when there is none. Reads nothing else. */
+  note(key: string): unknown;
   status(): OutboxStatus;
   /** The other side may be back: try at once instead of at the end of the wait. */
   nudge(): void;

@@ -44,6 +44,8 @@ export interface InsertTransaction {
 
 /** Coalescing keys between two looks for those whose record is gone. */
 const PRUNE_EVERY = 4096;
+/** Sorts behind everything that can follow a prefix. */
+const LAST_CHARACTER = '\u{10FFFF}';
 
 type RowArray = readonly unknown[];
 
@@ -150,9 +152,15 @@ export class Store {
     });
   }
 
-  notes(): ReadonlyMap<string, unknown> {
-    const rows = this.#statements.notes.all().map((row) => noteRowSchema.parse(row));
-    return new Map(rows.map(({ key, value }) => [key, JSON.parse(value) as unknown]));
+  notes(prefix = ''): ReadonlyMap<string, unknown> {
+    const rows = this.#statements.notes.all(prefix, prefix + LAST_CHARACTER);
+    const notes = rows.map((row) => noteRowSchema.parse(row));
+    return new Map(notes.map(({ key, value }) => [key, JSON.parse(value) as unknown]));
+  }
+
+  note(key: string): unknown {
+    const row = this.#statements.note.get(key);
+    return row === undefined ? undefined : (JSON.parse(noteRowSchema.parse(row).value) as unknown);
   }
 
   close(): void {

@@ -20,9 +20,9 @@ export interface SessionNotes {
   change(sessionId: string, provider: ProviderName, point: ResumePoint | 'gone'): Note;
 }
 
-export const createSessionNotes = (outbox: Pick<Outbox, 'notes'>): SessionNotes => ({
+export const createSessionNotes = (outbox: Pick<Outbox, 'note'>): SessionNotes => ({
   read: (sessionId, provider) => {
-    const { data } = noteSchema.safeParse(outbox.notes().get(PREFIX + sessionId));
+    const { data } = noteSchema.safeParse(outbox.note(PREFIX + sessionId));
     if (data === undefined || data.provider !== provider) return undefined;
     return { providerSessionId: data.providerSessionId, counters: data.counters };
   },

@@ -41,8 +41,7 @@ export const createTurnJournal = (outbox: Outbox): TurnJournal => {
     read: () => {
       const entries: JournalEntry[] = [];
       const unreadable: { key: string; problem: string }[] = [];
-      for (const [key, value] of outbox.notes()) {
-        if (!key.startsWith(PREFIX)) continue;
+      for (const [key, value] of outbox.notes(PREFIX)) {
         const parsed = entrySchema.safeParse(value);
         if (parsed.success) entries.push(parsed.data);
         else unreadable.push({ key, problem: z.prettifyError(parsed.error) });

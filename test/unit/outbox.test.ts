@@ -43,6 +43,10 @@ describe('writing', () => {
     await rig().closeNow(first);
     const second = rig().start();
     expect([...second.notes()]).toEqual([['turn', { step: 1 }]]);
+    expect([...second.notes('tur')]).toHaveLength(1);
+    expect([...second.notes('turnip')]).toEqual([]);
+    expect(second.note('turn')).toEqual({ step: 1 });
+    expect(second.note('gone')).toBeUndefined();
     expect(second.status()).toMatchObject({ pending: 1, nextSourceSeq: 2 });
     expect(second.bufferId).toBe(first.bufferId);
   });
