@@ -1,4 +1,4 @@
-// Several streams as one, for people: a finished replay merged by the time of storing, and a live tail as it comes.
+// Several streams as one, for people: a finished replay merged by the time of storing.
 // Order inside a stream is the stream's; order between streams is by clock and says nothing about cause.
 import type { EventLog, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import type { PlacedEntry } from './entry-line.ts';
@@ -37,19 +37,3 @@ export async function* mergedReplay(
     for (const head of heads) await head.rest.return?.();
   }
 }
-
-/** Follows all logs; entries are handed to `onEntry` one at a time, as they come. Ends when `options.signal` aborts. */
-export const followAll = async (
-  logs: readonly Replayable[],
-  options: ReplayOptions,
-  onEntry: (entry: PlacedEntry) => Promise<void>,
-): Promise<void> => {
-  let turn: Promise<void> = Promise.resolve();
-  const follow = async (log: Replayable): Promise<void> => {
-    for await (const entry of log.replay({ ...options, follow: true })) {
-      turn = turn.then(() => onEntry(place(log.stream, entry)));
-      await turn;
-    }
-  };
-  await Promise.all(logs.map(follow));
-};

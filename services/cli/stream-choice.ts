@@ -43,7 +43,8 @@ const streamsOf = (filter: string): readonly string[] =>
 const filtersOf = (question: StreamQuestion): readonly string[] => {
   const filters = [...(question.subject ?? [])];
   if (question.agent !== undefined)
-    filters.push(typedFilter('evt', { id: question.agent }), typedFilter('cmd', { id: question.agent }));
+    for (const family of ['evt', 'cmd', 'msg'] as const)
+      filters.push(typedFilter(family, { id: question.agent }));
   if (question.run !== undefined) filters.push(aggregateFilter('run', { id: question.run }));
   return filters;
 };

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { invocation, withFleet, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { entryLine, entryObject, type PlacedEntry } from './entry-line.ts';
-import { followAll, mergedReplay } from './merge-streams.ts';
+import { mergedReplay } from './merge-streams.ts';
 import { chooseStreams, type StreamQuestion } from './stream-choice.ts';
 import { parsePoint, type Point } from './time-argument.ts';
 
@@ -29,7 +29,7 @@ const withChoice = (command: Command): Command =>
       'only this stream (EVENTS, COMMANDS, TRANSITIONS, MESSAGES, DEADLETTERS, TIMERS); may be given more than once',
       collect,
     )
-    .option('--agent <name>', "only this agent's reports and instructions")
+    .option('--agent <name>', "only this agent's reports, instructions and mail")
     .option('--run <id>', "only this run's transitions");
 
 const point = (context: CliContext, flag: string, text: string | undefined): Point | undefined =>
@@ -98,6 +98,7 @@ const replay = async (context: CliContext, flags: ReadFlags): Promise<void> => {
   });
 };
 
+/** What was stored before now, merged in the order of storing; then what comes, as it comes. */
 const tail = async (context: CliContext, flags: ReadFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const choices = chooseStreams(flags);
@@ -106,19 +107,35 @@ const tail = async (context: CliContext, flags: ReadFlags): Promise<void> => {
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   let left = limitOf(flags.limit);
+  const show = async (entry: PlacedEntry): Promise<void> => {
+    if (left <= 0 || signal.aborted) return;
+    // Counted before it is printed: another stream may bring an entry meanwhile.
+    left -= 1;
+    await print(call, entry);
+    if (left <= 0) stop.abort();
+  };
   await withFleet(call, async (fleet) => {
-    const follow = async ({ stream, subjects }: (typeof choices)[number]): Promise<void> => {
-      const log = fleet.log(stream);
-      const start = from ?? { seq: (await log.bounds()).lastSeq + 1 };
-      await followAll([log], optionsOf(start, signal, subjects), async (entry) => {
-        if (left <= 0) return;
-        await print(call, entry);
-        if (--left <= 0) stop.abort();
-      });
-    };
+    const reads = await Promise.all(
+      choices.map(async ({ stream, subjects }) => {
+        const log = fleet.log(stream);
+        return { stream, subjects, log, head: (await log.bounds()).lastSeq };
+      }),
+    );
     if (!call.isJson)
       context.terminal.note(`following ${choices.map(({ stream }) => stream).join(', ')}; Ctrl-C ends`);
-    await Promise.all(choices.map(follow));
+    const past = reads.map(({ stream, subjects, log, head }) => ({
+      stream,
+      replay: () => log.replay({ ...optionsOf(from, signal, subjects), toSeq: head }),
+    }));
+    if (from !== undefined) for await (const entry of mergedReplay(past, {})) await show(entry);
+    const first = (head: number): number =>
+      from !== undefined && 'seq' in from ? Math.max(from.seq, head + 1) : head + 1;
+    await Promise.all(
+      reads.map(async ({ stream, subjects, log, head }) => {
+        const options = { ...optionsOf({ seq: first(head) }, signal, subjects), follow: true };
+        for await (const entry of log.replay(options)) await show({ ...entry, stream });
+      }),
+    );
   });
 };
 

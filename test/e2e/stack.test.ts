@@ -163,7 +163,13 @@ test('tail shows entries as they are appended, and replay gives exactly what the
   const counts = await Promise.all(
     ['TRANSITIONS', 'EVENTS', 'COMMANDS'].map(async (name) => (await streams.log(name).bounds()).entries),
   );
-  expect(all.lines()).toHaveLength(counts.reduce((sum, count) => sum + count, 0));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  expect(all.lines()).toHaveLength(total);
+
+  // A tail that begins earlier shows the past of all streams in that same order before it follows.
+  const caughtUp = await home.cli(['tail', '--from', '1h', '--limit', String(total), '--json']);
+  expect(caughtUp.code, caughtUp.stderr).toBe(0);
+  expect(caughtUp.lines()).toEqual(all.lines());
 });
 
 describe('projections', () => {

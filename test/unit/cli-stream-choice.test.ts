@@ -23,10 +23,11 @@ test('a filter chooses the streams that can have it', () => {
   expect(chooseStreams({ subject: ['fleet.>'] }).map(({ stream }) => stream)).toContain('TIMERS');
 });
 
-test('an agent is its reports and its instructions, a run is its transitions', () => {
+test('an agent is its reports, its instructions and its mail, a run is its transitions', () => {
   expect(chooseStreams({ agent: 'builder-1', run: RUN })).toEqual([
     { stream: 'EVENTS', subjects: [typedFilter('evt', { id: 'builder-1' })] },
     { stream: 'COMMANDS', subjects: [typedFilter('cmd', { id: 'builder-1' })] },
+    { stream: 'MESSAGES', subjects: [typedFilter('msg', { id: 'builder-1' })] },
     { stream: 'TRANSITIONS', subjects: [aggregateFilter('run', { id: RUN })] },
   ]);
 });
