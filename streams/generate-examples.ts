@@ -140,6 +140,19 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
   },
   output: { ...turn, stream: 'stderr', text: 'warning: no lock file' },
   'unknown-line': { ...turn, line: '{"type":"telemetry"}', reason: 'unknown type telemetry', cutBytes: 0 },
+  'prompt-echoed': { ...turn, text: EXAMPLE_REQUEST.prompt, origin: 'run' },
+  'hook-failed': { ...turn, hook: 'stop', error: 'the body is not JSON' },
+  'session-ended': {
+    ...turn,
+    reason: 'other',
+    providerSessionId: '3dd1e431-7e21-4751-96bb-0819b8495a68',
+  },
+  'stop-gate': {
+    ...turn,
+    decision: 'blocked',
+    blocks: 1,
+    owed: [{ messageId: 'msg_01JZ8Q4V6N3M7R5T9W2X4Y6Z8B', from: 'user', subject: 'Which cart?' }],
+  },
   'report-refused': {
     runId,
     reportId: eventId,

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
 import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
+import { TURN_SIDE_REPORTS } from './turn-side-reports.ts';
 
 const epochMs = z.int().nonnegative();
 
@@ -134,6 +135,7 @@ export const REPORTS = {
     schema: unknownLine,
     means: 'A line of the program that could not be read as an event; kept, never fatal.',
   },
+  ...TURN_SIDE_REPORTS,
   'report-refused': {
     type: 'fleetlog.report.refused.v1',
     schema: reportRefused,

@@ -43,6 +43,10 @@ const CHANGE: {
   'session-forked': nothing,
   output: nothing,
   'unknown-line': nothing,
+  'prompt-echoed': nothing,
+  'hook-failed': nothing,
+  'session-ended': nothing,
+  'stop-gate': nothing,
   gap: nothing,
 };
 
