@@ -138,6 +138,14 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
     providerSessionId: '3dd1e431-7e21-4751-96bb-0819b8495a68',
     requested: '99dbe0f4-7fcd-462c-9367-2668d75b8a73',
   },
+  'session-mode': { ...turn, mode: 'plan' },
+  plan: {
+    ...turn,
+    entries: [
+      { content: 'Find where the rounding happens', status: 'completed', priority: 'high' },
+      { content: 'Round the total once', status: 'in-progress' },
+    ],
+  },
   output: { ...turn, stream: 'stderr', text: 'warning: no lock file' },
   'unknown-line': { ...turn, line: '{"type":"telemetry"}', reason: 'unknown type telemetry', cutBytes: 0 },
   'prompt-echoed': { ...turn, text: EXAMPLE_REQUEST.prompt, origin: 'run' },

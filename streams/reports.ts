@@ -51,6 +51,22 @@ const sessionBound = z.object({
   /** The conversation it was asked to go on with; null: a new one. */
   requested: z.string().nullable(),
 });
+const plan = z.object({
+  ...about,
+  /** The whole plan as it stands; a later report replaces it. */
+  entries: z.array(
+    z.object({
+      content: z.string(),
+      status: z.enum(['pending', 'in-progress', 'completed']),
+      priority: z.enum(['high', 'medium', 'low']).optional(),
+    }),
+  ),
+});
+const sessionMode = z.object({
+  ...about,
+  /** The program's own name for the mode. */
+  mode: z.string(),
+});
 const output = z.object({ ...about, stream: z.enum(['stdout', 'stderr']), text: z.string() });
 const unknownLine = z.object({
   ...about,
@@ -124,6 +140,16 @@ export const REPORTS = {
     schema: sessionBound,
     means:
       'The program went on in another conversation than the one it was asked for; the next turn goes on there.',
+  },
+  'session-mode': {
+    type: 'fleetlog.session.mode.v1',
+    schema: sessionMode,
+    means: 'The conversation is in this mode of the program from now on, such as one in which it only plans.',
+  },
+  plan: {
+    type: 'fleetlog.turn.plan.v1',
+    schema: plan,
+    means: 'The plan of the agent as it stands.',
   },
   output: {
     type: 'fleetlog.turn.output.v1',

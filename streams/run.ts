@@ -8,9 +8,10 @@ export const PROMPT_LIMIT_CHARACTERS = 200_000;
 
 /**
  * Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events; `claude`: Claude Code;
- * `codex`: Codex. A run fails (`infra-failed`) when its runner does not have the program.
+ * `codex`: Codex; `acp`: any agent that speaks the Agent Client Protocol. A run fails (`infra-failed`) when its runner does not have
+ * the program.
  */
-export const PROVIDERS = ['exec', 'claude', 'codex'] as const;
+export const PROVIDERS = ['exec', 'claude', 'codex', 'acp'] as const;
 export const providerSchema = z.enum(PROVIDERS);
 export type ProviderName = z.infer<typeof providerSchema>;
 

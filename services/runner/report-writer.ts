@@ -32,6 +32,8 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   'session-ended': 8,
   'stop-gate': 8,
   'prompt-echoed': 7,
+  'session-mode': 7,
+  plan: 6,
   text: 7,
   'file-changed': 7,
   'tool-started': 6,

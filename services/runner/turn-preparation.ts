@@ -62,7 +62,7 @@ interface OwnProgram {
   readonly command: (program: string, resume: ResumePoint | undefined) => readonly string[];
 }
 
-type OwnName = Exclude<ProviderName, 'exec'>;
+type OwnName = Exclude<ProviderName, 'exec' | 'acp'>;
 
 const ownPrograms = ({ config, environment, clock }: PreparationParts): Record<OwnName, OwnProgram> => {
   const placed = (name: string, configured: string | undefined): Pick<OwnProgram, 'path' | 'wanted'> => ({
@@ -142,10 +142,13 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     return { provider, order: { ...order, program, environment: whole, ...more }, programVersion };
   };
   return {
-    providers: PROVIDERS.filter((name) => name === 'exec' || own[name].path !== undefined),
+    providers: PROVIDERS.filter(
+      (name) => name !== 'acp' && (name === 'exec' || own[name].path !== undefined),
+    ),
     prepare: async (instruction, turnId, workspace) => {
       const order = orderOf(instruction, turnId, workspace);
       const name = instruction.provider;
+      if (name === 'acp') throw missing(name, 'program for it');
       if (name !== 'exec') return prepareOwn(name, instruction, order);
       const program = instruction.request.program ?? config.program;
       return { provider: exec, order: { ...order, program }, programVersion: undefined };

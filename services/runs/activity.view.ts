@@ -41,6 +41,8 @@ const CHANGE: {
   'tool-finished': nothing,
   'session-bound': nothing,
   'session-forked': nothing,
+  'session-mode': nothing,
+  plan: nothing,
   output: nothing,
   'unknown-line': nothing,
   'prompt-echoed': nothing,

@@ -2,6 +2,13 @@
 // Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
 import type { ResumePoint, StopReason, TurnFacts, Usage } from './turn-facts.ts';
 
+/** A step of a plan, as the program says it. */
+interface PlanEntry {
+  readonly content: string;
+  readonly status: 'pending' | 'in-progress' | 'completed';
+  readonly priority?: 'high' | 'medium' | 'low';
+}
+
 /** Something a program did or said. */
 export type ProviderEvent =
   | { readonly kind: 'text' | 'reasoning'; readonly text: string }
@@ -25,6 +32,8 @@ export type ProviderEvent =
       readonly providerSessionId: string;
       readonly requested: string | null;
     }
+  | { readonly kind: 'session-mode'; readonly mode: string }
+  | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
   | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | {
       readonly kind: 'unknown-line';
