@@ -2,6 +2,7 @@
 // Keys: <tenant>.<project>.<id>. Derived buckets can be dropped and rebuilt from the log at any time.
 import type { BucketDefinition, ObjectStoreDefinition } from '#libs/topology/definitions.ts';
 import { z } from 'zod';
+import { approvalModeSchema, decisionSchema } from './approvals.ts';
 import { runFailureSchema } from './run-requests.ts';
 import { providerSchema, RUN_STATES, turnResultSchema, usageSchema } from './run.ts';
 import type { Boundary } from './subjects.ts';
@@ -30,6 +31,12 @@ export const runViewSchema = z.object({
   cancelReason: z.string().nullable(),
   failure: runFailureSchema.nullable(),
   result: turnResultSchema.nullable(),
+  /** Approvals that wait for an answer. */
+  openApprovals: z
+    .array(z.object({ approvalId: z.string(), tool: z.string(), expiresAt: epochMs }))
+    .default([]),
+  /** Claims that ended by parking a question: they are no attempts. */
+  parkings: z.int().nonnegative().default(0),
   createdAt: epochMs,
   claimedAt: epochMs.nullable(),
   startedAt: epochMs.nullable(),
@@ -37,6 +44,38 @@ export const runViewSchema = z.object({
   updatedAt: epochMs,
 });
 export type RunView = z.infer<typeof runViewSchema>;
+
+const shownApprovalSchema = z.object({
+  approvalId: z.string(),
+  callId: z.string(),
+  tool: z.string(),
+  /** Redacted. Of a settled approval only while it is small. */
+  input: z.unknown(),
+  inputCutBytes: z.int().nonnegative(),
+  digest: z.string(),
+  question: z.string(),
+  mode: approvalModeSchema,
+  fence: z.int().positive(),
+  turnId: z.string(),
+  state: z.enum(['open', 'closed', ...decisionSchema.options]),
+  by: z.string().nullable(),
+  message: z.string().nullable(),
+  askedAt: epochMs,
+  expiresAt: epochMs,
+  settledAt: epochMs.nullable(),
+});
+
+/** Bucket `approvals`, folded from the run transitions of TRANSITIONS, one key per run that has ever asked. */
+export const approvalsViewSchema = z.object({
+  seq,
+  tenant: z.string(),
+  project: z.string(),
+  runId: z.string(),
+  sessionId: z.string(),
+  /** Oldest first: all that are open, and the last ones that are not. `closed`: the run went on or ended without an answer. */
+  approvals: z.array(shownApprovalSchema),
+});
+export type ApprovalsView = z.infer<typeof approvalsViewSchema>;
 
 /** Bucket `sessions`, folded from the run transitions of TRANSITIONS. */
 export const sessionViewSchema = z.object({
@@ -110,7 +149,7 @@ export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
 /** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
-const DERIVED_BUCKETS = ['runs', 'sessions', 'activity'] as const;
+const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals'] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
@@ -119,6 +158,13 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   { name: 'runs', description: 'Summary of every run.', history: 1, replicas, holds: 'derived' },
   { name: 'sessions', description: 'Summary of every session.', history: 1, replicas, holds: 'derived' },
   { name: 'activity', description: 'What each run reported so far.', history: 1, replicas, holds: 'derived' },
+  {
+    name: 'approvals',
+    description: 'What people were asked, by run.',
+    history: 1,
+    replicas,
+    holds: 'derived',
+  },
   ...DERIVED_BUCKETS.map((bucket): BucketDefinition => ({
     name: scratchBucket(bucket),
     description: `Scratch of a rebuild of ${bucket}.`,
@@ -129,7 +175,7 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   // history 1: with more, the expiry of the newest revision would bring back an older one (nats-facts §7).
   {
     name: 'leases',
-    description: 'Who holds a run.',
+    description: 'Who holds a run, and until when a question may be answered.',
     history: 1,
     replicas,
     markerTtlMs: 60_000,

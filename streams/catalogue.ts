@@ -39,6 +39,10 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.lease-expired.v1':
     'The runner was not heard of in time; `next` says what becomes of the run.',
   'fleetlog.run.cancel-requested.v1': 'Someone asked to cancel while a runner held the run.',
+  'fleetlog.run.approval-asked.v1':
+    'The run waits for a person to allow one call. Parked: no runner holds it any more.',
+  'fleetlog.run.approval-answered.v1':
+    'The question is settled; `commandId` goes on with a parked run, a held one goes on by itself.',
   'fleetlog.run.completed.v1': 'The work is done. Final.',
   'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',

@@ -21,10 +21,12 @@ export const serviceConsumers = {
   runReports: {
     stream: 'EVENTS',
     name: 'runs-reports',
-    description: 'Turns of runs: started and finished reports become transitions.',
+    description: 'Turns and approvals of runs: what moves a run becomes a transition.',
     filterSubjects: [
       typedFilter('evt', { type: 'turn-started' }),
       typedFilter('evt', { type: 'turn-finished' }),
+      typedFilter('evt', { type: 'approval-wanted' }),
+      typedFilter('evt', { type: 'approval-withdrawn' }),
     ],
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   activityViewSchema,
+  approvalsViewSchema,
   leaseSchema,
   presenceSchema,
   runViewSchema,
@@ -202,6 +203,7 @@ const BUCKETS = {
   runs: runViewSchema,
   sessions: sessionViewSchema,
   activity: activityViewSchema,
+  approvals: approvalsViewSchema,
   leases: leaseSchema,
   presence: presenceSchema,
 } as const;

@@ -1,9 +1,9 @@
 // One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
-import type { ActivityView, Lease, Presence, RunView, SessionView } from './buckets.ts';
-import { EXAMPLE, EXAMPLE_AT, EXAMPLE_REQUEST } from './generate-examples.ts';
+import type { ActivityView, ApprovalsView, Lease, Presence, RunView, SessionView } from './buckets.ts';
+import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
 import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
 
-const { boundary, agent, runnerId, runId, sessionId, turnId } = EXAMPLE;
+const { boundary, agent, runnerId, runId, sessionId, turnId, commandId, approvalId } = EXAMPLE;
 const AT = EXAMPLE_AT;
 const SECOND = 1000;
 const about = { runId, sessionId };
@@ -30,8 +30,20 @@ export const REQUEST_EXAMPLES: {
     request: { runId, reason: 'wrong branch', actor: 'user:anna' },
     result: { runId, seq: 15, state: 'cancelling' },
   },
+  'answer-approval': {
+    request: {
+      runId,
+      approvalId,
+      answerId: 'ans-1',
+      decision: 'approve',
+      digest: EXAMPLE_CALL.digest,
+      message: 'go ahead',
+      actor: 'user:anna',
+    },
+    result: { runId, approvalId, seq: 16, decision: 'approve', repeated: false },
+  },
   claim: {
-    request: { runId, runnerId, claimId: 'clm-1' },
+    request: { runId, runnerId, claimId: 'clm-1', commandId },
     result: { runId, seq: 13, fence: 17, leaseMs: 30_000 },
   },
   renew: { request: { runId, runnerId, fence: 17 }, result: { leaseMs: 30_000, cancelRequested: false } },
@@ -53,6 +65,7 @@ export const BUCKET_EXAMPLES: {
   readonly runs: RunView;
   readonly sessions: SessionView;
   readonly activity: ActivityView;
+  readonly approvals: ApprovalsView;
   readonly leases: Lease;
   readonly presence: Presence;
 } = {
@@ -73,6 +86,8 @@ export const BUCKET_EXAMPLES: {
     cancelReason: null,
     failure: null,
     result: null,
+    openApprovals: [],
+    parkings: 0,
     createdAt: AT,
     claimedAt: AT + SECOND,
     startedAt: AT + 2 * SECOND,
@@ -107,6 +122,23 @@ export const BUCKET_EXAMPLES: {
     lastText: 'The rounding happens per line; I move it to the total.',
     usage: { inputTokens: 1840, outputTokens: 212, costMicroUsd: 8700 },
     lastReportAt: AT + 16 * SECOND,
+  },
+  approvals: {
+    seq: 15,
+    ...boundary,
+    ...about,
+    approvals: [
+      {
+        ...EXAMPLE_CALL,
+        fence: 17,
+        turnId,
+        state: 'open',
+        by: null,
+        message: null,
+        askedAt: AT + 6 * SECOND,
+        settledAt: null,
+      },
+    ],
   },
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {

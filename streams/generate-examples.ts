@@ -1,5 +1,6 @@
 // One example of every event and instruction, for the generated pages and for the recorder of golden entries. Typed by the contract,
 // so that a changed schema breaks here first. Not used at run time.
+import type { AskedCall, SettledApproval } from './approvals.ts';
 import type { InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
 import { REPORTS, type ReportData, type ReportName } from './reports.ts';
@@ -19,9 +20,10 @@ export const EXAMPLE = {
   commandId: 'cmd_01KAJ5M8E1B9G4X2Z7M5JQW3TC',
   turnId: 'trn_01KAJ5M8ZG4C6E8G0J2M4P6R8T',
   eventId: 'evt_01KAJ5M900A1B2C3D4E5F6G7H8',
+  approvalId: 'apr_01KAJ5MCY02B4D6F8H0K2M4P6R',
 } as const;
 
-const { agent, runnerId, runId, sessionId, commandId, turnId, eventId } = EXAMPLE;
+const { agent, runnerId, runId, sessionId, commandId, turnId, eventId, approvalId } = EXAMPLE;
 const AT = EXAMPLE_AT;
 const SECOND = 1000;
 const nextCommandId = 'cmd_01KAJ5NVN0P6Q8R1S3T5V7W9YZ';
@@ -47,6 +49,28 @@ const result: TurnResult = {
 
 const failure = { kind: 'provider-failed', message: 'the program ended with exit code 2' } as const;
 const about = { runId, sessionId };
+
+/** The call of the examples that a person is asked about. */
+export const EXAMPLE_CALL: AskedCall = {
+  approvalId,
+  callId: 'toolu_01A2b3C4',
+  tool: 'Bash',
+  input: { command: 'npm publish' },
+  inputCutBytes: 0,
+  digest: 'c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2',
+  question: 'Allow Bash?',
+  mode: 'parked',
+  expiresAt: AT + 24 * 3600 * SECOND,
+};
+const settled: SettledApproval = {
+  approvalId,
+  callId: EXAMPLE_CALL.callId,
+  tool: EXAMPLE_CALL.tool,
+  digest: EXAMPLE_CALL.digest,
+  decision: 'edit',
+  input: { command: 'npm publish --dry-run' },
+  message: 'dry run first',
+};
 const ended = { ...about, fence: 17, turnId, endedAt: AT + 16 * SECOND };
 
 /** Every event of a run. */
@@ -109,6 +133,23 @@ export const RUN_EXAMPLES: { readonly [Type in RunEventType]: Extract<RunEvent, 
     reason: 'wrong branch',
     result: { ...result, outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' },
   },
+  'fleetlog.run.approval-asked.v1': {
+    type: 'fleetlog.run.approval-asked.v1',
+    ...about,
+    turnId,
+    fence: 17,
+    ...EXAMPLE_CALL,
+    askedAt: AT + 6 * SECOND,
+  },
+  'fleetlog.run.approval-answered.v1': {
+    type: 'fleetlog.run.approval-answered.v1',
+    ...about,
+    fence: 17,
+    ...settled,
+    by: 'user:anna',
+    commandId: nextCommandId,
+    answeredAt: AT + 60 * SECOND,
+  },
 };
 
 const turn = { ...about, turnId };
@@ -169,6 +210,21 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
     reportFence: 12,
     currentFence: 17,
   },
+  'approval-wanted': { ...turn, commandId, ...EXAMPLE_CALL, askedAt: AT + 6 * SECOND },
+  'approval-withdrawn': {
+    ...turn,
+    approvalId,
+    reason: 'the program stopped waiting',
+    withdrawnAt: AT + 9 * SECOND,
+  },
+  'answer-refused': {
+    ...about,
+    approvalId,
+    decision: 'approve',
+    by: 'user:ben',
+    code: 'APPROVAL_ANSWERED',
+    reason: 'user:anna answered before (edit)',
+  },
   gap: { firstSourceSeq: 41, lastSourceSeq: 57, dropped: 17, reason: 'the buffer was full' },
 };
 
@@ -176,4 +232,5 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
 export const INSTRUCTION_EXAMPLES: { readonly [Name in InstructionName]: InstructionData<Name> } = {
   turn: { commandId, ...about, agent, provider: 'exec', request: EXAMPLE_REQUEST, leaseMs: 30_000 },
   cancel: { runId, reason: 'wrong branch' },
+  'answer-approval': { runId, fence: 17, approval: settled },
 };

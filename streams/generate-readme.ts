@@ -190,6 +190,7 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   runs: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   sessions: ['<tenant>.<project>.<session id>', viewKey(boundary, sessionId)],
   activity: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
+  approvals: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
 };

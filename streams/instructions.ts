@@ -1,6 +1,7 @@
 // Instructions to runners (stream COMMANDS), appended by reactors with ids derived from the transition that caused them.
 // An instruction is not a right: the runner claims the run from its owner before it does anything.
 import { z } from 'zod';
+import { settledApprovalSchema } from './approvals.ts';
 import { commandIdSchema, nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
 import { providerSchema, runRequestSchema } from './run.ts';
 
@@ -12,9 +13,18 @@ const turn = z.object({
   provider: providerSchema,
   request: runRequestSchema,
   leaseMs: z.int().positive(),
+  /** Present: the turn was parked for these; go on with its conversation and no prompt. */
+  approvals: z.array(settledApprovalSchema).optional(),
 });
 
 const cancel = z.object({ runId: runIdSchema, reason: z.string() });
+
+const answerApproval = z.object({
+  runId: runIdSchema,
+  /** The claim whose program waits. */
+  fence: z.int().positive(),
+  approval: settledApprovalSchema,
+});
 
 /** Subject type token → event type and schema. */
 export const INSTRUCTIONS = {
@@ -24,8 +34,14 @@ export const INSTRUCTIONS = {
     schema: cancel,
     means: 'End the turn of the run, if it is yours.',
   },
+  'answer-approval': {
+    type: 'fleetlog.command.answer-approval.v1',
+    schema: answerApproval,
+    means: 'Tell the program of the turn that waits for it.',
+  },
 } as const;
 
 export type InstructionName = keyof typeof INSTRUCTIONS;
 export type TurnInstruction = z.infer<typeof turn>;
 export type CancelInstruction = z.infer<typeof cancel>;
+export type AnswerInstruction = z.infer<typeof answerApproval>;

@@ -41,6 +41,29 @@ export const REJECTIONS = {
     meaning: 'The report comes from an agent that the run was not given to.',
   },
   RUN_CANCELLED: { kind: 'cancelled', meaning: 'The run was cancelled.' },
+  RUN_WAITING: {
+    kind: 'runner-lease-conflict',
+    meaning: 'The run waits for an answer to an approval; it can be claimed when it has one.',
+  },
+  RUN_INSTRUCTION_OLD: {
+    kind: 'runner-lease-conflict',
+    meaning: 'The instruction is of an earlier attempt; a later one says how to go on.',
+  },
+  APPROVAL_UNKNOWN: { kind: 'not-found', meaning: 'No approval of this run has this id.' },
+  APPROVAL_ANSWERED: {
+    kind: 'conflict',
+    meaning: 'The approval has an answer already; the first one counts, this one is recorded as late.',
+  },
+  APPROVAL_CLOSED: {
+    kind: 'conflict',
+    meaning:
+      'Nobody asks any more: the time is over, the call was withdrawn, or the run has gone on or ended.',
+  },
+  APPROVAL_OTHER_CALL: {
+    kind: 'conflict',
+    meaning: 'The digest given is not that of the call that waits: look at it again.',
+  },
+  APPROVAL_TOO_MANY: { kind: 'conflict', meaning: 'Too many questions are open in this run.' },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
   BOUNDARY_DENIED: {

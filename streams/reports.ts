@@ -1,7 +1,8 @@
 // What runners report about their work (stream EVENTS): facts, each under the fence of its claim. The control plane turns
 // `turn-started` and `turn-finished` into transitions of the run; the rest is what people and tools watch.
 import { z } from 'zod';
-import { commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import { answerSchema, askedCallSchema } from './approvals.ts';
+import { approvalIdSchema, commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
 import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
 import { TURN_SIDE_REPORTS } from './turn-side-reports.ts';
 
@@ -74,6 +75,28 @@ const unknownLine = z.object({
   line: z.string(),
   reason: z.string(),
   cutBytes: z.int().nonnegative(),
+});
+const approvalWanted = z.object({
+  ...about,
+  commandId: commandIdSchema,
+  ...askedCallSchema.shape,
+  askedAt: epochMs,
+});
+const approvalWithdrawn = z.object({
+  ...about,
+  approvalId: approvalIdSchema,
+  reason: z.string().max(500),
+  withdrawnAt: epochMs,
+});
+/** An answer that came to nothing: whose, and why. Written by the runs service. */
+const answerRefused = z.object({
+  runId: runIdSchema,
+  sessionId: sessionIdSchema,
+  approvalId: approvalIdSchema,
+  decision: answerSchema,
+  by: z.string(),
+  code: z.string(),
+  reason: z.string(),
 });
 /** A report that the owner of the run refused: which one and why. Written by the runs service, not by a runner. */
 const reportRefused = z.object({
@@ -166,6 +189,22 @@ export const REPORTS = {
     type: 'fleetlog.report.refused.v1',
     schema: reportRefused,
     means: 'The owner of the run refused a report (old fence, ended run).',
+  },
+  'approval-wanted': {
+    type: 'fleetlog.approval.wanted.v1',
+    schema: approvalWanted,
+    means:
+      'The agent may not do this call unless a person allows it. Parked: the program has ended, and with this report the claim.',
+  },
+  'approval-withdrawn': {
+    type: 'fleetlog.approval.withdrawn.v1',
+    schema: approvalWithdrawn,
+    means: 'The program no longer asks.',
+  },
+  'answer-refused': {
+    type: 'fleetlog.approval.answer-refused.v1',
+    schema: answerRefused,
+    means: 'An answer to an approval was refused (late, to another call, after its time).',
   },
   gap: {
     type: 'fleetlog.report.gap.v1',

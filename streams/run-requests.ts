@@ -1,7 +1,8 @@
 // Requests that the runs service answers: JSON in, JSON out. The control plane asks at fleet-api.<tenant>.<project>.runs.<operation>,
 // a runner at …runs.<operation>.<agent>: its agent stands in the subject, where the broker checks it, and not in the body. An answer is the result, a refusal by a rule, or a fault that says whether to try again.
 import { z } from 'zod';
-import { nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
+import { answerSchema, callDigestSchema, EDITED_INPUT_CHARACTERS } from './approvals.ts';
+import { approvalIdSchema, commandIdSchema, nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
 import { failureKindSchema, providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
 
 const refused = z.object({
@@ -24,6 +25,33 @@ const actor = z.string().min(1).max(128);
 
 /** Where the run's transition stands in TRANSITIONS: pass it to a read to see at least this. */
 const position = { runId: runIdSchema, seq: z.int().positive() };
+
+/** An answer as whoever gives it puts it; the same fields over HTTP. */
+const approvalAnswerShape = {
+  decision: answerSchema,
+  /** The call that was looked at; an answer to another one is refused. */
+  digest: callDigestSchema.optional(),
+  /** With `edit` and only with it: the whole input to use instead. */
+  input: z
+    .unknown()
+    .refine(
+      (input) => (JSON.stringify(input) ?? '').length <= EDITED_INPUT_CHARACTERS,
+      `an input has ${EDITED_INPUT_CHARACTERS} characters of JSON at most`,
+    )
+    .optional(),
+  /** Told to the agent. */
+  message: z.string().max(4000).optional(),
+};
+
+/** Why the fields of an answer do not go together; undefined when they do. */
+const answerMistake = (answer: {
+  readonly decision: string;
+  readonly input?: unknown;
+}): string | undefined => {
+  const isEdit = answer.decision === 'edit';
+  if (isEdit === (answer.input !== undefined)) return undefined;
+  return isEdit ? 'edit needs the input to use instead' : 'only edit takes an input';
+};
 
 export const RUN_REQUESTS = {
   create: {
@@ -48,6 +76,23 @@ export const RUN_REQUESTS = {
     request: z.object({ runId: runIdSchema, reason: z.string().min(1).max(500), actor }),
     answer: answer(z.object({ ...position, state: z.string() })),
   },
+  'answer-approval': {
+    means:
+      'Answer an approval of a run. The first answer counts; the same answer id with the same answer gives the first result again.',
+    request: z
+      .object({
+        runId: runIdSchema,
+        approvalId: approvalIdSchema,
+        /** Made by whoever answers: what is repeated is one answer. */
+        answerId: z.string().min(1).max(128),
+        ...approvalAnswerShape,
+        actor,
+      })
+      .refine((answer) => answerMistake(answer) === undefined, 'decision and input do not go together'),
+    answer: answer(
+      z.object({ ...position, approvalId: approvalIdSchema, decision: answerSchema, repeated: z.boolean() }),
+    ),
+  },
   claim: {
     means:
       'Take a queued run of the asking agent under a lease; gives the fence that every report must carry.',
@@ -55,6 +100,8 @@ export const RUN_REQUESTS = {
       runId: runIdSchema,
       runnerId: z.string().min(1).max(128),
       claimId: z.string().min(1).max(128),
+      /** The instruction that it follows; where it is that of an earlier attempt, a parked run is not given. */
+      commandId: commandIdSchema.optional(),
     }),
     answer: answer(z.object({ ...position, fence: z.int().positive(), leaseMs: z.int().positive() })),
   },

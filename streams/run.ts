@@ -1,7 +1,15 @@
 // The run aggregate on the wire: its commands, its events and their schemas. One piece of work in a session:
 // queued, claimed under a lease, executed, ended. The rules are in services/runs/run.decider.ts.
 import { z } from 'zod';
-import { commandIdSchema, nameSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import { approvalAnsweredSchema, approvalAskedSchema, type ApprovalCommand } from './approvals.ts';
+import {
+  approvalIdSchema,
+  commandIdSchema,
+  nameSchema,
+  runIdSchema,
+  sessionIdSchema,
+  turnIdSchema,
+} from './ids.ts';
 
 /** A prompt may have this many characters at most. */
 export const PROMPT_LIMIT_CHARACTERS = 200_000;
@@ -30,6 +38,8 @@ export type FailureKind = z.infer<typeof failureKindSchema>;
 
 const epochMs = z.int().nonnegative();
 const fence = z.int().positive();
+/** Approvals that were open and are closed by this very event, unanswered. */
+const approvalsClosed = z.array(approvalIdSchema).optional();
 
 /** What a turn cost, as far as the provider says. */
 export const usageSchema = z.object({
@@ -116,6 +126,7 @@ const leaseExpiredSchema = z.object({
   expiredAt: epochMs,
   /** Present when the runner itself said that it could not go on, before the lease was over. */
   reason: z.string().max(500).optional(),
+  approvalsClosed,
 });
 
 const cancelRequestedSchema = z.object({
@@ -124,6 +135,7 @@ const cancelRequestedSchema = z.object({
   reason: z.string().max(500),
   fence,
   requestedAt: epochMs,
+  approvalsClosed,
 });
 
 const ended = {
@@ -132,6 +144,7 @@ const ended = {
   fence: fence.nullable(),
   turnId: turnIdSchema.nullable(),
   endedAt: epochMs,
+  approvalsClosed,
 };
 
 const completedSchema = z.object({
@@ -164,6 +177,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
   completedSchema,
   failedSchema,
   cancelledSchema,
+  approvalAskedSchema,
+  approvalAnsweredSchema,
 ]);
 export type RunEvent = z.infer<typeof runEventSchema>;
 export type RunCreated = z.infer<typeof createdSchema>;
@@ -172,7 +187,13 @@ export type RunCreated = z.infer<typeof createdSchema>;
 export type RunCommand =
   | { readonly kind: 'create'; readonly data: Omit<RunCreated, 'type' | 'createdAt'> }
   /** `agent`: who asks; a run is claimed only by the agent it was given to. */
-  | { readonly kind: 'claim'; readonly agent: string; readonly runnerId: string }
+  | {
+      readonly kind: 'claim';
+      readonly agent: string;
+      readonly runnerId: string;
+      /** The instruction that it follows, as far as said. */
+      readonly commandId?: string | undefined;
+    }
   | {
       readonly kind: 'start-turn';
       /** Who reports; a run is moved only by the agent it was given to. */
@@ -194,13 +215,15 @@ export type RunCommand =
     }
   /** Asked by the owner itself once it has seen that the lease key is gone. `commandId` starts the next attempt. */
   | { readonly kind: 'expire-lease'; readonly fence: number; readonly commandId: string }
-  | { readonly kind: 'cancel'; readonly reason: string };
+  | { readonly kind: 'cancel'; readonly reason: string }
+  | ApprovalCommand;
 
-/** States of a run; the last three absorb everything. */
+/** States of a run; the last three absorb everything. `waiting`: for a person's answer to an approval. */
 export const RUN_STATES = [
   'queued',
   'claimed',
   'running',
+  'waiting',
   'cancelling',
   'completed',
   'failed',

@@ -20,13 +20,15 @@ export interface TurnScope {
 }
 
 /** Reports that a program's events can become, or that a runner makes of a turn. */
-export type TurnReportName = Exclude<ReportName, 'gap' | 'report-refused'>;
+export type TurnReportName = Exclude<ReportName, 'gap' | 'report-refused' | 'answer-refused'>;
 type Payload<Name extends TurnReportName> = Omit<ReportData<Name>, 'runId' | 'sessionId' | 'turnId'>;
 
 /** Which reports give way when the buffer is full: the least worthy first; those that move the run never. */
 const WORTH: Readonly<Record<TurnReportName, number>> = {
   'turn-started': ESSENTIAL,
   'turn-finished': ESSENTIAL,
+  'approval-wanted': ESSENTIAL,
+  'approval-withdrawn': ESSENTIAL,
   'session-bound': 8,
   'session-forked': 8,
   'session-ended': 8,

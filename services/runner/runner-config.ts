@@ -41,6 +41,9 @@ export const RunnerConfig = configSchema({
     .default(5000)
     .describe('How often the runner says that it is alive.'),
   finishMs: duration({ min: 0 }).default(3000).describe('In a drain: what a running program gets to finish.'),
+  approvalWaitMs: duration({ min: 1000, max: 30 * 24 * 3_600_000 })
+    .default(24 * 3_600_000)
+    .describe('How long a question to a person may wait; then it counts as refused.'),
   passEnvironment: list()
     .default([])
     .describe('Variables of the environment that programs get besides the usual ones.'),

@@ -11,6 +11,7 @@ import { buildDeadLetter } from '#streams/dead-letters.ts';
 import type { ProviderName } from '#streams/run.ts';
 import { REPORTS } from '#streams/reports.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
+import { createApprovalDesk } from './approvals/approval-desk.ts';
 import { gapReporter } from './gap-report.ts';
 import { logOutbox, logTurn } from './log-lines.ts';
 import { RUNNER_MARK, type Environment } from './providers/child-environment.ts';
@@ -121,13 +122,15 @@ export const createRunnerProcess = (
   const sessions = createSessionNotes(outbox);
   const preparation = createTurnPreparation({ config, boundary, runnerMark, environment, sessions, clock });
   const { providers, prepare: prepareTurn } = preparation;
+  const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
   const turns: TurnParts = {
     runnerId,
     clock,
     outbox,
     runs,
     journal: createTurnJournal(outbox),
-    writer: new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids }),
+    writer,
+    approvals: createApprovalDesk({ writer, clock, ids, waitMs: config.approvalWaitMs }),
     limits: { silenceMs, killAfterMs, lingerMs },
     prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
     prepareTurn,

@@ -4,7 +4,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { makeId } from '#streams/ids.ts';
-import type { CancelInstruction, TurnInstruction } from '#streams/instructions.ts';
+import type { AnswerInstruction, CancelInstruction, TurnInstruction } from '#streams/instructions.ts';
 import { recoverTurns, type Recovered } from './recovery.ts';
 import { Turn } from './turn.ts';
 import type { JournalEntry } from './turn-journal.ts';
@@ -72,6 +72,12 @@ export class Runner {
   /** Ends the turn of the run, if it is ours. */
   takeCancel({ runId }: CancelInstruction): Handled {
     for (const turn of this.#turns.values()) if (turn.instruction.runId === runId) turn.cancel();
+    return ok;
+  }
+
+  /** Tells the program that waits for it; one that waits no more needs no answer. */
+  takeAnswer(instruction: AnswerInstruction): Handled {
+    this.#options.turns.approvals.answer(instruction);
     return ok;
   }
 

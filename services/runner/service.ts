@@ -41,9 +41,12 @@ const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProces
     queue: context.queue('COMMANDS', name),
     decode,
     // A cancel must pass the turns that wait for their slot.
-    lane: ({ name: what, data }) => (what === 'turn' ? `turn.${data.commandId}` : `cancel.${data.runId}`),
-    handle: async (instruction) =>
-      instruction.name === 'turn' ? runner.takeTurn(instruction.data) : runner.takeCancel(instruction.data),
+    lane: ({ name: what, data }) => (what === 'turn' ? `turn.${data.commandId}` : `${what}.${data.runId}`),
+    handle: async (instruction) => {
+      if (instruction.name === 'turn') return runner.takeTurn(instruction.data);
+      if (instruction.name === 'cancel') return runner.takeCancel(instruction.data);
+      return runner.takeAnswer(instruction.data);
+    },
     deadLetters,
     limits: { maxInHand: MOST_INSTRUCTIONS, width: MOST_INSTRUCTIONS, ackWaitMs: ACK_WAIT_MS },
   });

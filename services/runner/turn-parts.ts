@@ -3,6 +3,7 @@ import type { Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnResult } from '#streams/run.ts';
+import type { ApprovalDesk } from './approvals/approval-desk.ts';
 import type { TurnLimits } from './providers/provider.ts';
 import type { ReportWriter } from './report-writer.ts';
 import type { RunsClient } from './runs-client.ts';
@@ -47,6 +48,7 @@ export interface TurnParts {
   readonly prepareWorkspace: (instruction: TurnInstruction) => Promise<string>;
   readonly prepareTurn: TurnPreparation['prepare'];
   readonly sessions: SessionNotes;
+  readonly approvals: ApprovalDesk;
   /** Called at each step; the turn goes on when it resolves. Tests crash here. */
   readonly reached: (step: TurnStep) => Promise<void> | void;
   readonly observe: (observation: TurnObservation) => void;

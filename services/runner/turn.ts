@@ -1,6 +1,7 @@
 // One turn of a run as a process: does what turn-machine.policy.ts says and tells it what came of it. Everything that has to
 // survive a crash is in the journal before it is done. Does not choose turns (runner.ts) and does not read programs (providers).
 import type { TurnInstruction } from '#streams/instructions.ts';
+import type { TurnApprovals } from './approvals/approval-desk.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopGraceMs } from './lease-times.policy.ts';
 import { ProgramEvents } from './program-events.ts';
@@ -48,6 +49,7 @@ export class Turn {
   #prepared: PreparedTurn | undefined;
   #program: ProviderTurn | undefined;
   #events: ProgramEvents | undefined;
+  #approvals: TurnApprovals | undefined;
 
   /** `isRecovered`: an earlier process asked for this claim. */
   constructor(parts: TurnParts, entry: JournalEntry, isRecovered: boolean) {
@@ -213,7 +215,10 @@ export class Turn {
     const scope = this.#scope(this.#state.claim.fence);
     const events = new ProgramEvents(this.#parts.writer, scope, (event) => this.#notesOf(event, prepared));
     const isStartReported = Promise.withResolvers<void>();
-    const program = prepared.provider.start(prepared.order, async (event) => {
+    const approvals = this.#parts.approvals.openFor(scope);
+    this.#approvals = approvals;
+    const order = { ...prepared.order, askApproval: approvals.ask };
+    const program = prepared.provider.start(order, async (event) => {
       await isStartReported.promise;
       await events.take(event);
     });
@@ -233,6 +238,7 @@ export class Turn {
 
   async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
     const facts = await ended;
+    this.#approvals?.close();
     await isStartReported;
     await this.#parts.reached('program-ended');
     this.#dispatch({ kind: 'program-ended', facts });
@@ -264,6 +270,7 @@ export class Turn {
   #stop({ reason, isUrgent }: Extract<TurnEffect, { readonly kind: 'stop' }>): void {
     if (this.#state.phase === 'running' && this.#state.isLost) this.#events?.silence();
     const graceMs = isUrgent && this.#keeper !== undefined ? stopGraceMs(this.#keeper.times) : undefined;
+    this.#approvals?.close();
     this.#program?.stop(reason, graceMs);
   }
 

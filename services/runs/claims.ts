@@ -7,7 +7,7 @@ import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
 import type { AgentPlace } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
-import { foreignTo, isEnded, type Run } from './run.decider.ts';
+import { foreignTo, isEnded, type Run } from './run-state.policy.ts';
 import type { RunLog, RunTarget } from './run-log.ts';
 
 /** A result, or the refusal of a rule. */

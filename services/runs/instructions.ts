@@ -10,7 +10,7 @@ import type { TurnInstruction } from '#streams/instructions.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import { isEnded, type Run } from './run.decider.ts';
+import { isEnded, type Run } from './run-state.policy.ts';
 import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
 
 /** A transition that instructs somebody. */

@@ -4,7 +4,7 @@ import type { Handled } from '#libs/consumers/disposition.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import { typedFilter, type Boundary } from '#streams/subjects.ts';
 import { decodeTurnReport, type TurnReport } from './reports.ts';
-import type { Run } from './run.decider.ts';
+import type { Run } from './run-state.policy.ts';
 
 interface Parts {
   /** The log of EVENTS. */

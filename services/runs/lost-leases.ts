@@ -8,7 +8,7 @@ import type { Boundary } from '#streams/subjects.ts';
 import type { Instructions } from './instructions.ts';
 import type { LateResults } from './late-results.ts';
 import { parseLeaseKey, type Leases } from './leases.ts';
-import { isHeld } from './run.decider.ts';
+import { isHeld } from './run-state.policy.ts';
 import { attemptCommandId, type RunLog } from './run-log.ts';
 import { nowAndThen, type UnfinishedRuns } from './unfinished-runs.ts';
 
@@ -41,7 +41,7 @@ export const createLostLeases = (parts: Parts): LostLeases => {
     const { state: run } = await runLog.load(target);
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     const fence = run.claims;
-    if (isHeld(run.state)) {
+    if (isHeld(run)) {
       // The holder may have finished and died, or we may be behind with its reports: work that is done is not done again.
       if (await lateResults.settle(boundary, run)) return;
       const commandId = attemptCommandId(runId, fence + 1);

@@ -33,7 +33,7 @@ const runSummarySchema = runViewSchema.omit({ seq: true });
 /** Bucket `runs`. */
 export const runsProjection = defineProjection<PlacedRunEvent, RunSummary | Nothing>({
   name: 'runs',
-  version: 1,
+  version: 2,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run')],
   bucket: 'runs',

@@ -11,7 +11,7 @@ import { decodeReport, encodeReport, type Report } from '#streams/report-codec.t
 import type { RunCommand } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
-import { isEnded, type RunState } from './run.decider.ts';
+import { isEnded, type RunState } from './run-state.policy.ts';
 import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
 
 /** A report that moves a run. */

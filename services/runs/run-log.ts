@@ -10,7 +10,8 @@ import { idFromDigest } from '#streams/ids.ts';
 import { decodeRunEvent, encodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCommand, RunEvent } from '#streams/run.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
-import { runDecider, type RunRejection, type RunState } from './run.decider.ts';
+import { runDecider } from './run.decider.ts';
+import type { RunRejection, RunState } from './run-state.policy.ts';
 
 /** A run, and on whose behalf something is done to it. */
 export interface RunTarget {

@@ -1,45 +1,36 @@
 // The rules of a run: who may claim it, what a report changes, what a lost lease and a cancel lead to. Pure.
 // Guarantees: at most one terminal event; fences strictly increase by one; only the holder's fence moves a run; terminal
-// absorbs. Does not know leases in time (its owner says when one is lost) and does not start anything (see instructions.ts).
+// absorbs; whatever ends a claim or the run closes its open questions in the same append. Does not know leases in time (its owner says when one is lost) and does not start anything (see instructions.ts).
 //
 // queued ─claim→ claimed ─start-turn→ running ─finish-turn→ completed | failed | cancelled
 //   ↑               └────────────── finish-turn ───────────────────↗      (the started report may be missing)
 //   └─ lease-expired(queued) ─ claimed | running ─ lease-expired(failed) → failed
 // queued ─cancel→ cancelled;  claimed | running ─cancel→ cancelling ─finish-turn | lease-expired(cancelled)→ cancelled
-import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
-import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
-import type { RejectionCode } from '#streams/rejections.ts';
-import type { RunCommand, RunCreated, RunEvent, RunStateName, TurnResult } from '#streams/run.ts';
-
-/** Refusals of a run. */
-export type RunRejection = Extract<RejectionCode, `RUN_${string}`>;
-
-/** A run as folded from its history; undefined before it was created. */
-export interface Run {
-  readonly state: RunStateName;
-  readonly created: Omit<RunCreated, 'type'>;
-  /** Claims so far, which is also the fence of the last claim; 0: never claimed. */
-  readonly claims: number;
-  /** Who holds it; null when nobody does. */
-  readonly runnerId: string | null;
-  /** The turn of the last claim, as far as known. */
-  readonly turnId: string | null;
-  readonly cancelReason: string | null;
-  /** The fence whose finish report ended the run; null while it lives, and when something else ended it. */
-  readonly finishedBy: number | null;
-}
-export type RunState = Run | undefined;
-
-type RunDecision = Decision<RunEvent, RunRejection>;
-type CommandOf<Kind extends RunCommand['kind']> = Extract<RunCommand, { readonly kind: Kind }>;
-
-/** True for the states that absorb everything. */
-export const isEnded = (state: RunStateName): boolean =>
-  state === 'completed' || state === 'failed' || state === 'cancelled';
-
-/** True while a runner holds the run under a lease. */
-export const isHeld = (state: RunStateName): boolean =>
-  state === 'claimed' || state === 'running' || state === 'cancelling';
+// claimed | running ─ask-approval→ waiting: run.approvals.decider.ts
+import { accept, reject, unchanged, type Decider } from '#libs/kernel/decider.ts';
+import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
+import {
+  closed,
+  closing,
+  foreignTo,
+  isEnded,
+  isHeld,
+  type CommandOf,
+  type EventOf,
+  type Run,
+  type RunDecision,
+  type RunRejection,
+  type RunState,
+} from './run-state.policy.ts';
+import {
+  answerApproval,
+  askApproval,
+  evolveAnswered,
+  evolveAsked,
+  expireApproval,
+  withdrawApproval,
+} from './run.approvals.decider.ts';
+import { expireLease, finishTurn, startTurn } from './run.turns.decider.ts';
 
 const ended = (run: Run): RunDecision =>
   run.state === 'cancelled'
@@ -54,23 +45,29 @@ const create = ({ data }: CommandOf<'create'>, run: RunState, now: number): RunD
   });
 };
 
-/** Why an agent may not touch the run; undefined when the run was given to it. */
-export const foreignTo = (run: Run, agent: string): Rejection<'RUN_FOREIGN'> | undefined => {
-  const { runId, agent: owner } = run.created;
-  if (agent === owner) return undefined;
-  return rejection('RUN_FOREIGN', `run ${runId} was not given to agent ${agent}`, { agent });
-};
-
-const claim = ({ agent, runnerId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
-  const foreign = foreignTo(run, agent);
-  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
-  if (isEnded(run.state)) return ended(run);
-  const { runId, sessionId, leaseMs } = run.created;
-  if (run.state !== 'queued')
+/** Why a run that nobody holds cannot be claimed; undefined when it can. */
+const notClaimable = (run: Run, commandId: string | undefined): RunDecision | undefined => {
+  const { runId } = run.created;
+  if (isHeld(run))
     return reject('RUN_CLAIMED', `run ${runId} is held by ${run.runnerId}`, {
       runnerId: run.runnerId,
       fence: run.claims,
     });
+  if (run.state === 'waiting')
+    return reject('RUN_WAITING', `run ${runId} waits for an answer to an approval`);
+  // An earlier instruction that comes again does not know the answers: it would begin the work anew.
+  if (run.resume.length > 0 && commandId !== undefined && commandId !== run.commandId)
+    return reject('RUN_INSTRUCTION_OLD', `run ${runId} goes on with ${run.commandId}`, { commandId });
+  return undefined;
+};
+
+const claim = ({ agent, runnerId, commandId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
+  const foreign = foreignTo(run, agent);
+  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
+  if (isEnded(run.state)) return ended(run);
+  const refusal = notClaimable(run, commandId);
+  if (refusal !== undefined) return refusal;
+  const { runId, sessionId, leaseMs } = run.created;
   const fence = run.claims + 1;
   return accept({
     type: 'fleetlog.run.claimed.v1',
@@ -83,110 +80,11 @@ const claim = ({ agent, runnerId }: CommandOf<'claim'>, run: Run, now: number): 
   });
 };
 
-/** Why a report cannot move the run, or undefined when it comes from the holder. */
-const refusalOf = (
-  run: Run,
-  { fence, agent }: { readonly fence: number; readonly agent: string },
-): RunDecision | undefined => {
-  const foreign = foreignTo(run, agent);
-  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
-  if (run.claims === 0)
-    return reject('RUN_NOT_CLAIMED', `run ${run.created.runId} was never claimed`, { fence });
-  if (fence === run.claims && isHeld(run.state)) return undefined;
-  return reject(
-    'RUN_FENCED',
-    `fence ${fence} does not hold run ${run.created.runId} (${run.state}, ${run.claims} claims)`,
-    {
-      fence,
-      currentFence: run.claims,
-      state: run.state,
-    },
-  );
-};
-
-const startTurn = (command: CommandOf<'start-turn'>, run: Run): RunDecision => {
-  const { fence, turnId, startedAt } = command;
-  // The repeat of a report that came before the end is no news.
-  if (run.finishedBy === fence && run.turnId === turnId) return unchanged;
-  const refusal = refusalOf(run, command);
-  if (refusal !== undefined) return refusal;
-  const { runId, sessionId } = run.created;
-  if (run.turnId === null)
-    return accept({ type: 'fleetlog.run.turn-started.v1', runId, sessionId, turnId, fence, startedAt });
-  if (run.turnId === turnId) return unchanged;
-  return reject('RUN_TURN_STARTED', `claim ${fence} of run ${runId} has started turn ${run.turnId} already`, {
-    turnId,
-    currentTurnId: run.turnId,
-  });
-};
-
-/** The reason of a cancel that nobody asked the control plane for. */
-const ownReason = (result: TurnResult): string =>
-  (result.failure?.message ?? 'the runner cancelled the turn').slice(0, 500);
-
-const nextAfterLoss = (run: Run): 'queued' | 'failed' | 'cancelled' => {
-  if (run.state === 'cancelling') return 'cancelled';
-  return run.created.replay === 'requeue' && run.claims < run.created.maxAttempts ? 'queued' : 'failed';
-};
-
-const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
-  const { fence, turnId, result, endedAt } = command;
-  if (run.finishedBy === fence) return unchanged;
-  const refusal = refusalOf(run, command);
-  if (refusal !== undefined) return refusal;
-  const end = { runId: run.created.runId, sessionId: run.created.sessionId, fence, turnId, endedAt };
-  // Asked to cancel: cancelled it is, also when the turn was faster. What it achieved is kept in the result.
-  if (run.state === 'cancelling' || result.outcome === 'cancelled')
-    return accept({
-      type: 'fleetlog.run.cancelled.v1',
-      ...end,
-      reason: run.cancelReason ?? ownReason(result),
-      result,
-    });
-  if (result.outcome === 'done') return accept({ type: 'fleetlog.run.completed.v1', ...end, result });
-  const failure = result.failure ?? {
-    kind: 'provider-failed',
-    message: result.summary || 'the turn failed without saying why',
-  };
-  // A runner that says it was lost is as good as one that is not heard of: the replay rule decides.
-  if (failure.kind === 'runner-lost' && nextAfterLoss(run) === 'queued')
-    return accept({
-      type: 'fleetlog.run.lease-expired.v1',
-      runId: end.runId,
-      sessionId: end.sessionId,
-      fence,
-      runnerId: run.runnerId ?? '',
-      next: 'queued',
-      commandId: command.nextCommandId,
-      expiredAt: endedAt,
-      reason: failure.message.slice(0, 500),
-    });
-  return accept({ type: 'fleetlog.run.failed.v1', ...end, failure, result });
-};
-
-const expireLease = (command: CommandOf<'expire-lease'>, run: Run, now: number): RunDecision => {
-  const { fence, commandId } = command;
-  if (fence > run.claims)
-    return reject('RUN_NOT_CLAIMED', `run ${run.created.runId} has no claim ${fence}`, { fence });
-  // Another observer was faster, or the claim is over: the loss of that lease needs nothing more.
-  if (fence < run.claims || !isHeld(run.state)) return unchanged;
-  const next = nextAfterLoss(run);
-  return accept({
-    type: 'fleetlog.run.lease-expired.v1',
-    runId: run.created.runId,
-    sessionId: run.created.sessionId,
-    fence,
-    runnerId: run.runnerId ?? '',
-    next,
-    commandId: next === 'queued' ? commandId : null,
-    expiredAt: now,
-  });
-};
-
 const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDecision => {
   if (isEnded(run.state) || run.state === 'cancelling') return unchanged;
   const { runId, sessionId } = run.created;
-  if (run.state === 'queued')
+  // Queued, or waiting for an answer that nothing waits for but the run itself.
+  if (!isHeld(run))
     return accept({
       type: 'fleetlog.run.cancelled.v1',
       runId,
@@ -196,6 +94,7 @@ const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDeci
       endedAt: now,
       reason,
       result: null,
+      ...closing(run),
     });
   const fence = run.claims;
   return accept({
@@ -205,6 +104,7 @@ const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDeci
     reason,
     fence,
     requestedAt: now,
+    ...closing(run),
   });
 };
 
@@ -220,6 +120,10 @@ const DECIDE: { readonly [Kind in Exclude<RunCommand['kind'], 'create'>]: Decide
   'finish-turn': finishTurn,
   'expire-lease': expireLease,
   cancel,
+  'ask-approval': askApproval,
+  'answer-approval': answerApproval,
+  'expire-approval': expireApproval,
+  'withdraw-approval': withdrawApproval,
 };
 
 const decide = (command: RunCommand, run: RunState, { now }: { readonly now: number }): RunDecision => {
@@ -231,9 +135,8 @@ const decide = (command: RunCommand, run: RunState, { now }: { readonly now: num
 };
 
 type Change = Exclude<RunEvent, RunCreated>;
-type ChangeOf<Type extends Change['type']> = Extract<Change, { readonly type: Type }>;
 
-const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: ChangeOf<Type>) => Partial<Run> } = {
+const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Type>) => Partial<Run> } = {
   'fleetlog.run.claimed.v1': (_run, { fence, runnerId }) => ({
     state: 'claimed',
     claims: fence,
@@ -241,28 +144,37 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: ChangeOf<Ty
     turnId: null,
   }),
   'fleetlog.run.turn-started.v1': (run, { turnId }) => ({
-    state: run.state === 'cancelling' ? 'cancelling' : 'running',
+    state: run.state === 'claimed' ? 'running' : run.state,
     turnId,
   }),
-  'fleetlog.run.lease-expired.v1': (run, { next, reason, fence }) => ({
+  'fleetlog.run.lease-expired.v1': (run, { next, reason, fence, commandId }) => ({
+    ...closed(run),
     state: next,
     runnerId: null,
+    commandId: commandId ?? run.commandId,
     // With a reason it was the runner's own report that ended the claim: its repeat is no news.
     finishedBy: reason === undefined ? run.finishedBy : fence,
   }),
-  'fleetlog.run.cancel-requested.v1': (_run, { reason }) => ({ state: 'cancelling', cancelReason: reason }),
-  'fleetlog.run.completed.v1': (_run, event) => finished('completed', event),
-  'fleetlog.run.failed.v1': (_run, event) => finished('failed', event),
-  'fleetlog.run.cancelled.v1': (_run, event) => ({
-    ...finished('cancelled', event),
+  'fleetlog.run.cancel-requested.v1': (run, { reason }) => ({
+    ...closed(run),
+    state: 'cancelling',
+    cancelReason: reason,
+  }),
+  'fleetlog.run.completed.v1': (run, event) => finished(run, 'completed', event),
+  'fleetlog.run.failed.v1': (run, event) => finished(run, 'failed', event),
+  'fleetlog.run.cancelled.v1': (run, event) => ({
+    ...finished(run, 'cancelled', event),
     cancelReason: event.reason,
   }),
+  'fleetlog.run.approval-asked.v1': evolveAsked,
+  'fleetlog.run.approval-answered.v1': evolveAnswered,
 };
 
 const finished = (
+  run: Run,
   state: RunStateName,
   { turnId, fence }: { readonly turnId: string | null; readonly fence: number | null },
-): Partial<Run> => ({ state, runnerId: null, turnId, finishedBy: fence });
+): Partial<Run> => ({ ...closed(run), state, runnerId: null, turnId, finishedBy: fence, resume: [] });
 
 const evolve = (run: RunState, event: RunEvent): RunState => {
   if (event.type !== 'fleetlog.run.created.v1') {
@@ -271,8 +183,16 @@ const evolve = (run: RunState, event: RunEvent): RunState => {
     return { ...run, ...handler(run, event) };
   }
   const { type: _type, ...created } = event;
-  const nobody = { claims: 0, runnerId: null, turnId: null, cancelReason: null, finishedBy: null };
-  return run ?? { state: 'queued', created, ...nobody };
+  const nobody = {
+    claims: 0,
+    parkings: 0,
+    runnerId: null,
+    turnId: null,
+    cancelReason: null,
+    finishedBy: null,
+  };
+  const nothing = { open: [], settled: {}, resume: [] };
+  return run ?? { state: 'queued', created, commandId: created.commandId, ...nobody, ...nothing };
 };
 
 /** The decider of the run aggregate; its contract is streams/run.ts. */

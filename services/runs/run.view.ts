@@ -32,6 +32,8 @@ const created = (event: RunCreated, { boundary }: PlacedRunEvent): RunSummary =>
   cancelReason: null,
   failure: null,
   result: null,
+  openApprovals: [],
+  parkings: 0,
   createdAt: event.createdAt,
   claimedAt: null,
   startedAt: null,
@@ -42,13 +44,16 @@ const created = (event: RunCreated, { boundary }: PlacedRunEvent): RunSummary =>
 type Change = Exclude<RunEvent, RunCreated>;
 type ChangeOf<Type extends Change['type']> = Extract<Change, { readonly type: Type }>;
 
+const nothingOpen = { openApprovals: [] };
+
 /** What an event changes; each says when it happened (turns by the runner's clock, the rest by the control plane's). */
 const CHANGE: {
   readonly [Type in Change['type']]: (view: RunSummary, event: ChangeOf<Type>) => Partial<RunSummary>;
 } = {
-  'fleetlog.run.claimed.v1': (_view, { fence, runnerId, claimedAt }) => ({
+  'fleetlog.run.claimed.v1': (view, { fence, runnerId, claimedAt }) => ({
     state: 'claimed',
-    attempt: fence,
+    // A claim that ended by parking a question was none.
+    attempt: fence - view.parkings,
     fence,
     runnerId,
     turnId: null,
@@ -57,26 +62,29 @@ const CHANGE: {
     updatedAt: claimedAt,
   }),
   'fleetlog.run.turn-started.v1': (view, { turnId, startedAt }) => ({
-    state: view.state === 'cancelling' ? 'cancelling' : 'running',
+    state: view.state === 'claimed' ? 'running' : view.state,
     turnId,
     startedAt,
     updatedAt: startedAt,
   }),
   'fleetlog.run.lease-expired.v1': (view, event) =>
     event.next === 'queued'
-      ? { state: 'queued', fence: null, runnerId: null, updatedAt: event.expiredAt }
+      ? { ...nothingOpen, state: 'queued', fence: null, runnerId: null, updatedAt: event.expiredAt }
       : {
+          ...nothingOpen,
           state: event.next,
           failure: event.next === 'failed' ? lostRunner(view, event) : null,
           endedAt: event.expiredAt,
           updatedAt: event.expiredAt,
         },
   'fleetlog.run.cancel-requested.v1': (_view, { reason, requestedAt }) => ({
+    ...nothingOpen,
     state: 'cancelling',
     cancelReason: reason,
     updatedAt: requestedAt,
   }),
   'fleetlog.run.completed.v1': (_view, { turnId, result, endedAt }) => ({
+    ...nothingOpen,
     state: 'completed',
     turnId,
     result,
@@ -84,6 +92,7 @@ const CHANGE: {
     updatedAt: endedAt,
   }),
   'fleetlog.run.failed.v1': (_view, { turnId, failure, result, endedAt }) => ({
+    ...nothingOpen,
     state: 'failed',
     turnId,
     failure,
@@ -92,6 +101,7 @@ const CHANGE: {
     updatedAt: endedAt,
   }),
   'fleetlog.run.cancelled.v1': (_view, { turnId, reason, result, endedAt }) => ({
+    ...nothingOpen,
     state: 'cancelled',
     turnId,
     cancelReason: reason,
@@ -99,6 +109,27 @@ const CHANGE: {
     endedAt,
     updatedAt: endedAt,
   }),
+  'fleetlog.run.approval-asked.v1': (view, { mode, turnId, approvalId, tool, expiresAt, askedAt }) => {
+    const asked = { approvalId, tool, expiresAt };
+    const common = { turnId, updatedAt: askedAt };
+    if (mode === 'parked')
+      return {
+        ...common,
+        state: 'waiting',
+        fence: null,
+        runnerId: null,
+        parkings: view.parkings + 1,
+        openApprovals: [asked],
+      };
+    const state = view.state === 'cancelling' ? 'cancelling' : 'waiting';
+    return { ...common, state, openApprovals: [...view.openApprovals, asked] };
+  },
+  'fleetlog.run.approval-answered.v1': (view, { approvalId, commandId, answeredAt }) => {
+    const openApprovals = view.openApprovals.filter((open) => open.approvalId !== approvalId);
+    const goesOn = view.state === 'waiting' && openApprovals.length === 0;
+    const state = goesOn ? (commandId === null ? 'running' : 'queued') : view.state;
+    return { openApprovals, state, updatedAt: answeredAt };
+  },
 };
 
 const lostRunner = (
@@ -108,7 +139,7 @@ const lostRunner = (
   kind: 'runner-lost',
   message:
     event.reason ??
-    `the lease of runner ${event.runnerId} expired (attempt ${event.fence} of ${view.maxAttempts})`,
+    `the lease of runner ${event.runnerId} expired (attempt ${event.fence - view.parkings} of ${view.maxAttempts})`,
 });
 
 /** The summary after one more event; undefined while the run was not created. */

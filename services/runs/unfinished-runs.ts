@@ -5,7 +5,7 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import { runViewSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import { isEnded, isHeld } from './run.decider.ts';
+import { isEnded, isHeld } from './run-state.policy.ts';
 
 export interface UnfinishedRun {
   readonly boundary: Boundary;
@@ -23,6 +23,8 @@ export interface UnfinishedRuns {
   held(): readonly UnfinishedRun[];
   /** Runs that seem to wait for a runner. */
   queued(): readonly UnfinishedRun[];
+  /** Runs that seem to have an open question whose time is over at `now`, epoch ms. */
+  overdue(now: number): readonly UnfinishedRun[];
   readonly size: number;
 }
 
@@ -60,20 +62,36 @@ const indexedSchema = runViewSchema.pick({
   project: true,
   runId: true,
   state: true,
+  runnerId: true,
+  openApprovals: true,
   updatedAt: true,
 });
 
+interface IndexedRun extends UnfinishedRun {
+  readonly isHeld: boolean;
+  readonly isQueued: boolean;
+  /** When its first open question is over; infinite when it has none. */
+  readonly dueAt: number;
+}
+
 /** An empty index over the bucket `runs`. */
 export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
-  const runs = new Map<string, UnfinishedRun & { readonly isHeld: boolean }>();
+  const runs = new Map<string, IndexedRun>();
   const known = Promise.withResolvers<void>();
 
   const note = (key: string, value: Uint8Array): void => {
     const parsed = indexedSchema.safeParse(parseJson(value));
     // Not a summary (the position of the projection): nothing to look after.
     if (!parsed.success || isEnded(parsed.data.state)) return void runs.delete(key);
-    const { tenant, project, runId, state, updatedAt } = parsed.data;
-    runs.set(key, { boundary: { tenant, project }, runId, updatedAt, isHeld: isHeld(state) });
+    const { tenant, project, runId, state, updatedAt, openApprovals } = parsed.data;
+    runs.set(key, {
+      boundary: { tenant, project },
+      runId,
+      updatedAt,
+      isHeld: isHeld(parsed.data),
+      isQueued: state === 'queued',
+      dueAt: Math.min(...openApprovals.map(({ expiresAt }) => expiresAt)),
+    });
   };
 
   return {
@@ -86,7 +104,8 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
     },
     ready: known.promise,
     held: () => [...runs.values()].filter((run) => run.isHeld),
-    queued: () => [...runs.values()].filter((run) => !run.isHeld),
+    queued: () => [...runs.values()].filter((run) => run.isQueued),
+    overdue: (now) => [...runs.values()].filter(({ dueAt }) => dueAt <= now),
     get size() {
       return runs.size;
     },

@@ -30,6 +30,8 @@ const OUTCOME: {
   'fleetlog.run.turn-started.v1': () => undefined,
   'fleetlog.run.cancel-requested.v1': () => undefined,
   'fleetlog.run.lease-expired.v1': ({ next }) => (next === 'queued' ? undefined : next),
+  'fleetlog.run.approval-asked.v1': () => undefined,
+  'fleetlog.run.approval-answered.v1': () => undefined,
   'fleetlog.run.completed.v1': () => 'completed',
   'fleetlog.run.failed.v1': () => 'failed',
   'fleetlog.run.cancelled.v1': () => 'cancelled',

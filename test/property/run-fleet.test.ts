@@ -14,7 +14,8 @@ import { startService, type RunningService } from '#libs/service/running-service
 import { createLogger } from '#libs/telemetry/logger.ts';
 import { createMetrics } from '#libs/telemetry/metrics.ts';
 import { createHooks } from '#libs/telemetry/metrics-hooks.ts';
-import { isEnded, runDecider } from '#services/runs/run.decider.ts';
+import { runDecider } from '#services/runs/run.decider.ts';
+import { isEnded } from '#services/runs/run-state.policy.ts';
 import { foldRun, type RunSummary } from '#services/runs/run.view.ts';
 import { runs } from '#services/runs/service.ts';
 import { viewKey } from '#streams/buckets.ts';

@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fold } from '#libs/kernel/decider.ts';
-import { isEnded, isHeld, runDecider, type RunState } from '#services/runs/run.decider.ts';
+import { runDecider } from '#services/runs/run.decider.ts';
+import { isEnded, isHeld, type RunState } from '#services/runs/run-state.policy.ts';
 import { foldRun, type RunSummary } from '#services/runs/run.view.ts';
 import type { RunCommand, RunEvent } from '#streams/run.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
@@ -161,7 +162,7 @@ test('only a report under the fence that holds the run moves it', () => {
       if (event === undefined) continue;
       expect(command.fence).toBe(before?.claims);
       expect(command.agent).toBe('builder-1');
-      expect(before !== undefined && isHeld(before.state)).toBe(true);
+      expect(before !== undefined && isHeld(before)).toBe(true);
     }
   });
 });
@@ -178,7 +179,7 @@ test('a command that was accepted changes nothing when it comes again', () => {
 test('a run is held exactly while a claim is neither ended nor lost', () => {
   law((steps) => {
     const state = steps.at(-1)?.after;
-    if (state !== undefined) expect(isHeld(state.state)).toBe(state.runnerId !== null);
+    if (state !== undefined) expect(isHeld(state)).toBe(state.runnerId !== null);
   });
 });
 

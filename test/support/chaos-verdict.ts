@@ -5,7 +5,7 @@ import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { readersOf } from '#services/wire.ts';
 import { projections } from '#services/projections.ts';
 import { readEntry } from '#streams/catalogue.ts';
-import { isEnded } from '#services/runs/run.decider.ts';
+import { isEnded } from '#services/runs/run-state.policy.ts';
 import type { RunEvent } from '#streams/run.ts';
 import { brokenChains, storedMessages } from './stored-messages.ts';
 import type { Acknowledged } from './chaos-client.ts';

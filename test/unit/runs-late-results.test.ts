@@ -95,6 +95,7 @@ const sweep = async ({ lost }: World, runId: string): Promise<void> => {
     watch: () => Promise.resolve(),
     ready: Promise.resolve(),
     queued: () => [],
+    overdue: () => [],
     held: () => {
       once.abort();
       return [{ boundary, runId, updatedAt: 0 }];

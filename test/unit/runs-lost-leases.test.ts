@@ -87,6 +87,7 @@ test('a queue whose instructions are no longer kept is instructed again, oldest 
       watch: () => Promise.resolve(),
       ready: Promise.resolve(),
       held: () => [],
+      overdue: () => [],
       queued: () => {
         left -= 1;
         if (left === 0) stopping.abort();

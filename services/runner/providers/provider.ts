@@ -1,5 +1,6 @@
 // What drives one agent program, as an interface: a turn is started, tells what it does as events in order, and ends with facts.
 // Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
+import type { AskApproval } from '#services/runner/approvals/approval-desk.ts';
 import type { ResumePoint, StopReason, TurnFacts, Usage } from './turn-facts.ts';
 
 /** A step of a plan, as the program says it. */
@@ -69,6 +70,8 @@ export interface TurnOrder {
   readonly limits: TurnLimits;
   /** The conversation that `program` goes on with; absent: it begins a new one, or has none. */
   readonly resume?: ResumePoint;
+  /** Asks a person about a call; the program must be kept waiting meanwhile. The runner gives it at the start of the program. */
+  readonly askApproval?: AskApproval;
 }
 
 /**

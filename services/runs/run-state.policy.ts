@@ -1,0 +1,108 @@
+// A run as folded from its history, and what may be read off it: who holds it, whether it has ended, which questions are open, and
+// why a report cannot move it. Pure; decides no command (run.decider.ts, run.approvals.decider.ts).
+import { reject, type Decision } from '#libs/kernel/decider.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import type { ApprovalDecision, ApprovalMode, SettledApproval } from '#streams/approvals.ts';
+import type { RejectionCode } from '#streams/rejections.ts';
+import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
+
+/** Refusals of a run. */
+export type RunRejection = Extract<RejectionCode, `RUN_${string}` | `APPROVAL_${string}`>;
+export type RunDecision = Decision<RunEvent, RunRejection>;
+export type CommandOf<Kind extends RunCommand['kind']> = Extract<RunCommand, { readonly kind: Kind }>;
+export type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
+
+/** A question that waits. */
+export interface OpenApproval {
+  readonly approvalId: string;
+  readonly callId: string;
+  readonly tool: string;
+  readonly digest: string;
+  readonly mode: ApprovalMode;
+  readonly fence: number;
+  readonly expiresAt: number;
+}
+
+/** How a question came to its end; `closed`: the run went on or ended without an answer. */
+interface Settlement {
+  readonly decision: ApprovalDecision | 'closed';
+  readonly by: string;
+}
+
+/** A run as folded from its history; undefined before it was created. */
+export interface Run {
+  readonly state: RunStateName;
+  readonly created: Omit<RunCreated, 'type'>;
+  /** Claims so far, which is also the fence of the last claim; 0: never claimed. */
+  readonly claims: number;
+  /** Claims that ended by parking a question: they are no attempts. */
+  readonly parkings: number;
+  /** Who holds it; null when nobody does. */
+  readonly runnerId: string | null;
+  /** The instruction of the attempt that is due or under way. */
+  readonly commandId: string;
+  /** The turn of the last claim, as far as known. */
+  readonly turnId: string | null;
+  readonly cancelReason: string | null;
+  /** The fence whose last report ended the claim; null while it lives, and when something else ended it. */
+  readonly finishedBy: number | null;
+  /** Questions that wait for an answer, oldest first; those of one claim. */
+  readonly open: readonly OpenApproval[];
+  /** Questions that wait no more, by id. */
+  readonly settled: Readonly<Record<string, Settlement>>;
+  /** Answers that the next claim goes on with, until a claim under which they were known ends by its own report. */
+  readonly resume: readonly SettledApproval[];
+}
+export type RunState = Run | undefined;
+
+/** True for the states that absorb everything. */
+export const isEnded = (state: RunStateName): boolean =>
+  state === 'completed' || state === 'failed' || state === 'cancelled';
+
+/** True while a runner holds the run under a lease. */
+export const isHeld = ({
+  state,
+  runnerId,
+}: {
+  readonly state: RunStateName;
+  readonly runnerId: string | null;
+}): boolean => runnerId !== null && state !== 'queued' && !isEnded(state);
+
+/** Why an agent may not touch the run; undefined when the run was given to it. */
+export const foreignTo = (run: Run, agent: string): Rejection<'RUN_FOREIGN'> | undefined => {
+  const { runId, agent: owner } = run.created;
+  if (agent === owner) return undefined;
+  return rejection('RUN_FOREIGN', `run ${runId} was not given to agent ${agent}`, { agent });
+};
+
+/** Why a report cannot move the run, or undefined when it comes from the holder. */
+export const refusalOf = (
+  run: Run,
+  { fence, agent }: { readonly fence: number; readonly agent: string },
+): RunDecision | undefined => {
+  const foreign = foreignTo(run, agent);
+  if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
+  if (run.claims === 0)
+    return reject('RUN_NOT_CLAIMED', `run ${run.created.runId} was never claimed`, { fence });
+  if (fence === run.claims && isHeld(run)) return undefined;
+  return reject(
+    'RUN_FENCED',
+    `fence ${fence} does not hold run ${run.created.runId} (${run.state}, ${run.claims} claims)`,
+    { fence, currentFence: run.claims, state: run.state },
+  );
+};
+
+/** For an event that closes the open questions: their ids, where there are any. */
+export const closing = ({ open }: Run): { readonly approvalsClosed?: string[] } =>
+  open.length === 0 ? {} : { approvalsClosed: open.map(({ approvalId }) => approvalId) };
+
+/** The open questions, closed without an answer. */
+export const closed = ({ open, settled }: Run): Pick<Run, 'open' | 'settled'> => ({
+  open: [],
+  settled: {
+    ...settled,
+    ...Object.fromEntries(
+      open.map(({ approvalId }) => [approvalId, { decision: 'closed', by: 'service:runs' } as const]),
+    ),
+  },
+});
