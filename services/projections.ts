@@ -1,5 +1,6 @@
 // Every projection of the product, for the commands that rebuild and verify. Apart from registry.ts so that they load no service.
 import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
+import { sourcesProjection } from './audit/projections.ts';
 import { activityProjection, runsProjection } from './runs/projections.ts';
 import { sessionsProjection } from './sessions/projections.ts';
 
@@ -8,4 +9,5 @@ export const projections: readonly ProjectionTools[] = [
   projectionTools(runsProjection),
   projectionTools(sessionsProjection),
   projectionTools(activityProjection),
+  projectionTools(sourcesProjection),
 ];

@@ -138,7 +138,7 @@ export const presenceSchema = z.object({
 });
 export type Presence = z.infer<typeof presenceSchema>;
 
-/** Key of a run, session or activity value. */
+/** Key of a value of `runs`, `sessions`, `activity` or `sources`. */
 export const viewKey = (boundary: Boundary, id: string): string =>
   `${boundary.tenant}.${boundary.project}.${id}`;
 /** Key of a run's lease. */
@@ -149,7 +149,7 @@ export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
 /** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
-const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals'] as const;
+const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals', 'sources'] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
@@ -161,6 +161,13 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   {
     name: 'approvals',
     description: 'What people were asked, by run.',
+    history: 1,
+    replicas,
+    holds: 'derived',
+  },
+  {
+    name: 'sources',
+    description: 'What is missing of the reports of each runner.',
     history: 1,
     replicas,
     holds: 'derived',

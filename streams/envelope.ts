@@ -28,6 +28,8 @@ export interface Envelope {
   readonly fence?: number;
   /** Gapless number of this source's entries, from 1. */
   readonly sourceSeq?: number;
+  /** The buffer that gave the number: another one may begin at 1 again. */
+  readonly sourceBuffer?: string;
   readonly traceparent?: string;
   /** `blob:sha256-<hex>`: the whole body is in the object store. */
   readonly dataref?: string;
@@ -64,6 +66,7 @@ const RULES: readonly (readonly [keyof Envelope, (value: unknown) => boolean, st
   ['correlation', isLine, 'one line of text'],
   ['fence', isWholeNumber, 'a whole number of at most 15 digits'],
   ['sourceSeq', isWholeNumber, 'a whole number of at most 15 digits'],
+  ['sourceBuffer', isLine, 'one line of text'],
   ['traceparent', isLine, 'one line of text'],
   ['dataref', (value) => DATAREF.test(String(value)), 'blob:sha256-<hex>'],
 ];
@@ -101,6 +104,7 @@ export const encodeEnvelope = (envelope: Envelope): Record<string, string> => {
   if (envelope.correlation !== undefined) headers['Fleet-Correlation'] = envelope.correlation;
   if (envelope.fence !== undefined) headers['Fleet-Fence'] = String(envelope.fence);
   if (envelope.sourceSeq !== undefined) headers['Fleet-Source-Seq'] = String(envelope.sourceSeq);
+  if (envelope.sourceBuffer !== undefined) headers['Fleet-Source-Buffer'] = envelope.sourceBuffer;
   if (envelope.traceparent !== undefined) headers['traceparent'] = envelope.traceparent;
   if (envelope.dataref !== undefined) headers['ce-dataref'] = envelope.dataref;
   return headers;
@@ -124,6 +128,7 @@ const headersSchema = z.object({
   'Fleet-Correlation': z.string().optional(),
   'Fleet-Fence': wholeNumber.optional(),
   'Fleet-Source-Seq': wholeNumber.optional(),
+  'Fleet-Source-Buffer': z.string().optional(),
   traceparent: z.string().optional(),
   'ce-dataref': z.string().regex(DATAREF).optional(),
 });
@@ -186,11 +191,12 @@ const readPlain = (headers: Readonly<Record<string, string>>): Envelope | undefi
 const withOptional = (least: Envelope, headers: Readonly<Record<string, string>>): Envelope => {
   const envelope: { -readonly [Member in keyof Envelope]: Envelope[Member] } = least;
   const { 'Fleet-Causation': causation, 'Fleet-Correlation': correlation, traceparent } = headers;
-  const { 'Fleet-Fence': fence, 'Fleet-Source-Seq': sourceSeq } = headers;
+  const { 'Fleet-Fence': fence, 'Fleet-Source-Seq': sourceSeq, 'Fleet-Source-Buffer': buffer } = headers;
   if (causation !== undefined) envelope.causation = causation;
   if (correlation !== undefined) envelope.correlation = correlation;
   if (fence !== undefined) envelope.fence = Number(fence);
   if (sourceSeq !== undefined) envelope.sourceSeq = Number(sourceSeq);
+  if (buffer !== undefined) envelope.sourceBuffer = buffer;
   if (traceparent !== undefined) envelope.traceparent = traceparent;
   return envelope;
 };
@@ -206,6 +212,7 @@ const toEnvelope = (data: z.infer<typeof headersSchema>): Envelope => ({
   ...(data['Fleet-Correlation'] !== undefined && { correlation: data['Fleet-Correlation'] }),
   ...(data['Fleet-Fence'] !== undefined && { fence: data['Fleet-Fence'] }),
   ...(data['Fleet-Source-Seq'] !== undefined && { sourceSeq: data['Fleet-Source-Seq'] }),
+  ...(data['Fleet-Source-Buffer'] !== undefined && { sourceBuffer: data['Fleet-Source-Buffer'] }),
   ...(data.traceparent !== undefined && { traceparent: data.traceparent }),
   ...(data['content-type'] === BINARY_TYPE && { contentType: BINARY_TYPE }),
   ...(data['ce-dataref'] !== undefined && { dataref: data['ce-dataref'] }),

@@ -13,6 +13,7 @@ import { parseJson, type EntryParts } from './entry.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
 import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
+import { sourceViewSchema } from './source-view.ts';
 import { streamDefinitions } from './streams.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -59,6 +60,7 @@ const envelopeHeaders: Json = {
     'Fleet-Correlation': text('Ties one piece of work together.'),
     'Fleet-Fence': text('The claim under which a runner speaks.', { pattern: '^\\d{1,15}$' }),
     'Fleet-Source-Seq': text('Gapless number among the entries of its source.', { pattern: '^\\d{1,15}$' }),
+    'Fleet-Source-Buffer': text('The buffer that gave the number; a new one may begin at 1 again.'),
     traceparent: text('W3C trace context.'),
     'ce-dataref': text('Where the whole body is.', { pattern: '^blob:sha256-[0-9a-f]{64}$' }),
   },
@@ -204,6 +206,7 @@ const BUCKETS = {
   sessions: sessionViewSchema,
   activity: activityViewSchema,
   approvals: approvalsViewSchema,
+  sources: sourceViewSchema,
   leases: leaseSchema,
   presence: presenceSchema,
 } as const;

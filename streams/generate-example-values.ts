@@ -1,9 +1,11 @@
 // One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
 import type { ActivityView, ApprovalsView, Lease, Presence, RunView, SessionView } from './buckets.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
+import type { SourceView } from './source-view.ts';
 import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
 
 const { boundary, agent, runnerId, runId, sessionId, turnId, commandId, approvalId } = EXAMPLE;
+const EXAMPLE_BUFFER = '01KAJ5M7Y0B3D5F7H9K1M3P5R7';
 const AT = EXAMPLE_AT;
 const SECOND = 1000;
 const about = { runId, sessionId };
@@ -66,6 +68,7 @@ export const BUCKET_EXAMPLES: {
   readonly sessions: SessionView;
   readonly activity: ActivityView;
   readonly approvals: ApprovalsView;
+  readonly sources: SourceView;
   readonly leases: Lease;
   readonly presence: Presence;
 } = {
@@ -139,6 +142,30 @@ export const BUCKET_EXAMPLES: {
         settledAt: null,
       },
     ],
+  },
+  sources: {
+    seq: 52,
+    ...boundary,
+    agent,
+    reports: 38,
+    lastReportAt: AT + 16 * SECOND,
+    repeated: 0,
+    unlisted: 0,
+    numberings: [
+      {
+        buffer: EXAMPLE_BUFFER,
+        buffers: [EXAMPLE_BUFFER],
+        highSeq: 60,
+        missing: [{ range: [41, 57], seenSeq: 46, seenAt: AT + 4 * SECOND, alarmSeq: 49, isHead: false }],
+        named: [],
+        unjudgedBelow: 0,
+        repeated: null,
+        cleared: [],
+      },
+    ],
+    alarmSeq: 49,
+    alarmAt: AT + 14 * SECOND,
+    clearedSeq: 0,
   },
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {

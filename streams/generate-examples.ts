@@ -226,6 +226,15 @@ export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> 
     reason: 'user:anna answered before (edit)',
   },
   gap: { firstSourceSeq: 41, lastSourceSeq: 57, dropped: 17, reason: 'the buffer was full' },
+  'source-alarm': {
+    problem: 'missing',
+    buffer: '01KAJ5M7Y0B3D5F7H9K1M3P5R7',
+    ranges: [[41, 57]],
+    reports: 17,
+    noticedSeq: 46,
+    noticedAt: 1_763_712_004_000,
+  },
+  'source-cleared': { buffer: '01KAJ5M7Y0B3D5F7H9K1M3P5R7', ranges: [[41, 57]], reports: 17 },
 };
 
 /** Every instruction. */

@@ -109,7 +109,8 @@ export const guarantees = (): string => `## What you can rely on
 
 **Once.** Every entry has an id that was fixed where it was made. A repeat within the stream’s window is not stored again; after a
 longer outage a runner first asks what the log has of it. Keep the last sequence that you have worked on, and skip what is not above
-it: redelivery then changes nothing. A jump in \`Fleet-Source-Seq\` of one agent is a hole, and the report \`gap\` says which.
+it: redelivery then changes nothing. A jump in \`Fleet-Source-Seq\` of one
+agent is a hole: the report \`gap\` says which, or \`source-alarm\` says that nothing does. Another \`Fleet-Source-Buffer\` may begin at 1 again.
 
 **Decisions.** A run has one subject, and each append to it expects the sequence of the one before: two deciders cannot both win.
 The last three states (\`completed\`, \`failed\`, \`cancelled\`) are final. A report with an old fence is kept and changes nothing.

@@ -118,6 +118,7 @@ const HEADERS: readonly (readonly [string, string, string])[] = [
   ['Fleet-Correlation', 'sometimes', 'ties one piece of work together: the run’s id'],
   ['Fleet-Fence', 'reports', 'the claim under which a runner speaks; an old fence is refused'],
   ['Fleet-Source-Seq', 'reports', 'number of this entry among those of its source, from 1, without gaps'],
+  ['Fleet-Source-Buffer', 'reports', 'the buffer that gave the number; a new one may begin at 1 again'],
   ['traceparent', 'sometimes', 'W3C trace context'],
   [
     'ce-dataref',
@@ -191,6 +192,7 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   sessions: ['<tenant>.<project>.<session id>', viewKey(boundary, sessionId)],
   activity: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   approvals: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
+  sources: ['<tenant>.<project>.<agent>', viewKey(boundary, agent)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
 };

@@ -119,6 +119,25 @@ const gap = z.object({
   sessionId: z.string().optional(),
 });
 
+/** Numbers of reports, as inclusive ranges. */
+const ranges = z.array(z.tuple([z.int().positive(), z.int().positive()])).min(1);
+/** What the numbers of a runner's reports show to be wrong. Written by the audit service, not by a runner. */
+const sourceAlarm = z.object({
+  /** `missing`: numbers that never came and that no gap report names; `repeated`: numbers that came more than once. */
+  problem: z.enum(['missing', 'repeated']),
+  /** The buffer that the numbering began with; empty: reports that name none. */
+  buffer: z.string(),
+  /** The numbers; of repeated ones the span in which they lie. */
+  ranges,
+  /** How many reports. */
+  reports: z.int().positive(),
+  /** The entry of EVENTS that showed it, and when it was stored. */
+  noticedSeq: z.int().positive(),
+  noticedAt: epochMs,
+});
+/** Missing reports of an alarm that came after all, or that a gap report named. */
+const sourceCleared = z.object({ buffer: z.string(), ranges, reports: z.int().positive() });
+
 /** Subject type token → event type and schema. Additive; a breaking change is a new version beside the old one. */
 export const REPORTS = {
   'turn-started': {
@@ -211,7 +230,19 @@ export const REPORTS = {
     schema: gap,
     means: 'The runner dropped reports from its full buffer.',
   },
+  'source-alarm': {
+    type: 'fleetlog.source.alarm.v1',
+    schema: sourceAlarm,
+    means: 'Reports of a runner are missing and no gap report names them, or came more than once.',
+  },
+  'source-cleared': {
+    type: 'fleetlog.source.cleared.v1',
+    schema: sourceCleared,
+    means: 'Missing reports of an alarm came after all, or were named by a gap report.',
+  },
 } as const;
 
 export type ReportName = keyof typeof REPORTS;
+/** Reports about a runner as a whole: they belong to no run. */
+export type RunlessReportName = 'gap' | 'source-alarm' | 'source-cleared';
 export type ReportData<Name extends ReportName> = z.infer<(typeof REPORTS)[Name]['schema']>;

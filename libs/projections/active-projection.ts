@@ -89,7 +89,14 @@ export class ActiveProjection<Event, State extends object> {
         hold = await this.#writer.savePosition();
       if (hold !== 'held') return hold;
       if (signal.aborted || this.#intake.isOver) return 'stopped';
+      await this.#rest(signal);
     }
+  }
+
+  /** Lets entries gather, unless there are plenty already. */
+  async #rest(signal: AbortSignal): Promise<void> {
+    const { clock, limits } = this.#parts;
+    if (limits.paceMs > 0 && this.#intake.size < limits.maxBatch) await clock.sleep(limits.paceMs, signal);
   }
 
   /** Waits for entries; true when none came for a while. */

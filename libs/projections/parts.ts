@@ -17,6 +17,11 @@ export interface ProjectionLimits {
   readonly takeOverAfterMs: number;
   /** How often an idle projection looks whether the bucket is still as it left it; default 10,000 ms. */
   readonly idleCheckMs: number;
+  /**
+   * Least time between two batches while less than a full one waits, so that a bucket that nobody waits for costs few writes;
+   * default 0: what has come is stored at once.
+   */
+  readonly paceMs: number;
   /** Waits while the broker is away; default 100 ms doubling to 5 s. */
   readonly backoff: BackoffPolicy;
 }
@@ -26,6 +31,7 @@ export const PROJECTION_DEFAULTS: ProjectionLimits = {
   hotKeys: 20_000,
   takeOverAfterMs: 2000,
   idleCheckMs: 10_000,
+  paceMs: 0,
   backoff: { baseMs: 100, maxMs: 5000 },
 };
 

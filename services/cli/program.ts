@@ -1,5 +1,6 @@
 // The command `fleetlog`: every command in one program, one way to print errors and to end.
 import { Command, CommanderError } from 'commander';
+import { registerAlarmCommand } from './alarm-command.ts';
 import { CommandFailed } from './command.ts';
 import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
@@ -33,6 +34,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     ...more,
     registerRunCommands,
     registerSessionCommands,
+    registerAlarmCommand,
     registerStreamCommands,
     registerProjectionCommands,
     registerOutboxCommands,

@@ -132,6 +132,15 @@ const listRunners =
     return request.json({ agents: parts.config.agents, runners });
   };
 
+const listSources =
+  (parts: GatewayParts) =>
+  (request: GatewayRequest): Response | Refused => {
+    const foreign = foreignBoundary(parts, parseInput(boundaryQuery, request.req.query(), 'query'));
+    if (foreign !== undefined) return foreign;
+    const sources = [...shownOf(parts.views.sources, ownKeys(parts), () => true)];
+    return request.json({ sources: sources.toSorted((a, b) => (a.agent < b.agent ? -1 : 1)) });
+  };
+
 export const readRoutes = (parts: GatewayParts): readonly Route[] => [
   {
     method: 'GET',
@@ -175,5 +184,12 @@ export const readRoutes = (parts: GatewayParts): readonly Route[] => [
     means: 'Agents that have a runner, and the runners that are alive.',
     query: boundaryQuery,
     handle: listRunners(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/sources',
+    means: 'What the numbers of the reports of each runner say: what is missing, what came twice.',
+    query: boundaryQuery,
+    handle: listSources(parts),
   },
 ];

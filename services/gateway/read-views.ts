@@ -1,4 +1,4 @@
-// What the gateway shows without asking anybody: the buckets `runs`, `sessions` and `activity` in memory, and the runners
+// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity` and `sources` in memory, and the runners
 // that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -15,11 +15,13 @@ import {
   type SessionView,
 } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
+import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
 
 export interface ReadViews {
   readonly runs: ReadView<Omit<RunView, 'seq'>>;
   readonly sessions: ReadView<Omit<SessionView, 'seq'>>;
   readonly activity: ReadView<Omit<ActivityView, 'seq'>>;
+  readonly sources: ReadView<Omit<SourceView, 'seq'>>;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
   readonly ready: Promise<void>;
@@ -75,14 +77,17 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const runs = view('runs', runViewSchema.omit({ seq: true }));
   const sessions = view('sessions', sessionViewSchema.omit({ seq: true }));
   const activity = view('activity', activityViewSchema.omit({ seq: true }));
+  const sources = view('sources', sourceViewSchema.omit({ seq: true }));
+  const all = [runs, sessions, activity, sources];
   return {
     runs,
     sessions,
     activity,
+    sources,
     runners: createPresenceView(parts.bucket('presence')),
-    ready: Promise.all([runs.ready, sessions.ready, activity.ready]).then(() => undefined),
+    ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),
     stop: async () => {
-      await Promise.all([runs.stop(), sessions.stop(), activity.stop()]);
+      await Promise.all(all.map((one) => one.stop()));
     },
   };
 };

@@ -28,6 +28,8 @@ export interface SenderParts {
   readonly blobs: Blobs;
   /** Every subject that the buffer's records go to; nobody else writes there. */
   readonly subjects: readonly string[];
+  /** Names the buffer; asked when something is sent. */
+  readonly bufferId: () => string;
 }
 
 const markOf = ({ headers }: StoredEntry): StoredMark => ({
@@ -112,7 +114,11 @@ class ReportSender implements Sender {
   }
 
   async #entryOf({ subject, id, headers, body, sourceSeq }: BufferedRecord): Promise<NewEntry> {
-    const numbered = { ...headers, 'Fleet-Source-Seq': String(sourceSeq) };
+    const numbered = {
+      ...headers,
+      'Fleet-Source-Seq': String(sourceSeq),
+      'Fleet-Source-Buffer': this.#parts.bufferId(),
+    };
     if (body.byteLength <= INLINE_BODY_LIMIT_BYTES) return { subject, id, headers: numbered, body };
     const digest = await this.#parts.blobs.put(body);
     const excerpt = jsonBytes(excerptOf(parseJson(body)));

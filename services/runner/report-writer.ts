@@ -7,7 +7,7 @@ import type { Ids } from '#libs/ports/ids.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import { makeId } from '#streams/ids.ts';
 import { encodeReport } from '#streams/report-codec.ts';
-import type { ReportData, ReportName } from '#streams/reports.ts';
+import type { ReportData, ReportName, RunlessReportName } from '#streams/reports.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
 /** The turn that a report is about, and the right under which it is made. */
@@ -20,7 +20,7 @@ export interface TurnScope {
 }
 
 /** Reports that a program's events can become, or that a runner makes of a turn. */
-export type TurnReportName = Exclude<ReportName, 'gap' | 'report-refused' | 'answer-refused'>;
+export type TurnReportName = Exclude<ReportName, RunlessReportName | 'report-refused' | 'answer-refused'>;
 type Payload<Name extends TurnReportName> = Omit<ReportData<Name>, 'runId' | 'sessionId' | 'turnId'>;
 
 /** Which reports give way when the buffer is full: the least worthy first; those that move the run never. */

@@ -78,10 +78,11 @@ const openBuffer = (
   const subjects = Object.keys(REPORTS).map((name) =>
     typedSubject(boundaryOf(config), 'evt', config.agent, name),
   );
-  return openOutbox({
+  const log = context.log('EVENTS');
+  const outbox: Outbox = openOutbox({
     dir: config.dataDir,
     name: `${config.tenant}/${config.project}/${config.agent}`,
-    sender: createReportSender({ log: context.log('EVENTS'), blobs: context.blobs, subjects }),
+    sender: createReportSender({ log, blobs: context.blobs, subjects, bufferId: () => outbox.bufferId }),
     clock,
     ids,
     budget: { rows: config.bufferRows, bytes: config.bufferBytes },
@@ -90,6 +91,7 @@ const openBuffer = (
     observe: logOutbox(logger),
     onFatal,
   });
+  return outbox;
 };
 
 /** Names this runner's programs on this machine, also after its buffer was lost. */

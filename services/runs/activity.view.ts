@@ -53,6 +53,8 @@ const CHANGE: {
   'session-ended': nothing,
   'stop-gate': nothing,
   gap: nothing,
+  'source-alarm': nothing,
+  'source-cleared': nothing,
 };
 
 type AnyChange = (view: ActivitySummary, data: Report['data']) => Partial<ActivitySummary>;
@@ -77,9 +79,9 @@ const first = (
   lastReportAt: occurredAt,
 });
 
-/** The run a report is about; undefined for a gap, which is about its runner. */
+/** The run a report is about; undefined for one about its runner. */
 export const runIdOfReport = (report: Report): string | undefined =>
-  report.name === 'gap' ? undefined : report.data.runId;
+  'runId' in report.data ? report.data.runId : undefined;
 
 /**
  * The summary after one more report. A refusal cannot be a run's first report (what was refused came before it), so
@@ -90,7 +92,8 @@ export const foldActivity = (
   placed: PlacedReport,
 ): ActivitySummary | undefined => {
   const { report, seq, occurredAt } = placed;
-  if (report.name === 'gap') return view;
+  if (report.name === 'gap' || report.name === 'source-alarm' || report.name === 'source-cleared')
+    return view;
   const before = view ?? (report.name === 'report-refused' ? undefined : first(placed, report.data));
   // A report says itself which run it is about: what an agent says about the run of another does not count.
   if (before === undefined || before.agent !== placed.agent) return view;

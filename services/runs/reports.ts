@@ -46,7 +46,7 @@ export const decodeTurnReport = (entry: StoredEntry): TurnReport | undefined => 
   if (reading.kind === 'unknown') return undefined;
   if (reading.kind === 'problem') throw unreadable(reading.problem);
   const { envelope, place } = reading;
-  if (place.kind !== 'typed' || reading.name === 'gap') return undefined;
+  if (place.kind !== 'typed' || !('runId' in reading.data)) return undefined;
   if (envelope.fence === undefined) throw unreadable(`${envelope.id} carries no fence`);
   const command = commandOf(reading, { fence: envelope.fence, agent: place.id });
   if (command === undefined) return undefined;

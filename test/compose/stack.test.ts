@@ -72,17 +72,20 @@ test('the API wants its token, and every port is on loopback', async () => {
   expect(published).not.toMatch(/0\.0\.0\.0:\d+->|\[::\]:\d+->/);
 });
 
-test.each(['nats', 'runs', 'sessions', 'gateway', 'runner'])('%s does not run as root', async (service) => {
-  const uid = await stack.compose(
-    'exec',
-    '-T',
-    service,
-    'sh',
-    '-c',
-    'grep ^Uid: /proc/$(cat /proc/1/task/1/children | cut -d" " -f1)/status',
-  );
-  expect(uid).toMatch(/^Uid:\s+1000\s/);
-});
+test.each(['nats', 'runs', 'sessions', 'audit', 'gateway', 'runner'])(
+  '%s does not run as root',
+  async (service) => {
+    const uid = await stack.compose(
+      'exec',
+      '-T',
+      service,
+      'sh',
+      '-c',
+      'grep ^Uid: /proc/$(cat /proc/1/task/1/children | cut -d" " -f1)/status',
+    );
+    expect(uid).toMatch(/^Uid:\s+1000\s/);
+  },
+);
 
 test('a runner has no access to what is not its own', async () => {
   const attempt = stack.compose(

@@ -185,6 +185,7 @@ describe('projections', () => {
       { projection: 'runs', equal: true },
       { projection: 'sessions', equal: true },
       { projection: 'activity', equal: true },
+      { projection: 'sources', equal: true },
     ]);
   });
 

@@ -88,6 +88,7 @@ const start = (log: EventLog): Outbox => {
     sender: createReportSender({
       log,
       subjects: SUBJECTS,
+      bufferId: () => 'buffer-1',
       blobs: { put: () => Promise.reject(new Error('no body is large')), get: async () => undefined },
     }),
     clock: systemClock,

@@ -252,6 +252,7 @@ test('the description of the API names every path and what it takes', async () =
     '/api/v1/runs/{id}/stream',
     '/api/v1/sessions',
     '/api/v1/sessions/{id}',
+    '/api/v1/sources',
     '/api/v1/stream',
     '/healthz',
   ]);

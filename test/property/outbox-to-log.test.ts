@@ -56,7 +56,12 @@ test('WK-07 what was promised is in the log once and in order, whatever was lost
         openOutbox({
           dir,
           name: 'laws',
-          sender: createReportSender({ log, blobs: broker.blobs('bodies'), subjects: SUBJECTS }),
+          sender: createReportSender({
+            log,
+            blobs: broker.blobs('bodies'),
+            subjects: SUBJECTS,
+            bufferId: () => 'b',
+          }),
           clock,
           ids,
           batch: { rows: 12, bytes: 100_000 },

@@ -39,6 +39,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** Errors that would have ended the process. */
   readonly fatal: readonly unknown[];
+  /** The metrics of this instance, as text. */
+  metrics(): Promise<string>;
   /** Where the gateway of this instance listens. */
   url(): string;
   stop(): Promise<void>;
@@ -90,6 +92,7 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
     board,
     lines,
     fatal,
+    metrics: async () => (await metrics.exposition()).body,
     url: () => {
       const line = lines.findLast(({ message }) => message === 'gateway is listening');
       if (line === undefined) throw new Error(`no gateway listens: ${JSON.stringify(fatal)}`);

@@ -40,7 +40,12 @@ const setUp = (): {
     broker,
     calls,
     log,
-    sender: createReportSender({ log: spying, blobs: broker.blobs('bodies'), subjects: SUBJECTS }),
+    sender: createReportSender({
+      log: spying,
+      blobs: broker.blobs('bodies'),
+      subjects: SUBJECTS,
+      bufferId: () => 'buffer-1',
+    }),
   };
 };
 
@@ -76,7 +81,11 @@ describe('what is sent', () => {
     expect(calls).toEqual(['one', 'one', 'batch of 20']);
     expect(await storedIds(log)).toEqual(records(22).map(({ id }) => id));
     for await (const entry of log.replay())
-      expect(entry.headers).toMatchObject({ kept: 'as it is', 'Fleet-Source-Seq': String(entry.seq) });
+      expect(entry.headers).toMatchObject({
+        kept: 'as it is',
+        'Fleet-Source-Seq': String(entry.seq),
+        'Fleet-Source-Buffer': 'buffer-1',
+      });
   });
 
   test('goes one by one while it may have been stored before, so that nothing is stored twice', async () => {
@@ -102,7 +111,7 @@ test('what is stored last is told subject by subject; whoever may not ask still 
     ...log,
     lastSeen: () => Promise.reject(new Fault({ code: 'LOG_REFUSED', retry: 'never', message: 'no right' })),
   };
-  const parts = { blobs: broker.blobs('bodies'), subjects: SUBJECTS };
+  const parts = { blobs: broker.blobs('bodies'), subjects: SUBJECTS, bufferId: () => 'buffer-1' };
   expect(await createReportSender({ ...parts, log: forbidden }).lastStored?.()).toEqual([]);
   broker.faults.goAway();
   await expect(createReportSender({ ...parts, log }).lastStored?.()).rejects.toMatchObject({
@@ -132,6 +141,7 @@ describe('what is refused', () => {
       log: broken,
       blobs: { put: async () => '', get: async () => undefined },
       subjects: SUBJECTS,
+      bufferId: () => 'buffer-1',
     });
     expect(await sender.send(records(1))).toEqual([
       { kind: 'refused', code: 'UNEXPECTED_ERROR', message: 'a defect' },
@@ -145,6 +155,7 @@ describe('what is refused', () => {
       log: broker.eventLog('EVENTS'),
       blobs: broker.blobs('bodies'),
       subjects: SUBJECTS,
+      bufferId: () => 'buffer-1',
     });
     expect(kinds(await sender.send(records(1)))).toEqual(['unreachable']);
   });
