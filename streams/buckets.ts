@@ -90,7 +90,7 @@ export const sessionViewSchema = z.object({
   activeRuns: z.array(z.string()),
   runs: z.int().nonnegative(),
   lastRunId: z.string(),
-  lastOutcome: z.enum(['completed', 'failed', 'cancelled']).nullable(),
+  lastOutcome: z.enum(['completed', 'blocked', 'failed', 'cancelled']).nullable(),
   createdAt: epochMs,
   lastActivityAt: epochMs,
 });

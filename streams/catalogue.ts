@@ -43,7 +43,9 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
     'The run waits for a person to allow one call. Parked: no runner holds it any more.',
   'fleetlog.run.approval-answered.v1':
     'The question is settled; `commandId` goes on with a parked run, a held one goes on by itself.',
-  'fleetlog.run.completed.v1': 'The work is done. Final.',
+  'fleetlog.run.completed.v1':
+    'The turn ended well; `result.outcome` tells done from yielded (not done, waiting for something). Final.',
+  'fleetlog.run.blocked.v1': 'The agent says that it cannot go on; `reason` says why. Final.',
   'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
 };

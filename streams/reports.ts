@@ -68,6 +68,22 @@ const sessionMode = z.object({
   /** The program's own name for the mode. */
   mode: z.string(),
 });
+const turnSignalled = z.object({
+  ...about,
+  outcome: z.enum(['done', 'blocked']),
+  summary: z.string().max(2000),
+  signalledAt: epochMs,
+});
+const sessionPrimed = z.object({
+  ...about,
+  /** The conversation that was asked for and is not there. */
+  requested: z.string(),
+  /** Where the program was instead; null: it did not know the conversation. */
+  observed: z.string().nullable(),
+  /** Turns that the summary tells of, and its length. */
+  turns: z.int().nonnegative(),
+  characters: z.int().nonnegative(),
+});
 const output = z.object({ ...about, stream: z.enum(['stdout', 'stderr']), text: z.string() });
 const unknownLine = z.object({
   ...about,
@@ -192,6 +208,17 @@ export const REPORTS = {
     type: 'fleetlog.turn.plan.v1',
     schema: plan,
     means: 'The plan of the agent as it stands.',
+  },
+  'session-primed': {
+    type: 'fleetlog.session.primed.v1',
+    schema: sessionPrimed,
+    means:
+      'The conversation was not there, so the program was started anew with a summary of it before the prompt.',
+  },
+  'turn-signalled': {
+    type: 'fleetlog.turn.signalled.v1',
+    schema: turnSignalled,
+    means: 'The agent said itself how its work stands; the last word of a turn counts.',
   },
   output: {
     type: 'fleetlog.turn.output.v1',

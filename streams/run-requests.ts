@@ -63,7 +63,10 @@ export const RUN_REQUESTS = {
       agent: nameSchema,
       provider: providerSchema,
       title: z.string().max(120).nullable(),
-      request: runRequestSchema,
+      request: runRequestSchema.refine(
+        ({ prompt }) => prompt.trim() !== '',
+        'a prompt must say something: blanks alone do nothing',
+      ),
       replay: replayRuleSchema,
       maxAttempts: z.int().min(1).max(100),
       leaseMs: z.int().min(2000).max(3_600_000),

@@ -26,15 +26,32 @@ export type ProviderName = z.infer<typeof providerSchema>;
 /** What happens to a run whose lease expired: `requeue` starts it again (up to `maxAttempts` claims), `fail` ends it. */
 export const replayRuleSchema = z.enum(['requeue', 'fail']);
 
-/** Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could not start it. */
+/**
+ * Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could
+ * not start it; `session-lost`: the program was not in the conversation it was asked to go on with, and the run's rule is to fail then.
+ */
 export const failureKindSchema = z.enum([
   'provider-failed',
   'infra-failed',
   'runner-lost',
   'turn-timeout',
   'protocol-invalid',
+  'session-lost',
 ]);
 export type FailureKind = z.infer<typeof failureKindSchema>;
+
+/**
+ * What counts as done. `turn-end`: a clean end of the turn; `signal`: only the agent's own word (a result line of an `exec` program, `done` of
+ * the local control endpoint or of the MCP server): a clean end without it has `yielded`.
+ */
+const completionSchema = z.enum(['turn-end', 'signal']);
+export type Completion = z.infer<typeof completionSchema>;
+
+/**
+ * What to do when a program is not in the conversation it was asked to go on with. `accept`: go on where it is; `re-prime`: start anew, with
+ * a summary of the conversation so far before the prompt; `fail`: end the run (`session-lost`) and keep asking for the old one.
+ */
+const resumeMismatchSchema = z.enum(['accept', 're-prime', 'fail']);
 
 const epochMs = z.int().nonnegative();
 const fence = z.int().positive();
@@ -51,9 +68,12 @@ export const usageSchema = z.object({
   costMicroUsd: z.int().nonnegative().optional(),
 });
 
-/** How a turn ended. `outcome` is decided by the runner as a total function of closing event, exit code, signal and cancel. */
+/**
+ * How a turn ended. `outcome` is decided by the runner as a total function of the agent's own word, closing event, exit code, signal and
+ * cancel. `yielded`: ended well, and the work is not done; `blocked`: the agent says that it cannot go on, and `summary` says why.
+ */
 export const turnResultSchema = z.object({
-  outcome: z.enum(['done', 'failed', 'cancelled']),
+  outcome: z.enum(['done', 'yielded', 'blocked', 'failed', 'cancelled']),
   exitCode: z.int().nullable(),
   signal: z.string().nullable(),
   /** Last words of the program, for a list. */
@@ -65,6 +85,17 @@ export const turnResultSchema = z.object({
 });
 export type TurnResult = z.infer<typeof turnResultSchema>;
 
+/** A name of a branch, tag or commit that cannot be taken for an option. */
+const gitRefSchema = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}$/);
+
+/** Which git worktree a run works in. */
+const checkoutSchema = z.object({
+  /** One of the repositories in the runner's settings, by name; absent: the first. */
+  repository: nameSchema.optional(),
+  /** What the worktree's own branch begins at; absent: what the repository has checked out. */
+  branch: gitRefSchema.optional(),
+});
+
 /** The work asked for: what the provider needs to do its turn. */
 export const runRequestSchema = z.object({
   prompt: z.string().min(1).max(PROMPT_LIMIT_CHARACTERS),
@@ -74,6 +105,12 @@ export const runRequestSchema = z.object({
   workspace: nameSchema.optional(),
   /** Hard limit for the turn. */
   turnTimeoutMs: z.int().min(1000).max(86_400_000),
+  /** Absent: `turn-end`. */
+  completion: completionSchema.optional(),
+  /** Absent: the runner's own rule. */
+  resumeMismatch: resumeMismatchSchema.optional(),
+  /** Work in a git worktree of its own instead of a plain folder; absent: the runner's own rule. */
+  checkout: checkoutSchema.optional(),
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
@@ -153,6 +190,14 @@ const completedSchema = z.object({
   result: turnResultSchema,
 });
 
+const blockedSchema = z.object({
+  type: z.literal('fleetlog.run.blocked.v1'),
+  ...ended,
+  /** What the agent waits for, in its words. */
+  reason: z.string().max(2000),
+  result: turnResultSchema,
+});
+
 const failedSchema = z.object({
   type: z.literal('fleetlog.run.failed.v1'),
   ...ended,
@@ -175,6 +220,7 @@ export const runEventSchema = z.discriminatedUnion('type', [
   leaseExpiredSchema,
   cancelRequestedSchema,
   completedSchema,
+  blockedSchema,
   failedSchema,
   cancelledSchema,
   approvalAskedSchema,
@@ -218,7 +264,7 @@ export type RunCommand =
   | { readonly kind: 'cancel'; readonly reason: string }
   | ApprovalCommand;
 
-/** States of a run; the last three absorb everything. `waiting`: for a person's answer to an approval. */
+/** States of a run; the last four absorb everything. `waiting`: for a person's answer to an approval. */
 export const RUN_STATES = [
   'queued',
   'claimed',
@@ -226,6 +272,7 @@ export const RUN_STATES = [
   'waiting',
   'cancelling',
   'completed',
+  'blocked',
   'failed',
   'cancelled',
 ] as const;

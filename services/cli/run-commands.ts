@@ -20,6 +20,11 @@ interface StartFlags extends StackFlags {
   readonly maxAttempts?: string;
   readonly leaseMs?: string;
   readonly turnTimeoutMs?: string;
+  readonly completion?: string;
+  readonly resumeMismatch?: string;
+  readonly isolate?: boolean;
+  readonly repository?: string;
+  readonly branch?: string;
   readonly idempotencyKey?: string;
   readonly watch?: boolean;
 }
@@ -50,6 +55,10 @@ const promptOf = async (context: CliContext, words: readonly string[]): Promise<
   });
 };
 
+/** Naming a repository or a branch asks for a worktree as well. */
+const checkoutOf = ({ isolate, repository, branch }: StartFlags): object | undefined =>
+  isolate === true || repository !== undefined || branch !== undefined ? { repository, branch } : undefined;
+
 const readRun = ({ api }: Invocation, runId: string, afterSeq = 0): Promise<ShownRun> =>
   api.call({ path: `/api/v1/runs/${encodeURIComponent(runId)}?afterSeq=${afterSeq}` }, shownSchema);
 
@@ -77,7 +86,9 @@ const watch = async (call: Invocation, runId: string): Promise<void> => {
 
 const endLine = (run: RunView): string => {
   if (run.failure !== null) return `${run.runId} ${run.state}: ${run.failure.kind}: ${run.failure.message}`;
-  return `${run.runId} ${run.state}${run.result === null ? '' : `: ${run.result.summary}`}`;
+  if (run.result === null) return `${run.runId} ${run.state}`;
+  const state = run.result.outcome === 'yielded' ? 'yielded (ended well, not done)' : run.state;
+  return `${run.runId} ${state}: ${run.result.summary}`;
 };
 
 const start = async (context: CliContext, words: readonly string[], flags: StartFlags): Promise<void> => {
@@ -94,6 +105,9 @@ const start = async (context: CliContext, words: readonly string[], flags: Start
     maxAttempts: wholeNumber('--max-attempts', flags.maxAttempts),
     leaseMs: wholeNumber('--lease-ms', flags.leaseMs),
     turnTimeoutMs: wholeNumber('--turn-timeout-ms', flags.turnTimeoutMs),
+    completion: flags.completion,
+    resumeMismatch: flags.resumeMismatch,
+    checkout: checkoutOf(flags),
   };
   const started = await call.api.call(
     { method: 'POST', path: '/api/v1/runs', body, idempotencyKey: flags.idempotencyKey },
@@ -184,6 +198,17 @@ export const registerRunCommands = (program: Command, context: CliContext): void
     .option('--max-attempts <n>', 'how often it may be started')
     .option('--lease-ms <ms>', 'how long a silent runner keeps it')
     .option('--turn-timeout-ms <ms>', 'hard limit of a turn')
+    .option(
+      '--completion <rule>',
+      "what counts as done: turn-end (default), or signal: only the agent's own word; without it the turn has yielded",
+    )
+    .option(
+      '--resume-mismatch <rule>',
+      'when the program is not in the conversation asked for: accept, re-prime or fail; default: the rule of the runner',
+    )
+    .option('--isolate', 'work in a git worktree of its own')
+    .option('--repository <name>', "of this repository among the runner's; default: its first")
+    .option('--branch <ref>', 'begun at this branch, tag or commit; default: what is checked out there')
     .option('--idempotency-key <key>', 'the same key and request give the same run, however often it is sent')
     .option('--watch', 'show its events until it has ended; exit code 0 only if it completed')
     .addHelpText(

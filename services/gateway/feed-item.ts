@@ -33,6 +33,7 @@ const runIdOf = (entry: StoredEntry): string | undefined => {
 
 const ENDING = new Set([
   'fleetlog.run.completed.v1',
+  'fleetlog.run.blocked.v1',
   'fleetlog.run.failed.v1',
   'fleetlog.run.cancelled.v1',
   'fleetlog.run.lease-expired.v1',

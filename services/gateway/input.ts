@@ -25,7 +25,7 @@ export const createRunSchema = z.strictObject({
   provider: providerSchema.optional(),
   prompt: z
     .string()
-    .min(1, 'a prompt must not be empty')
+    .refine((prompt) => prompt.trim() !== '', 'a prompt must not be empty')
     .max(
       PROMPT_LIMIT_CHARACTERS,
       `a prompt has ${PROMPT_LIMIT_CHARACTERS} characters at most; put more into a file of the workspace`,
@@ -38,6 +38,9 @@ export const createRunSchema = z.strictObject({
   maxAttempts: create.maxAttempts.optional(),
   leaseMs: create.leaseMs.optional(),
   turnTimeoutMs: runRequestSchema.shape.turnTimeoutMs.optional(),
+  completion: runRequestSchema.shape.completion,
+  resumeMismatch: runRequestSchema.shape.resumeMismatch,
+  checkout: runRequestSchema.shape.checkout,
 });
 export type CreateRunInput = z.infer<typeof createRunSchema>;
 

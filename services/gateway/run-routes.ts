@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Ids } from '#libs/ports/ids.ts';
 import { idFromDigest, makeId, type IdKind } from '#streams/ids.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
+import type { RunRequest } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { findRun, findSession } from './find-run.ts';
 import {
@@ -77,6 +78,13 @@ const titleOfPrompt = (prompt: string): string | null => {
   return line === '' ? null : line;
 };
 
+/** What has no default here: the runner's own rules count where nothing was asked. */
+const given = (input: CreateRunInput): Partial<RunRequest> => {
+  const { program, workspace, completion, resumeMismatch, checkout } = input;
+  const asked = { program, workspace, completion, resumeMismatch, checkout };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+};
+
 const requestOf = (
   { config }: GatewayParts,
   input: CreateRunInput,
@@ -89,9 +97,8 @@ const requestOf = (
   title: input.title ?? titleOfPrompt(input.prompt),
   request: {
     prompt: input.prompt,
-    ...(input.program !== undefined && { program: input.program }),
-    ...(input.workspace !== undefined && { workspace: input.workspace }),
     turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+    ...given(input),
   },
   replay: input.replay ?? 'requeue',
   maxAttempts: input.maxAttempts ?? config.maxAttempts,

@@ -45,7 +45,10 @@ const reportLost = async ({ writer, clock, journal }: RecoveryParts, entry: Jour
     leftovers: 0,
   } as const;
   const failure = { kind: 'runner-lost', message: 'the runner was restarted during the turn' } as const;
-  const result = { ...turnOutcome(facts, clock.now() - held.startedAt), failure };
+  const terms = { completion: instruction.request.completion ?? 'turn-end', word: entry.word } as const;
+  const told = turnOutcome(facts, clock.now() - held.startedAt, terms);
+  // What the agent had said of its work is not undone by a crash of ours.
+  const result = entry.word === null ? { ...told, failure } : told;
   await writer.write(
     { runId, sessionId, commandId, turnId, fence: held.fence },
     'turn-finished',

@@ -36,6 +36,8 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   'prompt-echoed': 7,
   'session-mode': 7,
   plan: 6,
+  'turn-signalled': ESSENTIAL,
+  'session-primed': 8,
   text: 7,
   'file-changed': 7,
   'tool-started': 6,
@@ -49,6 +51,7 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
 
 /** Lengths of texts in a result (streams/run.ts): taking a secret out may have made one longer. */
 const CLIPPED: Readonly<Record<string, number>> = { summary: 2000, message: 4000 };
+const CLIPPED_REPORTS: ReadonlySet<TurnReportName> = new Set(['turn-finished', 'turn-signalled']);
 const RETRY_MS = 1000;
 
 export interface WriterParts {
@@ -122,7 +125,7 @@ export class ReportWriter {
   ): NewRecord {
     const { redactor, boundary, agent, clock, ids } = this.#parts;
     const redacted = redactor.value(payload).value as object;
-    const payloadOut = name === 'turn-finished' ? (clip(redacted) as object) : redacted;
+    const payloadOut = CLIPPED_REPORTS.has(name) ? (clip(redacted) as object) : redacted;
     const data = { ...payloadOut, runId, sessionId, turnId } as unknown as ReportData<Name>;
     const occurredAt = clock.now();
     const entry = encodeReport(name, data, {

@@ -5,10 +5,12 @@ import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { makeId } from '#streams/ids.ts';
 import type { AnswerInstruction, CancelInstruction, TurnInstruction } from '#streams/instructions.ts';
+import type { AgentWord } from './providers/turn-facts.ts';
 import { recoverTurns, type Recovered } from './recovery.ts';
 import { Turn } from './turn.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { TurnParts } from './turn-parts.ts';
+import type { WordAnswer } from './turn-reports.ts';
 import { WorkSlots } from './work-slots.ts';
 
 export interface RunnerOptions {
@@ -64,9 +66,18 @@ export class Runner {
     await turns.reached('instruction-taken');
     const claimId = `${instruction.commandId}.${this.#epoch}`;
     const turnId = makeId('turn', ids.ulid());
-    const turn = await this.#begin({ instruction, claimId, turnId, held: null }, false);
+    const turn = await this.#begin({ instruction, claimId, turnId, held: null, word: null }, false);
     if (turn === undefined) throw stopping();
     return this.#whenSettled(turn);
+  }
+
+  /**
+   * What an agent says of its work: it decides how the turn ends, whatever becomes of the program afterwards, and the last word counts.
+   * Resolves when it is on disk.
+   */
+  async signalDone(turnId: string, word: AgentWord): Promise<WordAnswer> {
+    for (const turn of this.#turns.values()) if (turn.turnId === turnId) return turn.say(word);
+    return { kind: 'refused', code: 'TURN_UNKNOWN', message: `no turn ${turnId} is in hand here` };
   }
 
   /** Ends the turn of the run, if it is ours. */

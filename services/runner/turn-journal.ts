@@ -16,6 +16,11 @@ const entrySchema = z.object({
   held: z
     .object({ fence: z.int().positive(), leaseMs: z.int().positive(), startedAt: z.int().nonnegative() })
     .nullable(),
+  /** What the agent said of its work so far; null: nothing. Absent in entries of older versions. */
+  word: z
+    .object({ outcome: z.enum(['done', 'blocked']), summary: z.string() })
+    .nullable()
+    .default(null),
 });
 
 /** A turn as the journal has it. */
@@ -27,6 +32,8 @@ export interface TurnJournal {
     readonly entries: readonly JournalEntry[];
     readonly unreadable: readonly { readonly key: string; readonly problem: string }[];
   };
+  /** The change that keeps the turn; commit it together with the report that says so. */
+  note(entry: JournalEntry): Note;
   /** Resolves when the entry is on disk. */
   write(entry: JournalEntry): Promise<void>;
   /** The change that takes the turn out; commit it together with the result. */
@@ -37,6 +44,10 @@ export interface TurnJournal {
 
 export const createTurnJournal = (outbox: Outbox): TurnJournal => {
   const removal = ({ commandId }: TurnInstruction): Note => ({ key: PREFIX + commandId, value: null });
+  const note = (entry: JournalEntry): Note => ({
+    key: PREFIX + entry.instruction.commandId,
+    value: entry,
+  });
   return {
     read: () => {
       const entries: JournalEntry[] = [];
@@ -49,8 +60,9 @@ export const createTurnJournal = (outbox: Outbox): TurnJournal => {
       return { entries, unreadable };
     },
     write: async (entry) => {
-      await outbox.commit({ notes: [{ key: PREFIX + entry.instruction.commandId, value: entry }] });
+      await outbox.commit({ notes: [note(entry)] });
     },
+    note,
     removal,
     remove: async (instruction) => {
       await outbox.commit({ notes: [removal(instruction)] });

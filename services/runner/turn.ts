@@ -5,11 +5,8 @@ import type { TurnApprovals } from './approvals/approval-desk.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopGraceMs } from './lease-times.policy.ts';
 import { ProgramEvents } from './program-events.ts';
-import type { Note } from '#libs/outbox/outbox.ts';
-import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
-import type { TurnFacts } from './providers/turn-facts.ts';
-import { turnOutcome } from './providers/turn-outcome.policy.ts';
-import type { TurnScope } from './report-writer.ts';
+import type { ProviderTurn } from './providers/provider.ts';
+import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
 import type { RunsAnswer } from './runs-client.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import {
@@ -22,6 +19,7 @@ import {
   type TurnState,
 } from './turn-machine.policy.ts';
 import type { TurnParts } from './turn-parts.ts';
+import { TurnReports, type WordAnswer } from './turn-reports.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
 /** Between two requests for the same claim while nobody answers. */
@@ -29,6 +27,7 @@ const CLAIM_AGAIN_MS = 1000;
 
 export class Turn {
   readonly instruction: TurnInstruction;
+  readonly turnId: string;
   /** Resolves when the claim is settled (refused, or in the journal); `left`: it was left to the next process. */
   readonly settled: Promise<'settled' | 'left'>;
   /** Resolves when no program of it runs and its result is on disk. The lease may be kept longer. */
@@ -38,6 +37,7 @@ export class Turn {
   readonly #parts: TurnParts;
   readonly #entry: JournalEntry;
   readonly #isRecovered: boolean;
+  readonly #reports: TurnReports;
   readonly #settle: (how: 'settled' | 'left') => void;
   readonly #finish: (end: TurnEnd) => void;
   readonly #end: (end: TurnEnd) => void;
@@ -56,7 +56,9 @@ export class Turn {
     this.#parts = parts;
     this.#entry = entry;
     this.#isRecovered = isRecovered;
+    this.#reports = new TurnReports(parts, entry);
     this.instruction = entry.instruction;
+    this.turnId = entry.turnId;
     const settled = Promise.withResolvers<'settled' | 'left'>();
     const done = Promise.withResolvers<TurnEnd>();
     const over = Promise.withResolvers<TurnEnd>();
@@ -71,6 +73,17 @@ export class Turn {
 
   cancel(): void {
     this.#dispatch({ kind: 'cancel' });
+  }
+
+  /** What the agent says of its work while its program runs. Resolves when it is on disk. */
+  async say(word: AgentWord): Promise<WordAnswer> {
+    const state = this.#state;
+    if (state.phase !== 'running' || state.isLost) {
+      const message = `turn ${this.turnId} does not run (any more)`;
+      return { kind: 'refused', code: 'TURN_NOT_RUNNING', message };
+    }
+    await this.#reports.say(state.claim, word);
+    return { kind: 'kept' };
   }
 
   /** The runner is stopping: what has not begun is left to the next process. */
@@ -170,7 +183,7 @@ export class Turn {
   }
 
   async #prepare({ fence, leaseMs }: Claim): Promise<void> {
-    const { clock, journal, limits } = this.#parts;
+    const { clock, limits } = this.#parts;
     this.#keeper = new LeaseKeeper({
       clock,
       times: { leaseMs, sentAtMs: this.#sentAtMs, killAfterMs: limits.killAfterMs },
@@ -179,7 +192,7 @@ export class Turn {
       onRefused: () => this.#dispatch({ kind: 'renewal-refused' }),
       onEnding: () => this.#dispatch({ kind: 'lease-ending' }),
     });
-    await journal.write({ ...this.#entry, held: { fence, leaseMs, startedAt: clock.now() } });
+    await this.#reports.hold({ fence, leaseMs });
     this.#settle('settled');
     await this.#parts.reached('claim-journaled');
     this.#startedAtMs = clock.monotonicMs();
@@ -204,18 +217,16 @@ export class Turn {
     }
   }
 
-  #scope(fence: number): TurnScope {
-    const { runId, sessionId, commandId } = this.instruction;
-    return { runId, sessionId, commandId, turnId: this.#entry.turnId, fence };
-  }
-
   #start(): void {
     const prepared = this.#prepared;
     if (this.#state.phase !== 'running' || prepared === undefined) return;
-    const scope = this.#scope(this.#state.claim.fence);
-    const events = new ProgramEvents(this.#parts.writer, scope, (event) => this.#notesOf(event, prepared));
+    const { claim } = this.#state;
+    const reports = this.#reports;
+    const events = new ProgramEvents(this.#parts.writer, reports.scope(claim), (event) =>
+      reports.notesOf(event, prepared),
+    );
     const isStartReported = Promise.withResolvers<void>();
-    const approvals = this.#parts.approvals.openFor(scope);
+    const approvals = this.#parts.approvals.openFor(reports.scope(claim));
     this.#approvals = approvals;
     const order = { ...prepared.order, askApproval: approvals.ask };
     const program = prepared.provider.start(order, async (event) => {
@@ -224,16 +235,8 @@ export class Turn {
     });
     this.#events = events;
     this.#program = program;
-    this.#guard(this.#reportStart(scope, program, prepared).finally(() => isStartReported.resolve()));
+    this.#guard(reports.start(claim, program, prepared).finally(() => isStartReported.resolve()));
     this.#guard(this.#awaitEnd(program, isStartReported.promise));
-  }
-
-  /** A conversation is kept as soon as it has a name: after a crash the next turn goes on with it. */
-  #notesOf(event: ProviderEvent, { order }: PreparedTurn): readonly Note[] {
-    if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
-    const { sessionId, provider } = this.instruction;
-    const point = { providerSessionId: event.providerSessionId, counters: order.resume?.counters ?? {} };
-    return [this.#parts.sessions.change(sessionId, provider, point)];
   }
 
   async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
@@ -242,29 +245,6 @@ export class Turn {
     await isStartReported;
     await this.#parts.reached('program-ended');
     this.#dispatch({ kind: 'program-ended', facts });
-  }
-
-  async #reportStart(
-    scope: TurnScope,
-    { started }: ProviderTurn,
-    { order, programVersion }: PreparedTurn,
-  ): Promise<void> {
-    const { writer, runnerId, clock } = this.#parts;
-    const { pid } = await started;
-    if (pid === null) return;
-    await this.#parts.reached('program-started');
-    const payload = {
-      commandId: scope.commandId,
-      runnerId,
-      provider: this.instruction.provider,
-      program: [...order.program],
-      workspace: order.workspace,
-      pid,
-      ...(programVersion !== undefined && { programVersion }),
-      startedAt: clock.now(),
-    };
-    await writer.write(scope, 'turn-started', payload, { id: `${scope.turnId}.started` });
-    await this.#parts.reached('start-reported');
   }
 
   #stop({ reason, isUrgent }: Extract<TurnEffect, { readonly kind: 'stop' }>): void {
@@ -276,20 +256,12 @@ export class Turn {
 
   async #report(facts: TurnFacts): Promise<void> {
     if (this.#state.phase !== 'finishing') return;
-    const { writer, clock, journal, outbox, sessions } = this.#parts;
-    const { instruction } = this;
-    const durationMs = Math.round(clock.monotonicMs() - this.#startedAtMs);
-    const result = turnOutcome(facts, durationMs);
-    const scope = this.#scope(this.#state.claim.fence);
-    const payload = { commandId: instruction.commandId, result, endedAt: clock.now() };
-    const { sessionId, provider } = instruction;
-    const kept = facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session)];
-    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction), ...kept] };
-    const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
-    await this.#parts.reached('result-stored');
-    this.#parts.observe({ kind: 'finished', runId: instruction.runId, result, leftovers: facts.leftovers });
+    const durationMs = Math.round(this.#parts.clock.monotonicMs() - this.#startedAtMs);
+    const { result, sourceSeq } = await this.#reports.finish(this.#state.claim, facts, durationMs);
+    const { runId } = this.instruction;
+    this.#parts.observe({ kind: 'finished', runId, result, leftovers: facts.leftovers });
     this.#dispatch({ kind: 'result-stored' });
-    await outbox.settled(sourceSeq);
+    await this.#parts.outbox.settled(sourceSeq);
     this.#dispatch({ kind: 'result-delivered' });
   }
 

@@ -46,6 +46,8 @@ const CHANGE: {
   'session-forked': nothing,
   'session-mode': nothing,
   plan: nothing,
+  'session-primed': nothing,
+  'turn-signalled': nothing,
   output: nothing,
   'unknown-line': nothing,
   'prompt-echoed': nothing,

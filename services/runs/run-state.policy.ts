@@ -57,7 +57,7 @@ export type RunState = Run | undefined;
 
 /** True for the states that absorb everything. */
 export const isEnded = (state: RunStateName): boolean =>
-  state === 'completed' || state === 'failed' || state === 'cancelled';
+  state === 'completed' || state === 'blocked' || state === 'failed' || state === 'cancelled';
 
 /** True while a runner holds the run under a lease. */
 export const isHeld = ({

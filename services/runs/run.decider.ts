@@ -2,7 +2,7 @@
 // Guarantees: at most one terminal event; fences strictly increase by one; only the holder's fence moves a run; terminal
 // absorbs; whatever ends a claim or the run closes its open questions in the same append. Does not know leases in time (its owner says when one is lost) and does not start anything (see instructions.ts).
 //
-// queued ─claim→ claimed ─start-turn→ running ─finish-turn→ completed | failed | cancelled
+// queued ─claim→ claimed ─start-turn→ running ─finish-turn→ completed | blocked | failed | cancelled
 //   ↑               └────────────── finish-turn ───────────────────↗      (the started report may be missing)
 //   └─ lease-expired(queued) ─ claimed | running ─ lease-expired(failed) → failed
 // queued ─cancel→ cancelled;  claimed | running ─cancel→ cancelling ─finish-turn | lease-expired(cancelled)→ cancelled
@@ -161,6 +161,7 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
     cancelReason: reason,
   }),
   'fleetlog.run.completed.v1': (run, event) => finished(run, 'completed', event),
+  'fleetlog.run.blocked.v1': (run, event) => finished(run, 'blocked', event),
   'fleetlog.run.failed.v1': (run, event) => finished(run, 'failed', event),
   'fleetlog.run.cancelled.v1': (run, event) => ({
     ...finished(run, 'cancelled', event),

@@ -53,7 +53,20 @@ export const finishTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDeci
       reason: run.cancelReason ?? ownReason(result),
       result,
     });
-  if (result.outcome === 'done') return accept({ type: 'fleetlog.run.completed.v1', ...end, result });
+  // A turn that yielded ended well: what is still to do is for whoever asked, who reads it in the result.
+  if (result.outcome === 'done' || result.outcome === 'yielded')
+    return accept({ type: 'fleetlog.run.completed.v1', ...end, result });
+  if (result.outcome === 'blocked') {
+    const reason = result.summary || 'the agent did not say why';
+    return accept({ type: 'fleetlog.run.blocked.v1', ...end, reason, result });
+  }
+  return failTurn(command, run);
+};
+
+const failTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
+  const { fence, turnId, result, endedAt } = command;
+  const { runId, sessionId } = run.created;
+  const end = { runId, sessionId, fence, turnId, endedAt, ...closing(run) };
   const failure = result.failure ?? {
     kind: 'provider-failed',
     message: result.summary || 'the turn failed without saying why',

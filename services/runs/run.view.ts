@@ -91,6 +91,13 @@ const CHANGE: {
     endedAt,
     updatedAt: endedAt,
   }),
+  'fleetlog.run.blocked.v1': (_view, { turnId, result, endedAt }) => ({
+    state: 'blocked',
+    turnId,
+    result,
+    endedAt,
+    updatedAt: endedAt,
+  }),
   'fleetlog.run.failed.v1': (_view, { turnId, failure, result, endedAt }) => ({
     ...nothingOpen,
     state: 'failed',

@@ -15,7 +15,7 @@ export interface PlacedSessionEvent {
   readonly event: RunEvent;
 }
 
-type Outcome = 'completed' | 'failed' | 'cancelled';
+type Outcome = 'completed' | 'blocked' | 'failed' | 'cancelled';
 
 type Created = Extract<RunEvent, { readonly type: 'fleetlog.run.created.v1' }>;
 
@@ -33,6 +33,7 @@ const OUTCOME: {
   'fleetlog.run.approval-asked.v1': () => undefined,
   'fleetlog.run.approval-answered.v1': () => undefined,
   'fleetlog.run.completed.v1': () => 'completed',
+  'fleetlog.run.blocked.v1': () => 'blocked',
   'fleetlog.run.failed.v1': () => 'failed',
   'fleetlog.run.cancelled.v1': () => 'cancelled',
 };

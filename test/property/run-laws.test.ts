@@ -17,7 +17,14 @@ const fence = fc.integer({ min: 1, max: 6 });
 const failure = { kind: 'provider-failed', message: 'broke' } as const;
 const FAILURE_KIND = { failed: 'provider-failed', lost: 'runner-lost' } as const;
 const resultArb = fc
-  .constantFrom('done' as const, 'failed' as const, 'cancelled' as const, 'lost' as const)
+  .constantFrom(
+    'done' as const,
+    'yielded' as const,
+    'blocked' as const,
+    'failed' as const,
+    'cancelled' as const,
+    'lost' as const,
+  )
   .map((end) => ({
     outcome: end === 'lost' ? ('failed' as const) : end,
     exitCode: null,
@@ -127,6 +134,7 @@ const law = (check: (steps: readonly Step[]) => void): void => {
 };
 const ends = (event: RunEvent): boolean =>
   event.type === 'fleetlog.run.completed.v1' ||
+  event.type === 'fleetlog.run.blocked.v1' ||
   event.type === 'fleetlog.run.failed.v1' ||
   event.type === 'fleetlog.run.cancelled.v1' ||
   (event.type === 'fleetlog.run.lease-expired.v1' && event.next !== 'queued');

@@ -97,7 +97,12 @@ export const reported = async (
   throw new Error('the replay ended');
 };
 
-const ENDS = ['fleetlog.run.completed.v1', 'fleetlog.run.failed.v1', 'fleetlog.run.cancelled.v1'] as const;
+const ENDS = [
+  'fleetlog.run.completed.v1',
+  'fleetlog.run.blocked.v1',
+  'fleetlog.run.failed.v1',
+  'fleetlog.run.cancelled.v1',
+] as const;
 
 /** The end of a run, whichever it is. */
 export const ended = (ports: Ports, runId: string): Promise<RunEvent & { readonly seq: number }> =>

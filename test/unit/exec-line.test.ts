@@ -37,7 +37,7 @@ describe('a line', () => {
   test('a result carries outcome, summary, message and usage', () => {
     expect(read('{"type":"result","outcome":"failed","message":"no","usage":{"outputTokens":2}}')).toEqual({
       kind: 'result',
-      closing: { outcome: 'failed', summary: '', message: 'no' },
+      closing: { outcome: 'failed', summary: '', message: 'no', isSignal: true },
       usage: { outputTokens: 2 },
     });
   });

@@ -1,8 +1,8 @@
 // How a turn ended, from its facts: one rule at a time, and for every combination of facts.
-import { assert, constant, constantFrom, property, record, option, string } from 'fast-check';
-import { expect, test } from 'vitest';
-import type { TurnFacts } from '#services/runner/providers/turn-facts.ts';
-import { turnOutcome } from '#services/runner/providers/turn-outcome.policy.ts';
+import { assert, constant, constantFrom, property, record, option, string, type Arbitrary } from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { AgentWord, TurnFacts } from '#services/runner/providers/turn-facts.ts';
+import { turnOutcome, type TurnTerms } from '#services/runner/providers/turn-outcome.policy.ts';
 import { turnResultSchema } from '#streams/run.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
@@ -20,36 +20,90 @@ const facts = (more: Partial<TurnFacts> = {}): TurnFacts => ({
 });
 const done = { outcome: 'done', summary: 'all well', message: '' } as const;
 const failed = { outcome: 'failed', summary: '', message: 'cannot' } as const;
+const yielded = { outcome: 'yielded', summary: 'waiting', message: '' } as const;
+const blocked = { outcome: 'blocked', summary: '', message: 'no key' } as const;
 const killed = { code: null, signal: 'SIGKILL' };
+const one = { code: 1, signal: null };
 
-const verdict = (more: Partial<TurnFacts>): unknown[] => {
-  const { outcome, failure } = turnOutcome(facts(more), 5);
+const verdict = (more: Partial<TurnFacts>, terms?: TurnTerms): unknown[] => {
+  const { outcome, failure } = turnOutcome(facts(more), 5, terms);
   return [outcome, failure?.kind ?? null];
 };
 
 test.each<[string, Partial<TurnFacts>, unknown[]]>([
-  ['done and exit 0', { closing: done }, ['done', null]],
-  ['failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
-  ['done and exit 1', { closing: done, exit: { code: 1, signal: null } }, ['failed', 'provider-failed']],
+  ['TR-T2 WK-20 done and exit 0', { closing: done }, ['done', null]],
+  ['TR-T4 WK-20 failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
+  ['TR-30 WK-20 done and exit 1', { closing: done, exit: one }, ['failed', 'provider-failed']],
   [
-    'done and a crash',
+    'WK-20 done and a crash',
     { closing: done, exit: { code: null, signal: 'SIGSEGV' } },
     ['failed', 'provider-failed'],
   ],
-  ['done, then ended because it stayed', { closing: done, exit: killed, stopped: 'linger' }, ['done', null]],
-  ['done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
-  ['cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
-  ['cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
-  ['past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
-  ['silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
-  ['lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
-  ['runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
-  ['events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
-  ['never started', { exit: null, startProblem: 'cannot start x' }, ['failed', 'infra-failed']],
-  ['no result, exit 0', {}, ['failed', 'protocol-invalid']],
-  ['no result, exit 3', { exit: { code: 3, signal: null } }, ['failed', 'provider-failed']],
-])('WK-20 %s', (_, more, expected) => {
+  ['WK-20 yielded and exit 0', { closing: yielded }, ['yielded', null]],
+  ['WK-20 yielded and exit 1', { closing: yielded, exit: one }, ['failed', 'provider-failed']],
+  ['WK-20 blocked and exit 0', { closing: blocked }, ['blocked', null]],
+  ['WK-20 blocked and exit 1', { closing: blocked, exit: one }, ['blocked', null]],
+  [
+    'WK-20 done, then ended because it stayed',
+    { closing: done, exit: killed, stopped: 'linger' },
+    ['done', null],
+  ],
+  ['WK-21 done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
+  ['TR-T1 WK-20 cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
+  ['WK-20 cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
+  ['TR-T1 WK-20 past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
+  ['TR-T1 WK-20 silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
+  ['WK-20 lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
+  ['WK-20 runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
+  ['TR-T7 WK-20 events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
+  [
+    'TR-16 TR-T7 WK-19 never started',
+    { exit: null, startProblem: 'cannot start x' },
+    ['failed', 'infra-failed'],
+  ],
+  ['TR-T5 WK-20 no result and no event, exit 0', {}, ['failed', 'protocol-invalid']],
+  [
+    'TR-T4 WK-20 events, but no result, exit 3',
+    { exit: { code: 3, signal: null }, events: 9 },
+    ['failed', 'provider-failed'],
+  ],
+])('%s', (_, more, expected) => {
   expect(verdict(more)).toEqual(expected);
+});
+
+describe('a run that is done only by its agent’s own word', () => {
+  const bySignal: TurnTerms = { completion: 'signal', word: null };
+
+  test('TR-31 TR-T3 WK-22 a clean end without it has yielded, and is no failure', () => {
+    expect(verdict({ closing: done }, bySignal)).toEqual(['yielded', null]);
+    expect(verdict({ closing: done }, { completion: 'turn-end', word: null })).toEqual(['done', null]);
+  });
+
+  test('WK-22 the result line of a program that speaks of its work is such a word', () => {
+    expect(verdict({ closing: { ...done, isSignal: true } }, bySignal)).toEqual(['done', null]);
+    expect(verdict({ closing: { ...yielded, isSignal: true } }, bySignal)).toEqual(['yielded', null]);
+  });
+
+  test.each<[string, Partial<TurnFacts>]>([
+    ['cancelled', { exit: killed, stopped: 'cancel' }],
+    ['silent for too long', { exit: killed, stopped: 'silence' }],
+    ['past its deadline', { exit: killed, stopped: 'deadline' }],
+    ['ended with the lease', { exit: killed, stopped: 'lease' }],
+    ['failed by its own account', { closing: failed, exit: one }],
+    ['dead without a result', { exit: { code: null, signal: 'SIGSEGV' } }],
+  ])('WK-21 done was said, then the program was %s: it is done', (_, more) => {
+    const word: AgentWord = { outcome: 'done', summary: 'merged' };
+    for (const completion of ['signal', 'turn-end'] as const) {
+      const result = turnOutcome(facts(more), 5, { completion, word });
+      expect(result).toMatchObject({ outcome: 'done', failure: null, summary: 'merged' });
+    }
+  });
+
+  test('blocked was said: blocked it is, also after a clean end', () => {
+    const word: AgentWord = { outcome: 'blocked', summary: '' };
+    const result = turnOutcome(facts({ closing: done }), 5, { completion: 'turn-end', word });
+    expect(result).toMatchObject({ outcome: 'blocked', failure: null, summary: 'all well' });
+  });
 });
 
 test('the failure message carries the end of standard error; the summary falls back to the last words', () => {
@@ -63,33 +117,78 @@ test('the failure message carries the end of standard error; the summary falls b
   expect(result).toMatchObject({ summary: 'I tried', exitCode: 2, durationMs: 7 });
 });
 
-test('WK-20 every combination of facts has an outcome that fits the contract, and failed has a reason', () => {
-  const reasons = ['cancel', 'lease', 'shutdown', 'deadline', 'silence', 'linger', 'sink'] as const;
+test('the summary of a blocked turn is why it is blocked', () => {
+  expect(turnOutcome(facts({ closing: blocked, lastText: 'I tried' }), 7).summary).toBe('no key');
+  const said = { ...blocked, summary: 'waiting for a key' };
+  expect(turnOutcome(facts({ closing: said }), 7).summary).toBe('waiting for a key');
+});
+
+const OUTCOMES = ['done', 'yielded', 'blocked', 'failed'] as const;
+const REASONS = ['cancel', 'lease', 'shutdown', 'deadline', 'silence', 'linger', 'sink'] as const;
+const EXITS = [null, { code: 0, signal: null }, one, { code: 143, signal: null }, killed] as const;
+const WORDS: readonly (AgentWord | null)[] = [
+  null,
+  { outcome: 'done', summary: '' },
+  { outcome: 'blocked', summary: 'why' },
+];
+
+const check = (some: TurnFacts, terms: TurnTerms): void => {
+  const result = turnOutcome(some, 1, terms);
+  turnResultSchema.parse(result);
+  expect(result.failure !== null).toBe(result.outcome === 'failed');
+  if (terms.word !== null) expect(result.outcome).toBe(terms.word.outcome);
+  else if (result.outcome === 'done') expect(some.closing?.outcome).toBe('done');
+  else if (result.outcome === 'cancelled') expect(some.stopped).toBe('cancel');
+  if (result.outcome === 'done' && terms.completion === 'signal' && terms.word === null)
+    expect(some.closing?.isSignal).toBe(true);
+};
+
+const CLOSINGS = [
+  null,
+  ...OUTCOMES.flatMap((outcome) =>
+    [false, true].map((isSignal) => ({ outcome, summary: '', message: '', isSignal })),
+  ),
+];
+const TERMS = WORDS.flatMap((word) =>
+  (['turn-end', 'signal'] as const).map((completion): TurnTerms => ({ completion, word })),
+);
+/** Every way a program can come to its end. */
+const ENDS = EXITS.flatMap((exit) =>
+  [null, ...REASONS].flatMap((stopped) =>
+    [null, 'no such file'].map((startProblem) => ({ exit, stopped, startProblem })),
+  ),
+);
+
+test('WK-20 WK-21 WK-22 every combination of closing event, exit, stop, word and rule has the one outcome that its laws allow', () => {
+  const all = CLOSINGS.flatMap((closing) => ENDS.map((end) => facts({ ...end, closing })));
+  expect(all).toHaveLength(9 * 5 * 8 * 2);
+  for (const some of all) for (const terms of TERMS) check(some, terms);
+});
+
+test('WK-20 whatever the texts are, the result fits the contract', () => {
+  const texts = (maxLength: number): Arbitrary<string> => string({ maxLength });
   const anyFacts = record({
     closing: option(
-      record({
-        outcome: constantFrom('done' as const, 'failed' as const),
-        summary: string({ maxLength: 5000 }),
-        message: string({ maxLength: 9000 }),
-      }),
+      record({ outcome: constantFrom(...OUTCOMES), summary: texts(5000), message: texts(9000) }),
     ),
     exit: option(
       record({ code: option(constantFrom(0, 1, 255)), signal: option(constantFrom('SIGTERM', 'SIGKILL')) }),
     ),
     startProblem: option(string()),
-    stopped: option(constantFrom(...reasons)),
-    lastText: string({ maxLength: 5000 }),
-    errorTail: string({ maxLength: 5000 }),
+    stopped: option(constantFrom(...REASONS)),
+    lastText: texts(5000),
+    errorTail: texts(5000),
     usage: constant(null),
     events: constant(3),
     leftovers: constant(0),
   });
+  const word = option(
+    record({ outcome: constantFrom('done' as const, 'blocked' as const), summary: texts(5000) }),
+  );
   assert(
-    property(anyFacts, (some) => {
-      const result = turnOutcome(some, 1);
-      turnResultSchema.parse(result);
-      expect(result.failure !== null).toBe(result.outcome === 'failed');
-    }),
+    property(anyFacts, word, constantFrom('turn-end' as const, 'signal' as const), (some, said, completion) =>
+      check(some, { completion, word: said }),
+    ),
     propertyRuns(2000),
   );
 });

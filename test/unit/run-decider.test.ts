@@ -1,6 +1,6 @@
 // Every transition and refusal of a run, given a history, when a command, then an event or a refusal.
 import { describe, test } from 'vitest';
-import type { RunCommand } from '#streams/run.ts';
+import type { RunCommand, RunEvent } from '#streams/run.ts';
 import {
   NOW,
   runId,
@@ -98,6 +98,24 @@ describe('a turn finished', () => {
   });
   test('is accepted although the started report is missing', () => {
     given(created(), claimed()).when(finish()).then(completed);
+  });
+  test('WK-22 that yielded completes the run, and its result says that the work is not done', () => {
+    const yielded = result({ outcome: 'yielded', summary: 'waiting for the others' });
+    given(created(), claimed(), started())
+      .when(finish(1, yielded))
+      .then({ ...completed, result: yielded } as RunEvent);
+  });
+  test('that is blocked blocks the run for the reason that the agent gave', () => {
+    const blocked = result({ outcome: 'blocked', summary: 'no key' });
+    const end = { runId, sessionId, fence: 1, turnId: turnA, endedAt: NOW } as const;
+    given(created(), claimed(), started())
+      .when(finish(1, blocked))
+      .then({ type: 'fleetlog.run.blocked.v1', ...end, reason: 'no key', result: blocked });
+    const silent = result({ outcome: 'blocked', summary: '' });
+    const reason = 'the agent did not say why';
+    given(created(), claimed(), started())
+      .when(finish(1, silent))
+      .then({ type: 'fleetlog.run.blocked.v1', ...end, reason, result: silent });
   });
   test('that failed fails the run for the reason it names', () => {
     const failure = { kind: 'turn-timeout', message: 'too slow' } as const;

@@ -19,12 +19,20 @@ export interface ResumePoint {
  */
 export type StopReason = 'cancel' | 'lease' | 'shutdown' | 'deadline' | 'silence' | 'linger' | 'sink';
 
+/** What the agent itself said of its work during the turn, through the runner's own door (not by the end of its output). */
+export interface AgentWord {
+  readonly outcome: 'done' | 'blocked';
+  readonly summary: string;
+}
+
 export interface TurnFacts {
   /** What the program said about its end, if it did before the runner stopped it; the last word counts. */
   readonly closing: {
-    readonly outcome: 'done' | 'failed';
+    readonly outcome: 'done' | 'yielded' | 'blocked' | 'failed';
     readonly summary: string;
     readonly message: string;
+    /** The program speaks of the work, and not only of the end of its turn; absent: no. */
+    readonly isSignal?: boolean;
   } | null;
   /** How the program ended; null when it was never started. */
   readonly exit: { readonly code: number | null; readonly signal: string | null } | null;

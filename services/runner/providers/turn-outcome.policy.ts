@@ -1,7 +1,7 @@
 // How a turn ended, from the facts: total (every combination has an outcome) and pure. Order of the rules:
-// never started; stopped before it had said a result; result and exit code together; exit code alone.
-import type { FailureKind, TurnResult } from '#streams/run.ts';
-import type { StopReason, TurnFacts } from './turn-facts.ts';
+// the agent's own word; never started; events not kept; result and exit code together; stopped before it had said a result; exit code alone.
+import type { Completion, FailureKind, TurnResult } from '#streams/run.ts';
+import type { AgentWord, StopReason, TurnFacts } from './turn-facts.ts';
 
 /** Lengths of texts in a result (streams/run.ts). */
 const SUMMARY_CHARACTERS = 2000;
@@ -15,6 +15,8 @@ const failed = (kind: FailureKind, message: string): Verdict => ({
 });
 
 const DONE: Verdict = { outcome: 'done', failure: null };
+const YIELDED: Verdict = { outcome: 'yielded', failure: null };
+const BLOCKED: Verdict = { outcome: 'blocked', failure: null };
 const CANCELLED: Verdict = { outcome: 'cancelled', failure: null };
 
 const STOPPED: Readonly<Record<StopReason, Verdict>> = {
@@ -35,21 +37,44 @@ const exitWords = ({ exit }: TurnFacts): string =>
     ? `ended with exit code ${exit?.code ?? 'unknown'}`
     : `was ended by ${exit.signal}`;
 
+/** By which a turn is judged besides its facts. */
+export interface TurnTerms {
+  /** What counts as done. */
+  readonly completion: Completion;
+  /** The agent's last word of its work, under the id of this turn; null: it said none. */
+  readonly word: AgentWord | null;
+}
+
+const USUAL: TurnTerms = { completion: 'turn-end', word: null };
+
 /** The program said a result, so being stopped afterwards does not change it; a bad exit of its own does. */
-const judgeClosing = (facts: TurnFacts, closing: NonNullable<TurnFacts['closing']>): Verdict => {
+const judgeClosing = (
+  facts: TurnFacts,
+  closing: NonNullable<TurnFacts['closing']>,
+  completion: Completion,
+): Verdict => {
   if (closing.outcome === 'failed')
     return failed(
       'provider-failed',
       closing.message === '' ? 'the program said that it failed' : closing.message,
     );
-  if (facts.stopped !== null || facts.exit?.code === 0) return DONE;
-  return failed('provider-failed', withTail(`the program said done, then ${exitWords(facts)}`, facts));
+  if (closing.outcome === 'blocked') return BLOCKED;
+  if (facts.stopped === null && facts.exit?.code !== 0)
+    return failed(
+      'provider-failed',
+      withTail(`the program said ${closing.outcome}, then ${exitWords(facts)}`, facts),
+    );
+  if (closing.outcome === 'yielded') return YIELDED;
+  // The end of its turn is not the agent's word that the work is done.
+  return completion === 'signal' && closing.isSignal !== true ? YIELDED : DONE;
 };
 
-const judge = (facts: TurnFacts): Verdict => {
+const judge = (facts: TurnFacts, { completion, word }: TurnTerms): Verdict => {
+  // Whatever became of the program after it had said so.
+  if (word !== null) return word.outcome === 'done' ? DONE : BLOCKED;
   if (facts.startProblem !== null) return failed('infra-failed', facts.startProblem);
   if (facts.stopped === 'sink') return STOPPED.sink;
-  if (facts.closing !== null) return judgeClosing(facts, facts.closing);
+  if (facts.closing !== null) return judgeClosing(facts, facts.closing, completion);
   if (facts.stopped !== null) return STOPPED[facts.stopped];
   if (facts.exit?.code === 0)
     return failed('protocol-invalid', withTail('the program ended without saying a result', facts));
@@ -59,12 +84,20 @@ const judge = (facts: TurnFacts): Verdict => {
   );
 };
 
-/** The result of a turn that took `durationMs`. Summary: the program's own, else its last words. */
-export const turnOutcome = (facts: TurnFacts, durationMs: number): TurnResult => ({
-  ...judge(facts),
+const summaryOf = ({ closing, lastText }: TurnFacts, { word }: TurnTerms): string => {
+  const said = word ?? closing;
+  if (said === null) return lastText;
+  const reason = closing?.outcome === 'blocked' ? closing.message : '';
+  if (said.summary !== '' || word === null) return said.summary || reason;
+  return closing?.summary || reason || lastText;
+};
+
+/** The result of a turn that took `durationMs`. Summary: the agent's own word, else the program's, else its last words. */
+export const turnOutcome = (facts: TurnFacts, durationMs: number, terms: TurnTerms = USUAL): TurnResult => ({
+  ...judge(facts, terms),
   exitCode: facts.exit?.code ?? null,
   signal: facts.exit?.signal ?? null,
-  summary: (facts.closing?.summary ?? facts.lastText).trim().slice(0, SUMMARY_CHARACTERS),
+  summary: summaryOf(facts, terms).trim().slice(0, SUMMARY_CHARACTERS),
   ...(facts.usage !== null && { usage: facts.usage }),
   durationMs: Math.max(0, durationMs),
   events: facts.events,

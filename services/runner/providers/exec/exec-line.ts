@@ -34,7 +34,7 @@ const lineSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('output'), text, stream: z.enum(['stdout', 'stderr']).default('stdout') }),
   z.object({
     type: z.literal('result'),
-    outcome: z.enum(['done', 'failed']),
+    outcome: z.enum(['done', 'yielded', 'blocked', 'failed']),
     summary: text.default(''),
     message: text.default(''),
     usage: usageSchema.optional(),
@@ -65,7 +65,7 @@ const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' }>): Provider
 const toMeaning = (line: ExecLine): ExecMeaning => {
   if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
   const { outcome, summary, message, usage } = line;
-  return { kind: 'result', closing: { outcome, summary, message }, usage: usage ?? null };
+  return { kind: 'result', closing: { outcome, summary, message, isSignal: true }, usage: usage ?? null };
 };
 
 /** Reads a line. Never throws: what cannot be read is an `unknown-line` event that says why. */

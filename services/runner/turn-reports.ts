@@ -1,0 +1,107 @@
+// What the runner itself reports of one turn: its start, the agent's own word of its work, and its end; each in one transaction with
+// what has to be remembered of it. The program's own events are program-events.ts's; deciding what happens is turn-machine.policy.ts's.
+import type { Note } from '#libs/outbox/outbox.ts';
+import type { TurnResult } from '#streams/run.ts';
+import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
+import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
+import { turnOutcome } from './providers/turn-outcome.policy.ts';
+import type { TurnScope } from './report-writer.ts';
+import type { JournalEntry } from './turn-journal.ts';
+import type { Claim } from './turn-machine.policy.ts';
+import type { TurnParts } from './turn-parts.ts';
+import type { PreparedTurn } from './turn-preparation.ts';
+
+/** What became of an agent's word: kept on disk, or refused because the turn does not run. */
+export type WordAnswer =
+  | { readonly kind: 'kept' }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+
+/** The end of a turn as it was reported. */
+export interface ReportedEnd {
+  readonly result: TurnResult;
+  /** Number of the report. */
+  readonly sourceSeq: number;
+}
+
+export class TurnReports {
+  readonly #parts: TurnParts;
+  #entry: JournalEntry;
+  /** Words under way to the disk: the end is told after them. */
+  #saying: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: TurnParts, entry: JournalEntry) {
+    this.#parts = parts;
+    this.#entry = entry;
+  }
+
+  scope({ fence }: Claim): TurnScope {
+    const { turnId, instruction } = this.#entry;
+    const { runId, sessionId, commandId } = instruction;
+    return { runId, sessionId, commandId, turnId, fence };
+  }
+
+  /** Writes into the journal that the run is ours. Resolves when it is on disk. */
+  async hold({ fence, leaseMs }: Claim): Promise<void> {
+    const { journal, clock } = this.#parts;
+    this.#entry = { ...this.#entry, held: { fence, leaseMs, startedAt: clock.now() } };
+    await journal.write(this.#entry);
+  }
+
+  /** What is remembered with an event: a conversation is kept as soon as it has a name, so that the next turn goes on there, also after a crash. */
+  notesOf(event: ProviderEvent, { order }: PreparedTurn): readonly Note[] {
+    if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
+    const { sessionId, provider } = this.#entry.instruction;
+    const point = { providerSessionId: event.providerSessionId, counters: order.resume?.counters ?? {} };
+    return [this.#parts.sessions.change(sessionId, provider, point)];
+  }
+
+  /** Resolves when the start is on disk; a program that could not be started is not told of. */
+  async start(claim: Claim, { started }: ProviderTurn, prepared: PreparedTurn): Promise<void> {
+    const { writer, runnerId, clock, reached } = this.#parts;
+    const { order, programVersion } = prepared;
+    const { pid } = await started;
+    if (pid === null) return;
+    await reached('program-started');
+    const scope = this.scope(claim);
+    const payload = {
+      commandId: scope.commandId,
+      runnerId,
+      provider: this.#entry.instruction.provider,
+      program: [...order.program],
+      workspace: order.workspace,
+      pid,
+      ...(programVersion !== undefined && { programVersion }),
+      startedAt: clock.now(),
+    };
+    await writer.write(scope, 'turn-started', payload, { id: `${scope.turnId}.started` });
+    await reached('start-reported');
+  }
+
+  /** Keeps what the agent says of its work; from now on it decides the outcome, also after a crash. Resolves when it is on disk. */
+  async say(claim: Claim, word: AgentWord): Promise<void> {
+    const { writer, journal, clock } = this.#parts;
+    this.#entry = { ...this.#entry, word };
+    const kept = journal.note(this.#entry);
+    const payload = { ...word, signalledAt: clock.now() };
+    const saying = writer.write(this.scope(claim), 'turn-signalled', payload, { notes: [kept] });
+    this.#saying = saying.catch(() => undefined);
+    await saying;
+  }
+
+  /** Reports the end and takes the turn out of the journal, in one transaction. */
+  async finish(claim: Claim, facts: TurnFacts, durationMs: number): Promise<ReportedEnd> {
+    const { writer, clock, journal, sessions } = this.#parts;
+    await this.#saying;
+    const { instruction } = this.#entry;
+    const { sessionId, provider, request, commandId } = instruction;
+    const terms = { completion: request.completion ?? 'turn-end', word: this.#entry.word } as const;
+    const result = turnOutcome(facts, durationMs, terms);
+    const scope = this.scope(claim);
+    const payload = { commandId, result, endedAt: clock.now() };
+    const kept = facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session)];
+    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction), ...kept] };
+    const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
+    await this.#parts.reached('result-stored');
+    return { result, sourceSeq };
+  }
+}
