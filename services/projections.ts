@@ -3,6 +3,7 @@ import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts
 import { sourcesProjection } from './audit/projections.ts';
 import { activityProjection, runsProjection } from './runs/projections.ts';
 import { sessionsProjection } from './sessions/projections.ts';
+import { tasksProjection } from './tasks/projections.ts';
 
 /** Every fold of the log into a bucket. */
 export const projections: readonly ProjectionTools[] = [
@@ -10,4 +11,5 @@ export const projections: readonly ProjectionTools[] = [
   projectionTools(sessionsProjection),
   projectionTools(activityProjection),
   projectionTools(sourcesProjection),
+  projectionTools(tasksProjection),
 ];

@@ -149,7 +149,7 @@ export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
 /** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
-const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals', 'sources'] as const;
+const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals', 'sources', 'tasks'] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
@@ -172,6 +172,7 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
     replicas,
     holds: 'derived',
   },
+  { name: 'tasks', description: 'Summary of every task.', history: 1, replicas, holds: 'derived' },
   ...DERIVED_BUCKETS.map((bucket): BucketDefinition => ({
     name: scratchBucket(bucket),
     description: `Scratch of a rebuild of ${bucket}.`,

@@ -1,6 +1,13 @@
 // Every event of the system in one table, and the one function that reads any entry by it: for readers of whole streams
 // (gateway, CLI, audit, projections). A type that is not in the table is kept as `unknown`, never dropped.
 import { z } from 'zod';
+import {
+  admissionEventSchema,
+  isAdmissionEventType,
+  readAdmissionEvent,
+  type AdmissionEvent,
+  type AdmissionEventType,
+} from './admission.ts';
 import { DEAD_LETTER_TYPE, deadLetterSchema, readLetter, type DeadLetterData } from './dead-letters.ts';
 import {
   openEntry,
@@ -16,6 +23,8 @@ import { readReport, reportNameOf, type Report } from './report-codec.ts';
 import { REPORTS } from './reports.ts';
 import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
+import { isTaskEventType, readTaskEvent, type TaskEventType } from './task-codec.ts';
+import { taskEventSchema, type TaskEvent } from './task.ts';
 
 /** One type of event: where it is found, what its body holds, what it means. */
 export interface CatalogueEntry {
@@ -24,7 +33,7 @@ export interface CatalogueEntry {
   /** The number at the end of the type. */
   readonly version: number;
   readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'DEADLETTERS';
-  readonly family: 'run' | 'evt' | 'cmd' | 'dead';
+  readonly family: 'run' | 'task' | 'admission' | 'evt' | 'cmd' | 'dead';
   /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
   readonly subjectType: string | null;
   /** Schema of the JSON body. */
@@ -50,20 +59,49 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
 };
 
+const TASK_EVENT_MEANS: Readonly<Record<TaskEventType, string>> = {
+  'fleetlog.task.created.v1': 'An item was put in a queue; holds the whole order.',
+  'fleetlog.task.assigned.v1':
+    'The task was handed to an agent; a run of that id follows. Appended in one batch with the grant.',
+  'fleetlog.task.started.v1': 'A runner has taken the run of the attempt.',
+  'fleetlog.task.recalled.v1':
+    'The runner went away before it began; the run is cancelled, and the task waits again.',
+  'fleetlog.task.requeued.v1': 'The attempt is over and the task waits for another one, in its old place.',
+  'fleetlog.task.cancel-requested.v1':
+    'Someone asked to cancel while an attempt was under way; its run is cancelled.',
+  'fleetlog.task.completed.v1': 'The work is done. Final.',
+  'fleetlog.task.failed.v1': 'The last attempt failed; `failure` says how. Only a retry leads out.',
+  'fleetlog.task.blocked.v1': 'The agent cannot go on by itself; `reason` says why. Only a retry leads out.',
+  'fleetlog.task.cancelled.v1': 'The task was cancelled. Only a retry leads out.',
+  'fleetlog.task.retried.v1':
+    'Someone asked for a further attempt; the task waits at the end of its priority.',
+};
+
+const ADMISSION_EVENT_MEANS: Readonly<Record<AdmissionEventType, string>> = {
+  'fleetlog.admission.granted.v1':
+    'Tasks were handed to agents, within all limits; in one batch with their `assigned`.',
+};
+
 const versionOf = (type: string): number => Number(/\.v(\d+)$/.exec(type)?.[1]);
 
-const runEntries = runEventSchema.options.map((option): CatalogueEntry => {
-  const type = option.shape.type.value;
-  return {
-    type,
-    version: versionOf(type),
-    stream: 'TRANSITIONS',
-    family: 'run',
-    subjectType: null,
-    schema: z.object(option.shape).omit({ type: true }),
-    means: RUN_EVENT_MEANS[type],
-  };
-});
+/** The events of an aggregate. */
+const aggregateEntries = <Type extends string>(
+  family: 'run' | 'task' | 'admission',
+  options: readonly { readonly shape: z.ZodRawShape & { readonly type: z.ZodLiteral<Type> } }[],
+  means: Readonly<Record<Type, string>>,
+): readonly CatalogueEntry[] =>
+  options.map(({ shape }) => {
+    const type = shape.type.value;
+    return {
+      type,
+      version: versionOf(type),
+      stream: 'TRANSITIONS',
+      family,
+      subjectType: null,
+      schema: z.object(shape as z.ZodRawShape).omit({ type: true }),
+      means: means[type],
+    };
+  });
 
 type Row = readonly [string, { readonly type: string; readonly schema: z.ZodType; readonly means: string }];
 
@@ -81,7 +119,9 @@ const typedEntry =
 
 /** Every event type of this version, by stream. */
 export const CATALOGUE: readonly CatalogueEntry[] = [
-  ...runEntries,
+  ...aggregateEntries('run', runEventSchema.options, RUN_EVENT_MEANS),
+  ...aggregateEntries('task', taskEventSchema.options, TASK_EVENT_MEANS),
+  ...aggregateEntries('admission', admissionEventSchema.options, ADMISSION_EVENT_MEANS),
   ...Object.entries(REPORTS).map(typedEntry('EVENTS', 'evt')),
   ...Object.entries(INSTRUCTIONS).map(typedEntry('COMMANDS', 'cmd')),
   {
@@ -103,6 +143,12 @@ export const catalogueEntryOf = (type: string): CatalogueEntry | undefined => BY
 /** Any entry, read. `data` is the body in every kind; in `run`, `report` and `instruction` it is typed by `type` or `name`. */
 export type EntryReading =
   | (OpenEntry & { readonly kind: 'run'; readonly type: RunEventType; readonly data: RunEvent })
+  | (OpenEntry & { readonly kind: 'task'; readonly type: TaskEventType; readonly data: TaskEvent })
+  | (OpenEntry & {
+      readonly kind: 'admission';
+      readonly type: AdmissionEventType;
+      readonly data: AdmissionEvent;
+    })
   | (OpenEntry & { readonly kind: 'report'; readonly type: string } & Report)
   | (OpenEntry & { readonly kind: 'instruction'; readonly type: string } & Instruction)
   | (OpenEntry & { readonly kind: 'dead-letter'; readonly type: string; readonly data: DeadLetterData })
@@ -123,6 +169,16 @@ export const readEntry = (entry: EntryLike): EntryReading => {
   if (isRunEventType(type)) {
     const read = readRunEvent(opened, entry);
     return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
+  }
+  if (isTaskEventType(type)) {
+    const read = readTaskEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'task', type, data: read.event } : kept(read, entry);
+  }
+  if (isAdmissionEventType(type)) {
+    const read = readAdmissionEvent(opened, entry);
+    return read.kind === 'known'
+      ? { ...named, kind: 'admission', type, data: read.event }
+      : kept(read, entry);
   }
   if (reportNameOf(type) !== undefined) {
     const read = readReport(opened, entry);

@@ -15,6 +15,7 @@ import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts'
 import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
 import { sourceViewSchema } from './source-view.ts';
 import { streamDefinitions } from './streams.ts';
+import { taskViewSchema } from './task-view.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -90,6 +91,8 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   project: { description: 'Boundary: project.' },
   partition: { description: 'FNV-1a (32 bit) of the id, modulo 16.' },
   runId: { description: 'run_ and a ULID.' },
+  taskId: { description: 'tsk_ and a ULID.' },
+  admissionId: { description: 'fleet: there is one of a tenant and project.', enum: ['fleet'] },
   agent: { description: 'Name of the agent that reports or asks.' },
   target: { description: 'Agent or host that is to act.' },
   service: { description: 'Service that gave up.' },
@@ -114,6 +117,8 @@ const channel = (address: string, entries: readonly CatalogueEntry[], descriptio
 const addressOf = ({ family, subjectType }: CatalogueEntry): string => {
   const tail = {
     run: '{runId}',
+    task: '{taskId}',
+    admission: '{admissionId}',
     evt: `{agent}.${subjectType}`,
     cmd: `{target}.${subjectType}`,
     dead: '{service}.{reason}',
@@ -207,6 +212,7 @@ const BUCKETS = {
   activity: activityViewSchema,
   approvals: approvalsViewSchema,
   sources: sourceViewSchema,
+  tasks: taskViewSchema,
   leases: leaseSchema,
   presence: presenceSchema,
 } as const;

@@ -1,4 +1,5 @@
 // The examples as entries, as the log stores them: for the generated pages and for the recorder of golden entries.
+import { encodeAdmissionEvent } from './admission.ts';
 import { buildDeadLetter } from './dead-letters.ts';
 import type { EntryMeta, EntryParts } from './entry.ts';
 import {
@@ -8,11 +9,13 @@ import {
   REPORT_EXAMPLES,
   RUN_EXAMPLES,
 } from './generate-examples.ts';
+import { ADMISSION_EXAMPLE, TASK_EXAMPLES } from './generate-task-examples.ts';
 import { encodeInstruction, type InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
 import { encodeReport } from './report-codec.ts';
 import type { ReportData, ReportName } from './reports.ts';
 import { encodeRunEvent } from './run-codec.ts';
+import { encodeTaskEvent } from './task-codec.ts';
 
 const { boundary, agent, runId, commandId, eventId } = EXAMPLE;
 const SECOND = 1000;
@@ -26,6 +29,14 @@ const serviceMeta = (timeMs: number): EntryMeta => ({
   correlation: runId,
   timeMs,
   traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+});
+
+const taskMeta = (about: string): EntryMeta => ({
+  ...serviceMeta(EXAMPLE_AT),
+  id: `${about}:1`,
+  source: '/service/tasks',
+  causation: `${about}:0`,
+  correlation: about,
 });
 
 const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
@@ -81,6 +92,8 @@ const deadLetter = (): EntryParts => {
 /** One entry of every type of the catalogue, as it would be stored. */
 export const exampleEntries = (): readonly EntryParts[] => [
   ...Object.values(RUN_EXAMPLES).map((event) => encodeRunEvent(event, serviceMeta(EXAMPLE_AT))),
+  ...Object.values(TASK_EXAMPLES).map((event) => encodeTaskEvent(event, taskMeta(event.taskId))),
+  encodeAdmissionEvent(ADMISSION_EXAMPLE, taskMeta('fleet')),
   ...(Object.keys(REPORT_EXAMPLES) as ReportName[]).map((name) => exampleReport(name, REPORT_EXAMPLES[name])),
   ...(Object.keys(INSTRUCTION_EXAMPLES) as InstructionName[]).map((name) =>
     exampleInstruction(name, INSTRUCTION_EXAMPLES[name]),

@@ -2,6 +2,8 @@
 import type { ActivityView, ApprovalsView, Lease, Presence, RunView, SessionView } from './buckets.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
 import type { SourceView } from './source-view.ts';
+import { TASK_VIEW_EXAMPLE } from './generate-task-examples.ts';
+import type { TaskView } from './task-view.ts';
 import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
 
 const { boundary, agent, runnerId, runId, sessionId, turnId, commandId, approvalId } = EXAMPLE;
@@ -69,6 +71,7 @@ export const BUCKET_EXAMPLES: {
   readonly activity: ActivityView;
   readonly approvals: ApprovalsView;
   readonly sources: SourceView;
+  readonly tasks: TaskView;
   readonly leases: Lease;
   readonly presence: Presence;
 } = {
@@ -167,6 +170,7 @@ export const BUCKET_EXAMPLES: {
     alarmAt: AT + 14 * SECOND,
     clearedSeq: 0,
   },
+  tasks: TASK_VIEW_EXAMPLE,
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {
     agent,

@@ -1,5 +1,6 @@
 // The reference part of streams/README.md, from the contract itself: subjects, streams, envelope, events, buckets, consumers,
 // requests, refusals. How to use it is in generate-guide.ts. Pure.
+import { ADMISSION_ID } from './admission.ts';
 import { bucketDefinitions, leaseKey, objectStoreDefinitions, presenceKey, viewKey } from './buckets.ts';
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { DEAD_LETTER_TYPE } from './dead-letters.ts';
@@ -8,6 +9,7 @@ import { topologyOf } from './consumers.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { EXAMPLE } from './generate-examples.ts';
 import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
+import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
 import { guarantees, howTo, introduction } from './generate-guide.ts';
 import { age, block, code, json, size, table } from './generate-markdown.ts';
 import { REJECTIONS } from './rejections.ts';
@@ -28,6 +30,12 @@ const EXAMPLES: ReadonlyMap<string, EntryParts> = new Map(
   exampleEntries().map((entry) => [entry.headers['ce-type'] ?? '', entry]),
 );
 
+const AGGREGATES = {
+  run: { means: 'every transition of one run, in order', id: runId },
+  task: { means: 'every transition of one task, in order', id: EXAMPLE_TASK_ID },
+  admission: { means: 'every hand-over of tasks to agents, in order', id: ADMISSION_ID },
+} as const;
+
 const subjects = (): string => `## Subjects
 
 ${code('fleet.<tenant>.<project>.<family>.<p>.<id>[.<type>]')}: \`<p>\` is the partition of \`<id>\`: FNV-1a (32 bit) of its bytes modulo ${PARTITIONS},
@@ -41,8 +49,12 @@ ${table(
       code(family),
       code(`fleet.*.*.${family}.*.<id>`),
       'TRANSITIONS',
-      family === 'run' ? 'every transition of one run, in order' : `transitions of one ${family} (reserved)`,
-      family === 'run' ? code(aggregateSubject(boundary, 'run', runId)) : '',
+      family in AGGREGATES
+        ? AGGREGATES[family as keyof typeof AGGREGATES].means
+        : `transitions of one ${family} (reserved)`,
+      family in AGGREGATES
+        ? code(aggregateSubject(boundary, family, AGGREGATES[family as keyof typeof AGGREGATES].id))
+        : '',
     ]),
     [
       code('evt'),
@@ -150,7 +162,8 @@ ${json(body)}`;
 };
 
 const STREAM_INTRODUCTIONS = {
-  TRANSITIONS: 'Decided by the control plane, appended at the expected sequence of the run’s one subject.',
+  TRANSITIONS:
+    'Decided by the control plane, appended at the expected sequence of the one subject of the run, task or admission.',
   EVENTS: 'Facts that runners report. They decide nothing by themselves.',
   COMMANDS: 'To runners. An instruction is not a right: the runner claims the run before it does anything.',
 } as const;
@@ -193,6 +206,7 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   activity: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   approvals: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   sources: ['<tenant>.<project>.<agent>', viewKey(boundary, agent)],
+  tasks: ['<tenant>.<project>.<task id>', viewKey(boundary, EXAMPLE_TASK_ID)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
 };

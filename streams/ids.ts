@@ -25,6 +25,7 @@ export const commandIdSchema = idSchema('command');
 export const sessionIdSchema = idSchema('session');
 export const turnIdSchema = idSchema('turn');
 export const approvalIdSchema = idSchema('approval');
+export const taskIdSchema = idSchema('task');
 
 /** A name of a person's choosing: one lower-case subject token, 1 to 64 characters. */
 export const nameSchema = z

@@ -64,6 +64,18 @@ export const REJECTIONS = {
     meaning: 'The digest given is not that of the call that waits: look at it again.',
   },
   APPROVAL_TOO_MANY: { kind: 'conflict', meaning: 'Too many questions are open in this run.' },
+  TASK_UNKNOWN: { kind: 'not-found', meaning: 'No task has this id in this tenant and project.' },
+  TASK_CONFLICTING_REQUEST: {
+    kind: 'conflict',
+    meaning: 'The idempotency key was used before with another task; the first one stands.',
+  },
+  TASK_NOT_PENDING: { kind: 'conflict', meaning: 'The task does not wait to be handed over.' },
+  TASK_FOREIGN: { kind: 'conflict', meaning: 'The task is for another agent only.' },
+  TASK_ATTEMPT_UNKNOWN: { kind: 'conflict', meaning: 'The task has no such attempt.' },
+  TASK_ENDED: { kind: 'conflict', meaning: 'The task has ended; nothing more can be done in it.' },
+  TASK_CANCELLED: { kind: 'cancelled', meaning: 'The task was cancelled.' },
+  TASK_COMPLETED: { kind: 'conflict', meaning: 'The task is done; what is done is not done again.' },
+  TASK_NOT_ENDED: { kind: 'conflict', meaning: 'The task has not ended, so there is nothing to retry.' },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
   BOUNDARY_DENIED: {

@@ -12,7 +12,16 @@ export interface Boundary {
 export const PARTITIONS = 16;
 
 /** Families whose subjects end with the id: aggregates, appended at the expected sequence of that subject. */
-export const AGGREGATE_FAMILIES = ['run', 'session', 'task', 'policy', 'host', 'agent', 'config'] as const;
+export const AGGREGATE_FAMILIES = [
+  'run',
+  'session',
+  'task',
+  'policy',
+  'host',
+  'agent',
+  'config',
+  'admission',
+] as const;
 export type AggregateFamily = (typeof AGGREGATE_FAMILIES)[number];
 
 /** Families whose subjects end with a type: `evt` reports, `cmd` instructions, `msg` mail, `dead` dead letters. */
