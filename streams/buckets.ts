@@ -135,6 +135,8 @@ export const presenceSchema = z.object({
   startedAt: epochMs,
   seenAt: epochMs,
   buffered: z.int().nonnegative(),
+  slots: z.int().positive().optional(),
+  labels: z.array(z.string()).optional(),
 });
 export type Presence = z.infer<typeof presenceSchema>;
 

@@ -58,6 +58,8 @@ export const REQUEST_EXAMPLES: {
       version: '0.1.0',
       startedAt: AT - 60 * SECOND,
       buffered: 0,
+      slots: 1,
+      labels: ['gpu'],
       ttlMs: 15_000,
     },
     result: { ttlMs: 15_000 },
@@ -180,5 +182,7 @@ export const BUCKET_EXAMPLES: {
     startedAt: AT - 60 * SECOND,
     seenAt: AT + 10 * SECOND,
     buffered: 0,
+    slots: 1,
+    labels: ['gpu'],
   },
 };

@@ -3,7 +3,13 @@
 import { z } from 'zod';
 import { answerSchema, callDigestSchema, EDITED_INPUT_CHARACTERS } from './approvals.ts';
 import { approvalIdSchema, commandIdSchema, nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
-import { failureKindSchema, providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
+import {
+  failureKindSchema,
+  providerSchema,
+  replayRuleSchema,
+  runRequestSchema,
+  taskLinkSchema,
+} from './run.ts';
 
 const refused = z.object({
   outcome: z.literal('refused'),
@@ -70,6 +76,7 @@ export const RUN_REQUESTS = {
       replay: replayRuleSchema,
       maxAttempts: z.int().min(1).max(100),
       leaseMs: z.int().min(2000).max(3_600_000),
+      task: taskLinkSchema.optional(),
       actor,
     }),
     answer: answer(z.object({ ...position, sessionId: sessionIdSchema, repeated: z.boolean() })),
@@ -127,6 +134,10 @@ export const RUN_REQUESTS = {
       startedAt: z.int().nonnegative(),
       /** Reports that wait in the runner's buffer. */
       buffered: z.int().nonnegative(),
+      /** Turns that it does at once; absent: one. */
+      slots: z.int().min(1).max(1000).optional(),
+      /** What it has been given besides its programs, for tasks that ask for it. */
+      labels: z.array(nameSchema).max(64).optional(),
       ttlMs: z.int().min(2000).max(600_000),
     }),
     answer: answer(z.object({ ttlMs: z.int().positive() })),

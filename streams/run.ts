@@ -8,6 +8,7 @@ import {
   nameSchema,
   runIdSchema,
   sessionIdSchema,
+  taskIdSchema,
   turnIdSchema,
 } from './ids.ts';
 
@@ -114,6 +115,9 @@ export const runRequestSchema = z.object({
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
+/** The attempt of a task that a run is. */
+export const taskLinkSchema = z.object({ taskId: taskIdSchema, attempt: z.int().positive() });
+
 const createdSchema = z.object({
   type: z.literal('fleetlog.run.created.v1'),
   runId: runIdSchema,
@@ -128,6 +132,7 @@ const createdSchema = z.object({
   replay: replayRuleSchema,
   maxAttempts: z.int().min(1).max(100),
   leaseMs: z.int().min(2000).max(3_600_000),
+  task: taskLinkSchema.optional(),
   createdAt: epochMs,
 });
 

@@ -188,15 +188,15 @@ export const size = (range: Range = {}) =>
 export const oneOf = <const Word extends string>(words: readonly [Word, ...Word[]]) =>
   field(`one of ${words.join(', ')}`, (given) => words.find((word) => word === given));
 
-/** A list of non-empty texts: a JSON array in a file, comma-separated elsewhere. */
-export const list = () =>
+/** A list of non-empty texts, each of `item`'s form: a JSON array in a file, comma-separated elsewhere. */
+export const list = (item?: { readonly pattern: RegExp; readonly expects: string }) =>
   field(
-    'a comma-separated list',
+    item === undefined ? 'a comma-separated list' : `a comma-separated list, each ${item.expects}`,
     (given): readonly string[] | undefined => {
-      const items: unknown = typeof given === 'string' ? given.split(',').map((item) => item.trim()) : given;
-      return Array.isArray(items) && items.every((item) => typeof item === 'string' && item !== '')
-        ? (items as string[])
-        : undefined;
+      const items: unknown = typeof given === 'string' ? given.split(',').map((one) => one.trim()) : given;
+      const isItem = (one: unknown): boolean =>
+        typeof one === 'string' && one !== '' && (item?.pattern.test(one) ?? true);
+      return Array.isArray(items) && items.every(isItem) ? (items as string[]) : undefined;
     },
     { print: (value) => (Array.isArray(value) ? value.join(',') : plain(value)) },
   );

@@ -3,7 +3,8 @@ import { duration, integer, list, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-const name = () => text({ pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' });
+const ITEM = { pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' };
+const name = () => text(ITEM);
 
 /** The program that runs when a run names none: the sample agent. */
 const SAMPLE = [process.execPath, `${import.meta.dirname}/sample/scripted-agent.mjs`];
@@ -32,6 +33,9 @@ export const RunnerConfig = configSchema({
   concurrency: integer({ min: 1, max: 64 })
     .default(1)
     .describe('Turns at once; one at a time in a workspace.'),
+  labels: list(ITEM)
+    .default([])
+    .describe('What this runner has been given besides its programs (gpu, eu, …): tasks may ask for it.'),
   silenceMs: duration({ min: 0 })
     .default(600_000)
     .describe('A program that prints nothing for this long is ended; 0: never.'),

@@ -59,6 +59,8 @@ const presenceLoop = (context: Context, { runs, outbox, runnerId, providers }: R
     providers: [...providers],
     version: VERSION,
     startedAt: clock.now(),
+    slots: config.concurrency,
+    labels: [...config.labels],
   };
   const options = { clock, runs, outbox, hooks: hooks.buffer, everyMs: config.announceMs, facts };
   return { name: 'presence', run: (signal) => announcePresence(options, signal) };

@@ -175,6 +175,8 @@ test('WK-79 announced runners are shown until they fall silent', async () => {
     version: '1',
     startedAt: 1,
     buffered: 0,
+    slots: 2,
+    labels: ['gpu'],
   };
   expect(await ask(one.ports, 'announce', { ...runner, ttlMs: 2000 }, 'builder-9')).toMatchObject({
     result: { ttlMs: 2000 },

@@ -94,6 +94,7 @@ describe('fields', () => {
     ['duration', duration({ min: 1 }), ['', '0', -1, 1.5, true]],
     ['port', port(), ['', '65536', '-1', 1.5, 'http']],
     ['list', list(), ['a,,b', [1], 5]],
+    ['list of names', list({ pattern: /^[a-z]+$/, expects: 'a word' }), ['a,B', ['a', '1'], 'a,']],
     ['oneOf', oneOf(['a']), ['A', '']],
     ['url', url(['http']), ['x', 'ftp://x/']],
     ['text', text(), ['', '  ', 5]],
