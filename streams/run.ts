@@ -53,6 +53,7 @@ export type Completion = z.infer<typeof completionSchema>;
  * a summary of the conversation so far before the prompt; `fail`: end the run (`session-lost`) and keep asking for the old one.
  */
 const resumeMismatchSchema = z.enum(['accept', 're-prime', 'fail']);
+export type ResumeMismatch = z.infer<typeof resumeMismatchSchema>;
 
 const epochMs = z.int().nonnegative();
 const fence = z.int().positive();

@@ -1,5 +1,5 @@
 // The settings of a runner.
-import { duration, integer, list, size, text } from '#libs/config/fields.ts';
+import { duration, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -30,6 +30,17 @@ export const RunnerConfig = configSchema({
   codexArguments: list()
     .default(['-s', 'workspace-write'])
     .describe('Further arguments of codex exec, such as its sandbox.'),
+  resumeMismatch: oneOf(['accept', 're-prime', 'fail'])
+    .default('accept')
+    .describe(
+      'When a program is not in the conversation asked for: accept: go on where it is; re-prime: start anew with a summary of it; fail: end the run.',
+    ),
+  sessionKeepMs: duration({ min: 0 })
+    .default(30 * 86_400_000)
+    .describe('How long the place in a conversation is kept that nobody goes on with.'),
+  sessionKeepCount: integer({ min: 1, max: 1_000_000 })
+    .default(2000)
+    .describe('How many such places are kept at most, the latest used.'),
   concurrency: integer({ min: 1, max: 64 })
     .default(1)
     .describe('Turns at once; one at a time in a workspace.'),

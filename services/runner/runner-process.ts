@@ -20,6 +20,7 @@ import { ReportWriter } from './report-writer.ts';
 import { Runner, workspaceOf } from './runner.ts';
 import type { RunnerConfig } from './runner-config.ts';
 import { createRunsClient, type RunsClient } from './runs-client.ts';
+import { SessionKeeping } from './session-keeping.ts';
 import { createSessionNotes } from './session-notes.ts';
 import { createTurnJournal } from './turn-journal.ts';
 import type { TurnParts, TurnStep } from './turn-parts.ts';
@@ -121,7 +122,8 @@ export const createRunnerProcess = (
   const runs = createRunsClient(context.requests.client, { ...boundary, agent });
   const runnerId = `${agent}-${outbox.bufferId}`;
   const runnerMark = markOf(config);
-  const sessions = createSessionNotes(outbox);
+  const { redactor } = context;
+  const sessions = createSessionNotes({ outbox, clock, redactor });
   const preparation = createTurnPreparation({ config, boundary, runnerMark, environment, sessions, clock });
   const { providers, prepare: prepareTurn } = preparation;
   const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
@@ -142,6 +144,12 @@ export const createRunnerProcess = (
     onFatal: failure.reject,
   };
   const mark = `${RUNNER_MARK}=${runnerMark}`;
-  const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark });
+  const keeping = new SessionKeeping({
+    sessions,
+    outbox,
+    rule: { keepMs: config.sessionKeepMs, keepCount: config.sessionKeepCount },
+    onFatal: failure.reject,
+  });
+  const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark, keeping });
   return { runner, runnerId, outbox, runs, providers, deadLetters, failed: failure.promise };
 };

@@ -7,6 +7,7 @@ import { makeId } from '#streams/ids.ts';
 import type { AnswerInstruction, CancelInstruction, TurnInstruction } from '#streams/instructions.ts';
 import type { AgentWord } from './providers/turn-facts.ts';
 import { recoverTurns, type Recovered } from './recovery.ts';
+import type { SessionKeeping } from './session-keeping.ts';
 import { Turn } from './turn.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { TurnParts } from './turn-parts.ts';
@@ -20,6 +21,7 @@ export interface RunnerOptions {
   readonly concurrency: number;
   /** `NAME=value` in the environment of every program of this runner. */
   readonly mark: string;
+  readonly keeping: SessionKeeping;
 }
 
 /** The workspace of a turn: the one that was asked for, or the session's own. */
@@ -55,6 +57,7 @@ export class Runner {
     const recovered = await recoverTurns({ clock, journal, writer, mark, killAfterMs });
     for (const entry of recovered.claims)
       this.#begin(entry, true).catch((error: unknown) => turns.onFatal(error));
+    await this.#options.keeping.prune();
     return recovered;
   }
 
@@ -111,18 +114,23 @@ export class Runner {
   async #begin(entry: JournalEntry, isRecovered: boolean): Promise<Turn | undefined> {
     const { commandId, sessionId } = entry.instruction;
     const { signal } = this.#stopping;
+    const leave = this.#options.keeping.enter(sessionId);
     const leaveSession = await this.#sessions.take(sessionId, signal);
-    if (leaveSession === undefined) return undefined;
+    if (leaveSession === undefined) {
+      leave();
+      return undefined;
+    }
     const release = await this.#slots.take(workspaceOf(entry.instruction), signal);
     if (release === undefined) {
       leaveSession();
+      leave();
       return undefined;
     }
     const turn = new Turn(this.#options.turns, entry, isRecovered);
     this.#turns.set(commandId, turn);
     void turn.done.then(release);
     void turn.done.then(leaveSession);
-    void turn.over.then(() => this.#turns.delete(commandId));
+    void turn.over.then(() => this.#turns.delete(commandId)).then(leave);
     turn.start();
     return turn;
   }

@@ -3,7 +3,7 @@
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
-import { PROVIDERS, type ProviderName } from '#streams/run.ts';
+import { PROVIDERS, type ProviderName, type ResumeMismatch } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { CODEX_NAMES, codexCommand, createCodexProvider } from './providers/codex/codex-provider.ts';
 import { createExecProvider } from './providers/exec/exec-provider.ts';
 import type { Provider, TurnOrder } from './providers/provider.ts';
+import { withResumeRule } from './providers/resume-rule.ts';
 import type { ResumePoint } from './providers/turn-facts.ts';
 import { createProgramVersions, findProgram } from './programs.ts';
 import type { RunnerConfig } from './runner-config.ts';
@@ -26,6 +27,8 @@ export interface PreparedTurn {
   readonly order: TurnOrder;
   /** Undefined: the program was not asked, or did not say. */
   readonly programVersion: string | undefined;
+  /** What is done when the program is not in the conversation it was asked to go on with. */
+  readonly resumeMismatch: ResumeMismatch;
 }
 
 export interface TurnPreparation {
@@ -101,6 +104,9 @@ const programRefused = (name: string): Fault =>
     message: `a run of the provider ${name} cannot name a program: the runner's settings say which it is`,
   });
 
+/** An `exec` program says no version and has no conversation. */
+const EXEC = { programVersion: undefined, resumeMismatch: 'accept' } as const;
+
 /** Looks for the programs at once; what is installed later is seen by the next process. */
 export const createTurnPreparation = (parts: PreparationParts): TurnPreparation => {
   const { config, boundary, runnerMark, environment, sessions, clock } = parts;
@@ -139,7 +145,12 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     const programVersion = await versions.of(path, whole);
     const program = command(path, resume);
     const more = resume === undefined ? {} : { resume };
-    return { provider, order: { ...order, program, environment: whole, ...more }, programVersion };
+    const resumeMismatch = instruction.request.resumeMismatch ?? config.resumeMismatch;
+    const recap = sessions.recap(instruction.sessionId, name);
+    const rule = { kind: resumeMismatch, freshProgram: command(path, undefined), recap };
+    const ruled = withResumeRule(provider, rule, clock);
+    const ordered = { ...order, program, environment: whole, ...more };
+    return { provider: ruled, order: ordered, programVersion, resumeMismatch };
   };
   return {
     providers: PROVIDERS.filter(
@@ -151,7 +162,7 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
       if (name === 'acp') throw missing(name, 'program for it');
       if (name !== 'exec') return prepareOwn(name, instruction, order);
       const program = instruction.request.program ?? config.program;
-      return { provider: exec, order: { ...order, program }, programVersion: undefined };
+      return { ...EXEC, provider: exec, order: { ...order, program } };
     },
   };
 };

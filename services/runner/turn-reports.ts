@@ -48,8 +48,10 @@ export class TurnReports {
   }
 
   /** What is remembered with an event: a conversation is kept as soon as it has a name, so that the next turn goes on there, also after a crash. */
-  notesOf(event: ProviderEvent, { order }: PreparedTurn): readonly Note[] {
+  notesOf(event: ProviderEvent, { order, resumeMismatch }: PreparedTurn): readonly Note[] {
     if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
+    // Under another rule nobody goes on there.
+    if (event.kind === 'session-forked' && resumeMismatch !== 'accept') return [];
     const { sessionId, provider } = this.#entry.instruction;
     const point = { providerSessionId: event.providerSessionId, counters: order.resume?.counters ?? {} };
     return [this.#parts.sessions.change(sessionId, provider, point)];
@@ -98,7 +100,10 @@ export class TurnReports {
     const result = turnOutcome(facts, durationMs, terms);
     const scope = this.scope(claim);
     const payload = { commandId, result, endedAt: clock.now() };
-    const kept = facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session)];
+    const { outcome, summary } = result;
+    const told = { prompt: request.prompt, outcome, summary };
+    const kept =
+      facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session, told)];
     const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction), ...kept] };
     const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
     await this.#parts.reached('result-stored');

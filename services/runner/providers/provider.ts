@@ -35,6 +35,14 @@ export type ProviderEvent =
     }
   | { readonly kind: 'session-mode'; readonly mode: string }
   | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
+  | {
+      /** The conversation that was asked for is not there, so the program was started anew with a summary of it. */
+      readonly kind: 'session-primed';
+      readonly requested: string;
+      readonly observed: string | null;
+      readonly turns: number;
+      readonly characters: number;
+    }
   | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | {
       readonly kind: 'unknown-line';

@@ -15,9 +15,17 @@ export interface ResumePoint {
 /**
  * Why the runner ended the program. `cancel`: somebody asked for it; `lease`: the run is no longer this runner's, or may not be for
  * long; `shutdown`: the runner ends; `deadline`, `silence`: limits of the turn; `linger`: it had said its result and did not go;
- * `sink`: its events could not be kept.
+ * `sink`: its events could not be kept; `session-lost`: it is not in the conversation that it was asked to go on with.
  */
-export type StopReason = 'cancel' | 'lease' | 'shutdown' | 'deadline' | 'silence' | 'linger' | 'sink';
+export type StopReason =
+  | 'cancel'
+  | 'lease'
+  | 'shutdown'
+  | 'deadline'
+  | 'silence'
+  | 'linger'
+  | 'sink'
+  | 'session-lost';
 
 /** What the agent itself said of its work during the turn, through the runner's own door (not by the end of its output). */
 export interface AgentWord {

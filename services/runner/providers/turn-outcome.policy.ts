@@ -27,6 +27,11 @@ const STOPPED: Readonly<Record<StopReason, Verdict>> = {
   silence: failed('turn-timeout', 'the program printed nothing for too long'),
   linger: failed('protocol-invalid', 'the program did not go after its result'),
   sink: failed('infra-failed', 'the events of the turn could not be kept on disk'),
+  'session-lost': failed(
+    'session-lost',
+    'the program did not go on in the conversation it was asked for, and the rule is to fail then; ' +
+      'ask in a new session, or with resumeMismatch accept or re-prime',
+  ),
 };
 
 const withTail = (message: string, { errorTail }: TurnFacts): string =>
