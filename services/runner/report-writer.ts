@@ -68,6 +68,8 @@ export interface WriteOptions {
   readonly id?: string;
   /** Changed in the same transaction. */
   readonly notes?: readonly Note[];
+  /** Records that follow it in the same transaction, redacted already. */
+  readonly beside?: readonly NewRecord[];
 }
 
 const clip = (value: unknown): unknown => {
@@ -101,7 +103,7 @@ export class ReportWriter {
       while (this.#gate !== undefined) await this.#gate;
       try {
         const [enqueued] = await this.#parts.outbox.commit({
-          records: [record],
+          records: [record, ...(options.beside ?? [])],
           notes: options.notes ?? [],
         });
         return enqueued?.sourceSeq ?? 0;

@@ -139,6 +139,7 @@ export const createRunnerProcess = (
     prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
     prepareTurn,
     sessions,
+    besideStart: () => ({ records: [], notes: [], stored: () => undefined }),
     reached: reached ?? ((): void => undefined),
     observe: logTurn(logger),
     onFatal: failure.reject,

@@ -1,11 +1,11 @@
 // What every turn of a runner shares. Interfaces only.
-import type { Outbox } from '#libs/outbox/outbox.ts';
+import type { NewRecord, Note, Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnResult } from '#streams/run.ts';
 import type { ApprovalDesk } from './approvals/approval-desk.ts';
 import type { TurnLimits } from './providers/provider.ts';
-import type { ReportWriter } from './report-writer.ts';
+import type { ReportWriter, TurnScope } from './report-writer.ts';
 import type { RunsClient } from './runs-client.ts';
 import type { SessionNotes } from './session-notes.ts';
 import type { TurnJournal } from './turn-journal.ts';
@@ -37,6 +37,14 @@ export type TurnObservation =
       readonly leftovers: number;
     };
 
+/** What reaches the disk together with the report that a turn has started. */
+interface BesideStart {
+  readonly records: readonly NewRecord[];
+  readonly notes: readonly Note[];
+  /** Called once when it is on disk, before anything else happens. */
+  readonly stored: () => void;
+}
+
 export interface TurnParts {
   readonly runnerId: string;
   readonly clock: Clock;
@@ -49,6 +57,8 @@ export interface TurnParts {
   readonly prepareTurn: TurnPreparation['prepare'];
   readonly sessions: SessionNotes;
   readonly approvals: ApprovalDesk;
+  /** What else is true from the moment that this turn has started. Must not throw. */
+  readonly besideStart: (scope: TurnScope, instruction: TurnInstruction) => BesideStart;
   /** Called at each step; the turn goes on when it resolves. Tests crash here. */
   readonly reached: (step: TurnStep) => Promise<void> | void;
   readonly observe: (observation: TurnObservation) => void;

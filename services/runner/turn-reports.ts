@@ -75,7 +75,10 @@ export class TurnReports {
       ...(programVersion !== undefined && { programVersion }),
       startedAt: clock.now(),
     };
-    await writer.write(scope, 'turn-started', payload, { id: `${scope.turnId}.started` });
+    const { records, notes, stored } = this.#parts.besideStart(scope, this.#entry.instruction);
+    const options = { id: `${scope.turnId}.started`, beside: records, notes };
+    await writer.write(scope, 'turn-started', payload, options);
+    stored();
     await reached('start-reported');
   }
 
