@@ -3,9 +3,10 @@
 import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Fault } from '#libs/kernel/fault.ts';
-import { readCeiling } from './ceiling.ts';
+import { readCeiling, type Ceiling } from './ceiling.ts';
 import { LATER_SCHEMA, SCHEMA, stateRowSchema, usageRowSchema, type BufferState } from './row.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
+import { hasDamagedLog } from './wal-tail.ts';
 
 /** 1 (read as well): without the later tables, and its counters are always up to date. */
 const VERSION = 2;
@@ -138,15 +139,16 @@ const isBeyondUse = (error: unknown): boolean =>
 
 /** What became of the file that is there: usable, absent (or never finished), or moved aside. */
 type Found =
-  | { readonly kind: 'usable'; readonly existing: Existing }
+  | { readonly kind: 'usable'; readonly existing: Existing; readonly isLogDamaged: boolean }
   | { readonly kind: 'absent' }
   | { readonly kind: 'moved'; readonly movedTo: string; readonly problem: string };
 
 const find = (base: string, path: string, mark: string): Found => {
   if (!existsSync(path)) return { kind: 'absent' };
   try {
+    const isLogDamaged = hasDamagedLog(path);
     const existing = openExisting(base, path);
-    return existing === undefined ? { kind: 'absent' } : { kind: 'usable', existing };
+    return existing === undefined ? { kind: 'absent' } : { kind: 'usable', existing, isLogDamaged };
   } catch (error) {
     if (!isBeyondUse(error)) throw storageFault(error, path);
     const movedTo = moveAside(path, mark);
@@ -155,12 +157,32 @@ const find = (base: string, path: string, mark: string): Found => {
   }
 };
 
+/** What the log held behind its damage is gone; the rest is there. Numbers go on above all that may have been promised. */
+const withoutTail = (
+  { database, state }: Existing,
+  path: string,
+  known: Ceiling | undefined,
+  now: number,
+): OpenedDatabase => {
+  const firstSourceSeq = state.nextSourceSeq;
+  const lastSourceSeq = Math.max(known?.ceiling ?? now, firstSourceSeq);
+  const lost = {
+    problem: 'the end of its write-ahead log is damaged',
+    movedTo: null,
+    firstSourceSeq,
+    lastSourceSeq,
+  };
+  return { database, path, state: { ...state, nextSourceSeq: lastSourceSeq + 1 }, lost };
+};
+
 /** Opens `<base>.sqlite`. `freshId` names the buffer if it has to be made. Faults as in Outbox, and `OUTBOX_VERSION` (never). */
 export const openDatabase = (base: string, fresh: { id: string; now: number }): OpenedDatabase => {
   const path = `${base}.sqlite`;
   const found = find(base, path, fresh.id);
-  if (found.kind === 'usable') return { ...found.existing, path, lost: undefined };
   const known = readCeiling(base);
+  if (found.kind === 'usable' && found.isLogDamaged)
+    return withoutTail(found.existing, path, known, fresh.now);
+  if (found.kind === 'usable') return { ...found.existing, path, lost: undefined };
   // Without any memory of the old numbers, the time in ms is above them: a buffer never took 1,000 records a second on average since 1970.
   const ceiling = known ?? (found.kind === 'moved' ? { ceiling: fresh.now, firstPending: 1 } : undefined);
   const nextSourceSeq = (ceiling?.ceiling ?? 0) + 1;
