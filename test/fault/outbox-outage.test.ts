@@ -132,8 +132,13 @@ const expectForgotten = async (id: string): Promise<void> => {
   expect(outcome).toMatchObject({ kind: 'appended', duplicate: false });
 };
 
+/** Longer than the memory for ids: a broker can be back within a tenth of a second. */
 const outage = async (): Promise<void> => {
   await broker.kill();
+  const killedAt = systemClock.monotonicMs();
+  await expect
+    .poll(() => (systemClock.monotonicMs() - killedAt) * 1e6, { timeout: LONG })
+    .toBeGreaterThan(WINDOW_NS);
   await broker.restart();
 };
 

@@ -1,40 +1,11 @@
 // A disk that fills up under the running stack, on a small file system of its own: the stack says what is wrong, loses nothing that was
 // acknowledged, and goes on by itself when there is room again. Needs root, to mount it.
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { fillDisk, smallDisk } from '#test/support/small-disk.ts';
 import { api, stackHome } from '#test/support/stack.ts';
 import { wholeStream } from '#test/support/sse-client.ts';
-
-const MIB = 1024 * 1024;
-
-/** A file system of `sizeMib`, or undefined where this user may not mount one. */
-const smallDisk = (sizeMib: number): string | undefined => {
-  const folder = mkdtempSync(join(tmpdir(), 'fleetlog-small-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs', folder], { stdio: 'pipe' });
-  } catch {
-    return undefined;
-  }
-  onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
-  return folder;
-};
-
-/** Writes until nothing more fits. */
-const fill = (file: string): void => {
-  const descriptor = openSync(file, 'w');
-  for (const size of [MIB, 4096, 1]) {
-    try {
-      for (const block = Buffer.alloc(size); ;) writeSync(descriptor, block);
-    } catch {
-      // It is full for pieces of this size.
-    }
-  }
-  closeSync(descriptor);
-};
 
 test('a full disk is named, costs nothing that was acknowledged, and is got over when there is room', async ({
   skip,
@@ -51,7 +22,7 @@ test('a full disk is named, costs nothing that was acknowledged, and is got over
   const before = await ask('before');
   await wholeStream(`${stack.apiUrl}/api/v1/runs/${String(before.body['runId'])}/stream`);
 
-  fill(join(disk, 'fill'));
+  fillDisk(join(disk, 'fill'));
   const acknowledged = [before];
   let answer = await ask('full-0');
   for (let n = 1; answer.status === 202; n += 1) {

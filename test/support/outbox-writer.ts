@@ -1,6 +1,7 @@
 // A process that writes to a durable buffer from many writers at once until it is killed (test/fault/outbox-crash.test.ts).
 // Says on standard output what it was promised (`ack`) and what it handed to the other side (`send`), each before it goes on.
-// With the argument `drain` it writes nothing and ends once everything is delivered; with `hold` it only holds the buffer.
+// With the argument `drain` it writes nothing and ends once everything is delivered; with `hold` it only holds the buffer; with
+// `leave` nobody can be reached, and it has nothing more to do after one record.
 import { writeSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
 import { openOutbox } from '#libs/outbox/open-outbox.ts';
@@ -26,6 +27,7 @@ const outbox = openOutbox({
   },
   sender: {
     send: async (batch) => {
+      if (mode === 'leave') return batch.map(() => ({ kind: 'unreachable', message: 'nobody is there' }));
       for (const { sourceSeq, id, lane } of batch) say(`send ${sourceSeq} ${id} ${lane}`);
       return batch.map(() => ({ kind: 'delivered', duplicate: false }));
     },
@@ -41,6 +43,7 @@ const write = async (lane: string): Promise<void> => {
 };
 
 if (mode === 'write') await Promise.all(Array.from({ length: WRITERS }, (_, at) => write(`lane-${at}`)));
+if (mode === 'leave') await outbox.enqueue(recordOf('left'));
 if (mode === 'hold') process.stdin.resume();
 if (mode === 'drain') {
   const { undelivered } = await outbox.close({ drainMs: 20_000 });
