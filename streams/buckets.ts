@@ -64,6 +64,7 @@ const shownApprovalSchema = z.object({
   expiresAt: epochMs,
   settledAt: epochMs.nullable(),
 });
+export type ShownApproval = z.infer<typeof shownApprovalSchema>;
 
 /** Bucket `approvals`, folded from the run transitions of TRANSITIONS, one key per run that has ever asked. */
 export const approvalsViewSchema = z.object({
@@ -126,6 +127,13 @@ export const leaseSchema = z.object({
 });
 export type Lease = z.infer<typeof leaseSchema>;
 
+/** Bucket `leases`: until when an approval may be answered. Key: <tenant>.<project>.approval.<runId>.<approvalId>. */
+export interface ApprovalDeadline {
+  readonly runId: string;
+  readonly approvalId: string;
+  readonly expiresAt: number;
+}
+
 /** Bucket `presence` (keys expire): which runners are alive. Key: <tenant>.<project>.runner.<agent>. */
 export const presenceSchema = z.object({
   agent: z.string(),
@@ -146,6 +154,9 @@ export const viewKey = (boundary: Boundary, id: string): string =>
 /** Key of a run's lease. */
 export const leaseKey = (boundary: Boundary, runId: string): string =>
   `${boundary.tenant}.${boundary.project}.run.${runId}`;
+/** Key of an approval's deadline. */
+export const approvalDeadlineKey = (boundary: Boundary, runId: string, approvalId: string): string =>
+  `${boundary.tenant}.${boundary.project}.approval.${runId}.${approvalId}`;
 /** Key of a runner's presence. */
 export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;

@@ -44,8 +44,8 @@ const append = async (
   asker: AgentPlace,
   request: ClaimRequest,
 ): Promise<Answer<RunResultOf<'claim'>>> => {
-  const { runId, runnerId, claimId } = request;
-  const command = { kind: 'claim', agent: asker.agent, runnerId } as const;
+  const { runId, runnerId, claimId, commandId } = request;
+  const command = { kind: 'claim', agent: asker.agent, runnerId, commandId } as const;
   const id = `${runId}.claim.${claimId}`;
   const outcome = await runLog.handle(targetOf(asker, request), command, { id });
   if (outcome.kind === 'rejected') return refused(outcome.rejection);

@@ -10,7 +10,8 @@ import type { TurnInstruction } from '#streams/instructions.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import { isEnded, type Run } from './run-state.policy.ts';
+import { answerOf } from './run.approvals.decider.ts';
+import { isEnded, isHeld, type Run } from './run-state.policy.ts';
 import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
 
 /** A transition that instructs somebody. */
@@ -22,7 +23,8 @@ export interface InstructingTransition {
       readonly type:
         | 'fleetlog.run.created.v1'
         | 'fleetlog.run.lease-expired.v1'
-        | 'fleetlog.run.cancel-requested.v1';
+        | 'fleetlog.run.cancel-requested.v1'
+        | 'fleetlog.run.approval-answered.v1';
     }
   >;
   readonly envelope: Envelope;
@@ -38,7 +40,8 @@ export const decodeInstructingTransition = (entry: StoredEntry): InstructingTran
   if (
     event.type !== 'fleetlog.run.created.v1' &&
     event.type !== 'fleetlog.run.lease-expired.v1' &&
-    event.type !== 'fleetlog.run.cancel-requested.v1'
+    event.type !== 'fleetlog.run.cancel-requested.v1' &&
+    event.type !== 'fleetlog.run.approval-answered.v1'
   )
     return undefined;
   return { boundary: { tenant: place.tenant, project: place.project }, event, envelope };
@@ -67,6 +70,7 @@ export interface Instructions {
 }
 
 type Work = Omit<RunCreated, 'type'>;
+type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
 
 export const createInstructions = ({ runLog, commands, clock }: Parts): Instructions => {
   const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
@@ -77,13 +81,33 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
     correlation: work.runId,
   });
   // No expectation on either: instructions of different runs share the agent's subject and do not depend on one another.
-  const turn = async (cause: Cause, work: Work, commandId: string): Promise<void> => {
+  const turn = async (
+    cause: Cause,
+    work: Work,
+    { commandId, resume }: Pick<Run, 'commandId' | 'resume'>,
+  ): Promise<void> => {
     const { runId, sessionId, agent, provider, request, leaseMs } = work;
     const data: TurnInstruction = { commandId, runId, sessionId, agent, provider, request, leaseMs };
-    await commands.append(encodeInstruction('turn', data, metaOf(cause, work)));
+    const approvals = resume.length === 0 ? {} : { approvals: [...resume] };
+    await commands.append(encodeInstruction('turn', { ...data, ...approvals }, metaOf(cause, work)));
   };
   const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
     await commands.append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
+  };
+
+  /** A parked run goes on with a new instruction, a held one's runner is told. */
+  const answer = async (cause: Cause, run: Run, event: Answered): Promise<void> => {
+    const { runId, fence, commandId } = event;
+    const approval = answerOf(event);
+    if (commandId !== null) {
+      const goesOn = { commandId, resume: [approval] };
+      return turn({ ...cause, id: `${cause.causation}.turn` }, run.created, goesOn);
+    }
+    // Withdrawn: nobody waits for it. Another claim holds the run: its program never asked.
+    if (event.decision === 'withdrawn' || !isHeld(run) || run.claims !== fence) return;
+    const data = { runId, fence, approval };
+    const meta = metaOf({ ...cause, id: `${cause.causation}.answer` }, run.created);
+    await commands.append(encodeInstruction('answer-approval', data, meta));
   };
 
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
@@ -98,7 +122,7 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
-        await turn({ ...cause, id: `${causation}.turn` }, event, event.commandId);
+        await turn({ ...cause, id: `${causation}.turn` }, event, { ...event, resume: [] });
         return ok;
       }
       if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;
@@ -106,7 +130,13 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
       if (isEnded(run.state)) return ok;
       if (event.type === 'fleetlog.run.cancel-requested.v1')
         await cancel({ ...cause, id: `${causation}.instruct` }, run.created, event.reason);
-      else await turn({ ...cause, id: `${causation}.turn` }, run.created, event.commandId ?? '');
+      else if (event.type === 'fleetlog.run.approval-answered.v1')
+        await answer({ ...cause, id: causation }, run, event);
+      else
+        await turn({ ...cause, id: `${causation}.turn` }, run.created, {
+          commandId: event.commandId ?? '',
+          resume: run.resume,
+        });
       return ok;
     },
     remind: (boundary, run, occasion) => {
@@ -114,7 +144,7 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
       const { runId } = run.created;
       const id = `${runId}.remind.${attempt}.${occasion}`;
       const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
-      return turn(cause, run.created, attemptCommandId(runId, attempt));
+      return turn(cause, run.created, { commandId: attemptCommandId(runId, attempt), resume: run.resume });
     },
   };
 };

@@ -24,12 +24,14 @@ export const createLateResults = ({ events, handle }: Parts): LateResults => {
   const find = async (boundary: Boundary, run: Run): Promise<TurnReport | undefined> => {
     const { runId, agent, createdAt } = run.created;
     const replay = events.replay({
-      subjects: [typedFilter('evt', { ...boundary, id: agent, type: 'turn-finished' })],
+      subjects: ['turn-finished', 'approval-wanted'].map((type) =>
+        typedFilter('evt', { ...boundary, id: agent, type }),
+      ),
       from: { atMs: createdAt - SKEW_MS },
     });
     for await (const entry of replay) {
       const report = readable(() => decodeTurnReport(entry));
-      if (report?.runId === runId && report.command.fence === run.claims) return report;
+      if (report?.runId === runId && report.command.fence === run.claims && endsClaim(report)) return report;
     }
     return undefined;
   };
@@ -40,6 +42,10 @@ export const createLateResults = ({ events, handle }: Parts): LateResults => {
     },
   };
 };
+
+/** A question whose program waits leaves the claim as it is. */
+const endsClaim = ({ command }: TurnReport): boolean =>
+  command.kind === 'finish-turn' || (command.kind === 'ask-approval' && command.call.mode === 'parked');
 
 /** A report that cannot be read says nothing here; the queue parks it. */
 const readable = (read: () => TurnReport | undefined): TurnReport | undefined => {

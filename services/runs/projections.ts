@@ -1,13 +1,14 @@
-// The folds of the runs service as projections: bucket `runs` from the transitions, bucket `activity` from the reports.
+// The folds of the runs service as projections: buckets `runs` and `approvals` from the transitions, bucket `activity` from the reports.
 // What cannot be read is parked by the loop and skipped; what a newer version wrote is passed over.
 import { defineProjection } from '#libs/projections/projection.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
-import { activityViewSchema, runViewSchema, viewKey } from '#streams/buckets.ts';
+import { activityViewSchema, approvalsViewSchema, runViewSchema, viewKey } from '#streams/buckets.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateFilter, typedFilter } from '#streams/subjects.ts';
 import { foldActivity, runIdOfReport, type ActivitySummary, type PlacedReport } from './activity.view.ts';
+import { foldApprovals, type ApprovalsSummary } from './approvals.view.ts';
 import { foldRun, type PlacedRunEvent, type RunSummary } from './run.view.ts';
 
 /** The state of a key before its first event. */
@@ -42,6 +43,22 @@ export const runsProjection = defineProjection<PlacedRunEvent, RunSummary | Noth
   initial: nothing,
   evolve: (state, placed) => foldRun(isSomething(state) ? state : undefined, placed) ?? state,
   parse: (value) => runSummarySchema.parse(value),
+});
+
+const approvalsSummarySchema = approvalsViewSchema.omit({ seq: true });
+
+/** Bucket `approvals`. */
+export const approvalsProjection = defineProjection<PlacedRunEvent, ApprovalsSummary | Nothing>({
+  name: 'approvals',
+  version: 1,
+  stream: 'TRANSITIONS',
+  subjects: [aggregateFilter('run')],
+  bucket: 'approvals',
+  decode: decodeTransition,
+  key: ({ boundary, event }) => viewKey(boundary, event.runId),
+  initial: nothing,
+  evolve: (state, placed) => foldApprovals(isSomething(state) ? state : undefined, placed) ?? state,
+  parse: (value) => approvalsSummarySchema.parse(value),
 });
 
 const decodePlacedReport = (entry: StoredEntry): PlacedReport | undefined => {

@@ -1,17 +1,19 @@
-// Reports of runners that move a run: turn-started and turn-finished become transitions, or are refused, and the refusal is
-// on record as a report of its own. At least once in, exactly once out: every id follows from the report's.
+// Reports of runners that move a run: of turns and of approvals. They become transitions, or are refused, and the refusal is on
+// record as a report of its own. At least once in, exactly once out: every id follows from the report's.
 import type { Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Rejection } from '#libs/kernel/rejection.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
+import { APPROVAL_WAIT_LIMIT_MS } from '#streams/approvals.ts';
 import type { Envelope } from '#streams/envelope.ts';
 import { decodeReport, encodeReport, type Report } from '#streams/report-codec.ts';
-import type { RunCommand } from '#streams/run.ts';
+import type { RunCommand, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import type { ApprovalDeadlines } from './approval-deadlines.ts';
 import type { Leases } from './leases.ts';
-import { isEnded, type RunState } from './run-state.policy.ts';
+import { isHeld, type RunState } from './run-state.policy.ts';
 import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
 
 /** A report that moves a run. */
@@ -19,7 +21,10 @@ export interface TurnReport {
   readonly boundary: Boundary;
   readonly agent: string;
   readonly runId: string;
-  readonly command: Extract<RunCommand, { readonly kind: 'start-turn' | 'finish-turn' }>;
+  readonly command: Extract<
+    RunCommand,
+    { readonly kind: 'start-turn' | 'finish-turn' | 'ask-approval' | 'withdraw-approval' }
+  >;
   readonly envelope: Envelope;
 }
 
@@ -30,6 +35,14 @@ const commandOf = (
   if (report.name === 'turn-started') {
     const { turnId, startedAt } = report.data;
     return { kind: 'start-turn', ...claim, turnId, startedAt };
+  }
+  if (report.name === 'approval-wanted') {
+    const { runId: _run, sessionId: _session, turnId, commandId: _command, askedAt, ...call } = report.data;
+    return { kind: 'ask-approval', ...claim, turnId, call, askedAt };
+  }
+  if (report.name === 'approval-withdrawn') {
+    const { approvalId, reason } = report.data;
+    return { kind: 'withdraw-approval', ...claim, approvalId, reason };
   }
   if (report.name !== 'turn-finished') return undefined;
   const { runId, turnId, result, endedAt } = report.data;
@@ -57,6 +70,7 @@ export const decodeTurnReport = (entry: StoredEntry): TurnReport | undefined => 
 interface Parts {
   readonly runLog: RunLog;
   readonly leases: Leases;
+  readonly deadlines: Pick<ApprovalDeadlines, 'set'>;
   /** The log of EVENTS. */
   readonly events: EventLog;
   /** The runner has redacted before; what goes into another stream is looked at again. */
@@ -95,11 +109,13 @@ const recordRefusal = async (
 /** Whether the claim of the report is over, by this report or before it. */
 const endedNow = (outcome: {
   readonly kind: string;
-  readonly event?: { readonly type: string };
+  readonly event?: RunEvent;
   readonly state?: RunState;
 }): boolean => {
-  if (outcome.kind === 'unchanged') return outcome.state !== undefined && isEnded(outcome.state.state);
-  return outcome.event !== undefined && outcome.event.type !== 'fleetlog.run.turn-started.v1';
+  const { event, state } = outcome;
+  if (event === undefined) return state !== undefined && !isHeld(state);
+  if (event.type === 'fleetlog.run.approval-asked.v1') return event.mode === 'parked';
+  return event.type !== 'fleetlog.run.turn-started.v1' && event.type !== 'fleetlog.run.approval-answered.v1';
 };
 
 /** Handles reports; see libs/consumers for what becomes of its answers and faults. */
@@ -110,6 +126,11 @@ export const handleTurnReport =
     const command = parts.redactor.value(report.command).value as TurnReport['command'];
     // The agent of the subject, which the broker has checked; the actor that the report itself names is only its own word.
     const target = { boundary, runId, actor: `agent:${agent}`, causation: envelope.id };
+    if (command.kind === 'ask-approval') {
+      const { approvalId, expiresAt } = command.call;
+      const waitMs = Math.min(Math.max(0, expiresAt - command.askedAt), APPROVAL_WAIT_LIMIT_MS);
+      await parts.deadlines.set({ boundary, runId, approvalId }, waitMs);
+    }
     const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
     if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);
     // A claim that is over needs no lease; should this fail it is tried again with the report, or the key expires by itself.

@@ -33,6 +33,7 @@ import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
 interface Parts {
   readonly runLog: RunLog;
   readonly claims: Claims;
+  readonly answerApproval: Handle<'answer-approval'>;
   readonly presence: KeyValue;
   readonly redactor: Redactor;
   readonly clock: Clock;
@@ -124,6 +125,7 @@ const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): Serv
 export const runRequests = (parts: Parts): readonly ServedRequest[] => [
   serve('create', create(parts)),
   serve('cancel', cancel(parts)),
+  serve('answer-approval', parts.answerApproval),
   serve('claim', (asker, request) => parts.claims.claim(asker, request)),
   serve('renew', (asker, request) => parts.claims.renew(asker, request)),
   serve('announce', announce(parts)),

@@ -32,6 +32,7 @@ export const SOURCE = '/service/runs';
 /** When an event happened: turns by the runner's clock, the rest when it was decided. Epoch ms. */
 const happenedAt = (event: RunEvent, now: number): number => {
   if (event.type === 'fleetlog.run.turn-started.v1') return event.startedAt;
+  if (event.type === 'fleetlog.run.approval-asked.v1') return event.askedAt;
   return 'endedAt' in event ? event.endedAt : now;
 };
 

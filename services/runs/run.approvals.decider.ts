@@ -37,7 +37,9 @@ const askedTooLate = ({ call, turnId, fence, askedAt }: CommandOf<'ask-approval'
 export const askApproval = (command: CommandOf<'ask-approval'>, run: Run, now: number): RunDecision => {
   const { call, fence, turnId } = command;
   const isKnown = run.settled[call.approvalId] !== undefined || openOf(run, call.approvalId) !== undefined;
-  if (isKnown || run.finishedBy === fence) return unchanged;
+  // The repeat of a parked one that ended the run, because it was being cancelled.
+  const hasEnded = call.mode === 'parked' && run.finishedBy === fence && run.turnId === turnId;
+  if (isKnown || hasEnded) return unchanged;
   const refusal = refusalOf(run, command);
   if (refusal !== undefined) return refusal;
   const { runId, sessionId } = run.created;
@@ -189,7 +191,7 @@ export const evolveAnswered = (run: Run, event: Answered): Partial<Run> => {
 };
 
 /** What a runner is told of an answer. */
-const answerOf = ({
+export const answerOf = ({
   approvalId,
   callId,
   tool,

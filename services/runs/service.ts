@@ -1,5 +1,5 @@
 // Runs — owns the run aggregate: answers its requests, turns reports into transitions, instructs runners, ends lost leases,
-// and folds the summaries `runs` and `activity`. Any number of instances may run. Does not run programs (see runner).
+// sees to the time of questions, and folds the summaries `runs`, `activity` and `approvals`. Any number of instances may run. Does not run programs (see runner).
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
@@ -8,13 +8,15 @@ import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
+import { answerApprovalRequest } from './answers.ts';
+import { createApprovalDeadlines } from './approval-deadlines.ts';
 import { createClaims } from './claims.ts';
 import { createInstructions, decodeInstructingTransition } from './instructions.ts';
 import { createLateResults } from './late-results.ts';
 import { createLostInstructions } from './lost-instructions.ts';
 import { createLeases } from './leases.ts';
 import { createLostLeases } from './lost-leases.ts';
-import { activityProjection, runsProjection } from './projections.ts';
+import { activityProjection, approvalsProjection, runsProjection } from './projections.ts';
 import { decodeTurnReport, handleTurnReport } from './reports.ts';
 import { runRequests } from './requests.ts';
 import { createRunLog } from './run-log.ts';
@@ -36,8 +38,16 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
   const leases = createLeases(context.bucket('leases'), clock);
   const instructions = createInstructions({ runLog, commands: context.log('COMMANDS'), clock });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  const handleReport = handleTurnReport({ runLog, leases, events: context.log('EVENTS'), redactor, clock });
-  return { clock, runLog, leases, instructions, deadLetters, redactor, handleReport };
+  const deadlines = createApprovalDeadlines({
+    runLog,
+    bucket: context.bucket('leases'),
+    clock,
+    onTrouble: (runId, fault) =>
+      context.logger.warn('a question whose time is over is left to the sweep', { runId, error: fault }),
+  });
+  const events = context.log('EVENTS');
+  const handleReport = handleTurnReport({ runLog, leases, deadlines, events, redactor, clock });
+  return { clock, runLog, leases, deadlines, events, instructions, deadLetters, redactor, handleReport };
 };
 type RunsParts = ReturnType<typeof partsOf>;
 
@@ -77,17 +87,18 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
     }),
     projectionLoop(context, { projection: runsProjection, deadLetters }),
     projectionLoop(context, { projection: activityProjection, deadLetters }),
+    projectionLoop(context, { projection: approvalsProjection, deadLetters }),
   ];
 };
 
 const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, leases, instructions, handleReport } = sharedParts(context);
+  const { clock, runLog, leases, deadlines, events, instructions, handleReport } = sharedParts(context);
   const unfinished = createUnfinishedRuns(context.bucket('runs'));
   const lost = createLostLeases({
     runLog,
     leases,
     instructions,
-    lateResults: createLateResults({ events: context.log('EVENTS'), handle: handleReport }),
+    lateResults: createLateResults({ events, handle: handleReport }),
     clock,
     bucket: context.bucket('leases'),
     onTrouble: (runId, fault) =>
@@ -106,6 +117,8 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
     { name: 'unfinished-runs', run: (signal) => unfinished.watch(signal) },
     { name: 'lost-leases', run: (signal) => lost.watch(signal) },
     { name: 'lease-sweep', run: (signal) => lost.sweep(unfinished, sweepMs, signal) },
+    { name: 'approval-deadlines', run: (signal) => deadlines.watch(signal) },
+    { name: 'approval-sweep', run: (signal) => deadlines.sweep(unfinished, sweepMs, signal) },
     { name: 'instruction-sweep', run: (signal) => lostInstructions.sweep(unfinished, sweepMs, signal) },
   ];
 };
@@ -115,8 +128,10 @@ export const runs = defineService({
   config: RunsConfig,
   loops: (context) => [...workLoops(context), ...leaseLoops(context)],
   requests: (context) => {
-    const { clock, runLog, leases, redactor } = sharedParts(context);
+    const { clock, runLog, leases, deadlines, events, redactor } = sharedParts(context);
     const claims = createClaims({ runLog, leases, clock });
-    return runRequests({ runLog, claims, presence: context.bucket('presence'), redactor, clock });
+    const answerApproval = answerApprovalRequest({ runLog, deadlines, events, redactor, clock });
+    const presence = context.bucket('presence');
+    return runRequests({ runLog, claims, answerApproval, presence, redactor, clock });
   },
 });

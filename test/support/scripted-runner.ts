@@ -3,9 +3,10 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { systemIds } from '#libs/system/ids.ts';
+import type { ApprovalMode, AskedCall } from '#streams/approvals.ts';
 import { makeId } from '#streams/ids.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
-import type { TurnInstruction } from '#streams/instructions.ts';
+import type { AnswerInstruction, TurnInstruction } from '#streams/instructions.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { encodeReport } from '#streams/report-codec.ts';
 import type { ReportData, ReportName } from '#streams/reports.ts';
@@ -99,6 +100,26 @@ export const cancelInstruction = (ports: Ports, runId: string): Promise<{ readon
       : undefined;
   });
 
+/** What the runner of a held run is told of an answer. */
+export const answerInstruction = (ports: Ports, runId: string): Promise<AnswerInstruction> =>
+  follow(ports, { stream: 'COMMANDS', subject: typedFilter('cmd', BOUNDARY) }, (entry) => {
+    const reading = decodeInstruction(entry);
+    return reading.kind === 'known' && reading.name === 'answer-approval' && reading.data.runId === runId
+      ? reading.data
+      : undefined;
+  });
+
+/** The recorded refusal of an answer. */
+export const refusedAnswer = (ports: Ports, runId: string): Promise<ReportData<'answer-refused'>> =>
+  follow(
+    ports,
+    { stream: 'EVENTS', subject: typedFilter('evt', { ...BOUNDARY, type: 'answer-refused' }) },
+    (entry) => {
+      const data = parseJson(entry.body) as ReportData<'answer-refused'>;
+      return data.runId === runId ? data : undefined;
+    },
+  );
+
 /** The recorded refusal of a report. */
 export const refusal = (ports: Ports, reportId: string): Promise<ReportData<'report-refused'>> =>
   follow(
@@ -128,6 +149,8 @@ export interface ScriptedTurn {
   says(text: string): Promise<string>;
   /** `actor`: whom the report names; default: its agent. */
   finished(result?: TurnResult, actor?: string): Promise<string>;
+  /** Asks a person; gives the approval's id. Parked, the claim is over. */
+  wants(mode: ApprovalMode, changes?: Partial<AskedCall> & { readonly waitMs?: number }): Promise<string>;
   /** Any report; gives its id. */
   report<Name extends ReportName>(name: Name, data: ReportData<Name>): Promise<string>;
 }
@@ -176,6 +199,26 @@ export const turnUnder = (ports: Ports, instruction: TurnInstruction, fence: num
         startedAt: ports.clock.now(),
       }),
     says: (text) => report('text', { ...about, text }),
+    wants: async (mode, { waitMs = 60_000, ...changes } = {}) => {
+      const approvalId = makeId('approval', systemIds.ulid());
+      const askedAt = ports.clock.now();
+      await report('approval-wanted', {
+        ...about,
+        commandId,
+        approvalId,
+        callId: 'toolu_1',
+        tool: 'Bash',
+        input: { command: 'make release' },
+        inputCutBytes: 0,
+        digest: 'd'.repeat(64),
+        question: 'Allow Bash?',
+        mode,
+        expiresAt: askedAt + waitMs,
+        askedAt,
+        ...changes,
+      });
+      return approvalId;
+    },
     finished: (result = done, actor) =>
       report('turn-finished', { ...about, commandId, result, endedAt: ports.clock.now() }, actor),
   };
@@ -188,7 +231,7 @@ export const claimTurn = async (
   runnerId = 'r1',
 ): Promise<ScriptedTurn> => {
   const { runId, commandId, agent } = instruction;
-  const answer = await ask(ports, 'claim', { runId, runnerId, claimId: commandId }, agent);
+  const answer = await ask(ports, 'claim', { runId, runnerId, claimId: commandId, commandId }, agent);
   if (answer.outcome !== 'ok') throw new Error(`claim: ${JSON.stringify(answer)}`);
   return turnUnder(ports, instruction, (answer.result as { readonly fence: number }).fence);
 };

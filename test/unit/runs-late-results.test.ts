@@ -29,7 +29,8 @@ const world = () => {
   const bucket = broker.keyValue('leases');
   const runLog = createRunLog({ log: broker.eventLog('TRANSITIONS'), clock, ids });
   const leases = createLeases(bucket, clock);
-  const handle = handleTurnReport({ runLog, leases, events, redactor: createRedactor(), clock });
+  const deadlines = { set: () => Promise.resolve() };
+  const handle = handleTurnReport({ runLog, leases, deadlines, events, redactor: createRedactor(), clock });
   const lost = createLostLeases({
     runLog,
     leases,
