@@ -20,7 +20,7 @@ interface Parts {
 }
 
 /** A question and whose it is. */
-export interface ApprovalPlace {
+interface ApprovalPlace {
   readonly boundary: Boundary;
   readonly runId: string;
   readonly approvalId: string;

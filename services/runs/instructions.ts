@@ -72,7 +72,8 @@ export interface Instructions {
 type Work = Omit<RunCreated, 'type'>;
 type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
 
-export const createInstructions = ({ runLog, commands, clock }: Parts): Instructions => {
+/** Writes instructions. No expectation on any: those of different runs share the agent's subject and do not depend on one another. */
+const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) => {
   const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
     ...cause,
     target: work.agent,
@@ -80,7 +81,6 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
     timeMs: clock.now(),
     correlation: work.runId,
   });
-  // No expectation on either: instructions of different runs share the agent's subject and do not depend on one another.
   const turn = async (
     cause: Cause,
     work: Work,
@@ -94,9 +94,8 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
   const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
     await commands.append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
   };
-
   /** A parked run goes on with a new instruction, a held one's runner is told. */
-  const answer = async (cause: Cause, run: Run, event: Answered): Promise<void> => {
+  const answer = async (cause: Omit<Cause, 'id'>, run: Run, event: Answered): Promise<void> => {
     const { runId, fence, commandId } = event;
     const approval = answerOf(event);
     if (commandId !== null) {
@@ -109,7 +108,11 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
     const meta = metaOf({ ...cause, id: `${cause.causation}.answer` }, run.created);
     await commands.append(encodeInstruction('answer-approval', data, meta));
   };
+  return { turn, cancel, answer };
+};
 
+export const createInstructions = ({ runLog, ...parts }: Parts): Instructions => {
+  const { turn, cancel, answer } = createSender(parts);
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
     const { state } = await runLog.load({ boundary, runId, actor: 'service:runs' });
     if (state !== undefined) return state;
@@ -130,8 +133,7 @@ export const createInstructions = ({ runLog, commands, clock }: Parts): Instruct
       if (isEnded(run.state)) return ok;
       if (event.type === 'fleetlog.run.cancel-requested.v1')
         await cancel({ ...cause, id: `${causation}.instruct` }, run.created, event.reason);
-      else if (event.type === 'fleetlog.run.approval-answered.v1')
-        await answer({ ...cause, id: causation }, run, event);
+      else if (event.type === 'fleetlog.run.approval-answered.v1') await answer(cause, run, event);
       else
         await turn({ ...cause, id: `${causation}.turn` }, run.created, {
           commandId: event.commandId ?? '',

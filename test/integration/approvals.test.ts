@@ -2,18 +2,16 @@
 // once, told to the runner or gone on with, out of time, and over restarts of everything.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runs } from '#services/runs/service.ts';
-import { approvalDeadlineKey, leaseKey, viewKey } from '#streams/buckets.ts';
+import { leaseKey, viewKey } from '#streams/buckets.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { connectTo } from '#test/support/nats-connection.ts';
 import { createRun, gone, shown, typesOf } from '#test/support/run-facts.ts';
 import {
   answerInstruction,
   ask,
   cancelInstruction,
   claimTurn,
-  refusal,
   refusedAnswer,
   transition,
   turnInstruction,
@@ -297,70 +295,4 @@ test('what is shown of a secret is not the secret', async () => {
   expect(JSON.stringify(told)).not.toContain(secret);
   expect(told.approval.digest).toBe(DIGEST);
   expect(JSON.stringify(await transition(one.ports, runId, ASKED))).not.toContain(secret);
-});
-
-const parkedOn = async (plane: ControlPlane, waitMs: number) => {
-  const runId = await createRun(plane.ports);
-  const turn = await claimTurn(plane.ports, await turnInstruction(plane.ports, runId));
-  const approvalId = await turn.wants('parked', { waitMs });
-  const { seq } = await transition(plane.ports, runId, ASKED);
-  // The sweep looks where the summaries are.
-  await shown(plane.ports, { bucket: 'runs', key: viewKey(BOUNDARY, runId) }, seq);
-  return { runId, approvalId };
-};
-
-test('a control plane that is away between question and answer, or at the deadline, loses nothing', async () => {
-  await using away = await freshBroker();
-  await provision(away);
-  const before = await startControlPlane({ broker: away, services: [runs] });
-  const kept = await parkedOn(before, 60_000);
-  const overdue = await parkedOn(before, 1000);
-  await before.stop();
-  await away.kill();
-  await away.restart();
-  await using observer = await startControlPlane({ broker: away, services: [] });
-  const key = approvalDeadlineKey(BOUNDARY, overdue.runId, overdue.approvalId);
-  await gone(observer.ports, 'leases', key);
-  const connection = await connectTo({ ...away, urls: [away.url] });
-  // Not even a marker is left, as after the time that markers are kept: only the sweep can find it.
-  await connection.nc.request(
-    '$JS.API.STREAM.PURGE.KV_leases',
-    JSON.stringify({ filter: `$KV.leases.${key}` }),
-  );
-  await connection.close();
-  await using after = await startControlPlane({
-    broker: away,
-    services: [runs],
-    config: { runs: { sweepMs: 1000 } },
-  });
-  expect(await transition(after.ports, overdue.runId, ANSWERED)).toMatchObject({ decision: 'expired' });
-  expect(await answer(kept.runId, kept.approvalId, {}, after)).toMatchObject({ outcome: 'ok' });
-  expect((await turnInstruction(after.ports, kept.runId, 2)).approvals).toMatchObject([
-    { decision: 'approve' },
-  ]);
-});
-
-test('a report of a question that nobody holds is refused on record', async () => {
-  const { runId, turn } = await begun();
-  await turn.finished();
-  await transition(one.ports, runId, 'fleetlog.run.completed.v1');
-  const { sessionId, commandId } = await turnInstruction(one.ports, runId);
-  const askedAt = one.ports.clock.now();
-  const reportId = await turn.report('approval-wanted', {
-    runId,
-    sessionId,
-    commandId,
-    turnId: turn.turnId,
-    approvalId: 'apr_01HF3Z0000000000000000000A',
-    callId: 'c',
-    tool: 'Bash',
-    input: null,
-    inputCutBytes: 0,
-    digest: DIGEST,
-    question: '',
-    mode: 'held',
-    expiresAt: askedAt + 1000,
-    askedAt,
-  });
-  expect(await refusal(one.ports, reportId)).toMatchObject({ code: 'RUN_FENCED' });
 });
