@@ -3,7 +3,14 @@
 //
 // Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
 // write there. Across a service import every answer goes back to the asking account only.
-import { runnerConsumerName, type DeploymentShape } from './consumers.ts';
+import {
+  mailboxConsumerName,
+  obligationsConsumerName,
+  runnerConsumerName,
+  type DeploymentShape,
+} from './consumers.ts';
+import { AGENT_MAIL_REQUESTS } from './mail-requests.ts';
+import { OBLIGATIONS_STREAM, obligationsSubject } from './mail-views.ts';
 import { RUNNER_OPERATIONS } from './run-requests.ts';
 import {
   agentRequestFilter,
@@ -72,22 +79,41 @@ const BODY_SUBJECTS = [
   '$O.bodies.M.*',
 ] as const;
 
+/** What runners ask, by service. */
+const RUNNER_REQUESTS = [
+  ...RUNNER_OPERATIONS.map((operation) => ['runs', operation] as const),
+  ...Object.keys(AGENT_MAIL_REQUESTS).map((operation) => ['mail', operation] as const),
+];
+
+/** The streams that a runner has a consumer on: instructions, messages, what its agent owes. */
+const RUNNER_STREAMS = ['COMMANDS', 'MESSAGES', OBLIGATIONS_STREAM] as const;
+
 /**
- * What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, requests in its agent's name, large bodies.
+ * What a runner may publish: its reports and dead letters, pulls and acknowledgements of its own consumers, requests in its agent's name, large bodies.
  * It cannot look at its consumer: the broker answers INFO by the asking account, which has no JetStream (measured on 2.15.1).
  */
 const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] => {
   const reports = typedFilter('evt', { ...boundary, id: agent });
-  const consumer = runnerConsumerName(boundary, agent);
+  const consumers = {
+    COMMANDS: runnerConsumerName(boundary, agent),
+    MESSAGES: mailboxConsumerName(boundary, agent),
+    [OBLIGATIONS_STREAM]: obligationsConsumerName(boundary, agent),
+  };
   return [
     reports,
     // Its own last reports: after an outage it asks for the last number that the log has of it.
     `$JS.API.DIRECT.GET.EVENTS.${reports}`,
     // What it could not process, or could not get accepted, under a name of its own.
     typedFilter('dead', { ...boundary, id: runnerUser(agent) }),
-    `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
-    `$JS.ACK.COMMANDS.${consumer}.>`,
-    ...RUNNER_OPERATIONS.map((operation) => agentRequestSubject({ ...boundary, agent }, 'runs', operation)),
+    ...RUNNER_STREAMS.flatMap((stream) => [
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumers[stream]}`,
+      `$JS.ACK.${stream}.${consumers[stream]}.>`,
+    ]),
+    // What its agent owes, looked up once in a while in case a change was not told.
+    `$JS.API.DIRECT.GET.${OBLIGATIONS_STREAM}.${obligationsSubject(boundary, agent)}`,
+    ...RUNNER_REQUESTS.map(([service, operation]) =>
+      agentRequestSubject({ ...boundary, agent }, service, operation),
+    ),
     ...BODY_SUBJECTS,
   ];
 };
@@ -97,9 +123,12 @@ const SERVICES: readonly { readonly subject: string; readonly responseType?: 'st
   { subject: typedFilter('evt') },
   { subject: `$JS.API.DIRECT.GET.EVENTS.${typedFilter('evt')}` },
   { subject: typedFilter('dead') },
-  { subject: '$JS.API.CONSUMER.MSG.NEXT.COMMANDS.*', responseType: 'stream' },
-  { subject: '$JS.ACK.COMMANDS.>' },
-  ...RUNNER_OPERATIONS.map((operation) => ({ subject: agentRequestFilter('runs', operation) })),
+  ...RUNNER_STREAMS.flatMap((stream) => [
+    { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, responseType: 'stream' as const },
+    { subject: `$JS.ACK.${stream}.>` },
+  ]),
+  { subject: `$JS.API.DIRECT.GET.${OBLIGATIONS_STREAM}.$KV.obligations.*.*.*` },
+  ...RUNNER_REQUESTS.map(([service, operation]) => ({ subject: agentRequestFilter(service, operation) })),
   ...BODY_SUBJECTS.map((subject) => ({ subject })),
 ];
 

@@ -162,7 +162,16 @@ export const presenceKey = (boundary: Boundary, agent: string): string =>
   `${boundary.tenant}.${boundary.project}.runner.${agent}`;
 
 /** Buckets that are folds, each with a scratch bucket beside it that a rebuild folds into. */
-const DERIVED_BUCKETS = ['runs', 'sessions', 'activity', 'approvals', 'sources', 'tasks'] as const;
+const DERIVED_BUCKETS = [
+  'runs',
+  'sessions',
+  'activity',
+  'approvals',
+  'sources',
+  'tasks',
+  'messages',
+  'obligations',
+] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
@@ -181,6 +190,14 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   {
     name: 'sources',
     description: 'What is missing of the reports of each runner.',
+    history: 1,
+    replicas,
+    holds: 'derived',
+  },
+  { name: 'messages', description: 'What became of every message.', history: 1, replicas, holds: 'derived' },
+  {
+    name: 'obligations',
+    description: 'The replies that each agent owes.',
     history: 1,
     replicas,
     holds: 'derived',

@@ -20,6 +20,8 @@ import {
 import { readInstruction, instructionNameOf, type Instruction } from './instruction-codec.ts';
 import { INSTRUCTIONS } from './instructions.ts';
 import { readReport, reportNameOf, type Report } from './report-codec.ts';
+import { MAIL } from './mail.ts';
+import { mailNameOf, readMail, type MailEvent } from './mail-codec.ts';
 import { REPORTS } from './reports.ts';
 import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
@@ -32,8 +34,8 @@ export interface CatalogueEntry {
   readonly type: string;
   /** The number at the end of the type. */
   readonly version: number;
-  readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'DEADLETTERS';
-  readonly family: 'run' | 'task' | 'admission' | 'evt' | 'cmd' | 'dead';
+  readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'MESSAGES' | 'DEADLETTERS';
+  readonly family: 'run' | 'task' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
   /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
   readonly subjectType: string | null;
   /** Schema of the JSON body. */
@@ -106,7 +108,7 @@ const aggregateEntries = <Type extends string>(
 type Row = readonly [string, { readonly type: string; readonly schema: z.ZodType; readonly means: string }];
 
 const typedEntry =
-  (stream: 'EVENTS' | 'COMMANDS', family: 'evt' | 'cmd') =>
+  (stream: 'EVENTS' | 'COMMANDS' | 'MESSAGES', family: 'evt' | 'cmd' | 'msg') =>
   ([subjectType, { type, schema, means }]: Row): CatalogueEntry => ({
     type,
     version: versionOf(type),
@@ -124,6 +126,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
   ...aggregateEntries('admission', admissionEventSchema.options, ADMISSION_EVENT_MEANS),
   ...Object.entries(REPORTS).map(typedEntry('EVENTS', 'evt')),
   ...Object.entries(INSTRUCTIONS).map(typedEntry('COMMANDS', 'cmd')),
+  ...Object.entries(MAIL).map(typedEntry('MESSAGES', 'msg')),
   {
     type: DEAD_LETTER_TYPE,
     version: versionOf(DEAD_LETTER_TYPE),
@@ -140,7 +143,7 @@ const BY_TYPE: ReadonlyMap<string, CatalogueEntry> = new Map(CATALOGUE.map((entr
 /** The catalogue's entry of a `ce-type`, or undefined. */
 export const catalogueEntryOf = (type: string): CatalogueEntry | undefined => BY_TYPE.get(type);
 
-/** Any entry, read. `data` is the body in every kind; in `run`, `report` and `instruction` it is typed by `type` or `name`. */
+/** Any entry, read. `data` is the body in every kind; in `run`, `report`, `instruction` and `mail` it is typed by `type` or `name`. */
 export type EntryReading =
   | (OpenEntry & { readonly kind: 'run'; readonly type: RunEventType; readonly data: RunEvent })
   | (OpenEntry & { readonly kind: 'task'; readonly type: TaskEventType; readonly data: TaskEvent })
@@ -151,10 +154,45 @@ export type EntryReading =
     })
   | (OpenEntry & { readonly kind: 'report'; readonly type: string } & Report)
   | (OpenEntry & { readonly kind: 'instruction'; readonly type: string } & Instruction)
+  | (OpenEntry & { readonly kind: 'mail'; readonly type: string } & MailEvent)
   | (OpenEntry & { readonly kind: 'dead-letter'; readonly type: string; readonly data: DeadLetterData })
   /** A type of a newer version, or of a family that has no codec yet. `data` is undefined when the body is not JSON. */
   | (OpenEntry & { readonly kind: 'unknown'; readonly type: string; readonly data: unknown })
   | ProblemEntry;
+
+/** A transition of an aggregate; undefined when its type is none. */
+const readTransition = (opened: OpenEntry, entry: EntryLike): EntryReading | undefined => {
+  const { envelope, place } = opened;
+  const { type } = envelope;
+  const named = { envelope, place };
+  if (isRunEventType(type)) {
+    const read = readRunEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
+  }
+  if (isTaskEventType(type)) {
+    const read = readTaskEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'task', type, data: read.event } : kept(read, entry);
+  }
+  if (!isAdmissionEventType(type)) return undefined;
+  const read = readAdmissionEvent(opened, entry);
+  return read.kind === 'known' ? { ...named, kind: 'admission', type, data: read.event } : kept(read, entry);
+};
+
+/** A report, an instruction or mail; undefined when its type is none. */
+const readTyped = (opened: OpenEntry, entry: EntryLike): EntryReading | undefined => {
+  const { type } = opened.envelope;
+  if (reportNameOf(type) !== undefined) {
+    const read = readReport(opened, entry);
+    return read.kind === 'known' ? { ...read, type, kind: 'report' } : kept(read, entry);
+  }
+  if (instructionNameOf(type) !== undefined) {
+    const read = readInstruction(opened, entry);
+    return read.kind === 'known' ? { ...read, type, kind: 'instruction' } : kept(read, entry);
+  }
+  if (mailNameOf(type) === undefined) return undefined;
+  const read = readMail(opened, entry);
+  return read.kind === 'known' ? { ...read, type, kind: 'mail' } : kept(read, entry);
+};
 
 /**
  * Reads any entry of any stream by its `ce-type`. Total: never throws. A known type on the wrong family of subjects, or with a
@@ -165,34 +203,14 @@ export const readEntry = (entry: EntryLike): EntryReading => {
   if (opened.kind === 'problem') return opened;
   const { envelope, place } = opened;
   const { type } = envelope;
-  const named = { envelope, place, type };
-  if (isRunEventType(type)) {
-    const read = readRunEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
-  }
-  if (isTaskEventType(type)) {
-    const read = readTaskEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'task', type, data: read.event } : kept(read, entry);
-  }
-  if (isAdmissionEventType(type)) {
-    const read = readAdmissionEvent(opened, entry);
-    return read.kind === 'known'
-      ? { ...named, kind: 'admission', type, data: read.event }
-      : kept(read, entry);
-  }
-  if (reportNameOf(type) !== undefined) {
-    const read = readReport(opened, entry);
-    return read.kind === 'known' ? { ...read, type, kind: 'report' } : kept(read, entry);
-  }
-  if (instructionNameOf(type) !== undefined) {
-    const read = readInstruction(opened, entry);
-    return read.kind === 'known' ? { ...read, type, kind: 'instruction' } : kept(read, entry);
-  }
   if (type === DEAD_LETTER_TYPE) {
     const read = readLetter(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'dead-letter', data: read.letter } : kept(read, entry);
+    return read.kind === 'known'
+      ? { envelope, place, type, kind: 'dead-letter', data: read.letter }
+      : kept(read, entry);
   }
-  return kept({ ...named, kind: 'unknown' }, entry);
+  const unknown = (): EntryReading => kept({ envelope, place, type, kind: 'unknown' }, entry);
+  return readTransition(opened, entry) ?? readTyped(opened, entry) ?? unknown();
 };
 
 const kept = (read: UnknownEntry | ProblemEntry, entry: EntryLike): EntryReading =>

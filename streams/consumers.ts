@@ -1,12 +1,22 @@
 // The durable consumers: which service works on which entries. Order is per id and kept by the consumer loop's lanes.
 import type { ConsumerDefinition, Topology } from '#libs/topology/definitions.ts';
 import { bucketDefinitions, objectStoreDefinitions } from './buckets.ts';
+import { MAIL_REPORTS } from './mail-reports.ts';
+import { OBLIGATIONS_STREAM, obligationsSubject } from './mail-views.ts';
 import { streamDefinitions } from './streams.ts';
 import { aggregateFilter, typedFilter, type Boundary } from './subjects.ts';
 
 /** Consumer of a runner: the instructions to its agent. `=` is in no name, so no two runners can mean one consumer. */
 export const runnerConsumerName = (boundary: Boundary, agent: string): string =>
   `runner-${boundary.tenant}=${boundary.project}=${agent}`;
+
+/** Consumer of a runner: the messages to its agent. */
+export const mailboxConsumerName = (boundary: Boundary, agent: string): string =>
+  `mail-${boundary.tenant}=${boundary.project}=${agent}`;
+
+/** Consumer of a runner: every change of what its agent owes. Values that were overtaken before they were taken are skipped. */
+export const obligationsConsumerName = (boundary: Boundary, agent: string): string =>
+  `obligations-${boundary.tenant}=${boundary.project}=${agent}`;
 
 /**
  * How long an entry that was handed out stays with a process that says nothing: after a crash its entries come again after this time.
@@ -42,7 +52,60 @@ export const serviceConsumers = {
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
   },
+  /** Turns what runners report about mail into entries of MESSAGES. */
+  mailReports: {
+    stream: 'EVENTS',
+    name: 'mail-reports',
+    description: 'What runners report about mail becomes what happened to the messages.',
+    filterSubjects: (Object.keys(MAIL_REPORTS) as (keyof typeof MAIL_REPORTS)[]).map((type) =>
+      typedFilter('evt', { type }),
+    ),
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Tells the parents of runs how they ended. */
+  mailNotices: {
+    stream: 'TRANSITIONS',
+    name: 'mail-notices',
+    description: 'Reactor: the end of a run that has a parent becomes one notice to it.',
+    filterSubjects: [aggregateFilter('run')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+    // Runs that ended before there was mail have no parent.
+    deliver: 'new',
+  },
 } as const satisfies Record<string, ConsumerDefinition>;
+
+/** The consumers of one agent's runner. */
+const runnerConsumers = ({
+  agent,
+  ...boundary
+}: Boundary & { readonly agent: string }): ConsumerDefinition[] => [
+  {
+    stream: 'COMMANDS',
+    name: runnerConsumerName(boundary, agent),
+    description: `Instructions to the runner of ${agent}.`,
+    filterSubjects: [typedFilter('cmd', { ...boundary, id: agent })],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 64,
+  },
+  {
+    stream: 'MESSAGES',
+    name: mailboxConsumerName(boundary, agent),
+    description: `Messages to ${agent}.`,
+    filterSubjects: [typedFilter('msg', { ...boundary, id: agent, type: 'sent' })],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 64,
+  },
+  {
+    stream: OBLIGATIONS_STREAM,
+    name: obligationsConsumerName(boundary, agent),
+    description: `What ${agent} owes, whenever it changes.`,
+    filterSubjects: [obligationsSubject(boundary, agent)],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 64,
+  },
+];
 
 /** What a deployment is made of. */
 export interface DeploymentShape {
@@ -56,15 +119,5 @@ export const topologyOf = (shape: DeploymentShape): Topology => ({
   streams: streamDefinitions(shape.replicas),
   buckets: bucketDefinitions(shape.replicas),
   objectStores: objectStoreDefinitions(shape.replicas),
-  consumers: [
-    ...Object.values(serviceConsumers),
-    ...shape.agents.map(({ agent, ...boundary }) => ({
-      stream: 'COMMANDS',
-      name: runnerConsumerName(boundary, agent),
-      description: `Instructions to the runner of ${agent}.`,
-      filterSubjects: [typedFilter('cmd', { ...boundary, id: agent })],
-      ackWaitMs: ACK_WAIT_MS,
-      maxAckPending: 64,
-    })),
-  ],
+  consumers: [...Object.values(serviceConsumers), ...shape.agents.flatMap(runnerConsumers)],
 });

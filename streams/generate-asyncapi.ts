@@ -11,9 +11,10 @@ import {
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { parseJson, type EntryParts } from './entry.ts';
 import { exampleEntries } from './generate-example-entries.ts';
-import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
-import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
 import { sourceViewSchema } from './source-view.ts';
+import { BUCKET_EXAMPLES } from './generate-example-values.ts';
+import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
+import { messageViewSchema, obligationsSchema } from './mail-views.ts';
 import { streamDefinitions } from './streams.ts';
 import { taskViewSchema } from './task-view.ts';
 
@@ -94,6 +95,7 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   taskId: { description: 'tsk_ and a ULID.' },
   admissionId: { description: 'fleet: there is one of a tenant and project.', enum: ['fleet'] },
   agent: { description: 'Name of the agent that reports or asks.' },
+  recipient: { description: 'Agent or person that the message is for.' },
   target: { description: 'Agent or host that is to act.' },
   service: { description: 'Service that gave up.' },
   reason: {
@@ -121,6 +123,7 @@ const addressOf = ({ family, subjectType }: CatalogueEntry): string => {
     admission: '{admissionId}',
     evt: `{agent}.${subjectType}`,
     cmd: `{target}.${subjectType}`,
+    msg: `{recipient}.${subjectType}`,
     dead: '{service}.{reason}',
   };
   return `fleet.{tenant}.{project}.${family}.{partition}.${tail[family]}`;
@@ -141,19 +144,16 @@ const eventChannels = (): Json => {
   );
 };
 
-const OPERATIONS = Object.keys(RUN_REQUESTS) as RunOperation[];
-
 const requestChannels = (): Json =>
   Object.fromEntries(
-    OPERATIONS.flatMap((operation) => {
-      const address = `fleet-api.{tenant}.{project}.runs.${operation}${isRunnerOperation(operation) ? '.{agent}' : ''}`;
-      const name = `runs.${operation}`;
+    DOCUMENTED_REQUESTS.flatMap(({ name, service, operation, byAgent, means }) => {
+      const address = `fleet-api.{tenant}.{project}.${service}.${operation}${byAgent ? '.{agent}' : ''}`;
       return [
         [
           name,
           {
             address,
-            description: RUN_REQUESTS[operation].means,
+            description: means,
             parameters: parametersOf(address),
             messages: { request: ref(`components/messages/${name}.request`) },
           },
@@ -172,16 +172,15 @@ const requestChannels = (): Json =>
 
 const requestMessages = (): Json =>
   Object.fromEntries(
-    OPERATIONS.flatMap((operation) => {
-      const { request, result } = REQUEST_EXAMPLES[operation];
-      const part = (schema: z.ZodType, example: unknown): Json => ({
+    DOCUMENTED_REQUESTS.flatMap(({ name, schemas, example }) => {
+      const part = (schema: z.ZodType, payload: unknown): Json => ({
         contentType: 'application/json',
         payload: schemaOf(schema),
-        examples: [{ payload: example }],
+        examples: [{ payload }],
       });
       return [
-        [`runs.${operation}.request`, part(RUN_REQUESTS[operation].request, request)],
-        [`runs.${operation}.answer`, part(RUN_REQUESTS[operation].answer, { outcome: 'ok', result })],
+        [`${name}.request`, part(schemas.request, example.request)],
+        [`${name}.answer`, part(schemas.answer, { outcome: 'ok', result: example.result })],
       ];
     }),
   );
@@ -194,13 +193,13 @@ const operations = (): Json => ({
     ]),
   ),
   ...Object.fromEntries(
-    OPERATIONS.map((operation) => [
-      `answer.runs.${operation}`,
+    DOCUMENTED_REQUESTS.map(({ name, means }) => [
+      `answer.${name}`,
       {
         action: 'receive',
-        summary: RUN_REQUESTS[operation].means,
-        channel: ref(`channels/runs.${operation}`),
-        reply: { channel: ref(`channels/runs.${operation}.answer`) },
+        summary: means,
+        channel: ref(`channels/${name}`),
+        reply: { channel: ref(`channels/${name}.answer`) },
       },
     ]),
   ),
@@ -213,6 +212,8 @@ const BUCKETS = {
   approvals: approvalsViewSchema,
   sources: sourceViewSchema,
   tasks: taskViewSchema,
+  messages: messageViewSchema,
+  obligations: obligationsSchema,
   leases: leaseSchema,
   presence: presenceSchema,
 } as const;

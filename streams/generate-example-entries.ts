@@ -10,12 +10,21 @@ import {
   RUN_EXAMPLES,
 } from './generate-examples.ts';
 import { ADMISSION_EXAMPLE, TASK_EXAMPLES } from './generate-task-examples.ts';
+import { MAIL_EXAMPLES, MAIL_REPORT_EXAMPLES } from './generate-mail-examples.ts';
 import { encodeInstruction, type InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
+import { encodeMail } from './mail-codec.ts';
+import type { MailName } from './mail.ts';
 import { encodeReport } from './report-codec.ts';
-import type { ReportData, ReportName } from './reports.ts';
+import { REPORTS, type ReportData, type ReportName } from './reports.ts';
 import { encodeRunEvent } from './run-codec.ts';
 import { encodeTaskEvent } from './task-codec.ts';
+
+/** Every report, those about mail included. */
+export const ALL_REPORTS: { readonly [Name in ReportName]: ReportData<Name> } = {
+  ...REPORT_EXAMPLES,
+  ...MAIL_REPORT_EXAMPLES,
+};
 
 const { boundary, agent, runId, commandId, eventId } = EXAMPLE;
 const SECOND = 1000;
@@ -58,6 +67,14 @@ const exampleInstruction = <Name extends InstructionName>(
 ): EntryParts =>
   encodeInstruction(name, data, { ...serviceMeta(EXAMPLE_AT), id: `${runId}:1:${name}`, target: agent });
 
+const exampleMail = (name: MailName): EntryParts =>
+  encodeMail(name, MAIL_EXAMPLES[name], {
+    ...serviceMeta(EXAMPLE_AT),
+    id: name === 'sent' ? MAIL_EXAMPLES.sent.messageId : `${MAIL_EXAMPLES.sent.messageId}.${name}.${agent}`,
+    source: '/service/mail',
+    correlation: MAIL_EXAMPLES.sent.threadId,
+  });
+
 const deadLetter = (): EntryParts => {
   const origin = exampleReport('text', REPORT_EXAMPLES.text);
   const id = 'EVENTS:45:runs-reports';
@@ -94,9 +111,10 @@ export const exampleEntries = (): readonly EntryParts[] => [
   ...Object.values(RUN_EXAMPLES).map((event) => encodeRunEvent(event, serviceMeta(EXAMPLE_AT))),
   ...Object.values(TASK_EXAMPLES).map((event) => encodeTaskEvent(event, taskMeta(event.taskId))),
   encodeAdmissionEvent(ADMISSION_EXAMPLE, taskMeta('fleet')),
-  ...(Object.keys(REPORT_EXAMPLES) as ReportName[]).map((name) => exampleReport(name, REPORT_EXAMPLES[name])),
+  ...(Object.keys(REPORTS) as ReportName[]).map((name) => exampleReport(name, ALL_REPORTS[name])),
   ...(Object.keys(INSTRUCTION_EXAMPLES) as InstructionName[]).map((name) =>
     exampleInstruction(name, INSTRUCTION_EXAMPLES[name]),
   ),
+  ...(Object.keys(MAIL_EXAMPLES) as MailName[]).map(exampleMail),
   deadLetter(),
 ];

@@ -4,6 +4,8 @@ import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-e
 import type { SourceView } from './source-view.ts';
 import { TASK_VIEW_EXAMPLE } from './generate-task-examples.ts';
 import type { TaskView } from './task-view.ts';
+import { MAIL_BUCKET_EXAMPLES } from './generate-mail-examples.ts';
+import type { MessageView, ObligationsView } from './mail-views.ts';
 import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
 
 const { boundary, agent, runnerId, runId, sessionId, turnId, commandId, approvalId } = EXAMPLE;
@@ -28,7 +30,7 @@ export const REQUEST_EXAMPLES: {
       leaseMs: 30_000,
       actor: 'user:anna',
     },
-    result: { runId, seq: 12, sessionId, repeated: false },
+    result: { runId, seq: 12, sessionId, repeated: false, state: 'queued', turnId: null },
   },
   cancel: {
     request: { runId, reason: 'wrong branch', actor: 'user:anna' },
@@ -74,6 +76,8 @@ export const BUCKET_EXAMPLES: {
   readonly approvals: ApprovalsView;
   readonly sources: SourceView;
   readonly tasks: TaskView;
+  readonly messages: MessageView;
+  readonly obligations: ObligationsView;
   readonly leases: Lease;
   readonly presence: Presence;
 } = {
@@ -173,6 +177,7 @@ export const BUCKET_EXAMPLES: {
     clearedSeq: 0,
   },
   tasks: TASK_VIEW_EXAMPLE,
+  ...MAIL_BUCKET_EXAMPLES,
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {
     agent,

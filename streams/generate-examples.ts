@@ -3,6 +3,7 @@
 import type { AskedCall, SettledApproval } from './approvals.ts';
 import type { InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
+import type { MAIL_REPORTS } from './mail-reports.ts';
 import { REPORTS, type ReportData, type ReportName } from './reports.ts';
 import type { RunEventType } from './run-codec.ts';
 import type { RunEvent, RunRequest, TurnResult } from './run.ts';
@@ -164,8 +165,10 @@ export const RUN_EXAMPLES: { readonly [Type in RunEventType]: Extract<RunEvent, 
 
 const turn = { ...about, turnId };
 
-/** Every report of a runner. */
-export const REPORT_EXAMPLES: { readonly [Name in ReportName]: ReportData<Name> } = {
+/** Every report of a runner but those about mail. */
+export const REPORT_EXAMPLES: {
+  readonly [Name in Exclude<ReportName, keyof typeof MAIL_REPORTS>]: ReportData<Name>;
+} = {
   'turn-started': {
     ...turn,
     commandId,

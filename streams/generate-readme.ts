@@ -1,6 +1,5 @@
 // The reference part of streams/README.md, from the contract itself: subjects, streams, envelope, events, buckets, consumers,
 // requests, refusals. How to use it is in generate-guide.ts. Pure.
-import { ADMISSION_ID } from './admission.ts';
 import { bucketDefinitions, leaseKey, objectStoreDefinitions, presenceKey, viewKey } from './buckets.ts';
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { DEAD_LETTER_TYPE } from './dead-letters.ts';
@@ -8,92 +7,22 @@ import { parseJson, type EntryParts } from './entry.ts';
 import { topologyOf } from './consumers.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { EXAMPLE } from './generate-examples.ts';
-import { BUCKET_EXAMPLES, REQUEST_EXAMPLES } from './generate-example-values.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
+import { BUCKET_EXAMPLES } from './generate-example-values.ts';
+import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
 import { guarantees, howTo, introduction } from './generate-guide.ts';
 import { age, block, code, json, size, table } from './generate-markdown.ts';
 import { REJECTIONS } from './rejections.ts';
-import { isRunnerOperation, RUN_REQUESTS, type RunOperation } from './run-requests.ts';
+import { MAIL_EXAMPLES } from './generate-mail-examples.ts';
+import { obligationsKey } from './mail-views.ts';
 import { streamDefinitions } from './streams.ts';
-import {
-  agentRequestSubject,
-  AGGREGATE_FAMILIES,
-  aggregateSubject,
-  PARTITIONS,
-  requestSubject,
-  timerSubject,
-  typedSubject,
-} from './subjects.ts';
+import { subjects } from './generate-subjects.ts';
+import { agentRequestSubject, requestSubject } from './subjects.ts';
 
 const { boundary, agent, runId, sessionId } = EXAMPLE;
 const EXAMPLES: ReadonlyMap<string, EntryParts> = new Map(
   exampleEntries().map((entry) => [entry.headers['ce-type'] ?? '', entry]),
 );
-
-const AGGREGATES = {
-  run: { means: 'every transition of one run, in order', id: runId },
-  task: { means: 'every transition of one task, in order', id: EXAMPLE_TASK_ID },
-  admission: { means: 'every hand-over of tasks to agents, in order', id: ADMISSION_ID },
-} as const;
-
-const subjects = (): string => `## Subjects
-
-${code('fleet.<tenant>.<project>.<family>.<p>.<id>[.<type>]')}: \`<p>\` is the partition of \`<id>\`: FNV-1a (32 bit) of its bytes modulo ${PARTITIONS},
-the same as nats-server's \`{{partition(${PARTITIONS},1)}}\`. Fixed for good; a tool that does not care writes \`*\`.
-Tokens are 1 to 100 of \`A-Z a-z 0-9 _ -\` and begin with a letter or digit; names that people choose are lower case, at most 64.
-
-${table(
-  ['family', 'subject', 'stream', 'what', 'example'],
-  [
-    ...AGGREGATE_FAMILIES.map((family) => [
-      code(family),
-      code(`fleet.*.*.${family}.*.<id>`),
-      'TRANSITIONS',
-      family in AGGREGATES
-        ? AGGREGATES[family as keyof typeof AGGREGATES].means
-        : `transitions of one ${family} (reserved)`,
-      family in AGGREGATES
-        ? code(aggregateSubject(boundary, family, AGGREGATES[family as keyof typeof AGGREGATES].id))
-        : '',
-    ]),
-    [
-      code('evt'),
-      code('fleet.*.*.evt.*.<agent>.<type>'),
-      'EVENTS',
-      'what an agent’s runner reports',
-      code(typedSubject(boundary, 'evt', agent, 'text')),
-    ],
-    [
-      code('cmd'),
-      code('fleet.*.*.cmd.*.<target>.<type>'),
-      'COMMANDS',
-      'instructions to a runner or host',
-      code(typedSubject(boundary, 'cmd', agent, 'turn')),
-    ],
-    [code('msg'), code('fleet.*.*.msg.*.<recipient>.<type>'), 'MESSAGES', 'mail (reserved)', ''],
-    [
-      code('dead'),
-      code('fleet.*.*.dead.*.<service>.<reason>'),
-      'DEADLETTERS',
-      'what could not be processed',
-      code(typedSubject(boundary, 'dead', 'runs', 'undecodable')),
-    ],
-    [
-      code('timer'),
-      code('fleet.*.*.timer.{set,fire}.<owner>.<id>'),
-      'TIMERS',
-      'schedules, and where they ring (reserved)',
-      code(timerSubject(boundary, 'fire', { owner: 'runs', id: 'lease-1' })),
-    ],
-    [
-      '–',
-      code('fleet-api.<tenant>.<project>.<service>.<operation>[.<agent>]'),
-      'none',
-      'requests and answers; with the agent when a runner asks',
-      code(agentRequestSubject({ ...boundary, agent }, 'runs', 'claim')),
-    ],
-  ],
-)}`;
 
 const streams = (): string => `## Streams
 
@@ -165,6 +94,8 @@ const STREAM_INTRODUCTIONS = {
   TRANSITIONS:
     'Decided by the control plane, appended at the expected sequence of the one subject of the run, task or admission.',
   EVENTS: 'Facts that runners report. They decide nothing by themselves.',
+  MESSAGES:
+    'Mail between agents and people, under its recipient. `sent` holds the message; the others say what became of it, and name it.',
   COMMANDS: 'To runners. An instruction is not a right: the runner claims the run before it does anything.',
 } as const;
 
@@ -207,6 +138,8 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   approvals: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   sources: ['<tenant>.<project>.<agent>', viewKey(boundary, agent)],
   tasks: ['<tenant>.<project>.<task id>', viewKey(boundary, EXAMPLE_TASK_ID)],
+  messages: ['<tenant>.<project>.<message id>', viewKey(boundary, MAIL_EXAMPLES.sent.messageId)],
+  obligations: ['<tenant>.<project>.<agent>', obligationsKey(boundary, agent)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
 };
@@ -260,20 +193,24 @@ ${table(
   ]),
 )}`;
 
-const subjectOf = (operation: RunOperation): string =>
-  isRunnerOperation(operation)
-    ? agentRequestSubject({ ...boundary, agent }, 'runs', operation)
-    : requestSubject(boundary, 'runs', operation);
+const request = ({
+  name,
+  service,
+  operation,
+  byAgent,
+  means,
+  example,
+}: (typeof DOCUMENTED_REQUESTS)[number]) => {
+  const subject = byAgent
+    ? agentRequestSubject({ ...boundary, agent }, service, operation)
+    : requestSubject(boundary, service, operation);
+  return `### ${name}
 
-const request = (operation: RunOperation): string => {
-  const { request: body, result } = REQUEST_EXAMPLES[operation];
-  return `### runs.${operation}
+${means} Subject ${code(subject)}.
 
-${RUN_REQUESTS[operation].means} Subject ${code(subjectOf(operation))}.
+${json(example.request)}
 
-${json(body)}
-
-${json({ outcome: 'ok', result })}`;
+${json({ outcome: 'ok', result: example.result })}`;
 };
 
 const requests = (): string => `## Requests
@@ -284,7 +221,7 @@ runner can neither speak for another agent nor touch another agent's run (\`RUN_
 An answer is \`{"outcome":"ok","result":…}\`, \`{"outcome":"refused","code","message","detail"}\` (a
 rule says no) or \`{"outcome":"fault","code","message","retry"}\` (something is broken; \`retry\` is \`now\`, \`later\` or \`never\`).
 
-${(Object.keys(RUN_REQUESTS) as RunOperation[]).map(request).join('\n\n')}`;
+${DOCUMENTED_REQUESTS.map(request).join('\n\n')}`;
 
 const refusals = (): string => `## Refusals
 

@@ -11,6 +11,7 @@ export const ID_PREFIX = {
   turn: 'trn',
   event: 'evt',
   message: 'msg',
+  batch: 'bat',
   approval: 'apr',
   task: 'tsk',
 } as const;
@@ -24,6 +25,9 @@ export const runIdSchema = idSchema('run');
 export const commandIdSchema = idSchema('command');
 export const sessionIdSchema = idSchema('session');
 export const turnIdSchema = idSchema('turn');
+export const messageIdSchema = idSchema('message');
+/** Messages that a runner puts into one turn. */
+export const batchIdSchema = idSchema('batch');
 export const approvalIdSchema = idSchema('approval');
 export const taskIdSchema = idSchema('task');
 

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { answerSchema, askedCallSchema } from './approvals.ts';
 import { approvalIdSchema, commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import { MAIL_REPORTS } from './mail-reports.ts';
 import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
 import { TURN_SIDE_REPORTS } from './turn-side-reports.ts';
 
@@ -231,6 +232,7 @@ export const REPORTS = {
     means: 'A line of the program that could not be read as an event; kept, never fatal.',
   },
   ...TURN_SIDE_REPORTS,
+  ...MAIL_REPORTS,
   'report-refused': {
     type: 'fleetlog.report.refused.v1',
     schema: reportRefused,
@@ -271,5 +273,11 @@ export const REPORTS = {
 
 export type ReportName = keyof typeof REPORTS;
 /** Reports about a runner as a whole: they belong to no run. */
-export type RunlessReportName = 'gap' | 'source-alarm' | 'source-cleared';
+export type RunlessReportName =
+  | 'gap'
+  | 'source-alarm'
+  | 'source-cleared'
+  | 'mail-delivered'
+  | 'mail-expired'
+  | 'mail-posted';
 export type ReportData<Name extends ReportName> = z.infer<(typeof REPORTS)[Name]['schema']>;

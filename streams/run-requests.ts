@@ -1,33 +1,24 @@
-// Requests that the runs service answers: JSON in, JSON out. The control plane asks at fleet-api.<tenant>.<project>.runs.<operation>,
-// a runner at …runs.<operation>.<agent>: its agent stands in the subject, where the broker checks it, and not in the body. An answer is the result, a refusal by a rule, or a fault that says whether to try again.
+// Requests that the runs service answers (requests.ts has what all services share). The control plane asks at fleet-api.<tenant>.<project>.runs.<operation>,
+// a runner at …runs.<operation>.<agent>: its agent stands in the subject, where the broker checks it, and not in the body.
 import { z } from 'zod';
 import { answerSchema, callDigestSchema, EDITED_INPUT_CHARACTERS } from './approvals.ts';
-import { approvalIdSchema, commandIdSchema, nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
+import {
+  approvalIdSchema,
+  commandIdSchema,
+  nameSchema,
+  runIdSchema,
+  sessionIdSchema,
+  turnIdSchema,
+} from './ids.ts';
+import { actorSchema, answering, type AnswerOf, type RequestOf } from './requests.ts';
 import {
   failureKindSchema,
   providerSchema,
   replayRuleSchema,
+  RUN_STATES,
   runRequestSchema,
   taskLinkSchema,
 } from './run.ts';
-
-const refused = z.object({
-  outcome: z.literal('refused'),
-  code: z.string(),
-  message: z.string(),
-  detail: z.record(z.string(), z.unknown()),
-});
-const faulted = z.object({
-  outcome: z.literal('fault'),
-  code: z.string(),
-  message: z.string(),
-  retry: z.enum(['now', 'later', 'never']),
-});
-
-const answer = <Shape extends z.ZodType>(result: Shape) =>
-  z.discriminatedUnion('outcome', [z.object({ outcome: z.literal('ok'), result }), refused, faulted]);
-
-const actor = z.string().min(1).max(128);
 
 /** Where the run's transition stands in TRANSITIONS: pass it to a read to see at least this. */
 const position = { runId: runIdSchema, seq: z.int().positive() };
@@ -77,14 +68,25 @@ export const RUN_REQUESTS = {
       maxAttempts: z.int().min(1).max(100),
       leaseMs: z.int().min(2000).max(3_600_000),
       task: taskLinkSchema.optional(),
-      actor,
+      /** Agent or person that is told once how the run ended. */
+      parent: nameSchema.optional(),
+      actor: actorSchema,
     }),
-    answer: answer(z.object({ ...position, sessionId: sessionIdSchema, repeated: z.boolean() })),
+    answer: answering(
+      z.object({
+        ...position,
+        sessionId: sessionIdSchema,
+        repeated: z.boolean(),
+        /** The run as it is now: a repeated request learns what has become of it. */
+        state: z.enum(RUN_STATES),
+        turnId: turnIdSchema.nullable(),
+      }),
+    ),
   },
   cancel: {
     means: 'Cancel a run. An ended run is left as it is.',
-    request: z.object({ runId: runIdSchema, reason: z.string().min(1).max(500), actor }),
-    answer: answer(z.object({ ...position, state: z.string() })),
+    request: z.object({ runId: runIdSchema, reason: z.string().min(1).max(500), actor: actorSchema }),
+    answer: answering(z.object({ ...position, state: z.string() })),
   },
   'answer-approval': {
     means:
@@ -96,10 +98,10 @@ export const RUN_REQUESTS = {
         /** Made by whoever answers: what is repeated is one answer. */
         answerId: z.string().min(1).max(128),
         ...approvalAnswerShape,
-        actor,
+        actor: actorSchema,
       })
       .refine((answer) => answerMistake(answer) === undefined, 'decision and input do not go together'),
-    answer: answer(
+    answer: answering(
       z.object({ ...position, approvalId: approvalIdSchema, decision: answerSchema, repeated: z.boolean() }),
     ),
   },
@@ -113,7 +115,7 @@ export const RUN_REQUESTS = {
       /** The instruction that it follows; where it is that of an earlier attempt, a parked run is not given. */
       commandId: commandIdSchema.optional(),
     }),
-    answer: answer(z.object({ ...position, fence: z.int().positive(), leaseMs: z.int().positive() })),
+    answer: answering(z.object({ ...position, fence: z.int().positive(), leaseMs: z.int().positive() })),
   },
   renew: {
     means:
@@ -123,7 +125,7 @@ export const RUN_REQUESTS = {
       runnerId: z.string().min(1).max(128),
       fence: z.int().positive(),
     }),
-    answer: answer(z.object({ leaseMs: z.int().positive(), cancelRequested: z.boolean() })),
+    answer: answering(z.object({ leaseMs: z.int().positive(), cancelRequested: z.boolean() })),
   },
   announce: {
     means: 'Say that a runner is alive; it counts as gone `ttlMs` after its last word (whole seconds).',
@@ -140,7 +142,7 @@ export const RUN_REQUESTS = {
       labels: z.array(nameSchema).max(64).optional(),
       ttlMs: z.int().min(2000).max(600_000),
     }),
-    answer: answer(z.object({ ttlMs: z.int().positive() })),
+    answer: answering(z.object({ ttlMs: z.int().positive() })),
   },
 } as const;
 
@@ -151,8 +153,8 @@ export const RUNNER_OPERATIONS = ['claim', 'renew', 'announce'] as const satisfi
 export type RunnerOperation = (typeof RUNNER_OPERATIONS)[number];
 export const isRunnerOperation = (operation: RunOperation): operation is RunnerOperation =>
   (RUNNER_OPERATIONS as readonly RunOperation[]).includes(operation);
-export type RunRequestOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['request']>;
-export type RunAnswerOf<Op extends RunOperation> = z.infer<(typeof RUN_REQUESTS)[Op]['answer']>;
+export type RunRequestOf<Op extends RunOperation> = RequestOf<typeof RUN_REQUESTS, Op>;
+export type RunAnswerOf<Op extends RunOperation> = AnswerOf<typeof RUN_REQUESTS, Op>;
 /** What an operation gives when it is not refused. */
 export type RunResultOf<Op extends RunOperation> = Extract<RunAnswerOf<Op>, { outcome: 'ok' }>['result'];
 

@@ -134,6 +134,8 @@ const createdSchema = z.object({
   maxAttempts: z.int().min(1).max(100),
   leaseMs: z.int().min(2000).max(3_600_000),
   task: taskLinkSchema.optional(),
+  /** Agent or person that is told once how the run ended. */
+  parent: nameSchema.optional(),
   createdAt: epochMs,
 });
 

@@ -29,6 +29,7 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   'turn-finished': ESSENTIAL,
   'approval-wanted': ESSENTIAL,
   'approval-withdrawn': ESSENTIAL,
+  'mail-injected': ESSENTIAL,
   'session-bound': 8,
   'session-forked': 8,
   'session-ended': 8,

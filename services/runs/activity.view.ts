@@ -2,7 +2,7 @@
 // Counts what was reported, also by a runner that has lost its claim: whether a report moved the run is in TRANSITIONS.
 import type { ActivityView } from '#streams/buckets.ts';
 import type { Report } from '#streams/report-codec.ts';
-import type { ReportData, ReportName } from '#streams/reports.ts';
+import type { ReportData, ReportName, RunlessReportName } from '#streams/reports.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
 /** The value of the bucket without its stamp. */
@@ -57,6 +57,11 @@ const CHANGE: {
   gap: nothing,
   'source-alarm': nothing,
   'source-cleared': nothing,
+  'mail-injected': nothing,
+  // Of no run.
+  'mail-delivered': nothing,
+  'mail-expired': nothing,
+  'mail-posted': nothing,
 };
 
 type AnyChange = (view: ActivitySummary, data: Report['data']) => Partial<ActivitySummary>;
@@ -81,9 +86,13 @@ const first = (
   lastReportAt: occurredAt,
 });
 
-/** The run a report is about; undefined for one about its runner. */
+/** False for what is about the runner or its mail. */
+const isOfRun = (report: Report): report is Exclude<Report, { readonly name: RunlessReportName }> =>
+  'runId' in report.data;
+
+/** The run a report is about; undefined for one that is about none. */
 export const runIdOfReport = (report: Report): string | undefined =>
-  'runId' in report.data ? report.data.runId : undefined;
+  isOfRun(report) ? report.data.runId : undefined;
 
 /**
  * The summary after one more report. A refusal cannot be a run's first report (what was refused came before it), so
@@ -94,8 +103,7 @@ export const foldActivity = (
   placed: PlacedReport,
 ): ActivitySummary | undefined => {
   const { report, seq, occurredAt } = placed;
-  if (report.name === 'gap' || report.name === 'source-alarm' || report.name === 'source-cleared')
-    return view;
+  if (!isOfRun(report)) return view;
   const before = view ?? (report.name === 'report-refused' ? undefined : first(placed, report.data));
   // A report says itself which run it is about: what an agent says about the run of another does not count.
   if (before === undefined || before.agent !== placed.agent) return view;

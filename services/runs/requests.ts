@@ -60,7 +60,10 @@ const create =
     const outcome = await runLog.handle({ boundary, runId, actor }, { kind: 'create', data }, { id });
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
     const repeated = outcome.kind === 'unchanged' || outcome.repeated;
-    return ok({ runId, sessionId, seq: outcome.seq, repeated });
+    const made = { runId, sessionId, seq: outcome.seq, repeated };
+    if (!repeated) return ok({ ...made, state: 'queued', turnId: null });
+    const { state } = await runLog.load({ boundary, runId, actor });
+    return ok({ ...made, state: state?.state ?? 'queued', turnId: state?.turnId ?? null });
   };
 
 const cancel =

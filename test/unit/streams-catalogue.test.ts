@@ -1,7 +1,7 @@
 // Entries and their codecs: what is written comes back typed, what breaks the contract is named, what is unknown is kept.
 import { CATALOGUE, catalogueEntryOf, readEntry } from '#streams/catalogue.ts';
 import { jsonBytes, type EntryLike } from '#streams/entry.ts';
-import { exampleEntries } from '#streams/generate-example-entries.ts';
+import { ALL_REPORTS, exampleEntries } from '#streams/generate-example-entries.ts';
 import { EXAMPLE, INSTRUCTION_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES } from '#streams/generate-examples.ts';
 import { decodeInstruction, encodeInstruction } from '#streams/instruction-codec.ts';
 import { decodeReport, encodeReport } from '#streams/report-codec.ts';
@@ -76,9 +76,9 @@ describe('writing and reading', () => {
 
   for (const name of Object.keys(REPORTS) as ReportName[])
     test(`a report ${name} comes back as it was`, () => {
-      const entry = encodeReport(name, REPORT_EXAMPLES[name], { ...meta, agent });
+      const entry = encodeReport(name, ALL_REPORTS[name], { ...meta, agent });
       expect(entry.subject).toBe(`fleet.acme.web.evt.2.builder-1.${name}`);
-      expect(decodeReport(entry)).toMatchObject({ kind: 'known', name, data: REPORT_EXAMPLES[name] });
+      expect(decodeReport(entry)).toMatchObject({ kind: 'known', name, data: ALL_REPORTS[name] });
     });
 
   test('an instruction comes back as it was', () => {

@@ -1,0 +1,64 @@
+// Every request of the system with an example, in one list for the generated pages. Not used at run time.
+import type { z } from 'zod';
+import { REQUEST_EXAMPLES } from './generate-example-values.ts';
+import { AGENT_MAIL_REQUEST_EXAMPLES, MAIL_REQUEST_EXAMPLES } from './generate-mail-examples.ts';
+import { AGENT_MAIL_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
+import type { RequestTable } from './requests.ts';
+import { RUN_REQUESTS, RUNNER_OPERATIONS } from './run-requests.ts';
+
+/** One operation as it is asked. */
+interface DocumentedRequest {
+  /** `runs.claim`; with `.agent` where the control plane asks for the same, too. */
+  readonly name: string;
+  readonly service: string;
+  readonly operation: string;
+  /** Asked by a runner: the subject ends with its agent. */
+  readonly byAgent: boolean;
+  readonly means: string;
+  readonly schemas: { readonly request: z.ZodType; readonly answer: z.ZodType };
+  readonly example: { readonly request: unknown; readonly result: unknown };
+}
+
+type Examples = Readonly<Record<string, { readonly request: unknown; readonly result: unknown }>>;
+
+interface Source {
+  readonly service: string;
+  readonly table: RequestTable;
+  readonly examples: Examples;
+  readonly byAgent: (operation: string) => boolean;
+  readonly suffix?: string;
+}
+
+const documented = ({ service, table, examples, byAgent, suffix = '' }: Source): DocumentedRequest[] =>
+  Object.entries(table).map(([operation, { means, request, answer }]) => ({
+    name: `${service}.${operation}${suffix}`,
+    service,
+    operation,
+    byAgent: byAgent(operation),
+    means,
+    schemas: { request, answer },
+    example: examples[operation] ?? { request: undefined, result: undefined },
+  }));
+
+/** All of them, by service. */
+export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
+  ...documented({
+    service: 'runs',
+    table: RUN_REQUESTS,
+    examples: REQUEST_EXAMPLES,
+    byAgent: (operation) => (RUNNER_OPERATIONS as readonly string[]).includes(operation),
+  }),
+  ...documented({
+    service: 'mail',
+    table: MAIL_REQUESTS,
+    examples: MAIL_REQUEST_EXAMPLES,
+    byAgent: () => false,
+  }),
+  ...documented({
+    service: 'mail',
+    table: AGENT_MAIL_REQUESTS,
+    examples: AGENT_MAIL_REQUEST_EXAMPLES,
+    byAgent: () => true,
+    suffix: '.agent',
+  }),
+];
