@@ -45,7 +45,10 @@ export const runViewSchema = z.object({
 });
 export type RunView = z.infer<typeof runViewSchema>;
 
-const shownApprovalSchema = z.object({
+/** How an approval stands. `closed`: the run went on or ended without an answer. */
+export const APPROVAL_STATES = ['open', 'closed', ...decisionSchema.options] as const;
+
+export const shownApprovalSchema = z.object({
   approvalId: z.string(),
   callId: z.string(),
   tool: z.string(),
@@ -57,7 +60,7 @@ const shownApprovalSchema = z.object({
   mode: approvalModeSchema,
   fence: z.int().positive(),
   turnId: z.string(),
-  state: z.enum(['open', 'closed', ...decisionSchema.options]),
+  state: z.enum(APPROVAL_STATES),
   by: z.string().nullable(),
   message: z.string().nullable(),
   askedAt: epochMs,
@@ -73,7 +76,7 @@ export const approvalsViewSchema = z.object({
   project: z.string(),
   runId: z.string(),
   sessionId: z.string(),
-  /** Oldest first: all that are open, and the last ones that are not. `closed`: the run went on or ended without an answer. */
+  /** Oldest first: all that are open, and the last ones that are not. */
   approvals: z.array(shownApprovalSchema),
 });
 export type ApprovalsView = z.infer<typeof approvalsViewSchema>;

@@ -24,7 +24,7 @@ import {
 const position = { runId: runIdSchema, seq: z.int().positive() };
 
 /** An answer as whoever gives it puts it; the same fields over HTTP. */
-const approvalAnswerShape = {
+export const approvalAnswerShape = {
   decision: answerSchema,
   /** The call that was looked at; an answer to another one is refused. */
   digest: callDigestSchema.optional(),
@@ -41,7 +41,7 @@ const approvalAnswerShape = {
 };
 
 /** Why the fields of an answer do not go together; undefined when they do. */
-const answerMistake = (answer: {
+export const answerMistake = (answer: {
   readonly decision: string;
   readonly input?: unknown;
 }): string | undefined => {
@@ -96,7 +96,7 @@ export const RUN_REQUESTS = {
         runId: runIdSchema,
         approvalId: approvalIdSchema,
         /** Made by whoever answers: what is repeated is one answer. */
-        answerId: z.string().min(1).max(128),
+        answerId: z.string().min(1).max(300),
         ...approvalAnswerShape,
         actor: actorSchema,
       })

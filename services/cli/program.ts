@@ -1,6 +1,7 @@
 // The command `fleetlog`: every command in one program, one way to print errors and to end.
 import { Command, CommanderError } from 'commander';
 import { registerAlarmCommand } from './alarm-command.ts';
+import { registerApprovalCommands } from './approval-commands.ts';
 import { CommandFailed } from './command.ts';
 import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
@@ -34,6 +35,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     ...more,
     registerRunCommands,
     registerSessionCommands,
+    registerApprovalCommands,
     registerAlarmCommand,
     registerStreamCommands,
     registerProjectionCommands,

@@ -14,6 +14,7 @@ import {
   type Route,
 } from './http.ts';
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
+import { approvalRoutes } from './approval-routes.ts';
 import { describeApi } from './description.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -121,7 +122,13 @@ const nowhere: Route = {
 /** The application; `fetch` of it answers requests. */
 export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
   const app = new Hono<GatewayEnv>();
-  const routes: Route[] = [health, ...runRoutes(parts), ...readRoutes(parts), ...streamRoutes(parts)];
+  const routes: Route[] = [
+    health,
+    ...runRoutes(parts),
+    ...readRoutes(parts),
+    ...approvalRoutes(parts),
+    ...streamRoutes(parts),
+  ];
   routes.push(description(() => routes));
   const methods = new Map<string, string[]>();
   for (const route of routes) {

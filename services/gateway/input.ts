@@ -59,19 +59,21 @@ const wholeNumber = (min: number, max: number) =>
 
 /** ND-09: pages of events have 500 items at most, lists 100. */
 const eventLimit = wholeNumber(1, 500).default(100);
-const listLimit = wholeNumber(1, 100).default(50);
+export const listLimit = wholeNumber(1, 100).default(50);
 const seq = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
-const states = z
-  .string()
-  .transform((text): unknown => text.split(','))
-  .pipe(z.array(z.enum(RUN_STATES)).min(1));
+/** Names of a list with commas between them. */
+export const oneOrMore = <Name extends string>(names: readonly Name[]) =>
+  z
+    .string()
+    .transform((text): unknown => text.split(','))
+    .pipe(z.array(z.enum(names)).min(1));
 
 export const boundaryQuery = z.strictObject(boundary);
 export const runQuery = z.strictObject({ ...boundary, afterSeq: seq.optional() });
 export const runListQuery = z.strictObject({
   ...boundary,
-  state: states.optional(),
+  state: oneOrMore(RUN_STATES).optional(),
   agent: nameSchema.optional(),
   session: sessionIdSchema.optional(),
   cursor: z.string().max(200).optional(),
@@ -96,9 +98,15 @@ export const fleetStreamQuery = z.strictObject({
 });
 
 /** `Idempotency-Key`: one line of visible characters. */
-export const idempotencyKeySchema = z
+const idempotencyKeySchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters without blanks');
+
+/** The `Idempotency-Key` of a request, or undefined. Throws `INPUT_INVALID`. */
+export const idempotencyKeyOf = ({ headers }: Request): string | undefined => {
+  const given = headers.get('idempotency-key');
+  return given === null ? undefined : parseInput(idempotencyKeySchema, given, 'header.idempotency-key');
+};
 
 /** True for an id that a run can have; anything else is an unknown id. */
 export const isRunId = (text: string): boolean => runIdSchema.safeParse(text).success;

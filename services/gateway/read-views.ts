@@ -1,4 +1,4 @@
-// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity` and `sources` in memory, and the runners
+// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity`, `sources` and `approvals` in memory, and the runners
 // that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -6,22 +6,27 @@ import { createReadView, type ReadView } from '#libs/projections/read-view.ts';
 import type { z } from 'zod';
 import {
   activityViewSchema,
+  approvalsViewSchema,
   presenceSchema,
   runViewSchema,
   sessionViewSchema,
   type ActivityView,
+  type ApprovalsView,
   type Presence,
   type RunView,
   type SessionView,
 } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
+import { createApprovalIndex, type ApprovalIndex } from './approval-index.ts';
 
 export interface ReadViews {
   readonly runs: ReadView<Omit<RunView, 'seq'>>;
   readonly sessions: ReadView<Omit<SessionView, 'seq'>>;
   readonly activity: ReadView<Omit<ActivityView, 'seq'>>;
   readonly sources: ReadView<Omit<SourceView, 'seq'>>;
+  readonly approvals: ReadView<Omit<ApprovalsView, 'seq'>>;
+  readonly approvalIndex: ApprovalIndex;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
   readonly ready: Promise<void>;
@@ -78,12 +83,15 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const sessions = view('sessions', sessionViewSchema.omit({ seq: true }));
   const activity = view('activity', activityViewSchema.omit({ seq: true }));
   const sources = view('sources', sourceViewSchema.omit({ seq: true }));
-  const all = [runs, sessions, activity, sources];
+  const approvals = view('approvals', approvalsViewSchema.omit({ seq: true }));
+  const all = [runs, sessions, activity, sources, approvals];
   return {
     runs,
     sessions,
     activity,
     sources,
+    approvals,
+    approvalIndex: createApprovalIndex(approvals),
     runners: createPresenceView(parts.bucket('presence')),
     ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),
     stop: async () => {

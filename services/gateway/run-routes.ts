@@ -20,9 +20,8 @@ import {
 import {
   cancelRunSchema,
   createRunSchema,
-  idempotencyKeySchema,
+  idempotencyKeyOf,
   inputInvalid,
-  parseInput,
   readBody,
   type CreateRunInput,
 } from './input.ts';
@@ -48,11 +47,6 @@ const idMaker = (ids: Ids, boundary: Boundary, key: string | undefined): ((kind:
   const seed = JSON.stringify([boundary.tenant, boundary.project, key]);
   const digest = createHash('sha256').update(seed).digest();
   return (kind) => idFromDigest(kind, digest);
-};
-
-const idempotencyKeyOf = (request: GatewayRequest): string | undefined => {
-  const given = request.req.header('idempotency-key');
-  return given === undefined ? undefined : parseInput(idempotencyKeySchema, given, 'header.idempotency-key');
 };
 
 /** The session named, checked to be of the same agent and provider. */
@@ -110,7 +104,7 @@ const createRun =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const { config, boundary, ids } = parts;
-    const key = idempotencyKeyOf(request);
+    const key = idempotencyKeyOf(request.req.raw);
     const input = await readBody(request.req.raw, createRunSchema, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;

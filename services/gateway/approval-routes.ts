@@ -1,0 +1,177 @@
+// What people are asked: list, one, and the answer. Reads come from the summaries in memory; the owner of the run decides about answers.
+// With an Idempotency-Key the same answer gives the first result again, at any later time and through any gateway.
+import { z } from 'zod';
+import { APPROVAL_STATES, viewKey, type ShownApproval } from '#streams/buckets.ts';
+import { approvalIdSchema, nameSchema, runIdSchema } from '#streams/ids.ts';
+import { answerMistake, approvalAnswerShape } from '#streams/run-requests.ts';
+import { parseListCursor } from './cursor.ts';
+import {
+  foreignBoundary,
+  isRefused,
+  refuse,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import {
+  boundaryQuery,
+  idempotencyKeyOf,
+  listLimit,
+  oneOrMore,
+  parseInput,
+  readBody,
+  runQuery,
+} from './input.ts';
+import { pageOf } from './list-page.ts';
+
+/** An approval and whose it is. */
+type PlacedApproval = ShownApproval & {
+  readonly runId: string;
+  readonly sessionId: string;
+  readonly agent: string | null;
+  /** Of the run. */
+  readonly title: string | null;
+};
+
+const approvalListQuery = z.strictObject({
+  ...boundaryQuery.shape,
+  state: oneOrMore(APPROVAL_STATES).optional(),
+  run: runIdSchema.optional(),
+  cursor: z.string().max(200).optional(),
+  limit: listLimit,
+});
+
+const answerSchema = z
+  .strictObject({
+    ...boundaryQuery.shape,
+    ...approvalAnswerShape,
+    /** Who answers, for the record: this API knows only who holds its token. */
+    by: nameSchema.optional(),
+  })
+  .superRefine((answer, context) => {
+    const message = answerMistake(answer);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['input'], message });
+  });
+
+const linksOf = ({ approvalId, runId }: { readonly approvalId: string; readonly runId: string }) => ({
+  self: `/api/v1/approvals/${approvalId}`,
+  answer: `/api/v1/approvals/${approvalId}/answer`,
+  run: `/api/v1/runs/${runId}`,
+});
+
+function* placed({ views }: GatewayParts, key: string): Generator<PlacedApproval> {
+  const found = views.approvals.get(key);
+  if (found === undefined) return;
+  const { runId, sessionId, approvals } = found.state;
+  const run = views.runs.get(key)?.state;
+  const of = { runId, sessionId, agent: run?.agent ?? null, title: run?.title ?? null };
+  for (const approval of approvals) yield { ...approval, ...of };
+}
+
+function* placedAll(parts: GatewayParts, run: string | undefined): Generator<PlacedApproval> {
+  const { views, boundary } = parts;
+  if (run !== undefined) {
+    yield* placed(parts, viewKey(boundary, run));
+    return;
+  }
+  const prefix = viewKey(boundary, '');
+  for (const [key] of views.approvals.list((one) => one.startsWith(prefix))) yield* placed(parts, key);
+}
+
+const listApprovals =
+  (parts: GatewayParts) =>
+  (request: GatewayRequest): Response | Refused => {
+    const query = parseInput(approvalListQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
+    const wanted = [...placedAll(parts, query.run)].filter(
+      ({ state }) => query.state === undefined || query.state.includes(state),
+    );
+    const page = pageOf(wanted, (one) => ({ atMs: one.askedAt, id: one.approvalId }), {
+      after,
+      limit: query.limit,
+    });
+    return request.json({ approvals: page.items, next: page.next });
+  };
+
+/** What is not shown yet is waited for until the summary has caught up with the log, so an id that somebody was just told is found. */
+const findApproval = async (
+  parts: GatewayParts,
+  approvalId: string,
+  afterSeq = 0,
+): Promise<PlacedApproval | Refused> => {
+  const { views, boundary, transitions, config } = parts;
+  const unknown = refuse(
+    'APPROVAL_UNKNOWN',
+    `no approval ${approvalId.slice(0, 100)} in this tenant and project`,
+  );
+  if (!approvalIdSchema.safeParse(approvalId).success) return unknown;
+  const timeoutMs = config.readWaitMs;
+  if (views.approvalIndex.keyOf(approvalId) === undefined) {
+    const { lastSeq } = await transitions.bounds();
+    await views.approvals.waitFor(lastSeq, { timeoutMs });
+  }
+  const key = views.approvalIndex.keyOf(approvalId);
+  if (key === undefined) return unknown;
+  if (!key.startsWith(viewKey(boundary, '')))
+    return refuse('BOUNDARY_DENIED', `approval ${approvalId} belongs to another tenant or project`);
+  if (afterSeq > 0) await views.approvals.waitFor(afterSeq, { timeoutMs, key });
+  for (const approval of placed(parts, key)) if (approval.approvalId === approvalId) return approval;
+  return unknown;
+};
+
+const getApproval =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(runQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const approval = await findApproval(parts, request.req.param('id') ?? '', query.afterSeq);
+    return isRefused(approval) ? approval : request.json({ ...approval, links: linksOf(approval) });
+  };
+
+const answerApproval =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const key = idempotencyKeyOf(request.req.raw);
+    const input = await readBody(request.req.raw, answerSchema, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const approval = await findApproval(parts, request.req.param('id') ?? '');
+    if (isRefused(approval)) return approval;
+    const { runId, approvalId } = approval;
+    const { tenant: _tenant, project: _project, by = 'api', ...said } = input;
+    // Keys of the caller and ids made here never meet.
+    const answerId = key === undefined ? `made.${parts.ids.ulid()}` : `key.${key}`;
+    const asked = { ...said, runId, approvalId, answerId, actor: `user:${by}` };
+    const answer = await parts.runsClient.ask('answer-approval', asked);
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    return request.json({ ...answer.result, links: linksOf(approval) }, 202);
+  };
+
+export const approvalRoutes = (parts: GatewayParts): readonly Route[] => [
+  {
+    method: 'GET',
+    path: '/api/v1/approvals',
+    means: 'List what people are asked, newest first; `state=open` waits for an answer.',
+    query: approvalListQuery,
+    handle: listApprovals(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/approvals/:id',
+    means: 'One approval: the exact call, its digest, and what became of it.',
+    query: runQuery,
+    handle: getApproval(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/approvals/:id/answer',
+    means:
+      'Answer: approve, reject, or edit with another input. The first answer counts. With the digest of the call that was looked at, an answer to another call is refused.',
+    body: answerSchema,
+    handle: answerApproval(parts),
+  },
+];
