@@ -1,6 +1,7 @@
 // Every service of the product, in start order. A new service is added here and nowhere else; its projections in projections.ts.
 import type { Service } from '#libs/service/define-service.ts';
 import { readEnvironment } from '#libs/system/env.ts';
+import { newSecret } from '#libs/system/secrets.ts';
 import { audit } from './audit/service.ts';
 import { gateway } from './gateway/service.ts';
 import { createRunnerService } from './runner/service.ts';
@@ -11,7 +12,10 @@ import { sessions } from './sessions/service.ts';
 export const controlServices: readonly Service[] = [runs, sessions, audit, gateway];
 
 /** The service that drives one agent's program. */
-export const runnerService: Service = createRunnerService({ environment: readEnvironment() });
+export const runnerService: Service = createRunnerService({
+  environment: readEnvironment(),
+  newSecret,
+});
 
 /** All of them. */
 export const services: readonly Service[] = [...controlServices, runnerService];

@@ -1,5 +1,5 @@
 // The settings of a runner.
-import { duration, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
+import { duration, flag, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -41,6 +41,15 @@ export const RunnerConfig = configSchema({
   sessionKeepCount: integer({ min: 1, max: 1_000_000 })
     .default(2000)
     .describe('How many such places are kept at most, the latest used.'),
+  hooks: flag()
+    .default(true)
+    .describe(
+      'Whether Claude Code and Codex are given hooks, so that one that owes a reply is told before it stops.',
+    ),
+  mcp: flag().default(false).describe('Whether Claude Code and Codex are given the tools of fleetlog mcp.'),
+  stopGateLimit: integer({ min: 0, max: 8 })
+    .default(3)
+    .describe('How often in one turn an agent that owes a reply may be sent on; 0: never.'),
   concurrency: integer({ min: 1, max: 64 })
     .default(1)
     .describe('Turns at once; one at a time in a workspace.'),

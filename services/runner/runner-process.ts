@@ -12,6 +12,9 @@ import type { ProviderName } from '#streams/run.ts';
 import { REPORTS } from '#streams/reports.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
 import { createApprovalDesk } from './approvals/approval-desk.ts';
+import type { ControlEndpoint } from './control/control-endpoint.ts';
+import type { ControlParts } from './control/control-parts.ts';
+import { createRunnerControl, signalWord } from './control/runner-control.ts';
 import { gapReporter } from './gap-report.ts';
 import { logOutbox, logTurn } from './log-lines.ts';
 import { RUNNER_MARK, type Environment } from './providers/child-environment.ts';
@@ -31,6 +34,8 @@ import { prepareWorkspace } from './workspaces.ts';
 export interface RunnerSurroundings {
   /** The environment of the runner's own process. */
   readonly environment: Environment;
+  /** Makes the tokens of turns. */
+  readonly newSecret: () => string;
   /** Called at each step of a turn; tests crash here. */
   readonly reached?: (step: TurnStep) => Promise<void> | void;
 }
@@ -39,6 +44,7 @@ export interface RunnerProcess {
   readonly runner: Runner;
   readonly runnerId: string;
   readonly outbox: Outbox;
+  readonly control: ControlEndpoint;
   readonly runs: RunsClient;
   /** Providers that this runner has the programs of. */
   readonly providers: readonly ProviderName[];
@@ -105,7 +111,7 @@ const markOf = ({ dataDir, agent }: RunnerConfig): string =>
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
-  { environment, reached }: RunnerSurroundings,
+  { environment, newSecret, reached }: RunnerSurroundings,
 ): RunnerProcess => {
   const { config, clock, ids, logger } = context;
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
@@ -124,9 +130,16 @@ export const createRunnerProcess = (
   const runnerMark = markOf(config);
   const { redactor } = context;
   const sessions = createSessionNotes({ outbox, clock, redactor });
-  const preparation = createTurnPreparation({ config, boundary, runnerMark, environment, sessions, clock });
-  const { providers, prepare: prepareTurn } = preparation;
   const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
+  const controlParts: ControlParts = {
+    turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
+  };
+  const isConnected = (): boolean => outbox.status().unreachableFailures === 0;
+  const forControl = { config, runnerId, parts: controlParts, writer, clock, ids, logger, newSecret };
+  const { control, equip } = createRunnerControl({ ...forControl, isConnected });
+  const forTurns = { config, boundary, runnerMark, environment, sessions, equip, clock };
+  const preparation = createTurnPreparation(forTurns);
+  const { providers, prepare: prepareTurn } = preparation;
   const turns: TurnParts = {
     runnerId,
     clock,
@@ -140,6 +153,7 @@ export const createRunnerProcess = (
     prepareTurn,
     sessions,
     besideStart: () => ({ records: [], notes: [], stored: () => undefined }),
+    control,
     reached: reached ?? ((): void => undefined),
     observe: logTurn(logger),
     onFatal: failure.reject,
@@ -152,5 +166,5 @@ export const createRunnerProcess = (
     onFatal: failure.reject,
   });
   const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark, keeping });
-  return { runner, runnerId, outbox, runs, providers, deadLetters, failed: failure.promise };
+  return { runner, runnerId, outbox, control, runs, providers, deadLetters, failed: failure.promise };
 };

@@ -82,8 +82,10 @@ const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => 
 });
 
 const start = async (context: Context, process: RunnerProcess): Promise<Started> => {
-  const { runner, outbox } = process;
+  const { runner, outbox, control } = process;
   const { config, logger, checks } = context;
+  // First of all: a program that is started must find it.
+  await control.start();
   const { swept, lost, claims, unreadable } = await runner.recover();
   if (swept + lost.length + claims.length > 0)
     logger.warn('cleared up after an earlier process', {
@@ -107,6 +109,8 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
   return {
     stop: async () => {
       await stopTurns();
+      // Intake ends before the buffer does: what a hook says last is on disk by then.
+      await control.stop();
       const { undelivered } = await outbox.close({ drainMs: DELIVERY_MS });
       if (undelivered > 0) logger.warn('reports stay in the buffer for the next process', { undelivered });
     },

@@ -1,6 +1,7 @@
 // What every turn of a runner shares. Interfaces only.
 import type { NewRecord, Note, Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import type { ControlEndpoint } from './control/control-endpoint.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnResult } from '#streams/run.ts';
 import type { ApprovalDesk } from './approvals/approval-desk.ts';
@@ -56,6 +57,7 @@ export interface TurnParts {
   readonly prepareWorkspace: (instruction: TurnInstruction) => Promise<string>;
   readonly prepareTurn: TurnPreparation['prepare'];
   readonly sessions: SessionNotes;
+  readonly control: Pick<ControlEndpoint, 'echo' | 'end' | 'revoke'>;
   readonly approvals: ApprovalDesk;
   /** What else is true from the moment that this turn has started. Must not throw. */
   readonly besideStart: (scope: TurnScope, instruction: TurnInstruction) => BesideStart;

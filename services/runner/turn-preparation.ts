@@ -5,6 +5,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import { PROVIDERS, type ProviderName, type ResumeMismatch } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import type { TurnEquipment } from './control/runner-control.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
 import {
   CLAUDE_NAMES,
@@ -18,6 +19,7 @@ import type { Provider, TurnOrder } from './providers/provider.ts';
 import { withResumeRule } from './providers/resume-rule.ts';
 import type { ResumePoint } from './providers/turn-facts.ts';
 import { createProgramVersions, findProgram } from './programs.ts';
+import type { TurnScope } from './report-writer.ts';
 import type { RunnerConfig } from './runner-config.ts';
 import type { SessionNotes } from './session-notes.ts';
 
@@ -37,7 +39,7 @@ export interface TurnPreparation {
   /** Faults: `PROVIDER_MISSING`, `PROVIDER_PROGRAM` (never). */
   readonly prepare: (
     instruction: TurnInstruction,
-    turnId: string,
+    scope: TurnScope,
     workspace: string,
   ) => Promise<PreparedTurn>;
 }
@@ -50,6 +52,8 @@ export interface PreparationParts {
   /** The environment of the runner's own process. */
   readonly environment: Environment;
   readonly sessions: SessionNotes;
+  /** Called last: from then on the turn's programs may ask the runner. */
+  readonly equip: (scope: TurnScope, provider: ProviderName, prompt: string) => TurnEquipment;
   readonly clock: Clock;
 }
 
@@ -62,7 +66,11 @@ interface OwnProgram {
   readonly wanted: string;
   readonly names: readonly string[];
   readonly settings: Readonly<Record<string, string>>;
-  readonly command: (program: string, resume: ResumePoint | undefined) => readonly string[];
+  readonly command: (
+    program: string,
+    resume: ResumePoint | undefined,
+    more: readonly string[],
+  ) => readonly string[];
 }
 
 type OwnName = Exclude<ProviderName, 'exec' | 'acp'>;
@@ -78,14 +86,15 @@ const ownPrograms = ({ config, environment, clock }: PreparationParts): Record<O
       provider: createClaudeProvider(clock),
       names: CLAUDE_NAMES,
       settings: CLAUDE_SETTINGS,
-      command: (program, resume) => claudeCommand(program, config.claudeArguments, resume),
+      command: (program, resume, more) =>
+        claudeCommand(program, [...more, ...config.claudeArguments], resume),
     },
     codex: {
       ...placed('codex', config.codexProgram),
       provider: createCodexProvider(clock),
       names: CODEX_NAMES,
       settings: {},
-      command: (program, resume) => codexCommand(program, config.codexArguments, resume),
+      command: (program, resume, more) => codexCommand(program, [...more, ...config.codexArguments], resume),
     },
   };
 };
@@ -96,6 +105,14 @@ const missing = (name: string, wanted: string): Fault =>
     retry: 'never',
     message: `this runner has no provider ${name}: there is no ${wanted}`,
   });
+
+const picked = (environment: Environment, names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    names.flatMap((key) => {
+      const value = environment[key];
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
 
 const programRefused = (name: string): Fault =>
   new Fault({
@@ -109,7 +126,7 @@ const EXEC = { programVersion: undefined, resumeMismatch: 'accept' } as const;
 
 /** Looks for the programs at once; what is installed later is seen by the next process. */
 export const createTurnPreparation = (parts: PreparationParts): TurnPreparation => {
-  const { config, boundary, runnerMark, environment, sessions, clock } = parts;
+  const { config, boundary, runnerMark, environment, sessions, clock, equip } = parts;
   const exec = createExecProvider(clock);
   const own = ownPrograms(parts);
   const versions = createProgramVersions();
@@ -132,22 +149,21 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     name: OwnName,
     instruction: TurnInstruction,
     order: ReturnType<typeof orderOf>,
+    scope: TurnScope,
   ): Promise<PreparedTurn> => {
     const { provider, path, wanted, names, settings, command } = own[name];
     if (path === undefined) throw missing(name, wanted);
     if (instruction.request.program !== undefined) throw programRefused(name);
-    const passed = names.flatMap((key) => {
-      const value = environment[key];
-      return value === undefined ? [] : [[key, value] as const];
-    });
-    const whole = { ...Object.fromEntries(passed), ...settings, ...order.environment };
+    const known = { ...picked(environment, names), ...settings, ...order.environment };
     const resume = sessions.read(instruction.sessionId, name);
-    const programVersion = await versions.of(path, whole);
-    const program = command(path, resume);
+    const programVersion = await versions.of(path, known);
+    const equipment = equip(scope, name, order.prompt);
+    const program = command(path, resume, equipment.arguments);
+    const whole = { ...known, ...equipment.environment };
     const more = resume === undefined ? {} : { resume };
     const resumeMismatch = instruction.request.resumeMismatch ?? config.resumeMismatch;
     const recap = sessions.recap(instruction.sessionId, name);
-    const rule = { kind: resumeMismatch, freshProgram: command(path, undefined), recap };
+    const rule = { kind: resumeMismatch, freshProgram: command(path, undefined, equipment.arguments), recap };
     const ruled = withResumeRule(provider, rule, clock);
     const ordered = { ...order, program, environment: whole, ...more };
     return { provider: ruled, order: ordered, programVersion, resumeMismatch };
@@ -156,13 +172,15 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     providers: PROVIDERS.filter(
       (name) => name !== 'acp' && (name === 'exec' || own[name].path !== undefined),
     ),
-    prepare: async (instruction, turnId, workspace) => {
-      const order = orderOf(instruction, turnId, workspace);
+    prepare: async (instruction, scope, workspace) => {
+      const order = orderOf(instruction, scope.turnId, workspace);
       const name = instruction.provider;
       if (name === 'acp') throw missing(name, 'program for it');
-      if (name !== 'exec') return prepareOwn(name, instruction, order);
+      if (name !== 'exec') return prepareOwn(name, instruction, order, scope);
       const program = instruction.request.program ?? config.program;
-      return { ...EXEC, provider: exec, order: { ...order, program } };
+      const equipment = equip(scope, name, order.prompt);
+      const whole = { ...order.environment, ...equipment.environment };
+      return { ...EXEC, provider: exec, order: { ...order, program, environment: whole } };
     },
   };
 };

@@ -79,6 +79,7 @@ export class TurnReports {
     const options = { id: `${scope.turnId}.started`, beside: records, notes };
     await writer.write(scope, 'turn-started', payload, options);
     stored();
+    this.#parts.control.echo(scope.turnId);
     await reached('start-reported');
   }
 

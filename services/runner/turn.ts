@@ -105,6 +105,8 @@ export class Turn {
 
   #onPhase(state: TurnState): void {
     this.#parts.observe({ kind: 'phase', runId: this.instruction.runId, state });
+    if (state.phase === 'finishing') this.#parts.control.end(this.#entry.turnId);
+    if (state.phase === 'over') this.#parts.control.revoke(this.#entry.turnId);
     if (state.phase === 'delivering') this.#finish('reported');
     if (state.phase !== 'over') return;
     this.#keeper?.stop();
@@ -196,21 +198,21 @@ export class Turn {
     this.#settle('settled');
     await this.#parts.reached('claim-journaled');
     this.#startedAtMs = clock.monotonicMs();
-    const problem = await this.#makeReady();
+    const problem = await this.#makeReady({ fence, leaseMs });
     this.#dispatch(
       problem === undefined ? { kind: 'workspace-ready' } : { kind: 'workspace-failed', problem },
     );
   }
 
   /** Resolves with why the program cannot be started. */
-  async #makeReady(): Promise<string | undefined> {
+  async #makeReady(claim: Claim): Promise<string | undefined> {
     const { prepareWorkspace, prepareTurn } = this.#parts;
     const { instruction } = this;
     let doing = 'cannot prepare the workspace: ';
     try {
       const workspace = await prepareWorkspace(instruction);
       doing = '';
-      this.#prepared = await prepareTurn(instruction, this.#entry.turnId, workspace);
+      this.#prepared = await prepareTurn(instruction, this.#reports.scope(claim), workspace);
       return undefined;
     } catch (error) {
       return doing + (error instanceof Error ? error.message : String(error));
@@ -248,7 +250,10 @@ export class Turn {
   }
 
   #stop({ reason, isUrgent }: Extract<TurnEffect, { readonly kind: 'stop' }>): void {
-    if (this.#state.phase === 'running' && this.#state.isLost) this.#events?.silence();
+    if (this.#state.phase === 'running' && this.#state.isLost) {
+      this.#events?.silence();
+      this.#parts.control.revoke(this.#entry.turnId);
+    }
     const graceMs = isUrgent && this.#keeper !== undefined ? stopGraceMs(this.#keeper.times) : undefined;
     this.#approvals?.close();
     this.#program?.stop(reason, graceMs);

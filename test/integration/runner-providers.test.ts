@@ -83,7 +83,7 @@ test('TR-22 a conversation is told, kept, and gone on with by the next turn; its
   const first = await turn(sessionId, 'one');
   expect(first.end).toMatchObject({ result: { summary: 'did one', usage: { costMicroUsd: 10_000 } } });
   expect(first.reports[0]).toMatchObject({ name: 'turn-started', data: { programVersion: '2.1.329' } });
-  expect(first.reports[1]).toMatchObject({
+  expect(first.reports[2]).toMatchObject({
     name: 'session-bound',
     data: { providerSessionId: 'conversation-one', requested: null },
   });
@@ -92,14 +92,14 @@ test('TR-22 a conversation is told, kept, and gone on with by the next turn; its
   expect(second.reports[0]).toMatchObject({
     data: { program: expect.arrayContaining(['--resume', 'conversation-one']) },
   });
-  expect(second.reports[1]).toMatchObject({ name: 'session-bound', data: { requested: 'conversation-one' } });
+  expect(second.reports[2]).toMatchObject({ name: 'session-bound', data: { requested: 'conversation-one' } });
 });
 
 test('TR-23 another conversation than was asked for is told as a fork, and the next turn goes on there', async () => {
   const sessionId = makeId('session', systemIds.ulid());
   await turn(sessionId, 'one');
   const forked = await turn(sessionId, 'fork');
-  expect(forked.reports[1]).toMatchObject({
+  expect(forked.reports[2]).toMatchObject({
     name: 'session-forked',
     data: { providerSessionId: 'conversation-fork', requested: 'conversation-one' },
   });

@@ -62,7 +62,7 @@ describe('a run', () => {
     const change = 'tool-started file-changed tool-finished';
     const tool = 'tool-started tool-finished';
     expect(reports.map(({ name }) => name).join(' ')).toBe(
-      `turn-started text ${change} ${change} ${tool} ${tool} usage turn-finished`,
+      `turn-started prompt-echoed text ${change} ${change} ${tool} ${tool} usage turn-finished`,
     );
     const workspace = join(folders.workspaceRoot, 'greeting');
     expect(readFileSync(join(workspace, 'src/hello.txt'), 'utf8')).toBe('good morning\n');
@@ -96,9 +96,9 @@ describe('a run', () => {
     await ended(control.ports, runId);
     for (const { entry } of await reportsOf(control.ports, runId))
       expect(Buffer.from(entry.body).toString()).not.toContain(secret);
-    const files = readdirSync(folders.dataDir).map((name) =>
-      readFileSync(join(folders.dataDir, name), 'latin1'),
-    );
+    const files = readdirSync(folders.dataDir, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => readFileSync(join(folders.dataDir, name), 'latin1'));
     expect(files.length).toBeGreaterThan(0);
     for (const content of files) expect(content).not.toContain(secret);
   });

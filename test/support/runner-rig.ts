@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { readEnvironment } from '#libs/system/env.ts';
+import { newSecret } from '#libs/system/secrets.ts';
 import type { RunnerSurroundings } from '#services/runner/runner-process.ts';
 import { createRunnerService } from '#services/runner/service.ts';
 import { decodeReport, type Report } from '#streams/report-codec.ts';
@@ -40,7 +41,7 @@ export const startRunner = ({
   inboxPrefix,
   ...surroundings
 }: RunnerRigOptions): Promise<ControlPlane> => {
-  const service = createRunnerService({ environment: readEnvironment(), ...surroundings });
+  const service = createRunnerService({ environment: readEnvironment(), newSecret, ...surroundings });
   const settings = {
     agent: AGENT,
     ...BOUNDARY,

@@ -1,0 +1,85 @@
+// The control endpoint of a runner as its settings want it, and what the program of each turn is given to find it: variables of its
+// environment, and arguments where the program knows hooks and tool servers.
+import { join } from 'node:path';
+import type { AgentWord } from '#services/runner/providers/turn-facts.ts';
+import type { TurnScope } from '#services/runner/report-writer.ts';
+import type { RunnerConfig } from '#services/runner/runner-config.ts';
+import type { ProviderName } from '#streams/run.ts';
+import {
+  CONTROL_VARIABLE,
+  createControlEndpoint,
+  TOKEN_VARIABLE,
+  type ControlEndpoint,
+  type ControlOptions,
+} from './control-endpoint.ts';
+import type { Kept, PartAnswer } from './control-parts.ts';
+import { claudeControlArguments, codexControlArguments, type HookPlan } from './program-hooks.ts';
+
+/** What the program of a turn is given. */
+export interface TurnEquipment {
+  readonly environment: Readonly<Record<string, string>>;
+  /** Further arguments of the program's command. */
+  readonly arguments: readonly string[];
+}
+
+export interface RunnerControlOptions extends Omit<
+  ControlOptions,
+  'dataDir' | 'agent' | 'stopGateLimit' | 'hasTools' | 'needsLoopback'
+> {
+  readonly config: RunnerConfig;
+}
+
+export interface RunnerControl {
+  readonly control: ControlEndpoint;
+  /** Begins a turn at the endpoint: from then on its programs may ask. */
+  readonly equip: (scope: TurnScope, provider: ProviderName, prompt: string) => TurnEquipment;
+}
+
+/** Started by Node itself: `./fleetlog` would start a shell first. */
+const HOOK = join(import.meta.dirname, '../hook/hook.mjs');
+const FLEETLOG = join(import.meta.dirname, '../../fleetlog.ts');
+
+/** What a turn says to its agent's word. */
+type Heard =
+  | { readonly kind: 'kept' }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+
+/** What became of an agent's word, as an answer of the endpoint. */
+export const signalWord = async (
+  runner: { signalDone(turnId: string, word: AgentWord): Promise<Heard> },
+  turnId: string,
+  word: AgentWord,
+): Promise<PartAnswer<Kept>> => {
+  const answer = await runner.signalDone(turnId, word);
+  return answer.kind === 'kept' ? { kind: 'ok', result: { state: 'kept' } } : answer;
+};
+
+export const createRunnerControl = ({ config, ...options }: RunnerControlOptions): RunnerControl => {
+  const { dataDir, agent, hooks, mcp, stopGateLimit } = config;
+  const control = createControlEndpoint({
+    ...options,
+    dataDir,
+    agent,
+    stopGateLimit,
+    hasTools: (provider) => mcp && (provider === 'claude' || provider === 'codex'),
+    needsLoopback: hooks,
+  });
+  const plan: HookPlan = {
+    hooks,
+    mcp,
+    asksBeforeTools: options.parts.approvals?.isAsked === true,
+    hookCommand: [process.execPath, HOOK],
+    mcpCommand: [process.execPath, FLEETLOG, 'mcp'],
+  };
+  return {
+    control,
+    equip: (scope, provider, prompt) => {
+      const access = control.open(scope, provider, prompt);
+      if (access === undefined) return { environment: {}, arguments: [] };
+      const environment = { [CONTROL_VARIABLE]: access.address, [TOKEN_VARIABLE]: access.token };
+      if (provider === 'claude') return { environment, arguments: claudeControlArguments(access, plan) };
+      if (provider === 'codex') return { environment, arguments: codexControlArguments(plan) };
+      return { environment, arguments: [] };
+    },
+  };
+};
