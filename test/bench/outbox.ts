@@ -4,14 +4,13 @@
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { openOutbox } from '#libs/outbox/open-outbox.ts';
 import { ESSENTIAL, type NewRecord, type Outbox } from '#libs/outbox/outbox.ts';
-import { sizeOf, SCHEMA } from '#libs/outbox/row.ts';
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { scratchDir } from '#test/support/broker.ts';
+import { openBareBuffer } from './bare-buffer.ts';
 import type { Bench } from './bench-world.ts';
 import { fromPairs, type Figure, type Target } from './figure.ts';
 import { interleave, rate } from './measure.ts';
@@ -60,32 +59,13 @@ const openIdle = (dir: string): Outbox =>
     },
   });
 
-/** SQLite with the buffer's table and settings, and nothing else. */
-const openBare = (dir: string) => {
-  const database = new DatabaseSync(join(dir, 'bare.sqlite'));
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-  database.exec(SCHEMA);
-  const statement = database.prepare('INSERT INTO record VALUES (?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
-  let seq = 0;
-  const rowOf = (record: NewRecord) => {
-    const { worth, lane, kind, id = '', subject, body } = record;
-    const headers = JSON.stringify(record.headers);
-    return [worth, sizeOf(record, headers), lane, kind, id, 1, 1, subject, headers, body] as const;
-  };
-  const insert = (row: ReturnType<typeof rowOf>): void => {
-    seq += 1;
-    statement.run(seq, ...row);
-  };
-  return { database, rowOf, insert };
-};
-
 const records = (count: number): readonly NewRecord[] =>
   sampleReports(count).map((entry) => bufferedReport(entry, 'ses_1'));
 
 const enqueueFigures = async (rounds: number, emit: (figure: Figure) => void): Promise<void> => {
   const dir = scratchDir('bench-outbox');
   const outbox = openIdle(dir);
-  const bare = openBare(dir);
+  const bare = openBareBuffer(dir);
   const named = { bench: 'outbox', unit: 'entries/s', profile: 'always' } as const;
   const one = await interleave(
     rounds,

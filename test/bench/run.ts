@@ -6,6 +6,7 @@ import type { SyncProfile } from '#libs/broker/broker-config.ts';
 import { appendsBench } from './appends.ts';
 import { batchesBench } from './batches.ts';
 import type { Bench } from './bench-world.ts';
+import { drainBench } from './drain.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
 import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
@@ -23,6 +24,7 @@ const BENCHES: readonly Bench[] = [
   visibilityBench,
   footprintBench,
   outboxBench,
+  drainBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
