@@ -1,4 +1,4 @@
-# One image for every service and the runner: `node services/main.ts NAME`. No build step: Node runs the sources.
+# One image for every service and the runner: `node services/main.mjs NAME`. No build step: Node runs the sources.
 FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -19,6 +19,8 @@ COPY streams ./streams
 COPY services ./services
 # Folders that volumes are mounted over: a new volume takes their owner, so that nothing runs as root.
 RUN mkdir -p /data /workspaces /secrets /runner && chown node:node /data /workspaces /secrets /runner
+# What the engine makes of the sources, so that no start has to.
+RUN node services/main.mjs --help >/dev/null && node services/fleetlog.mjs --help >/dev/null
 USER node
 ENTRYPOINT ["node"]
-CMD ["services/main.ts", "--help"]
+CMD ["services/main.mjs", "--help"]

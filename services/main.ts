@@ -1,4 +1,4 @@
-// Starts services: `node services/main.ts <name…|all> [--flag value…]`. See service-process.ts.
+// Starts services: `node services/main.mjs <name…|all> [--flag value…]`. See service-process.ts.
 import { useCompileCache } from '#libs/system/compile-cache.ts';
 
 useCompileCache();

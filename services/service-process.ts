@@ -1,4 +1,4 @@
-// What `node services/main.ts <name…|all> [--flag value…]` does: services in one process, on one connection, with one health
+// What `node services/main.mjs <name…|all> [--flag value…]` does: services in one process, on one connection, with one health
 // server. It provisions nothing and starts no broker: `fleetlog provision` and `fleetlog up` do.
 import { configHelp, describeConfig } from '#libs/config/describe.ts';
 import { parseFlags, type ParsedFlags } from '#libs/config/flags.ts';
@@ -17,7 +17,7 @@ const sections = {
 
 const help = (): string =>
   [
-    'Usage: node services/main.ts <name…|all> [--flag value…]',
+    'Usage: node services/main.mjs <name…|all> [--flag value…]',
     '',
     `Services: ${services.map(({ name }) => name).join(', ')}`,
     '',

@@ -1,4 +1,4 @@
-// The life of an operating-system process around its services: signals, crashes, exit codes. What `services/main.ts` calls.
+// The life of an operating-system process around its services: signals, crashes, exit codes. What `services/main.mjs` calls.
 //   running   first SIGTERM or SIGINT → draining; a crash or a broken invariant → exit 70 at once
 //   draining  drained → exit 0, or 75 when something was late; a second signal → exit 143 or 130 at once
 import { configSources } from '#libs/config/sources.ts';

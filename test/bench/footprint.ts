@@ -69,7 +69,7 @@ const measureStack = async (profile: SyncProfile): Promise<Footprint> => {
   const dataDir = scratchDir('bench-up');
   const flags = ['--json', '--quiet', '--no-sample', '--port', '0', '--data', dataDir];
   const relaxed = profile === 'relaxed' ? ['--relaxed'] : [];
-  const { child, ended, ...start } = await startNode(['services/fleetlog.ts', 'up', ...flags, ...relaxed]);
+  const { child, ended, ...start } = await startNode(['services/fleetlog.mjs', 'up', ...flags, ...relaxed]);
   try {
     await idle();
     const record = JSON.parse(readFileSync(join(dataDir, 'nats/broker.json'), 'utf8')) as {

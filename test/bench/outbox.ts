@@ -111,7 +111,7 @@ const enqueueFigures = async (rounds: number, emit: (figure: Figure) => void): P
 
 /** Runs one step on a million records in a process of its own; what it measured. */
 const inProcess = async (step: 'fill' | 'drain', dir: string): Promise<Readonly<Record<string, number>>> => {
-  const script = join(import.meta.dirname, 'buffer-process/run.ts');
+  const script = join(import.meta.dirname, 'buffer-process/start.mjs');
   const child = spawn(process.execPath, [script, step, dir, String(MILLION)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -95,7 +95,7 @@ test('a runner has no access to what is not its own', async () => {
     'FLEETLOG_API_URL=http://gateway:7710',
     'runner',
     'node',
-    'services/fleetlog.ts',
+    'services/fleetlog.mjs',
     'replay',
     '--stream',
     'TRANSITIONS',

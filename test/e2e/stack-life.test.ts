@@ -75,7 +75,7 @@ test('Ctrl-C drains, ends with 0 and leaves no process, and the next start goes 
 test('a second stack on the same data directory, or on a port that is in use, is refused and says so', async () => {
   const home = await newHome();
   const first = await home.up([], HASTE);
-  const again = home.start('services/fleetlog.ts', ['up', '--json', '--port', '0', '--data', home.dataDir]);
+  const again = home.start('services/fleetlog.mjs', ['up', '--json', '--port', '0', '--data', home.dataDir]);
   expect(await again.exit).toMatchObject({ code: 1 });
   expect(again.stdout.all.map((line) => JSON.parse(line) as unknown)).toEqual([
     {
@@ -90,7 +90,7 @@ test('a second stack on the same data directory, or on a port that is in use, is
   onTestFinished(() => void taken.close());
   const { port } = taken.address() as AddressInfo;
   const elsewhere = join(home.dataDir, 'elsewhere');
-  const other = home.start('services/fleetlog.ts', ['up', '--port', String(port), '--data', elsewhere]);
+  const other = home.start('services/fleetlog.mjs', ['up', '--port', String(port), '--data', elsewhere]);
   expect(await other.exit).toMatchObject({ code: 1 });
   expect(other.stderr.all.join('\n')).toContain(`error PORT_IN_USE: port ${port} is in use`);
   // The one that was first has felt nothing of it.

@@ -120,7 +120,7 @@ test('an idempotency key gives one run, however often it is sent', async () => {
 test('tail shows entries as they are appended, and replay gives exactly what the streams hold', async () => {
   const [, lastReport = 0] = await streams.lastSeqs();
   const from = String(lastReport + 1);
-  const tail = home.start('services/fleetlog.ts', ['tail', '--stream', 'EVENTS', '--from', from, '--json']);
+  const tail = home.start('services/fleetlog.mjs', ['tail', '--stream', 'EVENTS', '--from', from, '--json']);
   const shown = async (runId: string): Promise<{ readonly data: object }> =>
     JSON.parse(await tail.stdout.until(new RegExp(`turn\\.finished.*${runId}`))) as { data: object };
   await shown(await finished({ prompt: script({ say: 'already there' }) }));

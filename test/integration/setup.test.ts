@@ -178,7 +178,7 @@ test('the launcher sets up, runs through a symbolic link from anywhere, keeps th
   const checkout = newCheckout();
   mkdirSync(join(checkout.path, 'services'));
   writeFileSync(
-    join(checkout.path, 'services/fleetlog.ts'),
+    join(checkout.path, 'services/fleetlog.mjs'),
     'console.log(JSON.stringify([process.cwd(), ...process.argv.slice(2)]));\n',
   );
   writeFileSync(join(checkout.path, 'package.json'), '{"type":"module"}');

@@ -125,7 +125,7 @@ class Fleet implements ChaosFleet {
   }
 
   #launch(member: Member): void {
-    const child = this.home.start('services/main.ts', member.args, member.environment);
+    const child = this.home.start('services/main.mjs', member.args, member.environment);
     this.#running.set(member.name, child);
     void this.#watch(member, child);
   }

@@ -111,7 +111,7 @@ export const stackHome = async (purpose: string, parent = tmpdir()): Promise<Sta
     processes,
     up: async (args = [], environment = {}) => {
       const asked = ['up', '--json', '--no-sample', '--data', dataDir, '--port', '0', ...args];
-      const child = start('services/fleetlog.ts', asked, environment);
+      const child = start('services/fleetlog.mjs', asked, environment);
       const line = await child.stdout.until(/"ready":true/).catch(async () => {
         const { code } = await child.exit;
         throw new Error(`up ended with ${code}: ${[...child.stdout.all, ...child.stderr.all].join('\n')}`);
@@ -120,7 +120,7 @@ export const stackHome = async (purpose: string, parent = tmpdir()): Promise<Sta
       return { ...child, ready, apiUrl: String(ready['apiUrl']) };
     },
     cli: (args, input) => {
-      const child = start('services/fleetlog.ts', args);
+      const child = start('services/fleetlog.mjs', args);
       if (input !== undefined) child.say(input);
       child.endInput();
       return resultOf(child);

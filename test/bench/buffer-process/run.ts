@@ -1,14 +1,9 @@
 // A process of its own for test/bench/outbox.ts: `fill <dir> <count>` buffers records that nobody fetches, `drain <dir> <count>` opens
 // that buffer and delivers everything to a sender that only checks numbers. Says what it measured as one line of JSON.
-import type { BufferedRecord, NewRecord, Sender } from '#libs/outbox/outbox.ts';
-import { useCompileCache } from '#libs/system/compile-cache.ts';
-
-// As the product itself does it.
-useCompileCache();
-const { openOutbox } = await import('#libs/outbox/open-outbox.ts');
-const { ESSENTIAL } = await import('#libs/outbox/outbox.ts');
-const { systemClock } = await import('#libs/system/clock.ts');
-const { systemIds } = await import('#libs/system/ids.ts');
+import { ESSENTIAL, type BufferedRecord, type NewRecord, type Sender } from '#libs/outbox/outbox.ts';
+import { openOutbox } from '#libs/outbox/open-outbox.ts';
+import { systemClock } from '#libs/system/clock.ts';
+import { systemIds } from '#libs/system/ids.ts';
 
 const [step, dir = '', countText] = process.argv.slice(2);
 const count = Number(countText);
