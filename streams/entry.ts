@@ -66,7 +66,7 @@ export const parseJson = (bytes: Uint8Array): unknown => {
 export const problem = (text: string): ProblemEntry => ({ kind: 'problem', problem: text });
 
 /** Every issue of a failed parse in one line. */
-export const issuesOf = (error: z.ZodError): string =>
+const issuesOf = (error: z.ZodError): string =>
   error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`).join('; ');
 
 /** The data as the contract has it (unknown keys dropped). Throws `ENTRY_INVALID` (never): what cannot be read back is not written. */

@@ -126,6 +126,21 @@ export const parseRequestSubject = (subject: string): ParsedRequestSubject | und
   return { tenant, project, service, operation, ...(agent !== undefined && { agent }) };
 };
 
+/** Where a request of the control plane comes from; undefined for any other subject, that of a runner included. */
+export const controlPlaneOf = (subject: string): Boundary | undefined => {
+  const parsedRequest = parseRequestSubject(subject);
+  if (parsedRequest === undefined || parsedRequest.agent !== undefined) return undefined;
+  return { tenant: parsedRequest.tenant, project: parsedRequest.project };
+};
+
+/** Whose runner asks; undefined for any other subject, that of the control plane included. */
+export const askingAgentOf = (subject: string): AgentPlace | undefined => {
+  const parsedRequest = parseRequestSubject(subject);
+  if (parsedRequest?.agent === undefined) return undefined;
+  const { tenant, project, agent } = parsedRequest;
+  return { tenant, project, agent };
+};
+
 export type ParsedSubject = Boundary &
   (
     | {

@@ -7,11 +7,12 @@ import type { Ids } from '#libs/ports/ids.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
+import type { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { GatewaySettings } from './config.ts';
 import type { FeedHub } from './feed-hub.ts';
 import type { ReadViews } from './read-views.ts';
-import type { RunsClient } from './runs-client.ts';
+import type { ServiceClient } from './service-client.ts';
 
 /** What middleware leaves for the routes. */
 export interface GatewayEnv {
@@ -25,7 +26,7 @@ export interface GatewayParts {
   /** The one tenant and project served here. */
   readonly boundary: Boundary;
   readonly views: ReadViews;
-  readonly runsClient: RunsClient;
+  readonly runsClient: ServiceClient<typeof RUN_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly transitions: EventLog;
   readonly clock: Clock;

@@ -7,13 +7,14 @@ import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
+import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import { createApp } from './app.ts';
 import { isLoopback } from './access.ts';
 import { GatewayConfig, type GatewaySettings } from './config.ts';
 import { createFeedHub } from './feed-hub.ts';
 import type { FeedStream } from './feed-item.ts';
 import { createReadViews } from './read-views.ts';
-import { createRunsClient } from './runs-client.ts';
+import { createServiceClient } from './service-client.ts';
 
 type Context = ServiceContext<GatewaySettings>;
 
@@ -100,7 +101,12 @@ const start = async (context: Context): Promise<Started> => {
     ids,
     logger,
     transitions: context.log('TRANSITIONS'),
-    runsClient: createRunsClient(context.requests.client, { boundary, timeoutMs: config.requestTimeoutMs }),
+    runsClient: createServiceClient(context.requests.client, {
+      service: 'runs',
+      table: RUN_REQUESTS,
+      boundary,
+      timeoutMs: config.requestTimeoutMs,
+    }),
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),
     access: config,

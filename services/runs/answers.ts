@@ -11,7 +11,8 @@ import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
 import type { RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { ApprovalDeadlines } from './approval-deadlines.ts';
-import { ok, refused, type Answer } from './claims.ts';
+import { ok, refused } from '#libs/service/request-answer.ts';
+import type { RunAnswer } from './claims.ts';
 import type { Run } from './run-state.policy.ts';
 import { attemptCommandId, hashOf, SOURCE, type RunLog } from './run-log.ts';
 
@@ -70,7 +71,7 @@ const isSame = (event: Answered, { decision, input, message, actor }: Request): 
 /** The operation `answer-approval`. Repeatable: the same answer id is one answer. */
 export const answerApprovalRequest =
   (parts: Parts) =>
-  async (boundary: Boundary, asked: Request): Promise<Answer<RunResultOf<'answer-approval'>>> => {
+  async (boundary: Boundary, asked: Request): Promise<RunAnswer<RunResultOf<'answer-approval'>>> => {
     // What goes on from here is looked at again by whoever reads the log: no secret gets into it.
     const request = parts.redactor.value(asked).value as Request;
     const { runId, approvalId, answerId, decision, digest, input, message, actor } = request;

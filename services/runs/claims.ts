@@ -2,7 +2,8 @@
 // run always had a lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases
 // (lost-leases.ts).
 import type { Clock } from '#libs/ports/clock.ts';
-import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import { rejection } from '#libs/kernel/rejection.ts';
+import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
 import type { AgentPlace } from '#streams/subjects.ts';
@@ -10,20 +11,12 @@ import type { Leases } from './leases.ts';
 import { foreignTo, isEnded, type Run } from './run-state.policy.ts';
 import type { RunLog, RunTarget } from './run-log.ts';
 
-/** A result, or the refusal of a rule. */
-export type Answer<Result> =
-  | { readonly kind: 'ok'; readonly result: Result }
-  | { readonly kind: 'refused'; readonly rejection: Rejection<RejectionCode> };
-
-export const ok = <Result>(result: Result): Answer<Result> => ({ kind: 'ok', result });
-export const refused = (refusal: Rejection<RejectionCode>): Answer<never> => ({
-  kind: 'refused',
-  rejection: refusal,
-});
+/** What the runs service answers. */
+export type RunAnswer<Result> = Answer<Result, RejectionCode>;
 
 export interface Claims {
-  claim(asker: AgentPlace, request: RunRequestOf<'claim'>): Promise<Answer<RunResultOf<'claim'>>>;
-  renew(asker: AgentPlace, request: RunRequestOf<'renew'>): Promise<Answer<RunResultOf<'renew'>>>;
+  claim(asker: AgentPlace, request: RunRequestOf<'claim'>): Promise<RunAnswer<RunResultOf<'claim'>>>;
+  renew(asker: AgentPlace, request: RunRequestOf<'renew'>): Promise<RunAnswer<RunResultOf<'renew'>>>;
 }
 
 interface Parts {
@@ -43,7 +36,7 @@ const append = async (
   { runLog }: Parts,
   asker: AgentPlace,
   request: ClaimRequest,
-): Promise<Answer<RunResultOf<'claim'>>> => {
+): Promise<RunAnswer<RunResultOf<'claim'>>> => {
   const { runId, runnerId, claimId, commandId } = request;
   const command = { kind: 'claim', agent: asker.agent, runnerId, commandId } as const;
   const id = `${runId}.claim.${claimId}`;
@@ -63,7 +56,7 @@ const claimQueued = async (
   parts: Parts,
   asker: AgentPlace,
   { request, run }: { readonly request: ClaimRequest; readonly run: Run },
-): Promise<Answer<RunResultOf<'claim'>>> => {
+): Promise<RunAnswer<RunResultOf<'claim'>>> => {
   const { runLog, leases } = parts;
   const { runId, runnerId } = request;
   const { boundary } = targetOf(asker, request);
@@ -92,7 +85,7 @@ const claimQueued = async (
   return answer;
 };
 
-const lostLease = (run: Run, { runId, runnerId, fence }: RunRequestOf<'renew'>): Answer<never> => {
+const lostLease = (run: Run, { runId, runnerId, fence }: RunRequestOf<'renew'>): RunAnswer<never> => {
   if (run.state === 'cancelled') return refused(rejection('RUN_CANCELLED', `run ${runId} was cancelled`));
   if (isEnded(run.state)) return refused(rejection('RUN_ENDED', `run ${runId} has ended (${run.state})`));
   if (run.claims === fence && run.runnerId === runnerId)
@@ -106,7 +99,7 @@ const renew = async (
   { runLog, leases }: Parts,
   asker: AgentPlace,
   request: RunRequestOf<'renew'>,
-): Promise<Answer<RunResultOf<'renew'>>> => {
+): Promise<RunAnswer<RunResultOf<'renew'>>> => {
   const { runId, runnerId, fence } = request;
   const target = targetOf(asker, request);
   const { state: run } = await runLog.load(target);

@@ -3,14 +3,13 @@
 // and what people wrote is redacted before anything is decided: secrets reach neither the log nor a runner through it.
 import type { z } from 'zod';
 import type { ServedRequest } from '#libs/service/define-service.ts';
-import { InvariantBroken } from '#libs/kernel/invariant.ts';
-import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
-import type { RequestMessage } from '#libs/ports/requests.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
+import { ok, refused } from '#libs/service/request-answer.ts';
+import { serveRequest } from '#libs/service/serve-request.ts';
 import { presenceKey, type Presence } from '#streams/buckets.ts';
-import { issuesOf, jsonBytes, parseJson } from '#streams/entry.ts';
+import { jsonBytes } from '#streams/entry.ts';
 import {
   isRunnerOperation,
   RUN_REQUESTS,
@@ -21,12 +20,13 @@ import {
 } from '#streams/run-requests.ts';
 import {
   agentRequestFilter,
-  parseRequestSubject,
+  askingAgentOf,
+  controlPlaneOf,
   requestFilter,
   type AgentPlace,
   type Boundary,
 } from '#streams/subjects.ts';
-import { ok, refused, type Answer, type Claims } from './claims.ts';
+import type { Claims, RunAnswer } from './claims.ts';
 import { ttlOf } from './leases.ts';
 import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
 
@@ -45,7 +45,7 @@ type Asker<Op extends RunOperation> = Op extends RunnerOperation ? AgentPlace : 
 type Handle<Op extends RunOperation> = (
   asker: Asker<Op>,
   request: RunRequestOf<Op>,
-) => Promise<Answer<RunResultOf<Op>>>;
+) => Promise<RunAnswer<RunResultOf<Op>>>;
 
 const create =
   ({ runLog, redactor }: Parts): Handle<'create'> =>
@@ -91,38 +91,16 @@ const announce =
     return ok({ ttlMs });
   };
 
-const requestOf = <Op extends RunOperation>(operation: Op, message: RequestMessage) => {
-  const parsedSubject = parseRequestSubject(message.subject);
-  if (parsedSubject === undefined || (parsedSubject.agent !== undefined) !== isRunnerOperation(operation))
-    throw invalid(`subject ${message.subject}`);
-  const { service: _service, operation: _operation, ...asker } = parsedSubject;
-  const schema = RUN_REQUESTS[operation].request as unknown as z.ZodType<RunRequestOf<Op>>;
-  const parsed = schema.safeParse(parseJson(message.body));
-  if (!parsed.success) throw invalid(issuesOf(parsed.error));
-  return { asker: asker as Asker<Op>, request: parsed.data };
+/** One operation as a served request: runners ask in the name of their agent, the control plane in nobody's. */
+const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): ServedRequest => {
+  const byAgent = isRunnerOperation(operation);
+  return serveRequest({
+    subject: byAgent ? agentRequestFilter('runs', operation) : requestFilter('runs', operation),
+    askerOf: (byAgent ? askingAgentOf : controlPlaneOf) as (subject: string) => Asker<Op> | undefined,
+    schema: RUN_REQUESTS[operation].request as unknown as z.ZodType<RunRequestOf<Op>>,
+    handle,
+  });
 };
-
-const invalid = (why: string): Fault =>
-  new Fault({ code: 'REQUEST_INVALID', retry: 'never', message: `the request breaks its contract: ${why}` });
-
-/** One operation as a served request. Broken invariants go up (the process ends), everything else is an answer. */
-const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): ServedRequest => ({
-  subject: isRunnerOperation(operation)
-    ? agentRequestFilter('runs', operation)
-    : requestFilter('runs', operation),
-  handle: async (message) => {
-    try {
-      const { asker, request } = requestOf(operation, message);
-      const answer = await handle(asker, request);
-      if (answer.kind === 'ok') return { body: jsonBytes({ outcome: 'ok', result: answer.result }) };
-      return { body: jsonBytes({ outcome: 'refused', ...answer.rejection }) };
-    } catch (error) {
-      if (error instanceof InvariantBroken) throw error;
-      const { code, message: text, retry } = toFault(error);
-      return { body: jsonBytes({ outcome: 'fault', code, message: text, retry }) };
-    }
-  },
-});
 
 /** All operations of the service. */
 export const runRequests = (parts: Parts): readonly ServedRequest[] => [
