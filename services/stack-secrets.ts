@@ -11,6 +11,8 @@ const PASSWORDS_CONF = 'passwords.conf';
 
 export interface StackSecrets extends FleetSecrets {
   readonly apiToken: string;
+  /** Of the HTTP API, for those who may only read. */
+  readonly viewerToken: string;
 }
 
 /** Reads a secret, or makes it: created exclusively, so that two starts at once agree on one. */
@@ -67,7 +69,9 @@ export const ensureSecrets = async (dir: string, agents: readonly string[]): Pro
   const secrets = {
     controlPassword: await secretIn(dir, 'control-password'),
     systemPassword: await secretIn(dir, 'system-password'),
+    viewerPassword: await secretIn(dir, 'viewer-password'),
     apiToken: await secretIn(dir, 'api-token'),
+    viewerToken: await secretIn(dir, 'viewer-token'),
     runnerPasswords: runners,
   };
   await writePasswordsConf(dir, secrets);
@@ -78,6 +82,7 @@ const writePasswordsConf = async (dir: string, secrets: StackSecrets): Promise<v
   const files: Record<string, string> = {
     'control-password': secrets.controlPassword,
     'system-password': secrets.systemPassword,
+    'viewer-password': secrets.viewerPassword,
     ...Object.fromEntries(
       Object.entries(secrets.runnerPasswords).map(([agent, value]) => [runnerFile(agent), value]),
     ),

@@ -1,5 +1,5 @@
 // Who may do what at the broker, as data: the control plane and the runners live in accounts of their own, and a runner's user
-// is allowed the least that its work needs. Pure; libs/broker renders it, streams/nats.conf says the same for containers.
+// is allowed the least that its work needs; one more user watches and can do nothing. Pure; libs/broker renders it, streams/nats.conf says the same for containers.
 //
 // Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
 // write there. Across a service import every answer goes back to the asking account only.
@@ -21,7 +21,8 @@ import {
 } from './subjects.ts';
 
 interface SubjectRules {
-  readonly allow: readonly string[];
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
 }
 
 /** A user as libs/broker/broker-config.ts takes it. */
@@ -57,6 +58,8 @@ export interface FleetSecrets {
   readonly systemPassword: string;
   /** User `control` of the control plane. */
   readonly controlPassword: string;
+  /** User `viewer`, for tools that only watch. */
+  readonly viewerPassword: string;
   /** By agent. */
   readonly runnerPasswords: Readonly<Record<string, string>>;
 }
@@ -65,6 +68,8 @@ const FLEET_ACCOUNT = 'FLEET';
 const RUNNERS_ACCOUNT = 'RUNNERS';
 const SYSTEM_ACCOUNT = 'SYS';
 export const CONTROL_USER = 'control';
+/** The user of tools that watch and change nothing. */
+export const VIEWER_USER = 'viewer';
 const SYSTEM_USER = 'system';
 
 /** The broker user of an agent's runner. */
@@ -132,6 +137,17 @@ const SERVICES: readonly { readonly subject: string; readonly responseType?: 'st
   ...BODY_SUBJECTS.map((subject) => ({ subject })),
 ];
 
+/**
+ * A viewer sees every entry and every change of a bucket as it happens, and may publish nothing at all: who may ask for one stored entry
+ * can name a stream's subject for the answer, and the broker would store it there. In the control plane's own account, because what
+ * runners report through their service import does not reach a stream export of it (measured on 2.15.1).
+ */
+const viewerUserOf = (password: string): FleetUser => ({
+  user: VIEWER_USER,
+  password,
+  permissions: { publish: { deny: ['>'] }, subscribe: { allow: ['fleet.>', '$KV.>'] } },
+});
+
 const runnerUserOf = ({ agent, ...boundary }: AgentPlace, secrets: FleetSecrets): FleetUser => {
   const password = secrets.runnerPasswords[agent];
   if (password === undefined) throw new RangeError(`no password for the runner of agent ${agent}`);
@@ -161,7 +177,10 @@ export const accountsOf = (
     {
       name: FLEET_ACCOUNT,
       jetstream: true,
-      users: [{ user: CONTROL_USER, password: secrets.controlPassword }],
+      users: [
+        { user: CONTROL_USER, password: secrets.controlPassword },
+        viewerUserOf(secrets.viewerPassword),
+      ],
       exports: SERVICES.map((service) => ({ kind: 'service', accounts: [RUNNERS_ACCOUNT], ...service })),
     },
     {

@@ -21,7 +21,9 @@ it; no Fleetlog code is needed. The same as AsyncAPI 3: [asyncapi.yaml](asyncapi
 ## Connect
 
 \`npm start\` prints the address and leaves it in \`data/connection.json\`; with \`docker compose up\` it is \`nats://127.0.0.1:4222\`.
-User \`control\` sees everything of the control plane (account FLEET); its password is shown by
+User \`viewer\` is for tools that only watch: it may subscribe to \`fleet.>\` and \`$KV.>\` and publish nothing at all; what is stored it
+reads over HTTP with the viewer's token (\`fleetlog secrets show viewer-password\`, \`… viewer-token\`).
+User \`control\` sees and may do everything of the control plane (account FLEET); its password is shown by
 \`fleetlog secrets show control-password\` (in containers: \`docker compose run --rm cli secrets show control-password\`).
 User \`system\` sees the server itself (account SYS). Users \`runner-<agent>\` (account RUNNERS) may do only what a runner needs.
 

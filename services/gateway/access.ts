@@ -9,6 +9,8 @@ export interface AccessRules {
   readonly host: string;
   readonly allowedHosts: readonly string[];
   readonly apiToken?: Secret | undefined;
+  /** Opens what only reads (GET, HEAD). */
+  readonly viewerToken?: Secret | undefined;
 }
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', '[::1]']);
@@ -40,11 +42,24 @@ const checkHost = (headers: Headers, { host, allowedHosts }: AccessRules): void 
   if (from !== asked) throw denied('requests from pages of other origins are not taken');
 };
 
-const checkToken = (headers: Headers, { apiToken }: AccessRules): void => {
+/** Digests have one length, so the comparison takes the same time for every guess. */
+const isSame = (given: string, token: Secret): boolean =>
+  timingSafeEqual(digest(given), digest(token.reveal()));
+
+const READING = new Set(['GET', 'HEAD']);
+
+const checkToken = ({ headers, method }: Request, { apiToken, viewerToken }: AccessRules): void => {
   if (apiToken === undefined) return;
   const given = /^Bearer (\S{1,4096})$/i.exec(headers.get('authorization') ?? '')?.[1];
-  // Digests have one length, so the comparison takes the same time for every guess.
-  if (given !== undefined && timingSafeEqual(digest(given), digest(apiToken.reveal()))) return;
+  if (given !== undefined && isSame(given, apiToken)) return;
+  if (given !== undefined && viewerToken !== undefined && isSame(given, viewerToken)) {
+    if (READING.has(method)) return;
+    throw new Fault({
+      code: 'TOKEN_READS_ONLY',
+      retry: 'never',
+      message: 'this bearer token may read and change nothing',
+    });
+  }
   throw new Fault({
     code: 'TOKEN_REQUIRED',
     retry: 'never',
@@ -52,8 +67,8 @@ const checkToken = (headers: Headers, { apiToken }: AccessRules): void => {
   });
 };
 
-/** Throws `HOST_DENIED` or `TOKEN_REQUIRED` (never). */
-export const checkAccess = (headers: Headers, rules: AccessRules): void => {
-  checkHost(headers, rules);
-  checkToken(headers, rules);
+/** Throws `HOST_DENIED`, `TOKEN_REQUIRED` or `TOKEN_READS_ONLY` (never). */
+export const checkAccess = (request: Request, rules: AccessRules): void => {
+  checkHost(request.headers, rules);
+  checkToken(request, rules);
 };

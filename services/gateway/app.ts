@@ -65,7 +65,7 @@ const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknow
 
 const run = async (parts: AppParts, route: Route, request: GatewayRequest): Promise<Response> => {
   try {
-    if (route.isOpen !== true) checkAccess(request.req.raw.headers, parts.access);
+    if (route.isOpen !== true) checkAccess(request.req.raw, parts.access);
     const answer: Response | Refused = await route.handle(request);
     return isRefused(answer)
       ? problemResponse(problemOfRejection(answer.refused, request.get('requestId')))

@@ -25,6 +25,11 @@ export const GatewayConfig = configSchema({
   apiToken: secret()
     .optional()
     .describe('When set, every request but the health check must carry it as a bearer token.'),
+  viewerToken: secret()
+    .optional()
+    .describe(
+      'Bearer token of those who may read everything and change nothing; needs an API token beside it.',
+    ),
   allowedHosts: list()
     .default([])
     .describe('Further host names under which this gateway may be addressed while it listens on loopback.'),

@@ -39,6 +39,11 @@ const FAULTS: Readonly<Record<string, Row>> = {
   INPUT_INVALID: { status: 400, kind: 'schema-invalid', title: 'The request breaks its schema.' },
   CURSOR_INVALID: { status: 400, kind: 'schema-invalid', title: 'The cursor is not one of ours.' },
   TOKEN_REQUIRED: { status: 401, kind: 'unauthorized', title: 'A bearer token is required.' },
+  TOKEN_READS_ONLY: {
+    status: 403,
+    kind: 'tenant-policy-denied',
+    title: 'The bearer token may read and change nothing.',
+  },
   HOST_DENIED: {
     status: 403,
     kind: 'tenant-policy-denied',

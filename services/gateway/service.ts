@@ -77,8 +77,20 @@ const viewsOf = (context: Context) => {
   return { views, check };
 };
 
+/** Without an API token everything is open, and a viewer's token would promise what is not so. Fault: `CONFIG_INVALID` (never). */
+const checkTokens = ({ apiToken, viewerToken }: GatewaySettings): void => {
+  if (viewerToken === undefined || apiToken !== undefined) return;
+  throw new Fault({
+    code: 'CONFIG_INVALID',
+    retry: 'never',
+    message:
+      'FLEETLOG_GATEWAY_VIEWER_TOKEN needs FLEETLOG_GATEWAY_API_TOKEN beside it: without that everybody may do everything',
+  });
+};
+
 const start = async (context: Context): Promise<Started> => {
   const { clock, ids, config, logger } = context;
+  checkTokens(config);
   const boundary = { tenant: config.tenant, project: config.project };
   const stopping = new AbortController();
   const broken = Promise.withResolvers<void>();

@@ -40,7 +40,12 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'fleetlog-outage-'));
   const accounts = accountsOf(
     { agents: [{ ...BOUNDARY, agent: AGENT }] },
-    { systemPassword: 'system', controlPassword: 'control', runnerPasswords: { [AGENT]: 'secret' } },
+    {
+      systemPassword: 'system',
+      controlPassword: 'control',
+      viewerPassword: 'viewer',
+      runnerPasswords: { [AGENT]: 'secret' },
+    },
   );
   broker = await freshBroker({ accounts });
   control = await connectTo({ ...broker, urls: [broker.url] });

@@ -30,6 +30,7 @@ const shape = {
 const accounts = accountsOf(shape, {
   systemPassword: 'system',
   controlPassword: 'control',
+  viewerPassword: 'viewer',
   runnerPasswords: { 'builder-1': 'one', 'builder-2': 'two' },
 });
 

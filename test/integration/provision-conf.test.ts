@@ -15,6 +15,7 @@ const text = readFileSync(CONF, 'utf8');
 const PASSWORDS = {
   FLEETLOG_CONTROL_PASSWORD: 'control-secret',
   FLEETLOG_SYSTEM_PASSWORD: 'system-secret',
+  FLEETLOG_VIEWER_PASSWORD: 'viewer-secret',
   FLEETLOG_RUNNER_BUILDER_1_PASSWORD: 'runner-secret',
 };
 
@@ -54,6 +55,7 @@ test('the accounts, users, permissions, exports and imports are those of account
     {
       controlPassword: PASSWORDS.FLEETLOG_CONTROL_PASSWORD,
       systemPassword: PASSWORDS.FLEETLOG_SYSTEM_PASSWORD,
+      viewerPassword: PASSWORDS.FLEETLOG_VIEWER_PASSWORD,
       runnerPasswords: { 'builder-1': PASSWORDS.FLEETLOG_RUNNER_BUILDER_1_PASSWORD },
     },
   );
@@ -68,7 +70,7 @@ test('an acknowledged append is on disk', () => {
 
 test('no password stands in the file', () => {
   const values = [...text.matchAll(/password:\s*(\S+)/g)].map(([, value]) => value);
-  expect(values).toHaveLength(3);
+  expect(values).toHaveLength(4);
   for (const value of values) expect(value).toMatch(/^\$FLEETLOG_[A-Z0-9_]+_PASSWORD$/);
 });
 

@@ -26,7 +26,12 @@ let runner: ControlPlane;
 beforeAll(async () => {
   const accounts = accountsOf(
     { agents: [{ ...BOUNDARY, agent: AGENT }] },
-    { systemPassword: 'system', controlPassword: 'control', runnerPasswords: { [AGENT]: 'secret' } },
+    {
+      systemPassword: 'system',
+      controlPassword: 'control',
+      viewerPassword: 'viewer',
+      runnerPasswords: { [AGENT]: 'secret' },
+    },
   );
   broker = await freshBroker({ accounts });
   await provision(broker);

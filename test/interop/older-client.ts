@@ -45,8 +45,8 @@ async function* map<From, To>(source: AsyncIterable<From>, change: (item: From) 
 }
 
 /** Connects as streams/README.md says. */
-export const olderClient = async ({ url, user, password }: ReaderAccess): Promise<OlderClient> => {
-  const nc = await connect({ servers: url, user, pass: password });
+export const olderClient = async ({ url, user, password, ...more }: ReaderAccess): Promise<OlderClient> => {
+  const nc = await connect({ servers: url, user, pass: password, ...more });
   const js = nc.jetstream();
   return {
     nc,

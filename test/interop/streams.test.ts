@@ -63,6 +63,7 @@ beforeAll(async () => {
   const accounts = accountsOf(shape, {
     systemPassword: 'system',
     controlPassword: 'control',
+    viewerPassword: 'viewer',
     runnerPasswords: { [agent]: 'runner' },
   });
   broker = await freshBroker({ accounts });

@@ -172,6 +172,7 @@ export const chaosFleet = async (options: ChaosOptions): Promise<ChaosFleet> => 
     { agents: CHAOS_AGENTS.map((agent) => ({ ...BOUNDARY, agent })) },
     {
       controlPassword: 'control',
+      viewerPassword: 'viewer',
       systemPassword: 'system',
       runnerPasswords: Object.fromEntries(CHAOS_AGENTS.map((agent) => [agent, password(agent)])),
     },

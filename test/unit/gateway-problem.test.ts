@@ -85,9 +85,13 @@ describe('a fault', () => {
 
 describe('access', () => {
   const rules = { host: '127.0.0.1', allowedHosts: ['fleet.test'] };
-  const codeOf = (headers: Record<string, string>, given: Parameters<typeof checkAccess>[1]): string => {
+  const codeOf = (
+    headers: Record<string, string>,
+    given: Parameters<typeof checkAccess>[1],
+    method = 'GET',
+  ): string => {
     try {
-      checkAccess(new Headers(headers), given);
+      checkAccess(new Request('http://localhost/', { method, headers }), given);
       return 'ok';
     } catch (error) {
       return (error as Fault).code;
@@ -123,5 +127,16 @@ describe('access', () => {
     expect(codeOf({ host }, guarded)).toBe('TOKEN_REQUIRED');
     expect(codeOf({ host, authorization: 'Bearer wrong' }, guarded)).toBe('TOKEN_REQUIRED');
     expect(codeOf({ host, authorization: 'bearer open-sesame' }, guarded)).toBe('ok');
+  });
+
+  test('with the token of a viewer is for reading', () => {
+    const guarded = { ...rules, apiToken: new Secret('open-sesame'), viewerToken: new Secret('peek') };
+    const codes = (token: string) =>
+      ['GET', 'HEAD', 'POST', 'DELETE'].map((method) =>
+        codeOf({ host: 'localhost', authorization: `Bearer ${token}` }, guarded, method),
+      );
+    expect(codes('peek')).toEqual(['ok', 'ok', 'TOKEN_READS_ONLY', 'TOKEN_READS_ONLY']);
+    expect(codes('open-sesame')).toEqual(['ok', 'ok', 'ok', 'ok']);
+    expect(new Set(codes('pee'))).toEqual(new Set(['TOKEN_REQUIRED']));
   });
 });
