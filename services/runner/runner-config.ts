@@ -1,6 +1,7 @@
 // The settings of a runner.
 import { duration, flag, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import { PROVIDERS } from '#streams/run.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 const ITEM = { pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' };
@@ -56,6 +57,18 @@ export const RunnerConfig = configSchema({
   labels: list(ITEM)
     .default([])
     .describe('What this runner has been given besides its programs (gpu, eu, …): tasks may ask for it.'),
+  mail: flag()
+    .default(true)
+    .describe(
+      "Whether the runner takes its agent's messages and begins turns for them; off: they wait in the stream.",
+    ),
+  mailProvider: oneOf(PROVIDERS).default('exec').describe('Kind of program that gets mail.'),
+  mailWorkspace: name()
+    .optional()
+    .describe('Workspace of turns that bring mail; default: that of the conversation.'),
+  mailSession: oneOf(['kept', 'new'])
+    .default('kept')
+    .describe('Mail that names no conversation goes on with that of the last mail, or begins a new one.'),
   silenceMs: duration({ min: 0 })
     .default(600_000)
     .describe('A program that prints nothing for this long is ended; 0: never.'),

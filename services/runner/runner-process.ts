@@ -17,6 +17,8 @@ import type { ControlParts } from './control/control-parts.ts';
 import { createRunnerControl, signalWord } from './control/runner-control.ts';
 import { gapReporter } from './gap-report.ts';
 import { logOutbox, logTurn } from './log-lines.ts';
+import type { MailStep } from './mailbox/mail-turns.ts';
+import { createRunnerMail, type RunnerMail } from './mailbox/runner-mail.ts';
 import { RUNNER_MARK, type Environment } from './providers/child-environment.ts';
 import { createReportSender } from './report-sender.ts';
 import { ReportWriter } from './report-writer.ts';
@@ -36,8 +38,8 @@ export interface RunnerSurroundings {
   readonly environment: Environment;
   /** Makes the tokens of turns. */
   readonly newSecret: () => string;
-  /** Called at each step of a turn; tests crash here. */
-  readonly reached?: (step: TurnStep) => Promise<void> | void;
+  /** Called at each step of a turn or a message; tests crash here. */
+  readonly reached?: (step: TurnStep | MailStep) => Promise<void> | void;
 }
 
 export interface RunnerProcess {
@@ -46,6 +48,7 @@ export interface RunnerProcess {
   readonly outbox: Outbox;
   readonly control: ControlEndpoint;
   readonly runs: RunsClient;
+  readonly mail: RunnerMail;
   /** Providers that this runner has the programs of. */
   readonly providers: readonly ProviderName[];
   readonly deadLetters: DeadLetters;
@@ -54,6 +57,13 @@ export interface RunnerProcess {
 }
 
 export const boundaryOf = ({ tenant, project }: RunnerConfig): Boundary => ({ tenant, project });
+
+const deadLettersOf = (context: ServiceContext<RunnerConfig>): DeadLetters =>
+  createDeadLetters({
+    log: context.log('DEADLETTERS'),
+    // Under a name of its own: a runner's user may write no other's letters (streams/accounts.ts).
+    build: (parked, id) => buildDeadLetter({ ...parked, service: runnerUser(context.config.agent) }, id),
+  });
 
 /** A buffered report that was refused for good, as the dead letter of this runner. */
 const letterStore =
@@ -111,18 +121,14 @@ const markOf = ({ dataDir, agent }: RunnerConfig): string =>
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
-  { environment, newSecret, reached }: RunnerSurroundings,
+  { environment, newSecret, reached = (): void => undefined }: RunnerSurroundings,
 ): RunnerProcess => {
   const { config, clock, ids, logger } = context;
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
   const failure = Promise.withResolvers<never>();
   // Whoever waits for it is told; nobody has to.
   failure.promise.catch(() => undefined);
-  const deadLetters = createDeadLetters({
-    log: context.log('DEADLETTERS'),
-    // Under a name of its own: a runner's user may write no other's letters (streams/accounts.ts).
-    build: (parked, id) => buildDeadLetter({ ...parked, service: runnerUser(agent) }, id),
-  });
+  const deadLetters = deadLettersOf(context);
   const outbox = openBuffer(context, deadLetters, failure.reject);
   const boundary = boundaryOf(config);
   const runs = createRunsClient(context.requests.client, { ...boundary, agent });
@@ -131,7 +137,11 @@ export const createRunnerProcess = (
   const { redactor } = context;
   const sessions = createSessionNotes({ outbox, clock, redactor });
   const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
+  const isBusy = (): boolean => runner.active >= config.concurrency;
+  const mail = createRunnerMail({ context, outbox, runnerId, isBusy, reached });
   const controlParts: ControlParts = {
+    obligations: mail.obligations,
+    mail: mail.port,
     turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
   };
   const isConnected = (): boolean => outbox.status().unreachableFailures === 0;
@@ -152,10 +162,10 @@ export const createRunnerProcess = (
     prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
     prepareTurn,
     sessions,
-    besideStart: () => ({ records: [], notes: [], stored: () => undefined }),
+    besideStart: mail.besideStart,
     control,
-    reached: reached ?? ((): void => undefined),
-    observe: logTurn(logger),
+    reached,
+    observe: (observation) => [logTurn(logger), mail.observe].forEach((tell) => tell(observation)),
     onFatal: failure.reject,
   };
   const mark = `${RUNNER_MARK}=${runnerMark}`;
@@ -166,5 +176,5 @@ export const createRunnerProcess = (
     onFatal: failure.reject,
   });
   const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark, keeping });
-  return { runner, runnerId, outbox, control, runs, providers, deadLetters, failed: failure.promise };
+  return { runner, runnerId, outbox, control, runs, mail, providers, deadLetters, failed: failure.promise };
 };

@@ -8,6 +8,7 @@ import { defineService, type Service, type Started } from '#libs/service/define-
 import { consumerLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, runnerConsumerName } from '#streams/consumers.ts';
 import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
+import { mailLoops } from './mailbox/mail-loops.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
 import {
@@ -82,7 +83,7 @@ const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => 
 });
 
 const start = async (context: Context, process: RunnerProcess): Promise<Started> => {
-  const { runner, outbox, control } = process;
+  const { runner, outbox, control, mail } = process;
   const { config, logger, checks } = context;
   // First of all: a program that is started must find it.
   await control.start();
@@ -102,6 +103,7 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
       detail: `${pending} waiting, ${parked} refused, ${failures} failures in a row`,
     };
   });
+  mail.obligations.start();
   // The drain of the loops waits for claims under way, so stopping begins with it and not after it.
   let stopping: Promise<void> | undefined;
   const stopTurns = (): Promise<void> => (stopping ??= runner.stop(config.finishMs));
@@ -109,8 +111,9 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
   return {
     stop: async () => {
       await stopTurns();
-      // Intake ends before the buffer does: what a hook says last is on disk by then.
+      // Intake ends before the buffer does: what a hook or an agent says last is on disk by then, and is delivered.
       await control.stop();
+      mail.obligations.stop();
       const { undelivered } = await outbox.close({ drainMs: DELIVERY_MS });
       if (undelivered > 0) logger.warn('reports stay in the buffer for the next process', { undelivered });
     },
@@ -135,6 +138,7 @@ export const createRunnerService = (surroundings: RunnerSurroundings): Service<R
         instructionLoop(context, process),
         presenceLoop(context, process),
         integrityLoop(context, process),
+        ...mailLoops(context, process.mail, process.deadLetters),
       ];
     },
   });

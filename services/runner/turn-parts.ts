@@ -39,7 +39,7 @@ export type TurnObservation =
     };
 
 /** What reaches the disk together with the report that a turn has started. */
-interface BesideStart {
+export interface BesideStart {
   readonly records: readonly NewRecord[];
   readonly notes: readonly Note[];
   /** Called once when it is on disk, before anything else happens. */

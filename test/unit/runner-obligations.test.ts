@@ -160,7 +160,7 @@ describe('refreshing', () => {
     await refreshing;
     world.obligations.take(value(3));
     world.obligations.replied({ messageId: 'msg_a', replyId: 'msg_r', seq: null });
-    world.obligations.reopen('msg_a');
+    world.obligations.takenBack('msg_r');
     expect(world.obligations.current()).toBe(before);
   });
 

@@ -85,7 +85,7 @@ describe('an own reply', () => {
   test('that is turned down opens its obligation again', async () => {
     const world = await started(value(3, 'msg_a'));
     world.obligations.replied({ messageId: 'msg_a', replyId: 'msg_r', seq: null });
-    world.obligations.reopen('msg_a');
+    world.obligations.takenBack('msg_r');
     expect(idsOf(world)).toEqual(['msg_a']);
     world.obligations.stop();
   });

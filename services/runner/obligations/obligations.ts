@@ -54,8 +54,8 @@ export interface Obligations {
   noteOf(reply: MadeReply): Note;
   /** Closes the obligation here at once. */
   replied(reply: MadeReply): void;
-  /** The reply was not accepted after all: the obligation is open again, if the projection says so. */
-  reopen(messageId: string): void;
+  /** The reply with this id was turned down after all: what it closed is open again, if the projection says so. */
+  takenBack(replyId: string): void;
   /** Final: nothing changes any more, and what is under way is discarded. Reads go on. */
   stop(): void;
 }
@@ -132,9 +132,9 @@ class LiveObligations implements Obligations {
     this.markDirty();
   }
 
-  reopen(messageId: string): void {
+  takenBack(replyId: string): void {
     if (this.#phase === 'stopped') return;
-    this.#setReplies(this.#replies.filter((reply) => reply.messageId !== messageId));
+    this.#setReplies(this.#replies.filter((reply) => reply.replyId !== replyId));
   }
 
   stop(): void {

@@ -1,0 +1,136 @@
+// The mail of a runner, put together: the mailbox, what the agent owes, the turns that bring mail, and the port for the agent. Starts
+// nothing by itself: its loops are in mail-loops.ts.
+import type { Outbox } from '#libs/outbox/outbox.ts';
+import type { ServiceContext } from '#libs/service/context.ts';
+import { createAgentRequests, type AgentRequests } from '#services/runner/agent-requests.ts';
+import { createObligations, type Obligations } from '#services/runner/obligations/obligations.ts';
+import { fetchOwedValue } from '#services/runner/obligations/obligation-source.ts';
+import type { RunnerConfig } from '#services/runner/runner-config.ts';
+import type { TurnObservation, TurnParts } from '#services/runner/turn-parts.ts';
+import { AGENT_MAIL_REQUESTS } from '#streams/mail-requests.ts';
+import { OBLIGATIONS_STREAM } from '#streams/mail-views.ts';
+import type { AgentPlace } from '#streams/subjects.ts';
+import { createMailJournal } from './mail-journal.ts';
+import { logMail, logObligations } from './mail-log-lines.ts';
+import { MAIL_BATCH_LIMITS, MailBatches } from './mail-batches.ts';
+import { createMailPort, type MailAsking, type MailPort } from './mail-port.ts';
+import { createMailReports, type MailReports } from './mail-reports.ts';
+import { MailTurns, type MailStep } from './mail-turns.ts';
+import { Mailbox } from './mailbox.ts';
+import { createSessionPlaces, type SessionPlaces } from './session-places.ts';
+
+/** For a word of the agent's that it waits for, ms. */
+const POST_MS = 2000;
+export interface RunnerMailParts {
+  readonly context: ServiceContext<RunnerConfig>;
+  readonly outbox: Outbox;
+  readonly runnerId: string;
+  /** Whether a turn that was begun now would have to wait. */
+  readonly isBusy: () => boolean;
+  /** Called at each step of a message's way; tests crash here. */
+  readonly reached: (step: MailStep) => Promise<void> | void;
+}
+
+export interface RunnerMail extends Pick<RunnerMailParts, 'reached'> {
+  readonly mailbox: Mailbox;
+  readonly obligations: Obligations;
+  readonly port: MailPort;
+  readonly turns: MailTurns;
+  readonly besideStart: TurnParts['besideStart'];
+  /** To be told of every turn. */
+  readonly observe: (observation: TurnObservation) => void;
+}
+
+/** What the parts of it share. */
+interface Base extends RunnerMailParts {
+  readonly place: AgentPlace;
+  readonly mailbox: Mailbox;
+  readonly obligations: Obligations;
+  readonly reports: MailReports;
+}
+
+const requestsOf = ({ context, place }: Base): AgentRequests<typeof AGENT_MAIL_REQUESTS> =>
+  createAgentRequests(context.requests.client, place, { service: 'mail', table: AGENT_MAIL_REQUESTS });
+
+const baseOf = (parts: RunnerMailParts): Base => {
+  const { context, outbox, runnerId } = parts;
+  const { config, clock, redactor, logger } = context;
+  const { tenant, project, agent } = config;
+  const place: AgentPlace = { tenant, project, agent };
+  const reports = createMailReports({ boundary: { tenant, project }, agent, runnerId, clock });
+  const mailbox = new Mailbox({ outbox, redactor, clock, reports });
+  for (const key of mailbox.unreadable) logger.error('unreadable message in the mailbox', { key });
+  const obligations = createObligations({
+    fetch: fetchOwedValue(context.log(OBLIGATIONS_STREAM), place),
+    outbox,
+    clock,
+    observe: logObligations(logger),
+  });
+  return { ...parts, place, mailbox, obligations, reports };
+};
+
+const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
+  const { context, outbox, mailbox, obligations, isBusy, reached } = base;
+  const { config, clock, ids, logger } = context;
+  const journal = createMailJournal(outbox);
+  const isSessionKept = config.mailSession === 'kept';
+  const { mailProvider: provider, mailWorkspace: workspace } = config;
+  const batches = new MailBatches({
+    mailbox,
+    journal,
+    outbox,
+    owed: () => obligations.current(),
+    workspaceOf: (sessionId) => places.read(sessionId),
+    settings: { provider, workspace, isSessionKept, limits: MAIL_BATCH_LIMITS },
+    clock,
+    ids,
+  });
+  const requests = requestsOf(base);
+  return new MailTurns({
+    mailbox,
+    journal,
+    batches,
+    outbox,
+    begin: (request) => requests.ask('begin-turn', request),
+    isBusy,
+    isSessionKept,
+    clock,
+    reached,
+    observe: logMail(logger),
+  });
+};
+
+const portOf = (base: Base): MailPort => {
+  const { context, outbox, mailbox, obligations, reports } = base;
+  const { redactor, clock } = context;
+  const requests = requestsOf(base);
+  const limits = { timeoutMs: POST_MS };
+  const asking: MailAsking = {
+    send: (request) => requests.ask('send', request, limits),
+    reply: (request) => requests.ask('reply', request, limits),
+  };
+  return createMailPort({ asking, mailbox, obligations, reports, outbox, redactor, clock });
+};
+
+/** Reads what the last process left; connects to nothing. */
+export const createRunnerMail = (parts: RunnerMailParts): RunnerMail => {
+  const base = baseOf(parts);
+  const places = createSessionPlaces(parts.outbox);
+  const turns = turnsOf(base, places);
+  return {
+    reached: parts.reached,
+    mailbox: base.mailbox,
+    obligations: base.obligations,
+    turns,
+    besideStart: (scope, instruction) => {
+      const beside = turns.besideStart(scope);
+      return { ...beside, notes: [...beside.notes, ...places.changes(instruction)] };
+    },
+    port: portOf(base),
+    observe: (observation) => {
+      if (observation.kind !== 'phase') return;
+      const { phase } = observation.state;
+      if (phase === 'delivering' || phase === 'over') turns.turnOver(observation.runId);
+    },
+  };
+};
