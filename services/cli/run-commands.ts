@@ -184,7 +184,7 @@ export const registerRunCommands = (program: Command, context: CliContext): void
   withStackFlags(run.command('start'))
     .description('Ask for a piece of work; the prompt is the words given, or standard input')
     .argument('[prompt...]')
-    .option('--provider <name>', 'kind of program: exec (default), claude or codex')
+    .option('--provider <name>', 'kind of program: exec (default), claude, codex or acp')
     .option('--agent <name>', 'agent to do it; default: the first that the gateway knows')
     .option(
       '--program <word>',

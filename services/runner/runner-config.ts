@@ -2,6 +2,8 @@
 import { duration, flag, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import { PROVIDERS } from '#streams/run.ts';
+import { PERMISSION_SETTINGS } from './providers/acp/acp-permission.ts';
+import { ACP_AGENTS } from './providers/acp/acp-quirks.policy.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 const ITEM = { pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' };
@@ -31,6 +33,21 @@ export const RunnerConfig = configSchema({
   codexArguments: list()
     .default(['-s', 'workspace-write'])
     .describe('Further arguments of codex exec, such as its sandbox.'),
+  acpProgram: text()
+    .optional()
+    .describe('Path or name of a program that speaks the Agent Client Protocol: the provider acp.'),
+  acpArguments: list().default([]).describe('Its arguments.'),
+  acpAgent: oneOf(['auto', ...ACP_AGENTS])
+    .default('auto')
+    .describe('Which agent it is, where its program and its own word do not tell.'),
+  acpPermissions: oneOf(PERMISSION_SETTINGS)
+    .default('ask')
+    .describe('What it is answered when it wants a tool call allowed: ask: what a person says.'),
+  acpMode: text().optional().describe('The mode of its own that its conversations are put into.'),
+  acpKeep: integer({ min: 0, max: 64 })
+    .default(4)
+    .describe('How many of its processes are kept between turns, one a session; 0: none.'),
+  acpIdleMs: duration({ min: 1000 }).default(600_000).describe('How long such a process is kept.'),
   resumeMismatch: oneOf(['accept', 're-prime', 'fail'])
     .default('accept')
     .describe(

@@ -51,6 +51,8 @@ export interface RunnerProcess {
   readonly mail: RunnerMail;
   /** Providers that this runner has the programs of. */
   readonly providers: readonly ProviderName[];
+  /** Ends the programs that are kept between turns. */
+  readonly closePrograms: () => Promise<void>;
   readonly deadLetters: DeadLetters;
   /** Rejects when this process can no longer be trusted. */
   readonly failed: Promise<never>;
@@ -149,7 +151,7 @@ export const createRunnerProcess = (
   const { control, equip } = createRunnerControl({ ...forControl, isConnected });
   const forTurns = { config, boundary, runnerMark, environment, sessions, equip, clock };
   const preparation = createTurnPreparation(forTurns);
-  const { providers, prepare: prepareTurn } = preparation;
+  const { providers, prepare: prepareTurn, close: closePrograms } = preparation;
   const turns: TurnParts = {
     runnerId,
     clock,
@@ -176,5 +178,6 @@ export const createRunnerProcess = (
     onFatal: failure.reject,
   });
   const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark, keeping });
-  return { runner, runnerId, outbox, control, runs, mail, providers, deadLetters, failed: failure.promise };
+  const failed = failure.promise;
+  return { runner, runnerId, outbox, control, runs, mail, providers, closePrograms, deadLetters, failed };
 };

@@ -83,7 +83,7 @@ const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => 
 });
 
 const start = async (context: Context, process: RunnerProcess): Promise<Started> => {
-  const { runner, outbox, control, mail } = process;
+  const { runner, outbox, control, mail, closePrograms } = process;
   const { config, logger, checks } = context;
   // First of all: a program that is started must find it.
   await control.start();
@@ -111,6 +111,7 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
   return {
     stop: async () => {
       await stopTurns();
+      await closePrograms();
       // Intake ends before the buffer does: what a hook or an agent says last is on disk by then, and is delivered.
       await control.stop();
       mail.obligations.stop();

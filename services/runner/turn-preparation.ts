@@ -7,6 +7,7 @@ import { PROVIDERS, type ProviderName, type ResumeMismatch } from '#streams/run.
 import type { Boundary } from '#streams/subjects.ts';
 import type { TurnEquipment } from './control/runner-control.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
+import { acpEnvironment, createAcpProvider } from './providers/acp/acp-provider.ts';
 import {
   CLAUDE_NAMES,
   CLAUDE_SETTINGS,
@@ -36,6 +37,8 @@ export interface PreparedTurn {
 export interface TurnPreparation {
   /** The providers whose programs are on this machine. */
   readonly providers: readonly ProviderName[];
+  /** Ends the programs that outlive their turns, once no turn is under way. Never rejects. */
+  readonly close: () => Promise<void>;
   /** Faults: `PROVIDER_MISSING`, `PROVIDER_PROGRAM` (never). */
   readonly prepare: (
     instruction: TurnInstruction,
@@ -66,6 +69,8 @@ interface OwnProgram {
   readonly wanted: string;
   readonly names: readonly string[];
   readonly settings: Readonly<Record<string, string>>;
+  /** Answers `--version`; default: yes. */
+  readonly saysVersion?: boolean;
   readonly command: (
     program: string,
     resume: ResumePoint | undefined,
@@ -73,14 +78,34 @@ interface OwnProgram {
   ) => readonly string[];
 }
 
-type OwnName = Exclude<ProviderName, 'exec' | 'acp'>;
+type OwnName = Exclude<ProviderName, 'exec'>;
 
-const ownPrograms = ({ config, environment, clock }: PreparationParts): Record<OwnName, OwnProgram> => {
+const acpProvider = ({ config, clock }: PreparationParts): ReturnType<typeof createAcpProvider> => {
+  const { acpAgent: agent, acpKeep: keep, acpIdleMs: idleMs, acpPermissions: permissions } = config;
+  return createAcpProvider(clock, { agent, keep, idleMs, permissions, mode: config.acpMode });
+};
+
+const acpProgram = ({ config, environment }: PreparationParts, provider: Provider): OwnProgram => {
+  const { acpProgram: program, acpArguments, acpAgent } = config;
+  return {
+    path: program === undefined ? undefined : findProgram(program, environment['PATH']),
+    wanted: program ?? 'program in the setting acpProgram',
+    provider,
+    ...acpEnvironment(acpAgent, [program ?? '', ...acpArguments], environment),
+    // It says its version itself, and whoever asks for it by an argument may start something else.
+    saysVersion: false,
+    command: (path, _resume, more) => [path, ...acpArguments, ...more],
+  };
+};
+
+const ownPrograms = (parts: PreparationParts, acp: Provider): Record<OwnName, OwnProgram> => {
+  const { config, environment, clock } = parts;
   const placed = (name: string, configured: string | undefined): Pick<OwnProgram, 'path' | 'wanted'> => ({
     path: findProgram(configured ?? name, environment['PATH']),
     wanted: configured ?? `${name} on the PATH`,
   });
   return {
+    acp: acpProgram(parts, acp),
     claude: {
       ...placed('claude', config.claudeProgram),
       provider: createClaudeProvider(clock),
@@ -128,7 +153,8 @@ const EXEC = { programVersion: undefined, resumeMismatch: 'accept' } as const;
 export const createTurnPreparation = (parts: PreparationParts): TurnPreparation => {
   const { config, boundary, runnerMark, environment, sessions, clock, equip } = parts;
   const exec = createExecProvider(clock);
-  const own = ownPrograms(parts);
+  const acp = acpProvider(parts);
+  const own = ownPrograms(parts, acp);
   const versions = createProgramVersions();
   const orderOf = (
     { runId, sessionId, request }: TurnInstruction,
@@ -151,12 +177,12 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     order: ReturnType<typeof orderOf>,
     scope: TurnScope,
   ): Promise<PreparedTurn> => {
-    const { provider, path, wanted, names, settings, command } = own[name];
+    const { provider, path, wanted, names, settings, command, saysVersion = true } = own[name];
     if (path === undefined) throw missing(name, wanted);
     if (instruction.request.program !== undefined) throw programRefused(name);
     const known = { ...picked(environment, names), ...settings, ...order.environment };
     const resume = sessions.read(instruction.sessionId, name);
-    const programVersion = await versions.of(path, known);
+    const programVersion = saysVersion ? await versions.of(path, known) : undefined;
     const equipment = equip(scope, name, order.prompt);
     const program = command(path, resume, equipment.arguments);
     const whole = { ...known, ...equipment.environment };
@@ -169,13 +195,11 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     return { provider: ruled, order: ordered, programVersion, resumeMismatch };
   };
   return {
-    providers: PROVIDERS.filter(
-      (name) => name !== 'acp' && (name === 'exec' || own[name].path !== undefined),
-    ),
+    providers: PROVIDERS.filter((name) => name === 'exec' || own[name].path !== undefined),
+    close: () => acp.close(),
     prepare: async (instruction, scope, workspace) => {
       const order = orderOf(instruction, scope.turnId, workspace);
       const name = instruction.provider;
-      if (name === 'acp') throw missing(name, 'program for it');
       if (name !== 'exec') return prepareOwn(name, instruction, order, scope);
       const program = instruction.request.program ?? config.program;
       const equipment = equip(scope, name, order.prompt);

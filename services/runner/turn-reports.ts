@@ -60,8 +60,8 @@ export class TurnReports {
   /** Resolves when the start is on disk; a program that could not be started is not told of. */
   async start(claim: Claim, { started }: ProviderTurn, prepared: PreparedTurn): Promise<void> {
     const { writer, runnerId, clock, reached } = this.#parts;
-    const { order, programVersion } = prepared;
-    const { pid } = await started;
+    const { order } = prepared;
+    const { pid, programVersion = prepared.programVersion } = await started;
     if (pid === null) return;
     await reached('program-started');
     const scope = this.scope(claim);

@@ -20,6 +20,12 @@ const PASSED = [
 
 /** The variable whose value is the turn's id: what bears it belongs to that turn. */
 export const TURN_MARK = 'FLEETLOG_TURN';
+/** The variable whose value is the id of the session that a program works in. */
+export const SESSION_VARIABLE = 'FLEETLOG_SESSION';
+/** What is of one run or turn, and means nothing to a program that outlives them. */
+export const RUN_VARIABLES: ReadonlySet<string> = new Set(['FLEETLOG_RUN', TURN_MARK]);
+/** The variable whose value names a program that outlives its turn: what bears it belongs to that program. */
+export const PROCESS_MARK = 'FLEETLOG_PROCESS';
 /** The variable whose value is the runner's id: what bears it when that runner starts is left over. */
 export const RUNNER_MARK = 'FLEETLOG_RUNNER';
 
@@ -51,7 +57,7 @@ export const childEnvironment = (
     FLEETLOG_PROJECT: facts.project,
     FLEETLOG_AGENT: facts.agent,
     FLEETLOG_RUN: facts.runId,
-    FLEETLOG_SESSION: facts.sessionId,
+    [SESSION_VARIABLE]: facts.sessionId,
     FLEETLOG_WORKSPACE: facts.workspace,
     [TURN_MARK]: facts.turnId,
     [RUNNER_MARK]: facts.runnerId,

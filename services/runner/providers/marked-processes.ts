@@ -48,18 +48,26 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
   }
 };
 
+const NOBODY: ReadonlySet<number> = new Set();
+
 /** Between two looks, ms: the first is soon, because most programs go at once. */
 const LOOKS_MS = [5, 10, 20, 50, 100, 100, 100, 200];
 
 /**
  * Ends every process that bears `mark`: SIGTERM, after `killAfterMs` SIGKILL, until none is left (also those that are started
- * meanwhile). Resolves with how many there were. Gives up after `killAfterMs` + 5 s (a process stuck in the kernel).
+ * meanwhile). Resolves with how many there were. Gives up after `killAfterMs` + 5 s (a process stuck in the kernel). Those in `spared`
+ * are left alone.
  */
-export const sweepMarked = async (mark: string, clock: Clock, killAfterMs: number): Promise<number> => {
+export const sweepMarked = async (
+  mark: string,
+  clock: Clock,
+  killAfterMs: number,
+  spared: ReadonlySet<number> = NOBODY,
+): Promise<number> => {
   const seen = new Set<number>();
   const startedMs = clock.monotonicMs();
   for (let look = 0; ; look += 1) {
-    const found = await findMarked(mark);
+    const found = (await findMarked(mark)).filter((pid) => !spared.has(pid));
     const elapsedMs = clock.monotonicMs() - startedMs;
     if (found.length === 0 || elapsedMs > killAfterMs + 5000) return seen.size;
     for (const pid of found) {

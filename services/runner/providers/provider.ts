@@ -80,6 +80,17 @@ export interface TurnOrder {
   readonly resume?: ResumePoint;
   /** Asks a person about a call; the program must be kept waiting meanwhile. The runner gives it at the start of the program. */
   readonly askApproval?: AskApproval;
+  /** Servers of tools that the program is to use, where it is told of them by the provider (`acp`). */
+  readonly toolServers?: readonly ToolServer[];
+}
+
+/** A server of tools (Model Context Protocol) that the program starts itself and talks to by its input and output. */
+export interface ToolServer {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the environment that the program gives it. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /**
@@ -90,8 +101,11 @@ export type EventSink = (event: ProviderEvent) => Promise<void>;
 
 /** A turn under way. */
 export interface ProviderTurn {
-  /** Resolves when the program runs, or could not be started (`pid` null). Never rejects. */
-  readonly started: Promise<{ readonly pid: number | null }>;
+  /**
+   * Resolves when the program runs and has said what it is, where it says so, or could not be started (`pid` null). Never rejects.
+   * `programVersion`: as it says itself.
+   */
+  readonly started: Promise<{ readonly pid: number | null; readonly programVersion?: string }>;
   /** Ends the program and all it has started: SIGTERM, then SIGKILL after `killAfterMs` (default: that of the limits). The first reason counts. */
   stop(reason: StopReason, killAfterMs?: number): void;
   /** Resolves when the program has exited, every event has been taken and nothing it started is left. Never rejects. */
@@ -102,4 +116,6 @@ export interface ProviderTurn {
 export interface Provider {
   readonly name: string;
   start(order: TurnOrder, sink: EventSink): ProviderTurn;
+  /** Ends the programs that are kept between turns, once no turn is under way. Never rejects. */
+  close?(): Promise<void>;
 }

@@ -44,6 +44,8 @@ export interface TurnFacts {
   } | null;
   /** How the program ended; null when it was never started. */
   readonly exit: { readonly code: number | null; readonly signal: string | null } | null;
+  /** The program may outlive the turn: how or whether it exits says nothing about a result that it has said. */
+  readonly isLasting?: boolean;
   /** Why it could not be started. */
   readonly startProblem: string | null;
   /** Why the runner ended it; null when it ended by itself. */

@@ -64,7 +64,7 @@ const judgeClosing = (
       closing.message === '' ? 'the program said that it failed' : closing.message,
     );
   if (closing.outcome === 'blocked') return BLOCKED;
-  if (facts.stopped === null && facts.exit?.code !== 0)
+  if (facts.stopped === null && facts.isLasting !== true && facts.exit?.code !== 0)
     return failed(
       'provider-failed',
       withTail(`the program said ${closing.outcome}, then ${exitWords(facts)}`, facts),

@@ -1,5 +1,5 @@
-// One process of a turn: its own process group, the prompt on standard input in one piece, both outputs read no faster than they
-// are taken, and an end that is bound to the exit of the process, not to the end of its output. Does not know what the output means.
+// One process of a turn, or of the turns of a session: its own process group, the prompt on standard input in one piece (or an input that
+// stays open), both outputs read no faster than they are taken, and an end that is bound to the exit of the process, not to the end of its output. Does not know what the output means.
 //
 // running    SIGTERM to the group at `stop`, SIGKILL after its delay unless the process has exited
 // exited     what it left behind is ended (its group, and whatever bears the mark); the outputs are read to their end
@@ -18,6 +18,8 @@ export interface OutputReader {
 export interface TurnProcessOptions {
   readonly order: TurnOrder;
   readonly clock: Clock;
+  /** Standard input stays open for {@link TurnProcess.write}; default: it gets the prompt and is closed. */
+  readonly keepsInput?: boolean;
   readonly stdout: OutputReader;
   readonly stderr: OutputReader;
   /** A reader rejected: nothing can be taken any more. */
@@ -33,6 +35,10 @@ export interface ProcessEnd {
 export interface TurnProcess {
   /** Null: it could not be started. Never rejects. */
   readonly started: Promise<number | null>;
+  /** To standard input, where it is kept open. What the program does not read any more is lost without a word. */
+  write(text: string): void;
+  /** Closes standard input. */
+  endInput(): void;
   /** SIGTERM now, SIGKILL after `killAfterMs`. A later call can only bring the kill nearer. */
   stop(killAfterMs: number): void;
   /** Never rejects. */
@@ -60,12 +66,6 @@ const launch = ({ program, workspace, environment }: TurnOrder): Child => {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-};
-
-const feed = (child: Child, prompt: string): void => {
-  // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(prompt);
 };
 
 const startProblemOf = ({ program, workspace }: TurnOrder, error: unknown): string => {
@@ -103,12 +103,22 @@ class RunningProcess implements TurnProcess {
   constructor(options: TurnProcessOptions, child: Child) {
     this.#options = options;
     this.#child = child;
+    // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
+    child.stdin.on('error', () => undefined);
     const exiting = exitOf(child);
     const spawned = spawnProblem(child, options.order);
     this.started = spawned.then((problem) => (problem === null ? (child.pid ?? null) : null));
     this.ended = spawned.then((startProblem) =>
       startProblem === null ? this.#live(exiting) : { exit: null, startProblem, leftovers: 0 },
     );
+  }
+
+  write(text: string): void {
+    if (this.#child.stdin.writable) this.#child.stdin.write(text);
+  }
+
+  endInput(): void {
+    if (!this.#child.stdin.writableEnded) this.#child.stdin.end();
   }
 
   stop(killAfterMs: number): void {
@@ -124,9 +134,9 @@ class RunningProcess implements TurnProcess {
   }
 
   async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
-    const { order, stdout, stderr } = this.#options;
+    const { order, stdout, stderr, keepsInput } = this.#options;
     const child = this.#child;
-    feed(child, order.prompt);
+    if (keepsInput !== true) child.stdin.end(order.prompt);
     const reading = Promise.all([
       this.#readOutput(child.stdout, stdout),
       this.#readOutput(child.stderr, stderr),
@@ -197,6 +207,7 @@ export const startTurnProcess = (options: TurnProcessOptions): TurnProcess => {
     // Some failures of the system (arguments too long) are thrown instead of told.
     const startProblem = startProblemOf(options.order, error);
     const ended = Promise.resolve({ exit: null, startProblem, leftovers: 0 });
-    return { started: Promise.resolve(null), ended, stop: () => undefined };
+    const nothing = (): void => undefined;
+    return { started: Promise.resolve(null), ended, write: nothing, endInput: nothing, stop: nothing };
   }
 };
