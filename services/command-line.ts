@@ -10,7 +10,6 @@ import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
 import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
-import { registerTurnCommands } from './turn-commands.ts';
 import { registerUpCommand } from './up-command.ts';
 
 const terminal: Terminal = {
@@ -76,7 +75,7 @@ export const runFleetlog = (argv: readonly string[], surroundings: Surroundings)
     openFleet,
     diagnose: diagnoseMachine,
   };
-  return runCli(argv, context, [registerUpCommand, registerSecretsCommand, registerTurnCommands]);
+  return runCli(argv, context, [registerUpCommand, registerSecretsCommand]);
 };
 
 /** Runs the command line of this process to its end. */

@@ -76,6 +76,8 @@ export const AGENT_MAIL_REQUESTS = {
       provider: providerSchema,
       /** The conversation to go on with; absent: one of its own. */
       sessionId: sessionIdSchema.optional(),
+      /** Where the conversation works; absent: in a folder of its own. */
+      workspace: nameSchema.optional(),
       turnTimeoutMs: z.int().min(1000).max(86_400_000).optional(),
     }),
     answer: answering(

@@ -79,6 +79,7 @@ export const RUN_REQUESTS = {
         repeated: z.boolean(),
         /** The run as it is now: a repeated request learns what has become of it. */
         state: z.enum(RUN_STATES),
+        /** The last turn that has started; null: no program has seen the prompt. */
         turnId: turnIdSchema.nullable(),
       }),
     ),

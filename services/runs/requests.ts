@@ -63,7 +63,7 @@ const create =
     const made = { runId, sessionId, seq: outcome.seq, repeated };
     if (!repeated) return ok({ ...made, state: 'queued', turnId: null });
     const { state } = await runLog.load({ boundary, runId, actor });
-    return ok({ ...made, state: state?.state ?? 'queued', turnId: state?.turnId ?? null });
+    return ok({ ...made, state: state?.state ?? 'queued', turnId: state?.startedTurnId ?? null });
   };
 
 const cancel =

@@ -43,6 +43,8 @@ export interface Run {
   readonly commandId: string;
   /** The turn of the last claim, as far as known. */
   readonly turnId: string | null;
+  /** The last turn that has started, of whichever claim; null: no program ever saw the prompt. */
+  readonly startedTurnId: string | null;
   readonly cancelReason: string | null;
   /** The fence whose last report ended the claim; null while it lives, and when something else ended it. */
   readonly finishedBy: number | null;

@@ -146,6 +146,7 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
   'fleetlog.run.turn-started.v1': (run, { turnId }) => ({
     state: run.state === 'claimed' ? 'running' : run.state,
     turnId,
+    startedTurnId: turnId,
   }),
   'fleetlog.run.lease-expired.v1': (run, { next, reason, fence, commandId }) => ({
     ...closed(run),
@@ -189,6 +190,7 @@ const evolve = (run: RunState, event: RunEvent): RunState => {
     parkings: 0,
     runnerId: null,
     turnId: null,
+    startedTurnId: null,
     cancelReason: null,
     finishedBy: null,
   };

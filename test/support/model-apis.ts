@@ -8,8 +8,6 @@ export interface ModelReply {
   readonly text?: string;
   /** A command, run by whichever shell tool the program offers. */
   readonly shell?: string;
-  /** A call of a tool server's tool. */
-  readonly served?: { readonly server: string; readonly tool: string; readonly input: object };
   readonly usage?: { readonly input: number; readonly output: number };
   /** An HTTP error instead. */
   readonly status?: number;
@@ -29,13 +27,11 @@ export interface Asked {
 interface Call {
   readonly id: string;
   readonly name: string;
-  /** Where the API keeps the tools of a server apart. */
-  readonly namespace?: string;
   readonly input: object;
 }
 
 /** A reply with its tool call spelt out. */
-export interface Answer extends Omit<ModelReply, 'shell' | 'served'> {
+export interface Answer extends Omit<ModelReply, 'shell'> {
   readonly id: string;
   readonly call?: Call;
 }
@@ -45,8 +41,6 @@ export interface ModelApi {
   readonly path: string;
   /** Its name for a shell, and how a command is put into it. */
   readonly shell: { readonly name: string; readonly input: (command: string) => object };
-  /** How a tool server's tool is called. */
-  served(server: string, tool: string): Pick<Call, 'name' | 'namespace'>;
   read(body: unknown): Asked;
   events(answer: Answer): Iterable<readonly [type: string, data: object]>;
   error(message: string): object;
@@ -99,7 +93,6 @@ const blocksOf = ({ thinking, text, call }: Answer): readonly Block[] => [
 
 export const ANTHROPIC: ModelApi = {
   path: '/v1/messages',
-  served: (server, tool) => ({ name: `mcp__${server}__${tool}` }),
   shell: { name: 'Bash', input: (command) => ({ command, description: 'scripted' }) },
   read: (body) => {
     const asked = messages.parse(body);
@@ -193,7 +186,6 @@ const outputOf = ({ id, thinking, text, call }: Answer): readonly object[] => [
           id: `fc_${id}`,
           call_id: call.id,
           name: call.name,
-          ...(call.namespace !== undefined && { namespace: call.namespace }),
           arguments: JSON.stringify(call.input),
           status: 'completed',
         },
@@ -202,7 +194,6 @@ const outputOf = ({ id, thinking, text, call }: Answer): readonly object[] => [
 
 export const OPENAI: ModelApi = {
   path: '/responses',
-  served: (server, tool) => ({ name: tool, namespace: `mcp__${server}` }),
   shell: { name: 'exec_command', input: (cmd) => ({ cmd, yield_time_ms: 30_000 }) },
   read: (body) => {
     const { input, tools } = responses.parse(body);

@@ -33,14 +33,10 @@ const replyTo = ({ items, tools }: Asked, rules: readonly ModelRule[]): ModelRep
   return { text: 'no rule fits' };
 };
 
-const answerOf = ({ shell, served, ...said }: ModelReply, id: string, api: ModelApi): Answer => {
-  const callId = `call_${id}`;
-  if (shell !== undefined)
-    return { ...said, id, call: { id: callId, name: api.shell.name, input: api.shell.input(shell) } };
-  if (served === undefined) return { ...said, id };
-  const { server, tool, input } = served;
-  return { ...said, id, call: { id: callId, ...api.served(server, tool), input } };
-};
+const answerOf = ({ shell, ...said }: ModelReply, id: string, api: ModelApi): Answer =>
+  shell === undefined
+    ? { ...said, id }
+    : { ...said, id, call: { id: `call_${id}`, name: api.shell.name, input: api.shell.input(shell) } };
 
 const respond = (response: ServerResponse, status: number, body: object): void => {
   response.writeHead(status, { 'content-type': 'application/json' });

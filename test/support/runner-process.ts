@@ -1,6 +1,7 @@
 // A runner in a process of its own, which may be told to kill itself at a step of a turn (test/fault/runner-crash.test.ts).
 // Arguments: a JSON object. Says `up` on standard output when it takes instructions, and stops in order when its input ends.
 import { writeSync } from 'node:fs';
+import type { MailStep } from '#services/runner/mailbox/mail-turns.ts';
 import type { TurnStep } from '#services/runner/turn-parts.ts';
 import type { TestBroker } from './broker.ts';
 import { startRunner, type RunnerFolders } from './runner-rig.ts';
@@ -9,8 +10,8 @@ export interface RunnerProcessArguments {
   readonly broker: Pick<TestBroker, 'url' | 'user' | 'password'>;
   readonly folders: RunnerFolders;
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Dies by SIGKILL when a turn gets here. */
-  readonly crashAt?: TurnStep;
+  /** Dies by SIGKILL when a turn or a message gets here. */
+  readonly crashAt?: TurnStep | MailStep;
 }
 
 const { broker, folders, config, crashAt } = JSON.parse(process.argv[2] ?? '{}') as RunnerProcessArguments;

@@ -82,8 +82,8 @@ describe('the pace', () => {
     expect(batchInMs({ waitedMs: -5000, isUrgent: false }, true)).toBe(0);
   });
 
-  test('of asking again doubles from half a second to half a minute, that of failed batches to five minutes', () => {
-    expect([1, 2, 3, 7, 8, 1000].map(askAgainInMs)).toEqual([500, 1000, 2000, 30_000, 30_000, 30_000]);
+  test('of asking again doubles from half a second to ten seconds, that of failed batches to five minutes', () => {
+    expect([1, 2, 3, 5, 6, 1000].map(askAgainInMs)).toEqual([500, 1000, 2000, 8000, 10_000, 10_000]);
     expect([0, 1, 2, 9, 10, 1000].map(afterFailureMs)).toEqual([0, 1000, 2000, 256_000, 300_000, 300_000]);
   });
 });

@@ -5,7 +5,7 @@ const GATHER_MS = 200;
 /** So long mail waits for a turn under way to end, so that it joins what comes meanwhile. */
 const PATIENCE_MS = 30_000;
 const ASK_FIRST_MS = 500;
-const ASK_MOST_MS = 30_000;
+const ASK_MOST_MS = 10_000;
 const AFTER_FAILURE_MS = 1000;
 const AFTER_FAILURE_MOST_MS = 300_000;
 

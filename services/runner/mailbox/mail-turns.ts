@@ -16,7 +16,7 @@ import type { MailTurn } from './mail-reports.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** The points of a message's way to a turn between which a crash makes a difference, in order; those of the turn follow. */
-const MAIL_STEPS = ['mail-taken', 'mail-stored', 'batch-fixed', 'begin-asked', 'run-known'] as const;
+export const MAIL_STEPS = ['mail-taken', 'mail-stored', 'batch-fixed', 'begin-asked', 'run-known'] as const;
 export type MailStep = (typeof MAIL_STEPS)[number];
 
 /** What happens to mail, for logs. */
