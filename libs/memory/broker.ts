@@ -12,6 +12,7 @@ import type { WorkQueue } from '#libs/ports/work-queue.ts';
 import { invariant } from '#libs/kernel/invariant.ts';
 import { createMemoryBlobs, missingObjectStore } from './blobs.ts';
 import { BucketStore } from './bucket-store.ts';
+import { bucketOfStream, streamOfBucket } from './bucket-stream.ts';
 import { ConsumerState } from './consumer-state.ts';
 import type { BucketShape, ConsumerShape, StreamShape, TopologyShape } from './definitions.ts';
 import { createMemoryEventLog, missingStream } from './event-log.ts';
@@ -33,7 +34,7 @@ export interface MemoryBroker {
   /** Declares a stream; declaring it again keeps what is there. */
   declareStream(shape: StreamShape): void;
   declareBucket(shape: BucketShape): void;
-  /** Declares a consumer of a declared stream; declaring it again keeps its state. */
+  /** Declares a consumer of a declared stream, or of a declared bucket's (`KV_<bucket>`) before its first write; declaring it again keeps its state. */
   declareConsumer(shape: ConsumerShape): void;
   declareObjectStore(name: string): void;
   /** Declares everything: streams before their consumers. */
@@ -61,8 +62,18 @@ class Shelves {
     this.clock = clock;
   }
 
+  /** A stream, or that behind a bucket; undefined: nobody declared it. */
+  streamNamed(name: string): StreamStore | undefined {
+    const known = this.streams.get(name);
+    const bucket = known === undefined ? this.buckets.get(bucketOfStream(name) ?? '') : undefined;
+    if (bucket === undefined) return known;
+    const store = streamOfBucket(bucket, this.clock);
+    this.streams.set(name, store);
+    return store;
+  }
+
   stream(name: string): StreamStore {
-    return found(this.streams.get(name), () => missingStream(name));
+    return found(this.streamNamed(name), () => missingStream(name));
   }
 
   /** The stream that takes a subject. */
@@ -97,7 +108,7 @@ const declarationsOn = (shelves: Shelves): Declarations => {
     },
     declareConsumer: (shape) => {
       const key = `${shape.stream}/${shape.name}`;
-      const store = streams.get(shape.stream);
+      const store = shelves.streamNamed(shape.stream);
       invariant(store !== undefined, `stream ${shape.stream} is declared before its consumer ${shape.name}`);
       if (!consumers.has(key)) consumers.set(key, new ConsumerState(shape, store, { clock, faults }));
     },

@@ -68,8 +68,8 @@ const explained = async (what: string, call: () => Promise<unknown>): Promise<vo
   });
 };
 
-/** Streams behind buckets and object stores; their consumers are watches, not ours. */
-const isBucketStream = (name: string): boolean => name.startsWith('KV_') || name.startsWith('OBJ_');
+/** Streams behind object stores: nobody has a durable consumer there. A bucket's may have some; its watches are not durable. */
+const isObjectStream = (name: string): boolean => name.startsWith('OBJ_');
 
 const gone = (what: string): Fault =>
   new Fault({ code: 'TOPOLOGY_TAKEN', retry: 'now', message: `${what} was removed meanwhile` });
@@ -79,7 +79,7 @@ const readAll = async (admin: BrokerAdmin): Promise<ActualTopology> => {
   const listed = await admin.listStreams();
   const consumers: ActualConsumer[] = [];
   for (const { name } of listed) {
-    if (isBucketStream(name)) continue;
+    if (isObjectStream(name)) continue;
     for (const { config, delivered } of await admin.listConsumers(name))
       consumers.push({ settings: consumerSettingsOf(name, config), delivered });
   }

@@ -170,6 +170,30 @@ describe('what is declared', () => {
       expect(await broker.blobs(name).get(`sha256-${'0'.repeat(64)}`)).toBeUndefined();
   });
 
+  it('can be a consumer of a bucket: the newest record of each key, its revision as sequence', async () => {
+    const clock = createManualClock();
+    const broker = createMemoryBroker({ clock, ids: createSeededIds(1, clock) });
+    broker.declareBucket({ name: 'owed', markerTtlMs: 60_000 });
+    broker.declareConsumer({ stream: 'KV_owed', name: 'watch', filterSubjects: ['$KV.owed.t.*'] });
+    const kv = broker.keyValue('owed');
+    await kv.put('t.a', Uint8Array.of(1));
+    await kv.put('other.b', Uint8Array.of(2));
+    await kv.put('t.a', Uint8Array.of(3), { ttlMs: 1000 });
+    expect(await broker.workQueue('KV_owed', 'watch').backlog()).toEqual({ pending: 1, unacknowledged: 0 });
+    const log = broker.eventLog('KV_owed');
+    expect(await log.lastSeen('$KV.owed.t.a')).toMatchObject({ seq: 3, body: Uint8Array.of(3) });
+    await clock.advance(1000);
+    expect(await log.lastSeen('$KV.owed.t.a')).toMatchObject({
+      seq: 4,
+      headers: { 'Nats-Marker-Reason': 'MaxAge' },
+    });
+    expect(() => {
+      broker.declareBucket({ name: 'late' });
+      void broker.keyValue('late').put('a', Uint8Array.of(1));
+      broker.declareConsumer({ stream: 'KV_late', name: 'watch' });
+    }).toThrow(/before its first write/);
+  });
+
   it('keeps what is there when it is declared again', async () => {
     const { broker, log } = setUp();
     broker.declareConsumer({ stream: 'LOG', name: 'work' });
