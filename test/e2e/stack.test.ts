@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { projections } from '#services/projections.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { stackLog, type StackLog } from '#test/support/stack-log.ts';
 import { api, stackHome, type StackHome, type UpStack } from '#test/support/stack.ts';
@@ -181,12 +182,9 @@ describe('projections', () => {
     await Promise.all(runs);
     const verified = await home.cli(['verify', '--json']);
     expect(verified.code, verified.stdout).toBe(0);
-    expect(verified.json()['verified']).toMatchObject([
-      { projection: 'runs', equal: true },
-      { projection: 'sessions', equal: true },
-      { projection: 'activity', equal: true },
-      { projection: 'sources', equal: true },
-    ]);
+    expect(verified.json()['verified']).toMatchObject(
+      projections.map(({ name }) => ({ projection: name, equal: true })),
+    );
   });
 
   test('a corrupted value is named by verify and mended by a rebuild', async () => {
