@@ -1,0 +1,142 @@
+// What a dispatcher knows of one tenant and project, folded from summaries and then from the log, entry by entry: who waits, what
+// is under way, which slots are taken, and the last grant. Deterministic, no I/O. Takes each entry once, in the
+// order of the log: leaving out what a summary has seen is the caller's. Holds nothing of tasks and runs that have ended.
+import type { RunEvent } from '#streams/run.ts';
+import type { TaskView } from '#streams/task-view.ts';
+import type { TaskCreated, TaskEvent } from '#streams/task.ts';
+import type { Situation } from './dispatch.policy.ts';
+import { noUsage } from './limits.policy.ts';
+import { noRunners } from './runners.policy.ts';
+import { nobodyWaits, type Demand, type WaitingTask } from './waiting.policy.ts';
+
+/** A task that was handed over and has not ended. */
+export interface ActiveTask {
+  readonly task: WaitingTask;
+  readonly attempt: number;
+  readonly runId: string;
+  readonly agent: string;
+  /** A runner has taken its run, or it is being ended: it is not taken back any more. */
+  readonly isBegun: boolean;
+}
+
+export type RetriedTask = Extract<TaskEvent, { readonly type: 'fleetlog.task.retried.v1' }>;
+
+/** No more of a task than a decision needs. */
+const waitingTask = (
+  asked: Demand & { readonly taskId: string; readonly priority: number },
+  place: { readonly queuedSeq: number; readonly attempt: number },
+): WaitingTask => {
+  const { taskId, queue, lane, provider, agent, labels, priority } = asked;
+  return { taskId, queue, lane, provider, agent, labels, priority, ...place };
+};
+
+type Known =
+  | { readonly kind: 'waiting'; readonly task: WaitingTask }
+  | ({ readonly kind: 'active' } & ActiveTask);
+
+const ENDED_RUN: ReadonlySet<RunEvent['type']> = new Set([
+  'fleetlog.run.completed.v1',
+  'fleetlog.run.blocked.v1',
+  'fleetlog.run.failed.v1',
+  'fleetlog.run.cancelled.v1',
+]);
+
+/** True for the transition after which a run takes no slot. */
+export const endsRun = (event: RunEvent): boolean =>
+  ENDED_RUN.has(event.type) || (event.type === 'fleetlog.run.lease-expired.v1' && event.next !== 'queued');
+
+export class Board implements Situation {
+  readonly waiting = nobodyWaits();
+  readonly runners = noRunners();
+  readonly usage = noUsage();
+  /** Sequence of the last grant that was seen; 0: none. */
+  admissionSeq = 0;
+  readonly #known = new Map<string, Known>();
+
+  /** What is under way. */
+  *active(): Iterable<ActiveTask> {
+    for (const known of this.#known.values()) if (known.kind === 'active') yield known;
+  }
+
+  /** Takes a task up from its summary; one that has ended is passed over. */
+  restoreTask(view: TaskView): void {
+    const task = waitingTask(view, { queuedSeq: view.queuedSeq, attempt: view.attemptCount + 1 });
+    const last = view.attempts.at(-1);
+    if (view.state === 'pending') this.#wait(task);
+    else if (view.endedAt === null && last !== undefined)
+      this.#begin(task, { ...last, isBegun: view.state !== 'assigned' || last.recalled !== null });
+  }
+
+  /** Whether it waits or is under way. Of one that has ended a retry is not enough: see {@link applyRetry}. */
+  knows(taskId: string): boolean {
+    return this.#known.has(taskId);
+  }
+
+  applyTask(event: TaskEvent, seq: number): void {
+    const known = this.#known.get(event.taskId);
+    if (event.type === 'fleetlog.task.created.v1') {
+      if (known === undefined) this.#wait(waitingTask(event, { queuedSeq: seq, attempt: 1 }));
+      return;
+    }
+    if (known === undefined) return;
+    this.#change(known, event);
+  }
+
+  /** A task that had ended waits again: what it asks for is in its first transition. */
+  applyRetry(created: TaskCreated, retry: RetriedTask, seq: number): void {
+    if (this.knows(created.taskId)) return;
+    this.#wait(waitingTask(created, { queuedSeq: seq, attempt: retry.attempts + 1 }));
+  }
+
+  applyRun(event: RunEvent): void {
+    if (event.type === 'fleetlog.run.created.v1') this.runners.take(event.agent, event.runId);
+    else if (endsRun(event)) this.runners.free(event.runId);
+  }
+
+  applyGrant(seq: number): void {
+    this.admissionSeq = Math.max(this.admissionSeq, seq);
+  }
+
+  #change(known: Known, event: Exclude<TaskEvent, { readonly type: 'fleetlog.task.created.v1' }>): void {
+    switch (event.type) {
+      case 'fleetlog.task.assigned.v1':
+        this.#leave(known);
+        return this.#begin(known.task, { ...event, isBegun: false });
+      case 'fleetlog.task.started.v1':
+      case 'fleetlog.task.recalled.v1':
+      case 'fleetlog.task.cancel-requested.v1':
+        if (known.kind === 'active') this.#known.set(event.taskId, { ...known, isBegun: true });
+        return;
+      case 'fleetlog.task.requeued.v1':
+        this.#leave(known);
+        return this.#wait({ ...known.task, attempt: event.attempt + 1 });
+      case 'fleetlog.task.completed.v1':
+      case 'fleetlog.task.failed.v1':
+      case 'fleetlog.task.blocked.v1':
+      case 'fleetlog.task.cancelled.v1':
+        return this.#leave(known);
+      case 'fleetlog.task.retried.v1':
+        return;
+    }
+  }
+
+  #wait(task: WaitingTask): void {
+    this.#known.set(task.taskId, { kind: 'waiting', task });
+    this.waiting.add(task);
+  }
+
+  #begin(task: WaitingTask, active: Omit<ActiveTask, 'task'>): void {
+    const { attempt, runId, agent, isBegun } = active;
+    this.#known.set(task.taskId, { kind: 'active', task, attempt, runId, agent, isBegun });
+    this.usage.add(task, 1);
+    this.runners.take(agent, runId);
+  }
+
+  /** Out of the queue, or its share given back. */
+  #leave(known: Known): void {
+    this.#known.delete(known.task.taskId);
+    if (known.kind === 'waiting') return this.waiting.remove(known.task);
+    this.usage.add(known.task, -1);
+    this.runners.free(known.runId);
+  }
+}

@@ -1,0 +1,105 @@
+// The rules of dispatch said in the plainest way, to judge its decisions by: every waiting task in one list, everything counted anew
+// for every question. Slow and obvious on purpose.
+import type { Grant } from '#services/dispatch/dispatch.policy.ts';
+import type { Limits } from '#services/dispatch/limits.policy.ts';
+import type { RunnerFacts } from '#services/dispatch/runners.policy.ts';
+import type { WaitingTask } from '#services/dispatch/waiting.policy.ts';
+import { compareRank } from '#streams/task-order.ts';
+
+/** A fleet at one moment. */
+export interface Fleet {
+  readonly waiting: readonly WaitingTask[];
+  /** Tasks under way and who has them. */
+  readonly active: readonly { readonly task: WaitingTask; readonly agent: string }[];
+  readonly runners: ReadonlyMap<string, RunnerFacts>;
+  /** Runs that no task caused, by agent. */
+  readonly otherRuns: readonly string[];
+}
+
+const count = (fleet: Fleet, is: (task: WaitingTask) => boolean): number =>
+  fleet.active.filter(({ task }) => is(task)).length;
+
+/** Names of the limits that are exceeded. */
+export const exceeded = (fleet: Fleet, limits: Limits): readonly string[] => {
+  const over: string[] = [];
+  const check = (name: string, is: number, most: number | undefined): void => {
+    if (most !== undefined && is > most) over.push(`${name}: ${is} of ${most}`);
+  };
+  check('fleet', fleet.active.length, limits.fleet);
+  for (const queue of new Set(fleet.active.map(({ task }) => task.queue)))
+    check(
+      queue,
+      count(fleet, (task) => task.queue === queue),
+      limits.queues.get(queue) ?? limits.eachQueue,
+    );
+  for (const [key, most] of limits.lanes)
+    check(
+      key,
+      count(fleet, (task) => `${task.queue}/${task.lane}` === key),
+      most,
+    );
+  for (const [provider, most] of limits.providers)
+    check(
+      provider,
+      count(fleet, (task) => task.provider === provider),
+      most,
+    );
+  for (const [agent, { slots }] of fleet.runners) check(agent, taken(fleet, agent), slots);
+  for (const [agent, most] of limits.agents) check(agent, taken(fleet, agent), most);
+  return over;
+};
+
+const taken = (fleet: Fleet, agent: string): number =>
+  fleet.active.filter((one) => one.agent === agent).length +
+  fleet.otherRuns.filter((one) => one === agent).length;
+
+const handOver = (fleet: Fleet, task: WaitingTask, agent: string): Fleet => ({
+  ...fleet,
+  waiting: fleet.waiting.filter((one) => one !== task),
+  active: [...fleet.active, { task, agent }],
+});
+
+/** Agents that could take the task now without a limit being exceeded that was not before. */
+export const takers = (fleet: Fleet, task: WaitingTask, limits: Limits): readonly string[] =>
+  [...fleet.runners].flatMap(([agent, { providers, labels }]) => {
+    if (task.agent !== null && task.agent !== agent) return [];
+    if (!providers.includes(task.provider) || !task.labels.every((label) => labels.includes(label)))
+      return [];
+    const before = new Set(exceeded(fleet, limits).map((text) => text.split(':')[0]));
+    const after = exceeded(handOver(fleet, task, agent), limits).map((text) => text.split(':')[0]);
+    // What was over its limit before (a limit was lowered) must not take more either.
+    return after.some((name) => !before.has(name)) || over(fleet, task, agent, limits) ? [] : [agent];
+  });
+
+/** Whether the task would add to something that is over its limit already. */
+const over = (fleet: Fleet, task: WaitingTask, agent: string, limits: Limits): boolean => {
+  const now = exceeded(fleet, limits).map((text) => text.split(':')[0]);
+  const touched = ['fleet', task.queue, `${task.queue}/${task.lane}`, task.provider, agent];
+  return touched.some((name) => now.includes(name));
+};
+
+/** The task that has to go next: the first in order that somebody could take. */
+const nextOf = (fleet: Fleet, limits: Limits): WaitingTask | undefined =>
+  fleet.waiting.toSorted(compareRank).find((task) => takers(fleet, task, limits).length > 0);
+
+/** What is wrong with a decision; empty when nothing is. Gives the fleet after it. */
+export const judge = (
+  before: Fleet,
+  limits: Limits,
+  { grants, most }: { readonly grants: readonly Grant[]; readonly most: number },
+): { readonly faults: readonly string[]; readonly after: Fleet } => {
+  const faults: string[] = [];
+  let fleet = before;
+  for (const { taskId, agent } of grants) {
+    const due = nextOf(fleet, limits);
+    if (due === undefined || due.taskId !== taskId)
+      faults.push(`${taskId} was handed over, ${due?.taskId ?? 'nothing'} was due`);
+    const task = fleet.waiting.find((one) => one.taskId === taskId);
+    if (task === undefined) return { faults: [...faults, `${taskId} does not wait`], after: fleet };
+    if (!takers(fleet, task, limits).includes(agent)) faults.push(`${taskId} does not fit ${agent}`);
+    fleet = handOver(fleet, task, agent);
+  }
+  const left = nextOf(fleet, limits);
+  if (grants.length < most && left !== undefined) faults.push(`${left.taskId} could go and waits`);
+  return { faults, after: fleet };
+};
