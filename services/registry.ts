@@ -4,12 +4,14 @@ import { readEnvironment } from '#libs/system/env.ts';
 import { newSecret } from '#libs/system/secrets.ts';
 import { audit } from './audit/service.ts';
 import { gateway } from './gateway/service.ts';
+import { dispatch } from './dispatch/service.ts';
 import { createRunnerService } from './runner/service.ts';
 import { runs } from './runs/service.ts';
 import { sessions } from './sessions/service.ts';
+import { tasks } from './tasks/service.ts';
 
 /** The services that decide, fold and answer. */
-export const controlServices: readonly Service[] = [runs, sessions, audit, gateway];
+export const controlServices: readonly Service[] = [runs, sessions, tasks, dispatch, audit, gateway];
 
 /** The service that drives one agent's program. */
 export const runnerService: Service = createRunnerService({

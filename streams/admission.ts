@@ -9,7 +9,7 @@ import { nameSchema, runIdSchema, taskIdSchema } from './ids.ts';
 export const ADMISSION_ID = 'fleet';
 
 /** Tasks handed over at once at most. */
-const MAX_GRANTS = 100;
+export const MAX_GRANTS = 100;
 
 const grantedSchema = z.object({
   type: z.literal('fleetlog.admission.granted.v1'),
@@ -40,4 +40,9 @@ const codec = aggregateCodec<AdmissionEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const { isType: isAdmissionEventType, encode: encodeAdmissionEvent, read: readAdmissionEvent } = codec;
+export const {
+  isType: isAdmissionEventType,
+  encode: encodeAdmissionEvent,
+  read: readAdmissionEvent,
+  decode: decodeAdmissionEvent,
+} = codec;

@@ -74,6 +74,24 @@ export const serviceConsumers = {
     // Runs that ended before there was mail have no parent.
     deliver: 'new',
   },
+  /** Begins and ends the runs of attempts. */
+  taskAttempts: {
+    stream: 'TRANSITIONS',
+    name: 'tasks-attempts',
+    description: 'Reactor: a task that is handed over causes a run; cancel and recall end it.',
+    filterSubjects: [aggregateFilter('task')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Tells tasks what their runs do. */
+  taskRuns: {
+    stream: 'TRANSITIONS',
+    name: 'tasks-runs',
+    description: 'Reactor: claimed and ended runs move the tasks whose attempts they are.',
+    filterSubjects: [aggregateFilter('run')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
 } as const satisfies Record<string, ConsumerDefinition>;
 
 /** The consumers of one agent's runner. */

@@ -4,6 +4,8 @@ import { REQUEST_EXAMPLES } from './generate-example-values.ts';
 import { AGENT_MAIL_REQUEST_EXAMPLES, MAIL_REQUEST_EXAMPLES } from './generate-mail-examples.ts';
 import { AGENT_MAIL_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
 import type { RequestTable } from './requests.ts';
+import { TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
+import { TASK_REQUESTS } from './task-requests.ts';
 import { RUN_REQUESTS, RUNNER_OPERATIONS } from './run-requests.ts';
 
 /** One operation as it is asked. */
@@ -47,6 +49,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     table: RUN_REQUESTS,
     examples: REQUEST_EXAMPLES,
     byAgent: (operation) => (RUNNER_OPERATIONS as readonly string[]).includes(operation),
+  }),
+  ...documented({
+    service: 'tasks',
+    table: TASK_REQUESTS,
+    examples: TASK_REQUEST_EXAMPLES,
+    byAgent: () => false,
   }),
   ...documented({
     service: 'mail',

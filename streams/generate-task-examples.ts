@@ -2,6 +2,7 @@
 // Typed by the contract. Not used at run time.
 import { ADMISSION_ID, type AdmissionEvent } from './admission.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_REQUEST } from './generate-examples.ts';
+import type { TaskOperation, TaskRequestOf, TaskResultOf } from './task-requests.ts';
 import type { TaskEventType } from './task-codec.ts';
 import type { TaskView } from './task-view.ts';
 import type { TaskEvent, TaskOrder } from './task.ts';
@@ -110,6 +111,47 @@ export const ADMISSION_EXAMPLE: AdmissionEvent = {
   dispatcher: 'dispatch-01KAJ5K0',
   grants: [{ taskId: EXAMPLE_TASK_ID, attempt: 1, agent, runId }],
   grantedAt: AT + SECOND,
+};
+
+const place = { taskId: EXAMPLE_TASK_ID, seq: 15 };
+
+/** Requests of the tasks service and what they give. */
+export const TASK_REQUEST_EXAMPLES: {
+  readonly [Op in TaskOperation]: {
+    readonly request: TaskRequestOf<Op>;
+    readonly result: TaskResultOf<Op>;
+  };
+} = {
+  create: {
+    request: { taskId: EXAMPLE_TASK_ID, ...EXAMPLE_ORDER, actor: 'user:anna' },
+    result: { ...place, state: 'pending', repeated: false },
+  },
+  cancel: {
+    request: { taskId: EXAMPLE_TASK_ID, requestId: 'monday-1', reason: 'wrong branch', actor: 'user:anna' },
+    result: { ...place, seq: 21, state: 'cancelling' },
+  },
+  retry: {
+    request: { taskId: EXAMPLE_TASK_ID, requestId: 'monday-2', actor: 'user:anna' },
+    result: { ...place, seq: 30, state: 'pending', repeated: false },
+  },
+  assign: {
+    request: {
+      grantId: 'grant-01KAJ5M8Y0',
+      expectedSeq: 9,
+      dispatcher: 'dispatch-01KAJ5K0',
+      grants: [{ taskId: EXAMPLE_TASK_ID, attempt: 1, agent }],
+    },
+    result: { granted: [EXAMPLE_TASK_ID], upToSeq: 17 },
+  },
+  recall: {
+    request: {
+      taskId: EXAMPLE_TASK_ID,
+      attempt: 1,
+      reason: 'the runner of builder-1 is gone',
+      actor: 'service:dispatch',
+    },
+    result: { ...place, seq: 18, state: 'assigned' },
+  },
 };
 
 /** The summary of the task while it runs. */

@@ -76,6 +76,10 @@ export const REJECTIONS = {
   TASK_CANCELLED: { kind: 'cancelled', meaning: 'The task was cancelled.' },
   TASK_COMPLETED: { kind: 'conflict', meaning: 'The task is done; what is done is not done again.' },
   TASK_NOT_ENDED: { kind: 'conflict', meaning: 'The task has not ended, so there is nothing to retry.' },
+  ADMISSION_SUPERSEDED: {
+    kind: 'conflict',
+    meaning: 'Another grant was made meanwhile; decide anew with it in view.',
+  },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
   BOUNDARY_DENIED: {

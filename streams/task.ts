@@ -14,7 +14,7 @@ const failureSchema = z.object({ kind: failureKindSchema, message: z.string().ma
 type TaskFailure = z.infer<typeof failureSchema>;
 
 /** Everything that was asked for: what the idempotency hash covers. */
-const taskOrderSchema = z.object({
+export const taskOrderSchema = z.object({
   queue: nameSchema,
   lane: nameSchema,
   priority: prioritySchema,

@@ -19,6 +19,21 @@ export interface ActiveTask {
   readonly isBegun: boolean;
 }
 
+/** What is needed of a summary. */
+type RestoredFields =
+  | 'taskId'
+  | 'queue'
+  | 'lane'
+  | 'priority'
+  | 'provider'
+  | 'agent'
+  | 'labels'
+  | 'state'
+  | 'attempts'
+  | 'attemptCount'
+  | 'queuedSeq'
+  | 'endedAt';
+
 export type RetriedTask = Extract<TaskEvent, { readonly type: 'fleetlog.task.retried.v1' }>;
 
 /** No more of a task than a decision needs. */
@@ -59,7 +74,7 @@ export class Board implements Situation {
   }
 
   /** Takes a task up from its summary; one that has ended is passed over. */
-  restoreTask(view: TaskView): void {
+  restoreTask(view: Pick<TaskView, RestoredFields>): void {
     const task = waitingTask(view, { queuedSeq: view.queuedSeq, attempt: view.attemptCount + 1 });
     const last = view.attempts.at(-1);
     if (view.state === 'pending') this.#wait(task);

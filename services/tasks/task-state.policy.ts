@@ -2,7 +2,7 @@
 import type { AttemptOutcome, TaskCreated, TaskEvent, TaskStateName } from '#streams/task.ts';
 
 /** One attempt; its number is its place from 1. */
-interface Attempt {
+export interface Attempt {
   readonly runId: string;
   readonly sessionId: string;
   readonly agent: string;

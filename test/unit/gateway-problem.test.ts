@@ -33,6 +33,7 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   TASK_CANCELLED: [409, 'cancelled'],
   TASK_COMPLETED: [409, 'schema-invalid'],
   TASK_NOT_ENDED: [409, 'schema-invalid'],
+  ADMISSION_SUPERSEDED: [409, 'schema-invalid'],
   AGENT_UNKNOWN: [404, 'schema-invalid'],
   SESSION_UNKNOWN: [404, 'schema-invalid'],
   BOUNDARY_DENIED: [403, 'tenant-policy-denied'],

@@ -1,0 +1,161 @@
+// One life of a dispatcher: takes the state of the fleet up from the summaries and the log, then follows the log and the presence of
+// runners, and hands tasks over as they can go. Everything is pushed; nothing is polled. Ends when the signal aborts, or with the
+// first fault; its supervisor starts the next life. Any number of dispatchers may live at once: each hand-over is fenced.
+import type { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import { presenceSchema } from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { FleetLog } from './fleet-log.ts';
+import { Hall } from './hall.ts';
+import type { Limits } from './limits.policy.ts';
+import type { RunnerFacts } from './runners.policy.ts';
+import { readSummaries } from './summaries.ts';
+import type { TasksClient } from './tasks-client.ts';
+
+export interface DispatcherParts {
+  /** The log of TRANSITIONS. */
+  readonly log: EventLog;
+  readonly bucket: (name: string) => KeyValue;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly tasks: TasksClient;
+  readonly limits: Limits;
+  readonly recallAfterMs: number;
+  readonly maxKeys: number;
+  readonly onTrouble: (fault: Fault) => void;
+  readonly onUnreadable: (entry: StoredEntry, problem: string) => void;
+  /** From now on what can go goes. */
+  readonly onReady: () => void;
+}
+
+/** The agent of a presence key (`<tenant>.<project>.runner.<agent>`), or undefined. */
+const parsePresenceKey = (
+  key: string,
+): { readonly boundary: Boundary; readonly agent: string } | undefined => {
+  const [tenant, project, kind, agent, ...rest] = key.split('.');
+  if (tenant === undefined || project === undefined || agent === undefined) return undefined;
+  return kind === 'runner' && rest.length === 0 ? { boundary: { tenant, project }, agent } : undefined;
+};
+
+const factsOf = (value: Uint8Array): RunnerFacts | undefined => {
+  const parsed = presenceSchema.safeParse(parseJson(value));
+  if (!parsed.success) return undefined;
+  const { providers, labels = [], slots = 1 } = parsed.data;
+  return { providers, labels, slots };
+};
+
+class Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #fleet: FleetLog;
+  readonly #halls = new Map<string, Hall>();
+  readonly #ending = new AbortController();
+  readonly #failure = Promise.withResolvers<never>();
+  readonly #presence = Promise.withResolvers<void>();
+  readonly #name: string;
+  /** Nothing is decided before the past is known and who is there. */
+  #isReady = false;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    this.#name = `dispatch-${parts.ids.ulid()}`;
+    this.#failure.promise.catch(() => undefined);
+    this.#fleet = new FleetLog({
+      log: parts.log,
+      onUnreadable: parts.onUnreadable,
+      onApplied: ({ boundary, assignedTo }) => {
+        if (!this.#isReady) return;
+        const hall = this.#hall(boundary);
+        if (assignedTo !== undefined) hall.watchAbsence(assignedTo);
+        hall.wake();
+      },
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#ending.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const living = this.#live(this.#ending.signal);
+    try {
+      await Promise.race([living, this.#failure.promise]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      stop();
+      this.#fleet.end();
+      await Promise.allSettled([living, ...[...this.#halls.values()].map((hall) => hall.stopped())]);
+    }
+  }
+
+  async #live(signal: AbortSignal): Promise<void> {
+    await this.#fleet.catchUp(await readSummaries(this.#parts, signal), signal);
+    if (signal.aborted) return;
+    const present = this.#watchPresence(signal);
+    await Promise.race([this.#presence.promise, present]);
+    if (signal.aborted) return present;
+    this.#isReady = true;
+    this.#parts.onReady();
+    for (const boundary of this.#fleet.boundaries()) {
+      const hall = this.#hall(boundary);
+      for (const { agent } of this.#fleet.board(boundary).active()) hall.watchAbsence(agent);
+      hall.wake();
+    }
+    await Promise.all([this.#fleet.follow(signal), present]);
+  }
+
+  async #watchPresence(signal: AbortSignal): Promise<void> {
+    for await (const event of this.#parts.bucket('presence').watch({ signal })) {
+      if (event.kind === 'current') {
+        this.#presence.resolve();
+        continue;
+      }
+      const place = parsePresenceKey(event.kind === 'put' ? event.entry.key : event.key);
+      if (place === undefined) continue;
+      const facts = event.kind === 'put' ? factsOf(event.entry.value) : undefined;
+      this.#note(place, facts);
+    }
+  }
+
+  #note(
+    { boundary, agent }: { readonly boundary: Boundary; readonly agent: string },
+    facts: RunnerFacts | undefined,
+  ): void {
+    const { runners } = this.#fleet.board(boundary);
+    if (facts === undefined) runners.gone(agent);
+    else runners.present(agent, facts);
+    if (!this.#isReady) return;
+    const hall = this.#hall(boundary);
+    if (facts === undefined) hall.watchAbsence(agent);
+    else hall.wake();
+  }
+
+  #hall(boundary: Boundary): Hall {
+    const key = `${boundary.tenant}.${boundary.project}`;
+    const known = this.#halls.get(key);
+    if (known !== undefined) return known;
+    const { tasks, limits, clock, ids, recallAfterMs, onTrouble } = this.#parts;
+    const made = new Hall({
+      boundary,
+      board: this.#fleet.board(boundary),
+      limits,
+      tasks,
+      dispatcher: this.#name,
+      clock,
+      ids,
+      recallAfterMs,
+      reached: (seq) => this.#fleet.reached(seq),
+      signal: this.#ending.signal,
+      onTrouble,
+      onFailure: this.#failure.reject,
+    });
+    this.#halls.set(key, made);
+    return made;
+  }
+}
+
+/** Lives until the signal aborts. Faults: those of log, buckets and requests that waiting here does not help. */
+export const runDispatcher = (parts: DispatcherParts, signal: AbortSignal): Promise<void> =>
+  new Dispatcher(parts).run(signal);

@@ -1,0 +1,157 @@
+// Where the tasks of one tenant and project wait to be handed over. Decides whenever something has changed, one hand-over at a time,
+// and always from a board that has seen the last one. Holds nothing that could be lost: killed at any point, the next dispatcher
+// sees on the log what was handed over and what was not.
+//   idle      nothing can go
+//   asking    a hand-over is asked for; changes wait for its end
+//   seeing    it was made (or another dispatcher's was): nothing is decided before it is on the board
+import { Fault, toFault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import { MAX_GRANTS } from '#streams/admission.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { Board } from './board.policy.ts';
+import { decideGrants, type Grant } from './dispatch.policy.ts';
+import type { Limits } from './limits.policy.ts';
+import type { TasksClient } from './tasks-client.ts';
+
+export interface HallParts {
+  readonly boundary: Boundary;
+  readonly board: Board;
+  readonly limits: Limits;
+  readonly tasks: TasksClient;
+  /** Names this process in the record. */
+  readonly dispatcher: string;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** How long a runner may be gone before what it has not begun is taken back. */
+  readonly recallAfterMs: number;
+  /** Resolves when everything up to this sequence is on the board, or when this dispatcher stops. */
+  readonly reached: (seq: number) => Promise<void>;
+  readonly signal: AbortSignal;
+  /** It is tried again. */
+  readonly onTrouble: (fault: Fault) => void;
+  /** This dispatcher cannot go on. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Between two tries while the owner of tasks is away; up to twice as long, by chance. */
+const RETRY_MS = 250;
+
+export class Hall {
+  readonly #parts: HallParts;
+  readonly #timers = new Map<string, () => void>();
+  readonly #work = new Set<Promise<void>>();
+  #isDeciding = false;
+  #isDue = false;
+
+  constructor(parts: HallParts) {
+    this.#parts = parts;
+  }
+
+  /** Something has changed. */
+  wake(): void {
+    this.#isDue = true;
+    if (this.#isDeciding || this.#parts.signal.aborted) return;
+    this.#isDeciding = true;
+    this.#track(this.#decide());
+  }
+
+  /** The agent is not there, or was not when it was given something: what it has not begun is taken back if it stays away. */
+  watchAbsence(agent: string): void {
+    const { board, clock, recallAfterMs, signal } = this.#parts;
+    if (board.runners.isPresent(agent) || this.#timers.has(agent) || signal.aborted) return;
+    this.#timers.set(
+      agent,
+      clock.timer(recallAfterMs, () => {
+        this.#timers.delete(agent);
+        if (!signal.aborted) this.#track(this.#recall(agent));
+      }),
+    );
+  }
+
+  /** Resolves when nothing is under way any more; to be called after the signal has aborted. */
+  async stopped(): Promise<void> {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    await Promise.all(this.#work);
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.catch(this.#parts.onFailure).finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
+  }
+
+  async #decide(): Promise<void> {
+    const { board, limits, signal } = this.#parts;
+    try {
+      while (this.#isDue && !signal.aborted) {
+        this.#isDue = false;
+        const grants = decideGrants(board, limits, MAX_GRANTS);
+        if (grants.length === 0) continue;
+        await this.#handOver(grants);
+        this.#isDue = true;
+      }
+    } finally {
+      this.#isDeciding = false;
+    }
+  }
+
+  async #handOver(grants: readonly Grant[]): Promise<void> {
+    const { board, boundary, tasks, dispatcher, ids, reached } = this.#parts;
+    const request = {
+      grantId: `grant-${ids.ulid()}`,
+      expectedSeq: board.admissionSeq,
+      dispatcher,
+      grants: [...grants],
+    };
+    try {
+      const answer = await tasks.ask(boundary, 'assign', request);
+      if (answer.outcome === 'ok') return await reached(answer.result.upToSeq);
+      // Another dispatcher was faster.
+      const actualSeq = answer.detail['actualSeq'];
+      if (answer.code !== 'ADMISSION_SUPERSEDED' || typeof actualSeq !== 'number') throw unexpected(answer);
+      await reached(actualSeq);
+      board.applyGrant(actualSeq);
+    } catch (error) {
+      // Whether it was made is not known, and need not be: if it was, the next one is refused until this board has seen it.
+      await this.#waitAfter(error);
+    }
+  }
+
+  async #recall(agent: string): Promise<void> {
+    const { board, boundary, tasks } = this.#parts;
+    if (board.runners.isPresent(agent)) return;
+    const reason = `the runner of ${agent} is gone`;
+    for (const active of board.active()) {
+      if (active.agent !== agent || active.isBegun) continue;
+      const { attempt, task } = active;
+      try {
+        await tasks.ask(boundary, 'recall', {
+          taskId: task.taskId,
+          attempt,
+          reason,
+          actor: 'service:dispatch',
+        });
+      } catch (error) {
+        await this.#waitAfter(error);
+        return this.watchAbsence(agent);
+      }
+    }
+  }
+
+  /** Throws what waiting does not help. */
+  async #waitAfter(error: unknown): Promise<void> {
+    const { clock, ids, signal, onTrouble } = this.#parts;
+    const fault = toFault(error);
+    if (fault.retry === 'never') throw error;
+    onTrouble(fault);
+    await clock.sleep(RETRY_MS * (1 + ids.random()), signal);
+  }
+}
+
+const unexpected = ({ code, message }: { readonly code: string; readonly message: string }): Fault =>
+  new Fault({
+    code: 'ANSWER_INVALID',
+    retry: 'never',
+    message: `a hand-over was refused: ${code}: ${message}`,
+  });

@@ -1,0 +1,79 @@
+// Tasks — owns the task aggregate: answers its requests, hands over what dispatch decides (fenced against a second dispatcher), causes
+// and ends the runs of attempts, moves tasks by what their runs do, and folds the summary `tasks`. Any number of instances may run.
+// Does not choose agents (see dispatch) and does not run programs.
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
+import { duration } from '#libs/config/fields.ts';
+import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import type { ServiceContext } from '#libs/service/context.ts';
+import { defineService } from '#libs/service/define-service.ts';
+import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { buildDeadLetter } from '#streams/dead-letters.ts';
+import { createAssign } from './assignments.ts';
+import { createAttempts, decodeAttemptTransition } from './attempts.ts';
+import { createOrders } from './orders.ts';
+import { tasksProjection } from './projections.ts';
+import { taskRequests } from './requests.ts';
+import { createRunNews, decodeRunNews } from './run-news.ts';
+import { createRunsClient } from './runs-client.ts';
+import { createTaskLog, type TaskLog } from './task-log.ts';
+
+const TasksConfig = configSchema({
+  requestTimeoutMs: duration({ min: 100 })
+    .default(5000)
+    .describe('How long the owner of runs may take to answer; it is asked again and again.'),
+});
+type Context = ServiceContext<ConfigOf<typeof TasksConfig>>;
+
+const taskLogs = new WeakMap<Context, TaskLog>();
+
+/** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
+const taskLogOf = (context: Context): TaskLog => {
+  const known = taskLogs.get(context);
+  if (known !== undefined) return known;
+  const { clock, ids } = context;
+  const made = createTaskLog({ log: context.log('TRANSITIONS'), clock, ids });
+  taskLogs.set(context, made);
+  return made;
+};
+
+export const tasks = defineService({
+  name: 'tasks',
+  config: TasksConfig,
+  loops: (context) => {
+    const { clock, config, requests } = context;
+    const taskLog = taskLogOf(context);
+    const { taskAttempts, taskRuns } = serviceConsumers;
+    const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
+    const runs = createRunsClient(requests.client, config.requestTimeoutMs);
+    const attempts = createAttempts({ taskLog, runs, clock });
+    const news = createRunNews({ taskLog, log: context.log('TRANSITIONS') });
+    return [
+      consumerLoop(context, {
+        name: taskAttempts.name,
+        queue: context.queue(taskAttempts.stream, taskAttempts.name),
+        decode: decodeAttemptTransition,
+        lane: ({ event }) => event.taskId,
+        handle: (transition) => attempts.handle(transition),
+        deadLetters,
+        limits: { ackWaitMs: ACK_WAIT_MS },
+      }),
+      consumerLoop(context, {
+        name: taskRuns.name,
+        queue: context.queue(taskRuns.stream, taskRuns.name),
+        decode: decodeRunNews,
+        lane: ({ event }) => event.runId,
+        handle: (entry) => news.handle(entry),
+        deadLetters,
+        limits: { ackWaitMs: ACK_WAIT_MS },
+      }),
+      projectionLoop(context, { projection: tasksProjection, deadLetters }),
+    ];
+  },
+  requests: (context) => {
+    const { clock, redactor } = context;
+    const taskLog = taskLogOf(context);
+    const assign = createAssign({ taskLog, log: context.log('TRANSITIONS'), clock });
+    return taskRequests({ ...createOrders({ taskLog, redactor }), assign });
+  },
+});
