@@ -61,7 +61,7 @@ export const TASK_REQUESTS = {
         /** Tasks that were handed over. */
         granted: z.array(taskIdSchema),
         /** Whoever has seen TRANSITIONS up to here has seen what became of every task asked for. */
-        upToSeq: z.int().positive(),
+        upToSeq: z.int().nonnegative(),
       }),
     ),
   },

@@ -87,6 +87,14 @@ export class Board implements Situation {
     return this.#known.has(taskId);
   }
 
+  /** Takes a task that waits for this attempt out of the queue, until something happens to it; false when it does not wait so. */
+  setAside(taskId: string, attempt: number): boolean {
+    const known = this.#known.get(taskId);
+    if (known?.kind !== 'waiting' || known.task.attempt !== attempt) return false;
+    this.waiting.remove(known.task);
+    return true;
+  }
+
   applyTask(event: TaskEvent, seq: number): void {
     const known = this.#known.get(event.taskId);
     if (event.type === 'fleetlog.task.created.v1') {

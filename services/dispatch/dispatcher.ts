@@ -27,6 +27,7 @@ export interface DispatcherParts {
   readonly recallAfterMs: number;
   readonly maxKeys: number;
   readonly onTrouble: (fault: Fault) => void;
+  readonly onSetAside: (taskId: string) => void;
   readonly onUnreadable: (entry: StoredEntry, problem: string) => void;
   /** From now on what can go goes. */
   readonly onReady: () => void;
@@ -136,7 +137,7 @@ class Dispatcher {
     const key = `${boundary.tenant}.${boundary.project}`;
     const known = this.#halls.get(key);
     if (known !== undefined) return known;
-    const { tasks, limits, clock, ids, recallAfterMs, onTrouble } = this.#parts;
+    const { tasks, limits, clock, ids, recallAfterMs, onTrouble, onSetAside } = this.#parts;
     const made = new Hall({
       boundary,
       board: this.#fleet.board(boundary),
@@ -149,6 +150,7 @@ class Dispatcher {
       reached: (seq) => this.#fleet.reached(seq),
       signal: this.#ending.signal,
       onTrouble,
+      onSetAside,
       onFailure: this.#failure.reject,
     });
     this.#halls.set(key, made);

@@ -28,6 +28,8 @@ export interface HallParts {
   /** Resolves when everything up to this sequence is on the board, or when this dispatcher stops. */
   readonly reached: (seq: number) => Promise<void>;
   readonly signal: AbortSignal;
+  /** A task that cannot be handed over, whatever is free. */
+  readonly onSetAside: (taskId: string) => void;
   /** It is tried again. */
   readonly onTrouble: (fault: Fault) => void;
   /** This dispatcher cannot go on. */
@@ -106,7 +108,10 @@ export class Hall {
     };
     try {
       const answer = await tasks.ask(boundary, 'assign', request);
-      if (answer.outcome === 'ok') return await reached(answer.result.upToSeq);
+      if (answer.outcome === 'ok') {
+        await reached(answer.result.upToSeq);
+        return this.#setAside(grants, answer.result.granted);
+      }
       // Another dispatcher was faster.
       const actualSeq = answer.detail['actualSeq'];
       if (answer.code !== 'ADMISSION_SUPERSEDED' || typeof actualSeq !== 'number') throw unexpected(answer);
@@ -116,6 +121,17 @@ export class Hall {
       // Whether it was made is not known, and need not be: if it was, the next one is refused until this board has seen it.
       await this.#waitAfter(error);
     }
+  }
+
+  /**
+   * What was asked for, was not handed over, and waits all the same although everything has been seen: its owner cannot read it. It is
+   * left to people, so that it holds up nobody else.
+   */
+  #setAside(asked: readonly Grant[], granted: readonly string[]): void {
+    if (granted.length === asked.length || this.#parts.signal.aborted) return;
+    const { board, onSetAside } = this.#parts;
+    for (const { taskId, attempt } of asked)
+      if (!granted.includes(taskId) && board.setAside(taskId, attempt)) onSetAside(taskId);
   }
 
   async #recall(agent: string): Promise<void> {
@@ -145,7 +161,7 @@ export class Hall {
     const fault = toFault(error);
     if (fault.retry === 'never') throw error;
     onTrouble(fault);
-    await clock.sleep(RETRY_MS * (1 + ids.random()), signal);
+    await clock.sleep(Math.round(RETRY_MS * (1 + ids.random())), signal);
   }
 }
 

@@ -78,6 +78,11 @@ export const dispatch = defineService({
               recallAfterMs: config.recallAfterMs,
               maxKeys: config.maxKnown,
               onTrouble: (fault) => logger.warn('a hand-over will be tried again', { error: fault }),
+              onSetAside: (taskId) =>
+                logger.error('a task cannot be handed over and is left aside', {
+                  taskId,
+                  remedy: `look at it with: fleetlog task show ${taskId}`,
+                }),
               onUnreadable: ({ subject, seq }, problem) =>
                 logger.error('an entry cannot be read and is passed over', { subject, seq, problem }),
               onReady: () => logger.info('dispatch has caught up'),

@@ -29,13 +29,14 @@ type Assigned = Extract<TaskEvent, { readonly type: 'fleetlog.task.assigned.v1' 
 interface Decided {
   /** Of the task's last transition. */
   readonly seq: number;
-  readonly event: Assigned | undefined;
+  /** Absent: it does not wait for this attempt, or cannot be read. */
+  readonly going?: Going;
 }
 
 /** A task that goes. */
 interface Going {
-  readonly seq: number;
   readonly event: Assigned;
+  readonly entry: NewEntry;
 }
 
 const ACTOR = 'service:dispatch';
@@ -44,27 +45,38 @@ const MOST_TRIES = 8;
 
 export type Assign = (boundary: Boundary, request: Asked) => Promise<Answer<TaskResultOf<'assign'>>>;
 
+const entryOf = (
+  boundary: Boundary,
+  event: Assigned,
+  facts: { readonly seq: number; readonly causation: string },
+): NewEntry => {
+  const { taskId, attempt, assignedAt } = event;
+  const target = { boundary, taskId, actor: ACTOR, causation: facts.causation };
+  const meta = metaOf(event, target, { id: `${taskId}.assign.${attempt}`, now: assignedAt });
+  return { ...encodeTaskEvent(event, meta), expectedSeq: facts.seq };
+};
+
 const decideOne = async (
   { taskLog }: Parts,
   boundary: Boundary,
-  { taskId, attempt, agent }: Asked['grants'][number],
+  { grantId, taskId, attempt, agent }: Asked['grants'][number] & { readonly grantId: string },
   now: number,
 ): Promise<Decided> => {
-  const { state, seq } = await taskLog.load({ boundary, taskId, actor: ACTOR });
-  const runId = attemptId('run', taskId, attempt);
-  const newSessionId = attemptId('session', taskId, attempt);
-  const decision = taskDecider.decide({ kind: 'assign', attempt, runId, newSessionId, agent }, state, {
-    now,
-  });
-  const isAssigned = decision.kind === 'accepted' && decision.event.type === 'fleetlog.task.assigned.v1';
-  return { seq, event: isAssigned ? decision.event : undefined };
-};
-
-const entryOf = (boundary: Boundary, { event, seq }: Going, causation: string): NewEntry => {
-  const { taskId, attempt, assignedAt } = event;
-  const target = { boundary, taskId, actor: ACTOR, causation };
-  const meta = metaOf(event, target, { id: `${taskId}.assign.${attempt}`, now: assignedAt });
-  return { ...encodeTaskEvent(event, meta), expectedSeq: seq };
+  try {
+    const { state, seq } = await taskLog.load({ boundary, taskId, actor: ACTOR });
+    const runId = attemptId('run', taskId, attempt);
+    const newSessionId = attemptId('session', taskId, attempt);
+    const decision = taskDecider.decide({ kind: 'assign', attempt, runId, newSessionId, agent }, state, {
+      now,
+    });
+    if (decision.kind !== 'accepted' || decision.event.type !== 'fleetlog.task.assigned.v1') return { seq };
+    const { event } = decision;
+    return { seq, going: { event, entry: entryOf(boundary, event, { seq, causation: grantId }) } };
+  } catch (error) {
+    // One task whose record cannot be read must not hold up the others: it is left out.
+    if (error instanceof Fault && error.retry === 'never') return { seq: 0 };
+    throw error;
+  }
 };
 
 const grantOf = (
@@ -91,13 +103,14 @@ const tryOnce = async (
   request: Asked,
 ): Promise<Answer<TaskResultOf<'assign'>> | undefined> => {
   const now = parts.clock.now();
-  const wanted = [...new Map(request.grants.map((grant) => [grant.taskId, grant])).values()];
+  const { grantId } = request;
+  const wanted = [...new Map(request.grants.map((grant) => [grant.taskId, { ...grant, grantId }])).values()];
   const decided = await Promise.all(wanted.map((grant) => decideOne(parts, boundary, grant, now)));
-  const going = decided.flatMap(({ event, seq }): Going[] => (event === undefined ? [] : [{ event, seq }]));
+  const going = decided.flatMap((one) => one.going ?? []);
   const upToSeq = Math.max(...decided.map(({ seq }) => seq));
   if (going.length === 0) return ok({ granted: [], upToSeq });
   const outcome = await parts.log.appendTogether([
-    ...going.map((one) => entryOf(boundary, one, request.grantId)),
+    ...going.map(({ entry }) => entry),
     grantOf(boundary, request, going, now),
   ]);
   if (outcome.kind === 'appended')

@@ -1,0 +1,168 @@
+// Judges the record of a fleet: walks TRANSITIONS from its beginning and names every law of tasks that was broken on the way.
+import { fold } from '#libs/kernel/decider.ts';
+import type { Ports } from '#libs/service/context.ts';
+import { endsRun } from '#services/dispatch/board.policy.ts';
+import { isActive } from '#services/tasks/task-state.policy.ts';
+import { taskDecider } from '#services/tasks/task.decider.ts';
+import { foldTask, type TaskSummary } from '#services/tasks/task.view.ts';
+import { viewKey } from '#streams/buckets.ts';
+import { readEntry } from '#streams/catalogue.ts';
+import { parseJson } from '#streams/entry.ts';
+import type { RunEvent } from '#streams/run.ts';
+import { compareRank } from '#streams/task-order.ts';
+import type { TaskCreated, TaskEvent } from '#streams/task.ts';
+import { BOUNDARY } from './control-plane.ts';
+
+/** Limits that have to hold at every entry of the record. */
+export interface JudgedLimits {
+  readonly fleet: number;
+  readonly queues: Readonly<Record<string, number>>;
+  /** Runs of an agent that tasks caused, at once. */
+  readonly agents: Readonly<Record<string, number>>;
+}
+
+interface Seen {
+  readonly order: TaskCreated;
+  readonly events: TaskEvent[];
+  state: string;
+  queuedSeq: number;
+  /** When it last began to wait. */
+  waitsSinceSeq: number;
+  agent: string | undefined;
+}
+
+class Judge {
+  readonly faults: string[] = [];
+  readonly tasks = new Map<string, Seen>();
+  readonly #runs = new Map<string, { readonly task: string; readonly attempt: number; hasEnded: boolean }>();
+  readonly #limits: JudgedLimits;
+
+  constructor(limits: JudgedLimits) {
+    this.#limits = limits;
+  }
+
+  task(event: TaskEvent, seq: number): void {
+    if (event.type === 'fleetlog.task.created.v1') {
+      if (this.tasks.has(event.taskId)) this.faults.push(`${event.taskId} was created twice`);
+      this.tasks.set(event.taskId, {
+        order: event,
+        events: [event],
+        state: 'pending',
+        queuedSeq: seq,
+        waitsSinceSeq: seq,
+        agent: undefined,
+      });
+      return;
+    }
+    const seen = this.tasks.get(event.taskId);
+    if (seen === undefined) return void this.faults.push(`${event.taskId} was never created`);
+    if (event.type === 'fleetlog.task.assigned.v1') this.#checkOrder(seen, seq);
+    const before = seen.state;
+    seen.events.push(event);
+    seen.state = fold(taskDecider, seen.events)?.state ?? '';
+    if (event.type === 'fleetlog.task.assigned.v1') seen.agent = event.agent;
+    if (event.type === 'fleetlog.task.retried.v1') seen.queuedSeq = seq;
+    if (seen.state === 'pending' && before !== 'pending') seen.waitsSinceSeq = seq;
+    if (before === 'completed') this.faults.push(`${event.taskId}: ${event.type} after it was completed`);
+    this.#checkLimits(seq);
+  }
+
+  run(event: RunEvent): void {
+    if (event.type === 'fleetlog.run.created.v1') {
+      if (event.task === undefined) return;
+      const { taskId: task, attempt } = event.task;
+      const attempts =
+        this.tasks.get(task)?.events.filter(({ type }) => type === 'fleetlog.task.assigned.v1').length ?? 0;
+      if (attempt !== attempts)
+        this.faults.push(`run of attempt ${attempt} of ${task}, which has ${attempts}`);
+      for (const one of this.#runs.values())
+        if (one.task === task && !one.hasEnded) this.faults.push(`${task} has two runs at once`);
+      this.#runs.set(event.runId, { task, attempt, hasEnded: false });
+    } else if (endsRun(event)) {
+      const run = this.#runs.get(event.runId);
+      if (run !== undefined) run.hasEnded = true;
+    }
+  }
+
+  /** Runs that go on. */
+  openRuns(): readonly string[] {
+    return [...this.#runs].flatMap(([runId, { hasEnded }]) => (hasEnded ? [] : [runId]));
+  }
+
+  /**
+   * Whoever knew that the one waits knew of everything that waited before it: of those that ask for the same, none that goes
+   * first may be passed over.
+   */
+  #checkOrder(next: Seen, seq: number): void {
+    const demand = demandOf(next.order);
+    for (const [taskId, other] of this.tasks) {
+      if (other === next || other.state !== 'pending' || demandOf(other.order) !== demand) continue;
+      if (other.waitsSinceSeq > next.waitsSinceSeq) continue;
+      const ranks = [rankOf(other), rankOf(next)] as const;
+      if (compareRank(...ranks) < 0) this.faults.push(`at ${seq} ${next.order.taskId} overtook ${taskId}`);
+    }
+  }
+
+  #checkLimits(seq: number): void {
+    const active = [...this.tasks.values()].filter(({ state }) => isActive(state as 'assigned'));
+    const check = (what: string, is: number, most: number): void => {
+      if (is > most) this.faults.push(`at ${seq} ${what}: ${is} of ${most}`);
+    };
+    check('fleet', active.length, this.#limits.fleet);
+    for (const [queue, most] of Object.entries(this.#limits.queues))
+      check(`queue ${queue}`, active.filter(({ order }) => order.queue === queue).length, most);
+    for (const [agent, most] of Object.entries(this.#limits.agents)) {
+      const open = active.filter((one) => one.agent === agent && !this.#isRunOver(one));
+      check(`agent ${agent}`, open.length, most);
+    }
+  }
+
+  #isRunOver({ events }: Seen): boolean {
+    const assigned = events.findLast(({ type }) => type === 'fleetlog.task.assigned.v1');
+    return assigned !== undefined && 'runId' in assigned && this.#runs.get(assigned.runId)?.hasEnded === true;
+  }
+}
+
+const rankOf = ({ order, queuedSeq }: Seen) => ({ priority: order.priority, queuedSeq });
+const demandOf = ({ queue, lane, provider, agent, labels }: TaskCreated): string =>
+  JSON.stringify([queue, lane, provider, agent, labels]);
+
+/** What was broken, and how each task ended. */
+export const judgeTasks = async (
+  ports: Ports,
+  {
+    limits,
+    withoutSummaries = false,
+  }: { readonly limits: JudgedLimits; readonly withoutSummaries?: boolean },
+): Promise<{ readonly faults: readonly string[]; readonly states: readonly string[] }> => {
+  const record = new Judge(limits);
+  let lastGrant = 0;
+  const summaries = new Map<string, { readonly seq: number; readonly view: TaskSummary }>();
+  for await (const entry of ports.log('TRANSITIONS').replay()) {
+    const reading = readEntry(entry);
+    if (reading.kind === 'problem') record.faults.push(reading.problem);
+    else if (reading.kind === 'task') {
+      record.task(reading.data, entry.seq);
+      const { taskId } = reading.data;
+      const view = foldTask(summaries.get(taskId)?.view, {
+        boundary: BOUNDARY,
+        seq: entry.seq,
+        event: reading.data,
+      });
+      if (view !== undefined) summaries.set(taskId, { seq: entry.seq, view });
+    } else if (reading.kind === 'run') record.run(reading.data);
+    else if (reading.kind === 'admission') {
+      // A grant stands directly behind what it hands over.
+      if (entry.seq - lastGrant <= reading.data.grants.length)
+        record.faults.push(`grant ${entry.seq} is alone`);
+      lastGrant = entry.seq;
+    }
+  }
+  for (const [taskId, { seq, view }] of withoutSummaries ? [] : summaries) {
+    const stored = await ports.bucket('tasks').get(viewKey(BOUNDARY, taskId));
+    if (JSON.stringify(parseJson(stored?.value ?? new Uint8Array())) !== JSON.stringify({ seq, ...view }))
+      record.faults.push(`the summary of ${taskId} is not the fold of its record`);
+  }
+  record.faults.push(...record.openRuns().map((runId) => `${runId} goes on`));
+  return { faults: record.faults, states: [...record.tasks.values()].map(({ state }) => state) };
+};
