@@ -40,9 +40,4 @@ const codec = aggregateCodec<AdmissionEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const {
-  isType: isAdmissionEventType,
-  encode: encodeAdmissionEvent,
-  read: readAdmissionEvent,
-  decode: decodeAdmissionEvent,
-} = codec;
+export const { isType: isAdmissionEventType, encode: encodeAdmissionEvent, read: readAdmissionEvent } = codec;

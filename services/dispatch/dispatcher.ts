@@ -9,12 +9,12 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import { presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import type { AskTasks } from './ask-tasks.ts';
 import { FleetLog } from './fleet-log.ts';
 import { Hall } from './hall.ts';
 import type { Limits } from './limits.policy.ts';
 import type { RunnerFacts } from './runners.policy.ts';
 import { readSummaries } from './summaries.ts';
-import type { TasksClient } from './tasks-client.ts';
 
 export interface DispatcherParts {
   /** The log of TRANSITIONS. */
@@ -22,7 +22,7 @@ export interface DispatcherParts {
   readonly bucket: (name: string) => KeyValue;
   readonly clock: Clock;
   readonly ids: Ids;
-  readonly tasks: TasksClient;
+  readonly ask: AskTasks;
   readonly limits: Limits;
   readonly recallAfterMs: number;
   readonly maxKeys: number;
@@ -137,12 +137,12 @@ class Dispatcher {
     const key = `${boundary.tenant}.${boundary.project}`;
     const known = this.#halls.get(key);
     if (known !== undefined) return known;
-    const { tasks, limits, clock, ids, recallAfterMs, onTrouble, onSetAside } = this.#parts;
+    const { ask, limits, clock, ids, recallAfterMs, onTrouble, onSetAside } = this.#parts;
     const made = new Hall({
       boundary,
       board: this.#fleet.board(boundary),
       limits,
-      tasks,
+      ask,
       dispatcher: this.#name,
       clock,
       ids,

@@ -10,7 +10,7 @@ import { Board, type RetriedTask } from './board.policy.ts';
 import { seenBy, type Summaries } from './summaries.ts';
 
 /** Something that was applied to a board. */
-export interface Applied {
+interface Applied {
   readonly boundary: Boundary;
   /** The agent that a task was handed to by it. */
   readonly assignedTo: string | undefined;

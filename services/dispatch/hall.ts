@@ -12,13 +12,13 @@ import type { Boundary } from '#streams/subjects.ts';
 import type { Board } from './board.policy.ts';
 import { decideGrants, type Grant } from './dispatch.policy.ts';
 import type { Limits } from './limits.policy.ts';
-import type { TasksClient } from './tasks-client.ts';
+import type { AskTasks } from './ask-tasks.ts';
 
 export interface HallParts {
   readonly boundary: Boundary;
   readonly board: Board;
   readonly limits: Limits;
-  readonly tasks: TasksClient;
+  readonly ask: AskTasks;
   /** Names this process in the record. */
   readonly dispatcher: string;
   readonly clock: Clock;
@@ -99,7 +99,7 @@ export class Hall {
   }
 
   async #handOver(grants: readonly Grant[]): Promise<void> {
-    const { board, boundary, tasks, dispatcher, ids, reached } = this.#parts;
+    const { board, boundary, ask, dispatcher, ids, reached } = this.#parts;
     const request = {
       grantId: `grant-${ids.ulid()}`,
       expectedSeq: board.admissionSeq,
@@ -107,7 +107,7 @@ export class Hall {
       grants: [...grants],
     };
     try {
-      const answer = await tasks.ask(boundary, 'assign', request);
+      const answer = await ask(boundary, 'assign', request);
       if (answer.outcome === 'ok') {
         await reached(answer.result.upToSeq);
         return this.#setAside(grants, answer.result.granted);
@@ -135,14 +135,14 @@ export class Hall {
   }
 
   async #recall(agent: string): Promise<void> {
-    const { board, boundary, tasks } = this.#parts;
+    const { board, boundary, ask } = this.#parts;
     if (board.runners.isPresent(agent)) return;
     const reason = `the runner of ${agent} is gone`;
     for (const active of board.active()) {
       if (active.agent !== agent || active.isBegun) continue;
       const { attempt, task } = active;
       try {
-        await tasks.ask(boundary, 'recall', {
+        await ask(boundary, 'recall', {
           taskId: task.taskId,
           attempt,
           reason,

@@ -6,7 +6,7 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { runDispatcher } from './dispatcher.ts';
 import type { Limits } from './limits.policy.ts';
-import { createTasksClient } from './tasks-client.ts';
+import { askTasksBy } from './ask-tasks.ts';
 
 const NAME = '[a-z0-9][a-z0-9_-]{0,63}';
 const limitOf = (what: string, example: string) =>
@@ -73,7 +73,7 @@ export const dispatch = defineService({
               bucket: (name) => context.bucket(name),
               clock,
               ids,
-              tasks: createTasksClient(requests.client, config.requestTimeoutMs),
+              ask: askTasksBy(requests.client, config.requestTimeoutMs),
               limits: limitsOf(config),
               recallAfterMs: config.recallAfterMs,
               maxKeys: config.maxKnown,

@@ -25,7 +25,7 @@ const taskSchema = taskViewSchema.pick({
   queuedSeq: true,
   endedAt: true,
 });
-export type RestoredTask = z.infer<typeof taskSchema>;
+type RestoredTask = z.infer<typeof taskSchema>;
 
 const runSchema = runViewSchema.pick({
   tenant: true,

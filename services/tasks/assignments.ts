@@ -6,12 +6,12 @@ import { Fault } from '#libs/kernel/fault.ts';
 import { rejection } from '#libs/kernel/rejection.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, NewEntry } from '#libs/ports/event-log.ts';
+import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import { ADMISSION_ID, encodeAdmissionEvent, type AdmissionEvent } from '#streams/admission.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
 import { encodeTaskEvent } from '#streams/task-codec.ts';
 import type { TaskRequestOf, TaskResultOf } from '#streams/task-requests.ts';
 import type { TaskEvent } from '#streams/task.ts';
-import { ok, refused, type Answer } from './answer.ts';
 import { attemptId, metaOf, SOURCE, type TaskLog } from './task-log.ts';
 import { taskDecider } from './task.decider.ts';
 

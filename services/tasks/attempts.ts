@@ -5,11 +5,12 @@ import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
-import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
-import type { Boundary } from '#streams/subjects.ts';
+import type { RequestClient } from '#libs/ports/requests.ts';
+import { askRequest } from '#libs/service/ask-request.ts';
+import { RUN_REQUESTS, type RunRequestOf } from '#streams/run-requests.ts';
+import { requestSubject, type Boundary } from '#streams/subjects.ts';
 import { decodeTaskEvent } from '#streams/task-codec.ts';
 import type { TaskEvent } from '#streams/task.ts';
-import type { Answer } from './answer.ts';
 import type { TaskLog, TaskTarget } from './task-log.ts';
 import type { Attempt, Task } from './task-state.policy.ts';
 
@@ -40,15 +41,11 @@ export const decodeAttemptTransition = (entry: StoredEntry): AttemptTransition |
   return { boundary, event: event as AttemptTransition['event'], causation: envelope.id };
 };
 
-/** The requests of the runs service that this one makes. */
-export interface RunsClient {
-  create(boundary: Boundary, request: RunRequestOf<'create'>): Promise<Answer<RunResultOf<'create'>>>;
-  cancel(boundary: Boundary, request: RunRequestOf<'cancel'>): Promise<Answer<RunResultOf<'cancel'>>>;
-}
-
 interface Parts {
   readonly taskLog: TaskLog;
-  readonly runs: RunsClient;
+  readonly requests: RequestClient;
+  /** How long the owner of runs may take to answer. */
+  readonly timeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -78,22 +75,42 @@ const runRequestOf = (
   actor: ACTOR,
 });
 
-export const createAttempts = ({
-  taskLog,
-  runs,
-  clock,
-}: Parts): { handle(transition: AttemptTransition): Promise<Handled> } => {
-  /** Why the run cannot be; undefined when it is there. */
-  const begin = async (boundary: Boundary, request: RunRequestOf<'create'>): Promise<string | undefined> => {
-    try {
-      const answer = await runs.create(boundary, request);
-      return answer.kind === 'ok' ? undefined : `${answer.rejection.code}: ${answer.rejection.message}`;
-    } catch (error) {
-      const { code, message } = toFault(error);
-      if (HOPELESS.has(code)) return `${code}: ${message}`;
-      throw error;
-    }
-  };
+/** Asks the runs service. Faults: those of the requests port, those that it answers with; the consumer tries again. */
+const askRuns = async <Op extends 'create' | 'cancel'>(
+  { requests, timeoutMs }: Parts,
+  boundary: Boundary,
+  operation: Op,
+  request: RunRequestOf<Op>,
+) => {
+  const answer = await askRequest(requests, {
+    subject: requestSubject(boundary, 'runs', operation),
+    request,
+    answer: RUN_REQUESTS[operation].answer,
+    timeoutMs,
+  });
+  if (answer.outcome !== 'fault') return answer;
+  const { code, retry, message } = answer;
+  throw new Fault({ code, retry, message });
+};
+
+/** Why the run cannot be; undefined when it is there. */
+const begin = async (
+  parts: Parts,
+  boundary: Boundary,
+  request: RunRequestOf<'create'>,
+): Promise<string | undefined> => {
+  try {
+    const answer = await askRuns(parts, boundary, 'create', request);
+    return answer.outcome === 'ok' ? undefined : `${answer.code}: ${answer.message}`;
+  } catch (error) {
+    const { code, message } = toFault(error);
+    if (HOPELESS.has(code)) return `${code}: ${message}`;
+    throw error;
+  }
+};
+
+export const createAttempts = (parts: Parts): { handle(transition: AttemptTransition): Promise<Handled> } => {
+  const { taskLog, clock } = parts;
 
   const giveUp = async (
     target: TaskTarget,
@@ -122,11 +139,11 @@ export const createAttempts = ({
         throw unreadable(`task ${taskId} has a transition about attempt ${attempt}, which never was`);
       // It is over: there is nothing to begin or to end.
       if (named.outcome !== null) return ok;
-      const why = await begin(boundary, runRequestOf(task, { ...named, attempt }));
+      const why = await begin(parts, boundary, runRequestOf(task, { ...named, attempt }));
       if (why !== undefined) return giveUp(target, { attempt, runId }, why);
       // The run is there in any case by now, whichever of the transitions came first: it can be cancelled.
       if (event.type !== 'fleetlog.task.assigned.v1')
-        await runs.cancel(boundary, { runId, reason: event.reason, actor: ACTOR });
+        await askRuns(parts, boundary, 'cancel', { runId, reason: event.reason, actor: ACTOR });
       return ok;
     },
   };

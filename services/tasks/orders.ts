@@ -1,9 +1,9 @@
 // What people ask of tasks: create, cancel, retry; and what dispatch asks of one task: recall. What was written is redacted before
 // anything is decided: secrets reach neither the log nor a runner through it. Every request may be repeated: ids are derived from it.
 import type { Redactor } from '#libs/redaction/redactor.ts';
+import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { TaskRequestOf, TaskResultOf } from '#streams/task-requests.ts';
-import { ok, refused, type Answer } from './answer.ts';
 import { hashOf, type TaskLog, type TaskTarget } from './task-log.ts';
 
 interface Parts {

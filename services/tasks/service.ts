@@ -15,7 +15,6 @@ import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
 import { createRunNews, decodeRunNews } from './run-news.ts';
-import { createRunsClient } from './runs-client.ts';
 import { createTaskLog, type TaskLog } from './task-log.ts';
 
 const TasksConfig = configSchema({
@@ -45,8 +44,8 @@ export const tasks = defineService({
     const taskLog = taskLogOf(context);
     const { taskAttempts, taskRuns } = serviceConsumers;
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-    const runs = createRunsClient(requests.client, config.requestTimeoutMs);
-    const attempts = createAttempts({ taskLog, runs, clock });
+    const timeoutMs = config.requestTimeoutMs;
+    const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
     const news = createRunNews({ taskLog, log: context.log('TRANSITIONS') });
     return [
       consumerLoop(context, {

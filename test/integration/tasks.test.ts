@@ -13,7 +13,7 @@ import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { shown } from '#test/support/run-facts.ts';
 import { ask, claimTurn, done, transition, turnInstruction } from '#test/support/scripted-runner.ts';
-import { askForTask, createTask, taskEvent, taskTypes } from '#test/support/task-facts.ts';
+import { askForTask, askTasks, createTask, taskEvent, taskTypes } from '#test/support/task-facts.ts';
 import { judgeTasks } from '#test/support/task-verdict.ts';
 
 let broker: FreshBroker;
@@ -89,7 +89,7 @@ test('ST-53 ST-T18 WK-58 cancelling a task ends its run, and the task when the r
   const turn = await claimTurn(ports, await turnInstruction(ports, runId));
   await taskEvent(ports, taskId, 'fleetlog.task.started.v1');
   const request = { taskId, requestId: 'c1', reason: 'not needed', actor: 'user:test' };
-  expect(await askForTask(ports, request, 'cancel')).toMatchObject({ result: { state: 'cancelling' } });
+  expect(await askTasks(ports, 'cancel', request)).toMatchObject({ result: { state: 'cancelling' } });
   await transition(ports, runId, 'fleetlog.run.cancel-requested.v1');
   await turn.finished({ ...done, outcome: 'cancelled' });
   const cancelled = await taskEvent(ports, taskId, 'fleetlog.task.cancelled.v1');
@@ -97,11 +97,11 @@ test('ST-53 ST-T18 WK-58 cancelling a task ends its run, and the task when the r
     reason: 'not needed',
     last: { attempt: 1, runId, outcome: 'cancelled' },
   });
-  expect(await askForTask(ports, request, 'cancel')).toMatchObject({ result: { state: 'cancelled' } });
+  expect(await askTasks(ports, 'cancel', request)).toMatchObject({ result: { state: 'cancelled' } });
   // Waiting again, it is cancelled at once.
   const retry = { taskId, requestId: 'r1', actor: 'user:test' };
   await sendAway(ports, 'b2');
-  await askForTask(ports, retry, 'retry');
+  await askTasks(ports, 'retry', retry);
   expect(await taskTypes(ports, taskId)).toContain('retried');
 });
 

@@ -73,19 +73,21 @@ test('WK-32 WK-35 HR-14 every fleet of three tasks is served in order, within al
     }),
   );
   let fleets = 0;
-  for (const first of kinds)
-    for (const second of kinds)
-      for (const third of kinds)
-        for (const facts of runners)
-          for (const limit of limits) {
-            const waiting = [task('1', first), task('2', second), task('3', third)];
-            const fleet: Fleet = { waiting, active: [], otherRuns: [], runners: facts };
-            const grants = decideGrants(situationOf(fleet), limit, 10);
-            const { faults, after } = judge(fleet, limit, { grants, most: 10 });
-            if (faults.length > 0 || exceeded(after, limit).length > 0)
-              expect.fail(JSON.stringify({ faults, waiting, grants }));
-            fleets += 1;
-          }
+  for (const { first, second, third, facts, limit } of choices({
+    first: kinds,
+    second: kinds,
+    third: kinds,
+    facts: runners,
+    limit: limits,
+  })) {
+    const waiting = [task('1', first), task('2', second), task('3', third)];
+    const fleet: Fleet = { waiting, active: [], otherRuns: [], runners: facts };
+    const grants = decideGrants(situationOf(fleet), limit, 10);
+    const { faults, after } = judge(fleet, limit, { grants, most: 10 });
+    if (faults.length > 0 || exceeded(after, limit).length > 0)
+      expect.fail(JSON.stringify({ faults, waiting, grants }));
+    fleets += 1;
+  }
   expect(fleets).toBe(8 ** 3 * 3 * 18);
 });
 

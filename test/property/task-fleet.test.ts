@@ -12,7 +12,7 @@ import { makeId } from '#streams/ids.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
 import { simulationSeeds } from '#test/support/seeds.ts';
 import {
-  askTasks,
+  askTasksUntilAnswered,
   below,
   createWorld,
   drive,
@@ -61,7 +61,7 @@ const createTasks = async (world: World): Promise<readonly string[]> => {
     const order = orderOf(world);
     // Asked twice now and then, as by a client that lost its answer.
     for (let times = isLucky(world, 0.3) ? 2 : 1; times > 0; times -= 1)
-      await askTasks(world, 'create', order);
+      await askTasksUntilAnswered(world, 'create', order);
     taskIds.push(order.taskId);
     await pause(world, 1500);
   }
@@ -74,8 +74,14 @@ const meddle = async (world: World, taskIds: readonly string[]): Promise<void> =
     await pause(world, 1500);
     const requestId = world.ids.ulid();
     if (isLucky(world, 0.25))
-      await askTasks(world, 'cancel', { taskId, requestId, reason: 'chaos', actor: 'user:test' });
-    else if (isLucky(world, 0.4)) await askTasks(world, 'retry', { taskId, requestId, actor: 'user:test' });
+      await askTasksUntilAnswered(world, 'cancel', {
+        taskId,
+        requestId,
+        reason: 'chaos',
+        actor: 'user:test',
+      });
+    else if (isLucky(world, 0.4))
+      await askTasksUntilAnswered(world, 'retry', { taskId, requestId, actor: 'user:test' });
   }
 };
 

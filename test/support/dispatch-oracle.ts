@@ -60,7 +60,7 @@ const handOver = (fleet: Fleet, task: WaitingTask, agent: string): Fleet => ({
 });
 
 /** Agents that could take the task now without a limit being exceeded that was not before. */
-export const takers = (fleet: Fleet, task: WaitingTask, limits: Limits): readonly string[] =>
+const takers = (fleet: Fleet, task: WaitingTask, limits: Limits): readonly string[] =>
   [...fleet.runners].flatMap(([agent, { providers, labels }]) => {
     if (task.agent !== null && task.agent !== agent) return [];
     if (!providers.includes(task.provider) || !task.labels.every((label) => labels.includes(label)))

@@ -12,20 +12,14 @@ import { createLogger } from '#libs/telemetry/logger.ts';
 import { createMetrics } from '#libs/telemetry/metrics.ts';
 import { createHooks } from '#libs/telemetry/metrics-hooks.ts';
 import { runnerConsumerName, topologyOf } from '#streams/consumers.ts';
-import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { RunAnswerOf, RunOperation, RunRequestOf } from '#streams/run-requests.ts';
 import type { ProviderName, TurnResult } from '#streams/run.ts';
-import { requestSubject } from '#streams/subjects.ts';
-import {
-  TASK_REQUESTS,
-  type TaskAnswerOf,
-  type TaskOperation,
-  type TaskRequestOf,
-} from '#streams/task-requests.ts';
+import type { TaskAnswerOf, TaskOperation, TaskRequestOf } from '#streams/task-requests.ts';
 import { BOUNDARY } from './control-plane.ts';
 import { ask, done, turnUnder } from './scripted-runner.ts';
+import { askTasks } from './task-facts.ts';
 
 /** A runner of the simulation. */
 export interface SimulatedRunner {
@@ -94,7 +88,7 @@ export const isLucky = ({ ids }: World, chance: number): boolean => ids.random()
 export const pause = (world: World, mostMs: number): Promise<void> => world.clock.sleep(below(world, mostMs));
 
 /** Repeats a call until it is answered. */
-export const persist = async <T>({ clock }: World, call: () => Promise<T>): Promise<T> => {
+const persist = async <T>({ clock }: World, call: () => Promise<T>): Promise<T> => {
   for (;;) {
     try {
       return await call();
@@ -125,18 +119,12 @@ const askRuns = <Op extends RunOperation>(
   persist(world, async () => answered(await ask(world.ports, operation, asked.request, asked.agent)));
 
 /** Asks the tasks service until it answers with a result or a refusal. */
-export const askTasks = <Op extends TaskOperation>(
+export const askTasksUntilAnswered = <Op extends TaskOperation>(
   world: World,
   operation: Op,
   request: TaskRequestOf<Op>,
 ): Promise<TaskAnswerOf<Op>> =>
-  persist(world, async () => {
-    const subject = requestSubject(BOUNDARY, 'tasks', operation);
-    const { body } = await world.ports.requests.client.request(subject, jsonBytes(request), {
-      timeoutMs: 5000,
-    });
-    return answered(TASK_REQUESTS[operation].answer.parse(parseJson(body)) as TaskAnswerOf<Op>);
-  });
+  persist(world, async () => answered(await askTasks(world.ports, operation, request)));
 
 const ENDS: readonly TurnResult[] = [
   done,

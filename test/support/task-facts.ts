@@ -36,7 +36,8 @@ const taskOrder = (changes: Partial<TaskRequestOf<'create'>> = {}): TaskRequestO
   ...changes,
 });
 
-const ask = async <Op extends TaskOperation>(
+/** Asks the tasks service; any answer is a value. */
+export const askTasks = async <Op extends TaskOperation>(
   ports: Ports,
   operation: Op,
   request: TaskRequestOf<Op>,
@@ -46,17 +47,11 @@ const ask = async <Op extends TaskOperation>(
   return TASK_REQUESTS[operation].answer.parse(parseJson(body)) as TaskAnswerOf<Op>;
 };
 
-/** Asks the tasks service; any answer is a value. `create` takes what differs from the usual order. */
-export const askForTask = <Op extends TaskOperation = 'create'>(
+/** Asks for a task; takes what differs from the usual order. */
+export const askForTask = (
   ports: Ports,
-  request: Op extends 'create' ? Partial<TaskRequestOf<'create'>> : TaskRequestOf<Op>,
-  operation: Op = 'create' as Op,
-): Promise<TaskAnswerOf<Op>> =>
-  ask(
-    ports,
-    operation,
-    (operation === 'create' ? taskOrder(request as object) : request) as TaskRequestOf<Op>,
-  );
+  changes: Partial<TaskRequestOf<'create'>>,
+): Promise<TaskAnswerOf<'create'>> => askTasks(ports, 'create', taskOrder(changes));
 
 /** Creates a task; gives its id. */
 export const createTask = async (

@@ -1,5 +1,7 @@
 // Judges the record of a fleet: walks TRANSITIONS from its beginning and names every law of tasks that was broken on the way.
 import { fold } from '#libs/kernel/decider.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { endsRun } from '#services/dispatch/board.policy.ts';
 import { isActive } from '#services/tasks/task-state.policy.ts';
@@ -127,6 +129,45 @@ const rankOf = ({ order, queuedSeq }: Seen) => ({ priority: order.priority, queu
 const demandOf = ({ queue, lane, provider, agent, labels }: TaskCreated): string =>
   JSON.stringify([queue, lane, provider, agent, labels]);
 
+/** Walks the log, and holds the summaries of the bucket against the folds. */
+class Walk {
+  readonly judge: Judge;
+  readonly #summaries = new Map<string, { readonly seq: number; readonly view: TaskSummary }>();
+  #lastGrant = 0;
+
+  constructor(limits: JudgedLimits) {
+    this.judge = new Judge(limits);
+  }
+
+  take(entry: StoredEntry): void {
+    const reading = readEntry(entry);
+    if (reading.kind === 'problem') this.judge.faults.push(reading.problem);
+    else if (reading.kind === 'task') this.#task(reading.data, entry.seq);
+    else if (reading.kind === 'run') this.judge.run(reading.data);
+    else if (reading.kind === 'admission') {
+      // A grant stands directly behind what it hands over.
+      if (entry.seq - this.#lastGrant <= reading.data.grants.length)
+        this.judge.faults.push(`grant ${entry.seq} is alone`);
+      this.#lastGrant = entry.seq;
+    }
+  }
+
+  async compareSummaries(bucket: KeyValue): Promise<void> {
+    for (const [taskId, { seq, view }] of this.#summaries) {
+      const stored = await bucket.get(viewKey(BOUNDARY, taskId));
+      if (JSON.stringify(parseJson(stored?.value ?? new Uint8Array())) !== JSON.stringify({ seq, ...view }))
+        this.judge.faults.push(`the summary of ${taskId} is not the fold of its record`);
+    }
+  }
+
+  #task(event: TaskEvent, seq: number): void {
+    this.judge.task(event, seq);
+    const before = this.#summaries.get(event.taskId)?.view;
+    const view = foldTask(before, { boundary: BOUNDARY, seq, event });
+    if (view !== undefined) this.#summaries.set(event.taskId, { seq, view });
+  }
+}
+
 /** What was broken, and how each task ended. */
 export const judgeTasks = async (
   ports: Ports,
@@ -135,34 +176,10 @@ export const judgeTasks = async (
     withoutSummaries = false,
   }: { readonly limits: JudgedLimits; readonly withoutSummaries?: boolean },
 ): Promise<{ readonly faults: readonly string[]; readonly states: readonly string[] }> => {
-  const record = new Judge(limits);
-  let lastGrant = 0;
-  const summaries = new Map<string, { readonly seq: number; readonly view: TaskSummary }>();
-  for await (const entry of ports.log('TRANSITIONS').replay()) {
-    const reading = readEntry(entry);
-    if (reading.kind === 'problem') record.faults.push(reading.problem);
-    else if (reading.kind === 'task') {
-      record.task(reading.data, entry.seq);
-      const { taskId } = reading.data;
-      const view = foldTask(summaries.get(taskId)?.view, {
-        boundary: BOUNDARY,
-        seq: entry.seq,
-        event: reading.data,
-      });
-      if (view !== undefined) summaries.set(taskId, { seq: entry.seq, view });
-    } else if (reading.kind === 'run') record.run(reading.data);
-    else if (reading.kind === 'admission') {
-      // A grant stands directly behind what it hands over.
-      if (entry.seq - lastGrant <= reading.data.grants.length)
-        record.faults.push(`grant ${entry.seq} is alone`);
-      lastGrant = entry.seq;
-    }
-  }
-  for (const [taskId, { seq, view }] of withoutSummaries ? [] : summaries) {
-    const stored = await ports.bucket('tasks').get(viewKey(BOUNDARY, taskId));
-    if (JSON.stringify(parseJson(stored?.value ?? new Uint8Array())) !== JSON.stringify({ seq, ...view }))
-      record.faults.push(`the summary of ${taskId} is not the fold of its record`);
-  }
-  record.faults.push(...record.openRuns().map((runId) => `${runId} goes on`));
-  return { faults: record.faults, states: [...record.tasks.values()].map(({ state }) => state) };
+  const walk = new Walk(limits);
+  for await (const entry of ports.log('TRANSITIONS').replay()) walk.take(entry);
+  if (!withoutSummaries) await walk.compareSummaries(ports.bucket('tasks'));
+  const { faults, tasks } = walk.judge;
+  faults.push(...walk.judge.openRuns().map((runId) => `${runId} goes on`));
+  return { faults, states: [...tasks.values()].map(({ state }) => state) };
 };
