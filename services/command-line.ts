@@ -11,6 +11,7 @@ import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
 import { registerUpCommand } from './up-command.ts';
+import { registerWorkspaceCommand } from './workspace-command.ts';
 
 const terminal: Terminal = {
   // Into a file or a pipe goes what there is, byte for byte.
@@ -75,7 +76,7 @@ export const runFleetlog = (argv: readonly string[], surroundings: Surroundings)
     openFleet,
     diagnose: diagnoseMachine,
   };
-  return runCli(argv, context, [registerUpCommand, registerSecretsCommand]);
+  return runCli(argv, context, [registerUpCommand, registerSecretsCommand, registerWorkspaceCommand]);
 };
 
 /** Runs the command line of this process to its end. */

@@ -20,6 +20,37 @@ export const RunnerConfig = configSchema({
     'Folder of the durable buffer; it must outlive the process and be on a local disk.',
   ),
   workspaceRoot: text().describe('Folder below which programs work, one folder a workspace.'),
+  isolation: oneOf(['folder', 'worktree'])
+    .default('folder')
+    .describe(
+      'Where a run works that asks for nothing else: in a plain folder, or in a git worktree of its own of the first repository.',
+    ),
+  repositories: list()
+    .default([])
+    .describe(
+      'Git checkouts on this machine that worktrees are made from: paths, or name=path; the first is the default.',
+    ),
+  baseBranch: text()
+    .optional()
+    .describe(
+      'What worktrees begin at where a run names no branch; default: what the repository has checked out.',
+    ),
+  worktreePer: oneOf(['session', 'agent'])
+    .default('session')
+    .describe('Whether each session has a worktree, or all sessions of the agent share one.'),
+  sharedPaths: list()
+    .default([])
+    .describe('Untracked paths of the repository that worktrees have as links, such as node_modules.'),
+  diskFloorBytes: size({ min: 0 })
+    .default(128 * 1024 * 1024)
+    .describe(
+      'A turn fails before it begins when less is free where it works or where its reports are kept; 0: never.',
+    ),
+  cleanAfterMs: duration({ min: 0 })
+    .default(0)
+    .describe(
+      'Worktrees unused for this long are taken away at the start when everything in them is committed and merged; 0: only by hand.',
+    ),
   program: list().default(SAMPLE).describe('Program and arguments of a run that names none.'),
   claudeProgram: text()
     .optional()

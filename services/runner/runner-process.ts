@@ -22,7 +22,7 @@ import { createRunnerMail, type RunnerMail } from './mailbox/runner-mail.ts';
 import { RUNNER_MARK, type Environment } from './providers/child-environment.ts';
 import { createReportSender } from './report-sender.ts';
 import { ReportWriter } from './report-writer.ts';
-import { Runner, workspaceOf } from './runner.ts';
+import { Runner } from './runner.ts';
 import type { RunnerConfig } from './runner-config.ts';
 import { createRunsClient, type RunsClient } from './runs-client.ts';
 import { SessionKeeping } from './session-keeping.ts';
@@ -30,7 +30,7 @@ import { createSessionNotes } from './session-notes.ts';
 import { createTurnJournal } from './turn-journal.ts';
 import type { TurnParts, TurnStep } from './turn-parts.ts';
 import { createTurnPreparation } from './turn-preparation.ts';
-import { prepareWorkspace } from './workspaces.ts';
+import { createWorkspaces, type Workspaces } from './workspace/workspaces.ts';
 
 /** What a runner is given besides its settings and ports. */
 export interface RunnerSurroundings {
@@ -44,6 +44,7 @@ export interface RunnerSurroundings {
 
 export interface RunnerProcess {
   readonly runner: Runner;
+  readonly workspaces: Workspaces;
   readonly runnerId: string;
   readonly outbox: Outbox;
   readonly control: ControlEndpoint;
@@ -137,6 +138,7 @@ export const createRunnerProcess = (
   const runnerId = `${agent}-${outbox.bufferId}`;
   const runnerMark = markOf(config);
   const { redactor } = context;
+  const workspaces = createWorkspaces({ rules: config, clock, environment });
   const sessions = createSessionNotes({ outbox, clock, redactor });
   const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
   const isBusy = (): boolean => runner.active >= config.concurrency;
@@ -161,7 +163,7 @@ export const createRunnerProcess = (
     writer,
     approvals: createApprovalDesk({ writer, clock, ids, waitMs: config.approvalWaitMs }),
     limits: { silenceMs, killAfterMs, lingerMs },
-    prepareWorkspace: (instruction) => prepareWorkspace(config.workspaceRoot, workspaceOf(instruction)),
+    prepareWorkspace: workspaces.prepare,
     prepareTurn,
     sessions,
     besideStart: mail.besideStart,
@@ -171,13 +173,12 @@ export const createRunnerProcess = (
     onFatal: failure.reject,
   };
   const mark = `${RUNNER_MARK}=${runnerMark}`;
-  const keeping = new SessionKeeping({
-    sessions,
-    outbox,
-    rule: { keepMs: config.sessionKeepMs, keepCount: config.sessionKeepCount },
-    onFatal: failure.reject,
-  });
-  const runner = new Runner({ turns, ids, concurrency: config.concurrency, mark, keeping });
+  const rule = { keepMs: config.sessionKeepMs, keepCount: config.sessionKeepCount };
+  const keeping = new SessionKeeping({ sessions, outbox, rule, onFatal: failure.reject });
+  const { concurrency } = config;
+  const workspaceOf = workspaces.nameOf;
+  const runner = new Runner({ turns, ids, concurrency, mark, keeping, workspaceOf });
   const failed = failure.promise;
-  return { runner, runnerId, outbox, control, runs, mail, providers, closePrograms, deadLetters, failed };
+  const told = { runnerId, outbox, control, runs, mail, providers, closePrograms, deadLetters };
+  return { runner, workspaces, ...told, failed };
 };

@@ -22,11 +22,9 @@ export interface RunnerOptions {
   /** `NAME=value` in the environment of every program of this runner. */
   readonly mark: string;
   readonly keeping: SessionKeeping;
+  /** The name of the workspace of a turn. */
+  readonly workspaceOf: (instruction: TurnInstruction) => string;
 }
-
-/** The workspace of a turn: the one that was asked for, or the session's own. */
-export const workspaceOf = ({ request, sessionId }: TurnInstruction): string =>
-  request.workspace ?? sessionId;
 
 export class Runner {
   readonly #options: RunnerOptions;
@@ -120,7 +118,7 @@ export class Runner {
       leave();
       return undefined;
     }
-    const release = await this.#slots.take(workspaceOf(entry.instruction), signal);
+    const release = await this.#slots.take(this.#options.workspaceOf(entry.instruction), signal);
     if (release === undefined) {
       leaveSession();
       leave();

@@ -83,7 +83,7 @@ const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => 
 });
 
 const start = async (context: Context, process: RunnerProcess): Promise<Started> => {
-  const { runner, outbox, control, mail, closePrograms } = process;
+  const { runner, outbox, workspaces, control, mail, closePrograms } = process;
   const { config, logger, checks } = context;
   // First of all: a program that is started must find it.
   await control.start();
@@ -96,6 +96,8 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
     });
   for (const { key, problem } of unreadable)
     logger.error('unreadable entry in the journal', { key, problem });
+  for (const { name, verdict } of await workspaces.tidy())
+    logger.info('took a workspace away', { name, reason: verdict.reason });
   checks.add('buffer', () => {
     const { pending, parked, unreachableFailures: failures } = outbox.status();
     return {

@@ -11,6 +11,7 @@ import type { RunsClient } from './runs-client.ts';
 import type { SessionNotes } from './session-notes.ts';
 import type { TurnJournal } from './turn-journal.ts';
 import type { TurnState } from './turn-machine.policy.ts';
+import type { Workspaces } from './workspace/workspaces.ts';
 import type { TurnPreparation } from './turn-preparation.ts';
 
 /** The points of a turn between which a crash makes a difference, in order. */
@@ -54,7 +55,7 @@ export interface TurnParts {
   readonly writer: ReportWriter;
   readonly runs: RunsClient;
   readonly limits: Omit<TurnLimits, 'turnTimeoutMs'>;
-  readonly prepareWorkspace: (instruction: TurnInstruction) => Promise<string>;
+  readonly prepareWorkspace: Workspaces['prepare'];
   readonly prepareTurn: TurnPreparation['prepare'];
   readonly sessions: SessionNotes;
   readonly control: Pick<ControlEndpoint, 'echo' | 'end' | 'revoke'>;

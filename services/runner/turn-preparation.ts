@@ -23,6 +23,8 @@ import { createProgramVersions, findProgram } from './programs.ts';
 import type { TurnScope } from './report-writer.ts';
 import type { RunnerConfig } from './runner-config.ts';
 import type { SessionNotes } from './session-notes.ts';
+import { WORKSPACE_FACTS, workspaceNotes } from './workspace/workspace-notes.ts';
+import type { Workspace } from './workspace/workspaces.ts';
 
 /** Everything a turn is started with. */
 export interface PreparedTurn {
@@ -43,7 +45,7 @@ export interface TurnPreparation {
   readonly prepare: (
     instruction: TurnInstruction,
     scope: TurnScope,
-    workspace: string,
+    workspace: Workspace,
   ) => Promise<PreparedTurn>;
 }
 
@@ -146,31 +148,38 @@ const programRefused = (name: string): Fault =>
     message: `a run of the provider ${name} cannot name a program: the runner's settings say which it is`,
   });
 
+const joinedText = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join('\n\n');
+
 /** An `exec` program says no version and has no conversation. */
 const EXEC = { programVersion: undefined, resumeMismatch: 'accept' } as const;
 
+/** What every turn has, whatever its program. */
+const orderOf = (
+  { config, boundary, runnerMark, environment }: PreparationParts,
+  { runId, sessionId, request }: TurnInstruction,
+  turnId: string,
+  workspace: Workspace,
+): Omit<TurnOrder, 'program'> & { readonly environment: Record<string, string> } => {
+  const { agent, silenceMs, killAfterMs, lingerMs } = config;
+  const { path } = workspace;
+  const facts = { ...boundary, agent, runId, turnId, sessionId, workspace: path, runnerId: runnerMark };
+  const usual = childEnvironment(environment, facts, config.passEnvironment);
+  return {
+    workspace: path,
+    prompt: request.prompt,
+    environment: { ...usual, ...workspace.environment },
+    mark: TURN_MARK,
+    limits: { turnTimeoutMs: request.turnTimeoutMs, silenceMs, killAfterMs, lingerMs },
+  };
+};
+
 /** Looks for the programs at once; what is installed later is seen by the next process. */
 export const createTurnPreparation = (parts: PreparationParts): TurnPreparation => {
-  const { config, boundary, runnerMark, environment, sessions, clock, equip } = parts;
+  const { config, environment, sessions, clock, equip } = parts;
   const exec = createExecProvider(clock);
   const acp = acpProvider(parts);
   const own = ownPrograms(parts, acp);
   const versions = createProgramVersions();
-  const orderOf = (
-    { runId, sessionId, request }: TurnInstruction,
-    turnId: string,
-    workspace: string,
-  ): Omit<TurnOrder, 'program'> & { readonly environment: Record<string, string> } => {
-    const { agent, silenceMs, killAfterMs, lingerMs } = config;
-    const facts = { ...boundary, agent, runId, turnId, sessionId, workspace, runnerId: runnerMark };
-    return {
-      workspace,
-      prompt: request.prompt,
-      environment: childEnvironment(environment, facts, config.passEnvironment),
-      mark: TURN_MARK,
-      limits: { turnTimeoutMs: request.turnTimeoutMs, silenceMs, killAfterMs, lingerMs },
-    };
-  };
   const prepareOwn = async (
     name: OwnName,
     instruction: TurnInstruction,
@@ -183,22 +192,26 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     const known = { ...picked(environment, names), ...settings, ...order.environment };
     const resume = sessions.read(instruction.sessionId, name);
     const programVersion = saysVersion ? await versions.of(path, known) : undefined;
-    const equipment = equip(scope, name, order.prompt);
+    const notes = workspaceNotes(order.environment[WORKSPACE_FACTS]);
+    const told = sessions.recap(instruction.sessionId, name);
+    const recap = { ...told, text: joinedText(notes, told.text) };
+    // A conversation that goes on has been told.
+    const prompt = resume === undefined ? joinedText(notes, order.prompt) : order.prompt;
+    const equipment = equip(scope, name, prompt);
     const program = command(path, resume, equipment.arguments);
     const whole = { ...known, ...equipment.environment };
     const more = resume === undefined ? {} : { resume };
     const resumeMismatch = instruction.request.resumeMismatch ?? config.resumeMismatch;
-    const recap = sessions.recap(instruction.sessionId, name);
     const rule = { kind: resumeMismatch, freshProgram: command(path, undefined, equipment.arguments), recap };
     const ruled = withResumeRule(provider, rule, clock);
-    const ordered = { ...order, program, environment: whole, ...more };
+    const ordered = { ...order, prompt, program, environment: whole, ...more };
     return { provider: ruled, order: ordered, programVersion, resumeMismatch };
   };
   return {
     providers: PROVIDERS.filter((name) => name === 'exec' || own[name].path !== undefined),
     close: () => acp.close(),
     prepare: async (instruction, scope, workspace) => {
-      const order = orderOf(instruction, scope.turnId, workspace);
+      const order = orderOf(parts, instruction, scope.turnId, workspace);
       const name = instruction.provider;
       if (name !== 'exec') return prepareOwn(name, instruction, order, scope);
       const program = instruction.request.program ?? config.program;

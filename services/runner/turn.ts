@@ -20,6 +20,7 @@ import {
 } from './turn-machine.policy.ts';
 import type { TurnParts } from './turn-parts.ts';
 import { TurnReports, type WordAnswer } from './turn-reports.ts';
+import type { Workspace } from './workspace/workspaces.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
 /** Between two requests for the same claim while nobody answers. */
@@ -46,6 +47,7 @@ export class Turn {
   #sentAtMs = 0;
   #startedAtMs = 0;
   #keeper: LeaseKeeper | undefined;
+  #workspace: Workspace | undefined;
   #prepared: PreparedTurn | undefined;
   #program: ProviderTurn | undefined;
   #events: ProgramEvents | undefined;
@@ -107,6 +109,8 @@ export class Turn {
     this.#parts.observe({ kind: 'phase', runId: this.instruction.runId, state });
     if (state.phase === 'finishing') this.#parts.control.end(this.#entry.turnId);
     if (state.phase === 'over') this.#parts.control.revoke(this.#entry.turnId);
+    // Nothing of the turn works in it any more.
+    if (state.phase === 'delivering' || state.phase === 'over') this.#workspace?.release();
     if (state.phase === 'delivering') this.#finish('reported');
     if (state.phase !== 'over') return;
     this.#keeper?.stop();
@@ -211,6 +215,9 @@ export class Turn {
     let doing = 'cannot prepare the workspace: ';
     try {
       const workspace = await prepareWorkspace(instruction);
+      this.#workspace = workspace;
+      // The run may have been lost while it was made.
+      if (this.#state.phase === 'over') workspace.release();
       doing = '';
       this.#prepared = await prepareTurn(instruction, this.#reports.scope(claim), workspace);
       return undefined;

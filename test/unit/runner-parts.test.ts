@@ -11,7 +11,7 @@ import { createRedactor } from '#libs/redaction/redactor.ts';
 import { childEnvironment } from '#services/runner/providers/child-environment.ts';
 import { ReportWriter } from '#services/runner/report-writer.ts';
 import { WorkSlots } from '#services/runner/work-slots.ts';
-import { prepareWorkspace } from '#services/runner/workspaces.ts';
+import { prepareFolder } from '#services/runner/workspace/folders.ts';
 import { parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
 
@@ -60,15 +60,15 @@ describe('a workspace', () => {
   afterEach(() => rmSync(root, { recursive: true }));
 
   test('is made below the root, and found again', async () => {
-    const path = await prepareWorkspace(join(root, 'deep', 'root'), 'one');
+    const path = await prepareFolder(join(root, 'deep', 'root'), 'one');
     expect(path).toBe(join(root, 'deep', 'root', 'one'));
-    expect(await prepareWorkspace(join(root, 'deep', 'root'), 'one')).toBe(path);
+    expect(await prepareFolder(join(root, 'deep', 'root'), 'one')).toBe(path);
   });
 
   test.each(['..', '.', '', 'a/b', '../x', '.hidden', 'a\0b', 'x'.repeat(101)])(
     '%j is refused as a name',
     async (name) => {
-      await expect(prepareWorkspace(root, name)).rejects.toMatchObject({ code: 'WORKSPACE_INVALID' });
+      await expect(prepareFolder(root, name)).rejects.toMatchObject({ code: 'WORKSPACE_INVALID' });
     },
   );
 
@@ -76,8 +76,8 @@ describe('a workspace', () => {
     mkdirSync(join(root, 'real'));
     symlinkSync(join(root, 'real'), join(root, 'link'));
     writeFileSync(join(root, 'file'), '');
-    await expect(prepareWorkspace(root, 'link')).rejects.toMatchObject({ code: 'WORKSPACE_INVALID' });
-    await expect(prepareWorkspace(root, 'file')).rejects.toThrow();
+    await expect(prepareFolder(root, 'link')).rejects.toMatchObject({ code: 'WORKSPACE_INVALID' });
+    await expect(prepareFolder(root, 'file')).rejects.toThrow();
   });
 });
 

@@ -9,9 +9,14 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
 
 const invalid = (message: string): Fault => new Fault({ code: 'WORKSPACE_INVALID', retry: 'never', message });
 
-/** Makes `<root>/<name>` if it is not there. Returns its real path. Faults: `WORKSPACE_INVALID` (never), and what the file system throws. */
-export const prepareWorkspace = async (root: string, name: string): Promise<string> => {
+/** Fault: `WORKSPACE_INVALID` (never), for what cannot be a name. */
+export const checkName = (name: string): void => {
   if (!NAME.test(name)) throw invalid(`${JSON.stringify(name)} cannot be the name of a workspace`);
+};
+
+/** Makes `<root>/<name>` if it is not there. Returns its real path. Faults: `WORKSPACE_INVALID` (never), and what the file system throws. */
+export const prepareFolder = async (root: string, name: string): Promise<string> => {
+  checkName(name);
   await mkdir(root, { recursive: true });
   const path = join(await realpath(root), name);
   await mkdir(path, { recursive: true });
