@@ -2,6 +2,7 @@
 import type { Service } from '#libs/service/define-service.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { newSecret } from '#libs/system/secrets.ts';
+import { mail } from './mail/service.ts';
 import { audit } from './audit/service.ts';
 import { gateway } from './gateway/service.ts';
 import { dispatch } from './dispatch/service.ts';
@@ -11,7 +12,7 @@ import { sessions } from './sessions/service.ts';
 import { tasks } from './tasks/service.ts';
 
 /** The services that decide, fold and answer. */
-export const controlServices: readonly Service[] = [runs, sessions, tasks, dispatch, audit, gateway];
+export const controlServices: readonly Service[] = [runs, sessions, mail, tasks, dispatch, audit, gateway];
 
 /** The service that drives one agent's program. */
 export const runnerService: Service = createRunnerService({

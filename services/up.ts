@@ -176,12 +176,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   await provision(options, control);
 
   const boundary = { tenant, project };
-  const plane = await start(options, controlServices, control, {
-    gatewayPort: port,
-    gatewayTenant: tenant,
-    gatewayProject: project,
-    gatewayAgents: [agent],
-  });
+  const plane = await start(options, controlServices, control, controlSettings(options, port));
   teardown.add('control plane', async () => (await plane.drain()).late);
 
   const workspaces = join(dataDir, 'workspaces');
@@ -219,6 +214,17 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     stop: () => teardown.run(),
   };
 };
+
+/** Settings of the services in one process, by flag. */
+const controlSettings = ({ tenant, project, agent }: UpOptions, port: number) => ({
+  gatewayPort: port,
+  gatewayTenant: tenant,
+  gatewayProject: project,
+  gatewayAgents: [agent],
+  mailTenant: tenant,
+  mailProject: project,
+  mailAgents: [agent],
+});
 
 /** The port for the API, known to be free a moment ago. Fault: `PORT_IN_USE` (never). */
 const apiPort = async (asked: number): Promise<number> => {

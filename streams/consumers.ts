@@ -62,6 +62,8 @@ export const serviceConsumers = {
     ),
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
+    // One instance works, the others wait: what an agent wrote while mail was away is stored in its order.
+    priorityGroup: 'one',
   },
   /** Tells the parents of runs how they ended. */
   mailNotices: {

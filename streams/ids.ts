@@ -41,6 +41,14 @@ export const makeId = (kind: IdKind, ulid: string): string => `${ID_PREFIX[kind]
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
+/** When an id was made by a clock, epoch ms; of one made from a digest: any time. */
+export const idTimeMs = (id: string): number => {
+  let timeMs = 0;
+  const at = id.indexOf('_') + 1;
+  for (const letter of id.slice(at, at + 10)) timeMs = timeMs * 32 + CROCKFORD.indexOf(letter);
+  return timeMs;
+};
+
 /**
  * A prefixed id made from a digest instead of time: the same digest gives the same id, so that a repeated request finds
  * what the first one made. `digest` needs at least 16 bytes; the first 16 are used.

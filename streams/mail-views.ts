@@ -47,8 +47,8 @@ const obligationSchema = z.object({
   injectedAt: epochMs.nullable(),
 });
 
-/** So many of each list are kept; the newest beyond are only counted. */
-const LISTED_OBLIGATIONS = 400;
+/** So many are kept in both lists together; the newest beyond are only counted. */
+export const LISTED_OBLIGATIONS = 400;
 
 /** Bucket `obligations`, one key per agent or person: the replies it owes. */
 export const obligationsSchema = z.object({
@@ -60,7 +60,7 @@ export const obligationsSchema = z.object({
   owed: z.array(obligationSchema.extend({ deliveredAt: epochMs })).max(LISTED_OBLIGATIONS),
   /** Sent and not yet at the recipient’s runner, oldest first: will be owed. */
   coming: z.array(obligationSchema).max(LISTED_OBLIGATIONS),
-  /** What came while the lists were full and is in neither. */
+  /** Came while the lists were full: never listed, and possibly answered since. */
   unlisted: z.int().nonnegative(),
 });
 export type ObligationsView = z.infer<typeof obligationsSchema>;

@@ -81,6 +81,23 @@ export const REJECTIONS = {
     meaning: 'Another grant was made meanwhile; decide anew with it in view.',
   },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
+  RECIPIENT_UNKNOWN: {
+    kind: 'not-found',
+    meaning: 'No agent or person of this name can be written to; `near` has names that may have been meant.',
+  },
+  MESSAGE_UNKNOWN: { kind: 'not-found', meaning: 'No message of this id was sent to whoever answers it.' },
+  MESSAGE_FOREIGN: {
+    kind: 'tenant-policy-denied',
+    meaning: 'The message was sent to somebody else; only its recipient answers it.',
+  },
+  MESSAGE_CONFLICTING_REQUEST: {
+    kind: 'conflict',
+    meaning: 'Another message has this id already; the first one stands.',
+  },
+  SESSION_FOREIGN: {
+    kind: 'tenant-policy-denied',
+    meaning: 'The session is a conversation of another agent.',
+  },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
   BOUNDARY_DENIED: {
     kind: 'tenant-policy-denied',

@@ -72,7 +72,7 @@ test('the API wants its token, and every port is on loopback', async () => {
   expect(published).not.toMatch(/0\.0\.0\.0:\d+->|\[::\]:\d+->/);
 });
 
-test.each(['nats', 'runs', 'sessions', 'audit', 'gateway', 'runner'])(
+test.each(['nats', 'runs', 'sessions', 'mail', 'audit', 'gateway', 'runner'])(
   '%s does not run as root',
   async (service) => {
     const uid = await stack.compose(

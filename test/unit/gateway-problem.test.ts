@@ -35,6 +35,11 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   TASK_NOT_ENDED: [409, 'schema-invalid'],
   ADMISSION_SUPERSEDED: [409, 'schema-invalid'],
   AGENT_UNKNOWN: [404, 'schema-invalid'],
+  RECIPIENT_UNKNOWN: [404, 'schema-invalid'],
+  MESSAGE_UNKNOWN: [404, 'schema-invalid'],
+  MESSAGE_FOREIGN: [403, 'tenant-policy-denied'],
+  MESSAGE_CONFLICTING_REQUEST: [409, 'schema-invalid'],
+  SESSION_FOREIGN: [403, 'tenant-policy-denied'],
   SESSION_UNKNOWN: [404, 'schema-invalid'],
   BOUNDARY_DENIED: [403, 'tenant-policy-denied'],
 };
