@@ -13,6 +13,8 @@ import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
 import { replayBench } from './replay.ts';
+import { runnersBench } from './runners.ts';
+import { turnsBench } from './turns.ts';
 import { visibilityBench } from './visibility.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -25,6 +27,8 @@ const BENCHES: readonly Bench[] = [
   footprintBench,
   outboxBench,
   drainBench,
+  turnsBench,
+  runnersBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;

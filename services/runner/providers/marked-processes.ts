@@ -18,12 +18,52 @@ const bears = (pid: number, mark: Buffer): boolean => {
   }
 };
 
-const onLinux = (mark: string): number[] => {
+/** What the system counted at one moment; process ids grow from here on. */
+export interface Birth {
+  /** The last process id that was given. */
+  readonly lastPid: number;
+  /** Processes and threads that were started since the system's own start. */
+  readonly forks: number;
+}
+
+const numberIn = (path: string, pattern: RegExp): number => {
+  try {
+    return Number(pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+};
+const forksNow = (): number => numberIn('/proc/stat', /^processes (\d+)$/m);
+
+/** To be noted before a process is started whose descendants are to be found; undefined where the system does not count. */
+export const noteBirth = (): Birth | undefined => {
+  const lastPid = numberIn('/proc/loadavg', / (\d+)\s*$/);
+  const forks = forksNow();
+  return lastPid === 0 || forks === 0 ? undefined : { lastPid, forks };
+};
+
+/** Started while the ids were being listed. */
+const FORKS_MEANWHILE = 1000;
+
+/**
+ * The lowest id that a process of this birth or later can have. Ids are given in turn, so all of them are above the last one before,
+ * unless so many were started since that the ids may have begun anew.
+ */
+const lowestPid = (since: Birth | undefined): number => {
+  if (since === undefined) return 0;
+  const started = forksNow() - since.forks;
+  const highest = numberIn('/proc/sys/kernel/pid_max', /^(\d+)/);
+  return started > 0 && since.lastPid + started + FORKS_MEANWHILE < highest ? since.lastPid + 1 : 0;
+};
+
+/** Reading an environment costs 30 µs: those of older processes are left alone (a machine has hundreds). */
+const onLinux = (mark: string, since: Birth | undefined): number[] => {
   const bytes = Buffer.from(`${mark}\0`);
+  const lowest = lowestPid(since);
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid !== process.pid && bears(pid, bytes));
+    .filter((pid) => pid >= lowest && pid !== process.pid && bears(pid, bytes));
 };
 
 /** Elsewhere `ps` shows the environment behind the command, words apart by blanks. */
@@ -36,9 +76,9 @@ const byListing = async (mark: string): Promise<number[]> => {
     .filter((pid) => Number.isInteger(pid) && pid !== process.pid);
 };
 
-/** Ids of the living processes whose environment has `mark` (`NAME=value`). */
-export const findMarked = async (mark: string): Promise<number[]> =>
-  process.platform === 'linux' ? onLinux(mark) : byListing(mark);
+/** Ids of the living processes whose environment has `mark` (`NAME=value`), of those that were started since `since` if it is given. */
+export const findMarked = async (mark: string, since?: Birth): Promise<number[]> =>
+  process.platform === 'linux' ? onLinux(mark, since) : byListing(mark);
 
 const signal = (pid: number, name: NodeJS.Signals): void => {
   try {
@@ -53,21 +93,27 @@ const NOBODY: ReadonlySet<number> = new Set();
 /** Between two looks, ms: the first is soon, because most programs go at once. */
 const LOOKS_MS = [5, 10, 20, 50, 100, 100, 100, 200];
 
+/** Which processes a sweep is about. */
+interface SweepRange {
+  readonly spared?: ReadonlySet<number>;
+  readonly since?: Birth | undefined;
+}
+
 /**
  * Ends every process that bears `mark`: SIGTERM, after `killAfterMs` SIGKILL, until none is left (also those that are started
  * meanwhile). Resolves with how many there were. Gives up after `killAfterMs` + 5 s (a process stuck in the kernel). Those in `spared`
- * are left alone.
+ * are left alone; `since` is as in {@link findMarked}.
  */
 export const sweepMarked = async (
   mark: string,
   clock: Clock,
   killAfterMs: number,
-  spared: ReadonlySet<number> = NOBODY,
+  { spared = NOBODY, since }: SweepRange = {},
 ): Promise<number> => {
   const seen = new Set<number>();
   const startedMs = clock.monotonicMs();
   for (let look = 0; ; look += 1) {
-    const found = (await findMarked(mark)).filter((pid) => !spared.has(pid));
+    const found = (await findMarked(mark, since)).filter((pid) => !spared.has(pid));
     const elapsedMs = clock.monotonicMs() - startedMs;
     if (found.length === 0 || elapsedMs > killAfterMs + 5000) return seen.size;
     for (const pid of found) {

@@ -7,7 +7,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
-import { sweepMarked } from './marked-processes.ts';
+import { noteBirth, sweepMarked, type Birth } from './marked-processes.ts';
 import type { TurnOrder } from './provider.ts';
 
 export interface OutputReader {
@@ -92,6 +92,8 @@ class RunningProcess implements TurnProcess {
   readonly ended: Promise<ProcessEnd>;
   readonly #options: TurnProcessOptions;
   readonly #child: Child;
+  /** From before it was started: nothing older can bear its mark. */
+  readonly #birth: Birth | undefined;
   #hasExited = false;
   #killDueMs = Number.POSITIVE_INFINITY;
   #cancelKill = (): void => undefined;
@@ -100,8 +102,10 @@ class RunningProcess implements TurnProcess {
   #read = 0;
   #isClosingOutputs = false;
 
-  constructor(options: TurnProcessOptions, child: Child) {
+  constructor(options: TurnProcessOptions) {
     this.#options = options;
+    this.#birth = noteBirth();
+    const child = launch(options.order);
     this.#child = child;
     // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
     child.stdin.on('error', () => undefined);
@@ -158,7 +162,7 @@ class RunningProcess implements TurnProcess {
     if (pid !== undefined) signalGroup(pid, 'SIGTERM');
     const graceMs = Math.min(order.limits.killAfterMs, Math.max(0, this.#killDueMs - clock.monotonicMs()));
     const mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
-    const leftovers = await sweepMarked(mark, clock, graceMs);
+    const leftovers = await sweepMarked(mark, clock, graceMs, { since: this.#birth });
     if (pid !== undefined) signalGroup(pid, 'SIGKILL');
     return leftovers;
   }
@@ -202,7 +206,7 @@ class RunningProcess implements TurnProcess {
 /** Starts the program of `order`. */
 export const startTurnProcess = (options: TurnProcessOptions): TurnProcess => {
   try {
-    return new RunningProcess(options, launch(options.order));
+    return new RunningProcess(options);
   } catch (error) {
     // Some failures of the system (arguments too long) are thrown instead of told.
     const startProblem = startProblemOf(options.order, error);

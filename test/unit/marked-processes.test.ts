@@ -1,0 +1,41 @@
+// Which processes of this machine bear a mark: those that were started since a moment are found without looking at the older ones,
+// and where ids cannot be compared all of them are looked at.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemIds } from '#libs/system/ids.ts';
+import { findMarked, noteBirth, type Birth } from '#services/runner/providers/marked-processes.ts';
+
+/** A process that bears the mark and lives until the end of the test. */
+const marked = async (mark: string): Promise<number> => {
+  const child = spawn('/bin/sh', ['-c', 'echo up; read -r line'], {
+    env: { FLEETLOG_MARK: mark },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child.pid ?? 0;
+};
+
+test.runIf(process.platform === 'linux')(
+  'what was started since is found, what is older is not looked at, and no birth means all',
+  async () => {
+    const mark = systemIds.ulid();
+    const older = await marked(mark);
+    const birth = noteBirth();
+    const younger = await marked(mark);
+    expect(birth).toBeDefined();
+    expect(await findMarked(`FLEETLOG_MARK=${mark}`, birth)).toEqual([younger]);
+    const all = [older, younger].toSorted((a, b) => a - b);
+    expect((await findMarked(`FLEETLOG_MARK=${mark}`)).toSorted((a, b) => a - b)).toEqual(all);
+    // So many were started since that ids may have begun anew, or a system that does not count.
+    const { lastPid, forks } = birth ?? { lastPid: 0, forks: 0 };
+    const uncertain: Birth[] = [
+      { lastPid, forks: forks - 1e9 },
+      { lastPid: 2 ** 31, forks },
+      { lastPid, forks: forks + 1e9 },
+    ];
+    for (const since of uncertain)
+      expect((await findMarked(`FLEETLOG_MARK=${mark}`, since)).toSorted((a, b) => a - b)).toEqual(all);
+  },
+);
