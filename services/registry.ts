@@ -1,24 +1,38 @@
 // Every service of the product, in start order. A new service is added here and nowhere else; its projections in projections.ts.
+// Each is loaded when it is asked for: a runner's process holds nothing of the gateway.
 import type { Service } from '#libs/service/define-service.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { newSecret } from '#libs/system/secrets.ts';
-import { mail } from './mail/service.ts';
-import { audit } from './audit/service.ts';
-import { gateway } from './gateway/service.ts';
-import { dispatch } from './dispatch/service.ts';
-import { createRunnerService } from './runner/service.ts';
-import { runs } from './runs/service.ts';
-import { sessions } from './sessions/service.ts';
-import { tasks } from './tasks/service.ts';
+
+type Load = () => Promise<Service>;
 
 /** The services that decide, fold and answer. */
-export const controlServices: readonly Service[] = [runs, sessions, mail, tasks, dispatch, audit, gateway];
+const CONTROL: Readonly<Record<string, Load>> = {
+  runs: async () => (await import('./runs/service.ts')).runs,
+  sessions: async () => (await import('./sessions/service.ts')).sessions,
+  mail: async () => (await import('./mail/service.ts')).mail,
+  tasks: async () => (await import('./tasks/service.ts')).tasks,
+  dispatch: async () => (await import('./dispatch/service.ts')).dispatch,
+  audit: async () => (await import('./audit/service.ts')).audit,
+  gateway: async () => (await import('./gateway/service.ts')).gateway,
+};
 
 /** The service that drives one agent's program. */
-export const runnerService: Service = createRunnerService({
-  environment: readEnvironment(),
-  newSecret,
-});
+const RUNNER: Load = async () => {
+  const { createRunnerService } = await import('./runner/service.ts');
+  return createRunnerService({ environment: readEnvironment(), newSecret });
+};
 
-/** All of them. */
-export const services: readonly Service[] = [...controlServices, runnerService];
+const ALL: Readonly<Record<string, Load>> = { ...CONTROL, runner: RUNNER };
+
+/** Names of all of them. */
+export const serviceNames: readonly string[] = Object.keys(ALL);
+export const controlNames: readonly string[] = Object.keys(CONTROL);
+
+/** Loads services by name, in start order; names that there are not are left out. */
+export const loadServices = (names: readonly string[]): Promise<readonly Service[]> =>
+  Promise.all(Object.entries(ALL).flatMap(([name, load]) => (names.includes(name) ? [load()] : [])));
+
+/** The names that are not among these services. */
+export const otherNames = (services: readonly Service[]): readonly string[] =>
+  serviceNames.filter((name) => !services.some((service) => service.name === name));

@@ -2,24 +2,28 @@
 // server. It provisions nothing and starts no broker: `fleetlog provision` and `fleetlog up` do.
 import { configHelp, describeConfig } from '#libs/config/describe.ts';
 import { parseFlags, type ParsedFlags } from '#libs/config/flags.ts';
+import type { ConfigSchema } from '#libs/config/schema.ts';
 import { toFault } from '#libs/kernel/fault.ts';
+import type { Service } from '#libs/service/define-service.ts';
 import { ProcessConfig } from '#libs/service/process-config.ts';
 import { runProcess } from '#libs/service/run-process.ts';
 import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
 import { natsWire } from './nats-wire.ts';
-import { services } from './registry.ts';
+import { loadServices, otherNames, serviceNames } from './registry.ts';
 
-const sections = {
+type Sections = Readonly<Record<string, ConfigSchema>>;
+
+const sectionsOf = (services: readonly Service[]): Sections => ({
   '': ProcessConfig,
   [natsWire.name]: natsWire.config,
   ...Object.fromEntries(services.map(({ name, config }) => [name, config])),
-};
+});
 
-const help = (): string =>
+const help = (sections: Sections): string =>
   [
     'Usage: node services/main.mjs <name…|all> [--flag value…]',
     '',
-    `Services: ${services.map(({ name }) => name).join(', ')}`,
+    `Services: ${serviceNames.join(', ')}`,
     '',
     'Every setting is a flag, a variable, or a field of the JSON file named by --config or FLEETLOG_CONFIG.',
     ...Object.entries(sections)
@@ -30,32 +34,46 @@ const help = (): string =>
       ),
   ].join('\n');
 
-const fail = (message: string): never => {
-  process.stderr.write(`error ARGUMENT_INVALID: ${message}\n\n${help()}\n`);
+const fail = async (message: string): Promise<never> => {
+  const sections = sectionsOf(await loadServices(serviceNames));
+  process.stderr.write(`error ARGUMENT_INVALID: ${message}\n\n${help(sections)}\n`);
   process.exit(2);
 };
 
-const readArguments = (): ParsedFlags => {
-  try {
-    return parseFlags(process.argv.slice(2), sections, ['help']);
-  } catch (error) {
-    return fail(toFault(error).message);
-  }
+/** The services that the words before the first flag name; all of them where that is not clear. */
+const namedServices = (argv: readonly string[]): readonly string[] => {
+  const firstFlag = argv.findIndex((word) => word.startsWith('-'));
+  const words = firstFlag < 0 ? argv : argv.slice(0, firstFlag);
+  const isClear = words.length > 0 && words.every((word) => serviceNames.includes(word));
+  return isClear && !argv.includes('--help') ? words : serviceNames;
 };
 
 /** Reads the command line of this process and runs the services that it names, to their end. */
 export const runServiceProcess = async (): Promise<void> => {
-  const { options, positionals } = readArguments();
-  if (options['help'] === true) return void process.stdout.write(`${help()}\n`);
-  if (positionals.length === 0) fail('name at least one service');
+  const argv = process.argv.slice(2);
+  const loaded = await loadServices(namedServices(argv));
+  const sections = sectionsOf(loaded);
+  let flags: ParsedFlags;
+  try {
+    flags = parseFlags(argv, sections, ['help']);
+  } catch (error) {
+    return fail(toFault(error).message);
+  }
+  const { options, positionals } = flags;
+  if (options['help'] === true) return void process.stdout.write(`${help(sections)}\n`);
+  if (positionals.length === 0) return fail('name at least one service');
   const isAll = positionals.includes('all');
   for (const name of positionals)
-    if (name !== 'all' && !services.some((service) => service.name === name))
-      fail(`there is no service ${JSON.stringify(name)}`);
-  const chosen = services.filter(({ name }) => isAll || positionals.includes(name));
+    if (name !== 'all' && !serviceNames.includes(name))
+      return fail(`there is no service ${JSON.stringify(name)}`);
+  const chosen = isAll
+    ? await loadServices(serviceNames)
+    : loaded.filter(({ name }) => positionals.includes(name));
+  const missing = isAll ? undefined : positionals.find((name) => !chosen.some((one) => one.name === name));
+  if (missing !== undefined) return fail(`name ${missing} before the first flag`);
   await runProcess({
     services: chosen,
-    elsewhere: services.filter((service) => !chosen.includes(service)),
+    unread: otherNames(chosen),
     alsoKnown: COMMAND_LINE_VARIABLES,
     wire: natsWire,
     options,

@@ -26,7 +26,7 @@ import { join } from 'node:path';
 import { superviseBroker } from './broker-supervision.ts';
 import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
 import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
-import { controlServices, runnerService, services as allServices } from './registry.ts';
+import { controlNames, loadServices, otherNames } from './registry.ts';
 import { ensureSecrets, type StackSecrets } from './stack-secrets.ts';
 import { connectTo, openNatsPorts, type BrokerAccess } from './wire.ts';
 
@@ -74,7 +74,7 @@ const start = async (
   const eventLoop = watchEventLoop();
   const plan: ProcessPlan = {
     services,
-    elsewhere: allServices.filter((service) => !services.includes(service)),
+    unread: otherNames(services),
     alsoKnown: COMMAND_LINE_VARIABLES,
     wire: wireTo(access),
     sources: configSources(settings, options.environment),
@@ -176,7 +176,12 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   await provision(options, control);
 
   const boundary = { tenant, project };
-  const plane = await start(options, controlServices, control, controlSettings(options, port));
+  const plane = await start(
+    options,
+    await loadServices(controlNames),
+    control,
+    controlSettings(options, port),
+  );
   teardown.add('control plane', async () => (await plane.drain()).late);
 
   const workspaces = join(dataDir, 'workspaces');
@@ -187,7 +192,7 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     password: secrets.runnerPasswords[agent] ?? '',
     inboxPrefix: runnerInboxPrefix(agent),
   };
-  const runner = await start(options, [runnerService], access, {
+  const runner = await start(options, await loadServices(['runner']), access, {
     runnerAgent: agent,
     runnerTenant: tenant,
     runnerProject: project,

@@ -133,10 +133,10 @@ const hint = (name: string, known: Iterable<string>): string => {
 /** Warns of FLEETLOG_ variables that no section has. */
 export const reportUnknownVariables = (
   sections: ConfigSections,
-  alsoKnown: readonly string[],
+  others: { readonly names: readonly string[]; readonly unread: readonly string[] },
   reading: Reading,
 ): void => {
-  const known = new Set<string>(['FLEETLOG_CONFIG', ...alsoKnown]);
+  const known = new Set<string>(['FLEETLOG_CONFIG', ...others.names]);
   for (const [section, schema] of Object.entries(sections)) {
     for (const [field, type] of Object.entries(schema.shape)) {
       const { variable } = namesOf(section, field);
@@ -145,14 +145,19 @@ export const reportUnknownVariables = (
     }
   }
   for (const name of Object.keys(reading.sources.environment)) {
-    if (name.startsWith('FLEETLOG_') && !known.has(name)) {
+    const isOfOther = others.unread.some((section) => name.startsWith(namesOf(section, '').variable));
+    if (name.startsWith('FLEETLOG_') && !known.has(name) && !isOfOther) {
       reading.complaints.warnings.push(`unknown variable ${name} is ignored${hint(name, known)}`);
     }
   }
 };
 
 /** Names in the file that no section has are mistakes: the file is ours alone. */
-export const reportUnknownKeys = (sections: ConfigSections, reading: Reading): void => {
+export const reportUnknownKeys = (
+  sections: ConfigSections,
+  unread: readonly string[],
+  reading: Reading,
+): void => {
   const path = reading.sources.filePath ?? 'the config file';
   const report = (name: string, known: readonly string[], prefix: string): void => {
     reading.complaints.problems.push(`${prefix}${name}: unknown name in ${path}${hint(name, known)}`);
@@ -160,6 +165,7 @@ export const reportUnknownKeys = (sections: ConfigSections, reading: Reading): v
   const top = [
     ...Object.keys(sections['']?.shape ?? {}),
     ...Object.keys(sections).filter((name) => name !== ''),
+    ...unread,
   ];
   for (const [name, value] of Object.entries(reading.file)) {
     if (!top.includes(name)) report(name, top, '');

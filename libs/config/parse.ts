@@ -33,6 +33,8 @@ export interface ParsedSections<Sections extends ConfigSections> {
 interface ParseOptions {
   /** Sections of services not started here: their names are known, their values are not looked at. */
   readonly elsewhere?: ConfigSections;
+  /** Sections of which no more than the name is known here: nothing in them is looked at. */
+  readonly unread?: readonly string[];
   /** FLEETLOG_ variables that something else reads. */
   readonly alsoKnown?: readonly string[];
 }
@@ -99,8 +101,9 @@ export const parseSections = <const Sections extends ConfigSections>(
   const complaints = { problems: [] as string[], warnings: [] as string[] };
   const reading = { sources, file: readConfigFile(sources, complaints), complaints };
   const everything = { ...options.elsewhere, ...sections };
-  reportUnknownVariables(everything, options.alsoKnown ?? [], reading);
-  reportUnknownKeys(everything, reading);
+  const unread = options.unread ?? [];
+  reportUnknownVariables(everything, { names: options.alsoKnown ?? [], unread }, reading);
+  reportUnknownKeys(everything, unread, reading);
   const parsed: Record<string, ParsedConfig<unknown>> = {};
   for (const [name, schema] of Object.entries(sections)) {
     const fields = gatherSection(name, schema, reading);

@@ -26,6 +26,8 @@ export interface ProcessPlan {
   readonly services: readonly Service[];
   /** Services that exist and are not started here: their settings are known and not looked at. */
   readonly elsewhere?: readonly Service[];
+  /** Names of services that exist and were not even loaded: nothing of their settings is looked at. */
+  readonly unread?: readonly string[];
   readonly wire: Wire;
   readonly sources: ConfigSources;
   /** FLEETLOG_ variables that something else reads. */
@@ -60,6 +62,7 @@ export const readSettings = (plan: ProcessPlan): Settings => {
     plan.sources,
     {
       elsewhere: sectionsOf(plan.elsewhere ?? []),
+      unread: plan.unread ?? [],
       alsoKnown: ['FLEETLOG_COMMIT', ...(plan.alsoKnown ?? [])],
     },
   );

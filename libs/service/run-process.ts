@@ -72,7 +72,10 @@ export const superviseProcess = async (
 };
 
 /** What a program says of its process; the rest is the machine's. */
-export interface Program extends Pick<ProcessPlan, 'services' | 'elsewhere' | 'wire' | 'alsoKnown'> {
+export interface Program extends Pick<
+  ProcessPlan,
+  'services' | 'elsewhere' | 'unread' | 'wire' | 'alsoKnown'
+> {
   /** Parsed flags by camelCase name. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly logSink?: LogSink;

@@ -91,6 +91,7 @@ export const runnersBench: Bench = {
     const secrets = {
       systemPassword: 'system',
       controlPassword: 'control',
+      viewerPassword: 'viewer',
       runnerPasswords: Object.fromEntries(agents.map((agent) => [agent, PASSWORD])),
     };
     const accounts = accountsOf({ agents: agents.map((agent) => ({ ...BOUNDARY, agent })) }, secrets);

@@ -129,6 +129,17 @@ describe('mistakes', () => {
     expect(message).toContain('runs.leaseMs: got "y" from FLEETLOG_RUNS_LEASE_MS');
   });
 
+  test('of sections that were not loaded only the name is known: nothing in them is looked at', () => {
+    const given = withFile(
+      { tasks: { leaseMs: '5s' }, gateway: { anything: 1 } },
+      { environment: { FLEETLOG_GATEWAY_ANYTHING: '1', FLEETLOG_GATEWY_PORT: '1' } },
+    );
+    const { sections, warnings } = parseSections({ tasks: Tasks }, given, { unread: ['gateway'] });
+    expect(sections.tasks.config.leaseMs).toBe(5000);
+    expect(warnings).toEqual([expect.stringContaining('FLEETLOG_GATEWY_PORT')]);
+    expect(complaintOf(() => parseSections({ tasks: Tasks }, given))).toContain('gateway: unknown name');
+  });
+
   test('a rule over several fields is reported under its section', () => {
     const Range = configSchema({ min: integer().default(1), max: integer().default(2) }).refine(
       ({ min, max }) => min <= max,
