@@ -45,7 +45,11 @@ const runOf = (
   agent,
   provider: request.provider,
   title: request.messageIds.length === 1 ? '1 message' : `${request.messageIds.length} messages`,
-  request: { prompt: request.prompt, turnTimeoutMs: request.turnTimeoutMs ?? turnTimeoutMs },
+  request: {
+    prompt: request.prompt,
+    turnTimeoutMs: request.turnTimeoutMs ?? turnTimeoutMs,
+    ...(request.workspace !== undefined && { workspace: request.workspace }),
+  },
   // A prompt of messages is started once at most: what came to nothing is put into the next batch by the runner.
   replay: 'fail',
   maxAttempts: 1,

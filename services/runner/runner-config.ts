@@ -114,6 +114,9 @@ export const RunnerConfig = configSchema({
   mailWorkspace: name()
     .optional()
     .describe('Workspace of turns that bring mail; default: that of the conversation.'),
+  mailTurnTimeoutMs: duration({ min: 1000, max: 86_400_000 })
+    .default(1_800_000)
+    .describe('Hard limit of a turn that brings mail.'),
   mailSession: oneOf(['kept', 'new'])
     .default('kept')
     .describe('Mail that names no conversation goes on with that of the last mail, or begins a new one.'),

@@ -8,12 +8,13 @@ import { systemClock } from '#libs/system/clock.ts';
 import { reconcileTopology } from '#libs/topology/apply.ts';
 import { MAIL_STEPS } from '#services/runner/mailbox/mail-turns.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
+import { mail } from '#services/mail/service.ts';
 import { runs } from '#services/runs/service.ts';
+import { sessions } from '#services/sessions/service.ts';
 import { topologyOf } from '#streams/consumers.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { allInjected, waysOf } from '#test/support/mail-facts.ts';
-import { openMailOffice, postMessage } from '#test/support/mail-office.ts';
+import { allInjected, sendMail, waysOf } from '#test/support/mail-facts.ts';
 import { connectTo } from '#test/support/nats-connection.ts';
 import type { RunnerProcessArguments } from '#test/support/runner-process.ts';
 import { AGENT, reportsOf, runnerFolders, type RunnerFolders } from '#test/support/runner-rig.ts';
@@ -24,7 +25,6 @@ const READER = ['sh', '-c', `cat > /dev/null; echo '{"type":"result","outcome":"
 
 let broker: FreshBroker;
 let control: ControlPlane;
-let office: { readonly stop: () => Promise<void> };
 let folders: RunnerFolders;
 const running = new Set<ChildProcess>();
 
@@ -46,8 +46,11 @@ const provisionHasty = async (): Promise<void> => {
 beforeAll(async () => {
   broker = await freshBroker();
   await provisionHasty();
-  control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
-  office = openMailOffice(control.ports);
+  control = await startControlPlane({
+    broker,
+    services: [runs, sessions, mail],
+    config: { runs: { sweepMs: 1000 } },
+  });
 });
 beforeEach(() => {
   folders ??= runnerFolders();
@@ -60,7 +63,6 @@ afterEach(async () => {
 });
 afterAll(async () => {
   expect(control.fatal).toEqual([]);
-  await office.stop();
   await control.stop();
   await broker[Symbol.asyncDispose]();
 });
@@ -99,7 +101,7 @@ describe('a runner that is killed', () => {
     'at the step %s brings each message in one turn that has started',
     async (crashAt) => {
       const ids = [];
-      for (let at = 0; at < 3; at++) ids.push(await postMessage(control.ports, { body: `message ${at}` }));
+      for (let at = 0; at < 3; at++) ids.push(await sendMail(control.ports, { body: `message ${at}` }));
       const crashing = start({ crashAt });
       await once(crashing, 'exit');
       expect(crashing.signalCode).toBe('SIGKILL');

@@ -3,12 +3,25 @@ import type { Ports } from '#libs/service/context.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import type { ReportData } from '#streams/reports.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
+import type { AgentMailRequestOf } from '#streams/mail-requests.ts';
 import { aggregateFilter, typedFilter } from '#streams/subjects.ts';
 import { BOUNDARY } from './control-plane.ts';
+import { askAsUser, letter } from './mail-asking.ts';
 import { AGENT } from './runner-rig.ts';
 
+/** Sends a message to the agent, as the person `user`; its id is given back. */
+export const sendMail = async (
+  ports: Ports,
+  more: Partial<AgentMailRequestOf<'send'>> = {},
+): Promise<string> => {
+  const message = letter({ to: AGENT, subject: null, body: 'hello', needsReply: false, ...more });
+  const answer = await askAsUser(ports, 'send', message);
+  if (answer.outcome !== 'ok') throw new Error(`not sent: ${answer.code}: ${answer.message}`);
+  return message.messageId;
+};
+
 /** The way of one message. */
-export interface MailWay {
+interface MailWay {
   /** Runs whose prompt has it. */
   readonly prompts: readonly string[];
   /** Those of them whose turn has started, once for each start. */

@@ -107,7 +107,13 @@ export const mailWorld = (rig: OutboxRig, options: MailRigOptions = {}): MailWor
     outbox,
     owed: () => ({ ready: true, stale: false, revision: 1, refreshedAt: 1, owed: world.owed }),
     workspaceOf: () => undefined,
-    settings: { provider: 'exec', workspace: undefined, isSessionKept, limits: MAIL_BATCH_LIMITS },
+    settings: {
+      provider: 'exec',
+      workspace: undefined,
+      turnTimeoutMs: 60_000,
+      isSessionKept,
+      limits: MAIL_BATCH_LIMITS,
+    },
     clock,
     ids: createSeededIds(3, clock),
   });

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { AgentAnswer } from '#services/runner/agent-requests.ts';
 import { takeMessage } from '#services/runner/mailbox/mail-intake.ts';
-import { createMailPort, type MailPort } from '#services/runner/mailbox/mail-port.ts';
+import { createMailPort } from '#services/runner/mailbox/mail-port.ts';
+import type { ControlTurn, MailPart } from '#services/runner/control/control-parts.ts';
 import { createObligations, type Obligations } from '#services/runner/obligations/obligations.ts';
 import { createRedactor } from '#libs/redaction/redactor.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -11,10 +12,18 @@ import { owes } from '#test/support/obligation-world.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
 
 const getRig = useOutboxRig();
-const TURN = { runId: `run_${newId('turn').slice(4)}`, turnId: newId('turn') };
+const SOURCE = { runId: `run_${newId('turn').slice(4)}`, turnId: newId('turn') };
+const TURN: ControlTurn = {
+  ...SOURCE,
+  sessionId: newId('session'),
+  commandId: newId('command'),
+  fence: 1,
+  provider: 'exec',
+  signal: new AbortController().signal,
+};
 
 interface PortWorld extends MailWorld {
-  readonly port: MailPort;
+  readonly port: MailPart;
   readonly obligations: Obligations;
   readonly requests: unknown[];
   says: AgentAnswer<{ readonly seq: number }>;
@@ -59,7 +68,6 @@ const answerTo = (replyTo: string) => ({
   replyTo,
   body: 'yes',
   needsReply: false,
-  priority: 'normal' as const,
 });
 const away = { kind: 'away', message: 'nobody answers' } as const;
 const owedIds = ({ obligations }: PortWorld): string[] =>
@@ -79,7 +87,7 @@ describe('a message', () => {
       result: { messageId: mail.messageId, state: 'sent' },
     });
     expect(world.requests).toEqual([
-      { ...mail, ...TURN, body: expect.not.stringContaining('horse') as unknown },
+      { ...mail, ...SOURCE, body: expect.not.stringContaining('horse') as unknown },
     ]);
     expect(posted()).toEqual([]);
   });
@@ -93,7 +101,9 @@ describe('a message', () => {
       result: { messageId: mail.messageId, state: 'queued' },
     });
     await world.outbox.drained();
-    expect(posted()).toEqual([{ op: 'send', request: { ...mail, ...TURN }, postedAt: getRig().clock.now() }]);
+    expect(posted()).toEqual([
+      { op: 'send', request: { ...mail, ...SOURCE }, postedAt: getRig().clock.now() },
+    ]);
     expect(getRig().peer.stored.map(({ id }) => id)).toEqual([`${mail.messageId}.posted`]);
   });
 

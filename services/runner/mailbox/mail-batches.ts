@@ -19,6 +19,7 @@ interface MailSettings {
   readonly provider: ProviderName;
   /** The workspace of the conversation for mail; undefined: its own. */
   readonly workspace: string | undefined;
+  readonly turnTimeoutMs: number;
   /** Whether mail that asks for no conversation goes on with the last one; false: each batch begins a new one. */
   readonly isSessionKept: boolean;
   readonly limits: MailBatchLimits;
@@ -96,6 +97,7 @@ export class MailBatches {
       provider: settings.provider,
       sessionId,
       workspace: workspace ?? null,
+      turnTimeoutMs: settings.turnTimeoutMs,
       failures,
     };
   }

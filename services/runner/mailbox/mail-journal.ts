@@ -15,6 +15,7 @@ const batchSchema = z.object({
   provider: providerSchema,
   sessionId: sessionIdSchema.nullable(),
   workspace: z.string().nullable(),
+  turnTimeoutMs: z.int().positive(),
   /** Batches in a row before this one whose turn never started. */
   failures: z.int().nonnegative(),
 });

@@ -5,55 +5,18 @@ import type { Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { AgentAnswer } from '#services/runner/agent-requests.ts';
+import type { MailPart } from '#services/runner/control/control-parts.ts';
 import type { Obligations } from '#services/runner/obligations/obligations.ts';
 import type { AgentMailRequestOf } from '#streams/mail-requests.ts';
 import { MAIL_BODY_CHARACTERS } from '#streams/mail.ts';
 import type { MailReports } from './mail-reports.ts';
 import type { Mailbox } from './mailbox.ts';
-import type { MailHead } from './stored-mail.ts';
 
 type SendMail = AgentMailRequestOf<'send'>;
 type ReplyMail = AgentMailRequestOf<'reply'>;
+type PostAnswer = Awaited<ReturnType<MailPart['send']>>;
 
-/** The turn that a message is written in. */
-interface WritingTurn {
-  readonly runId: string;
-  readonly turnId: string;
-}
-
-/** A message of an agent's, as it was written. */
-type OutgoingMail = Omit<SendMail, 'runId' | 'turnId'>;
-type OutgoingReply = Omit<ReplyMail, 'runId' | 'turnId'>;
-
-/** `queued`: the control plane is away; the message is on this disk and goes out later, once. */
-interface PostedMail {
-  readonly messageId: string;
-  readonly state: 'sent' | 'queued';
-}
-
-type PostAnswer =
-  | { readonly kind: 'ok'; readonly result: PostedMail }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
-
-/** A message of the mailbox. */
-interface InboxMail extends Pick<
-  MailHead,
-  'messageId' | 'threadId' | 'from' | 'kind' | 'subject' | 'needsReply' | 'replyTo' | 'sentAt'
-> {
-  readonly body: string;
-  /** `unread`: in no prompt so far. */
-  readonly state: 'unread' | 'injected' | 'answered';
-}
-
-/** Faults of writing: those of the buffer. */
-export interface MailPort {
-  send(turn: WritingTurn, mail: OutgoingMail): Promise<PostAnswer>;
-  reply(turn: WritingTurn, reply: OutgoingReply): Promise<PostAnswer>;
-  /** The newest, oldest of them first. Of one read long ago only the head is kept: its text says so. */
-  inbox(limit: number): readonly InboxMail[];
-}
-
-/** What is asked of the mail service. */
+/** What is asked of the mail service; away after 2 s. */
 export interface MailAsking {
   send(request: SendMail): Promise<AgentAnswer<{ readonly seq: number }>>;
   reply(request: ReplyMail): Promise<AgentAnswer<{ readonly seq: number }>>;
@@ -71,14 +34,14 @@ export interface MailPortParts {
 
 const TEXT_GONE = '(read long ago; its text is no longer kept on this machine)';
 
-export const createMailPort = (parts: MailPortParts): MailPort => {
+export const createMailPort = (parts: MailPortParts): MailPart => {
   const { asking, mailbox, obligations, reports, outbox, redactor, clock } = parts;
   // Redaction keeps the shape: strings stay strings, names and ids are as they were. It may have made a text longer.
   const clean = <Request extends SendMail | ReplyMail>(request: Request): Request => {
     const redacted = redactor.value(request).value as Request;
     return { ...redacted, body: redacted.body.slice(0, MAIL_BODY_CHARACTERS) };
   };
-  const posted = (messageId: string, state: PostedMail['state']): PostAnswer => ({
+  const posted = (messageId: string, state: 'sent' | 'queued'): PostAnswer => ({
     kind: 'ok',
     result: { messageId, state },
   });
@@ -103,7 +66,7 @@ export const createMailPort = (parts: MailPortParts): MailPort => {
       return posted(request.messageId, 'queued');
     },
     reply: async ({ runId, turnId }, reply) => {
-      const request: ReplyMail = clean({ ...reply, runId, turnId });
+      const request: ReplyMail = clean({ ...reply, priority: 'normal', runId, turnId });
       const answer = await asking.reply(request);
       if (answer.kind === 'refused') return answer;
       if (answer.kind === 'ok') {

@@ -147,12 +147,14 @@ export class MailTurns {
 
   async #pursue(batch: JournaledBatch): Promise<number> {
     const { begin, clock, journal, observe, reached } = this.#parts;
-    const { batchId, messageIds, prompt, provider, sessionId, workspace } = batch;
+    const { batchId, messageIds, prompt, provider, sessionId, workspace, turnTimeoutMs } = batch;
     const answer = await begin({
       batchId,
       messageIds: [...messageIds],
       prompt,
       provider,
+      // All of it as it was when the batch was made: the run is known by the whole of its request.
+      turnTimeoutMs,
       ...(sessionId !== null && { sessionId }),
       ...(workspace !== null && { workspace }),
     });

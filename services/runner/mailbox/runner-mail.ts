@@ -3,6 +3,7 @@
 import type { Outbox } from '#libs/outbox/outbox.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { createAgentRequests, type AgentRequests } from '#services/runner/agent-requests.ts';
+import type { MailPart } from '#services/runner/control/control-parts.ts';
 import { createObligations, type Obligations } from '#services/runner/obligations/obligations.ts';
 import { fetchOwedValue } from '#services/runner/obligations/obligation-source.ts';
 import type { RunnerConfig } from '#services/runner/runner-config.ts';
@@ -13,7 +14,7 @@ import type { AgentPlace } from '#streams/subjects.ts';
 import { createMailJournal } from './mail-journal.ts';
 import { logMail, logObligations } from './mail-log-lines.ts';
 import { MAIL_BATCH_LIMITS, MailBatches } from './mail-batches.ts';
-import { createMailPort, type MailAsking, type MailPort } from './mail-port.ts';
+import { createMailPort, type MailAsking } from './mail-port.ts';
 import { createMailReports, type MailReports } from './mail-reports.ts';
 import { MailTurns, type MailStep } from './mail-turns.ts';
 import { Mailbox } from './mailbox.ts';
@@ -34,7 +35,7 @@ export interface RunnerMailParts {
 export interface RunnerMail extends Pick<RunnerMailParts, 'reached'> {
   readonly mailbox: Mailbox;
   readonly obligations: Obligations;
-  readonly port: MailPort;
+  readonly port: MailPart;
   readonly turns: MailTurns;
   readonly besideStart: TurnParts['besideStart'];
   /** To be told of every turn. */
@@ -74,14 +75,14 @@ const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
   const { config, clock, ids, logger } = context;
   const journal = createMailJournal(outbox);
   const isSessionKept = config.mailSession === 'kept';
-  const { mailProvider: provider, mailWorkspace: workspace } = config;
+  const { mailProvider: provider, mailWorkspace: workspace, mailTurnTimeoutMs: turnTimeoutMs } = config;
   const batches = new MailBatches({
     mailbox,
     journal,
     outbox,
     owed: () => obligations.current(),
     workspaceOf: (sessionId) => places.read(sessionId),
-    settings: { provider, workspace, isSessionKept, limits: MAIL_BATCH_LIMITS },
+    settings: { provider, workspace, turnTimeoutMs, isSessionKept, limits: MAIL_BATCH_LIMITS },
     clock,
     ids,
   });
@@ -100,7 +101,7 @@ const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
   });
 };
 
-const portOf = (base: Base): MailPort => {
+const portOf = (base: Base): MailPart => {
   const { context, outbox, mailbox, obligations, reports } = base;
   const { redactor, clock } = context;
   const requests = requestsOf(base);
