@@ -9,6 +9,7 @@ import type { Connection } from './cli/connection.ts';
 import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
 import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
+import { registerConformanceCommand } from './conformance-command.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
 import { registerUpCommand } from './up-command.ts';
 import { registerWorkspaceCommand } from './workspace-command.ts';
@@ -76,7 +77,12 @@ export const runFleetlog = (argv: readonly string[], surroundings: Surroundings)
     openFleet,
     diagnose: diagnoseMachine,
   };
-  return runCli(argv, context, [registerUpCommand, registerSecretsCommand, registerWorkspaceCommand]);
+  return runCli(argv, context, [
+    registerUpCommand,
+    registerSecretsCommand,
+    registerWorkspaceCommand,
+    registerConformanceCommand,
+  ]);
 };
 
 /** Runs the command line of this process to its end. */

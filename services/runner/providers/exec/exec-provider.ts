@@ -14,7 +14,8 @@ const read = (line: Line): readonly LineMeaning[] => {
   return [...(usage === null ? [] : [{ kind: 'usage', usage } as const]), { kind: 'closing', closing }];
 };
 
-const PROTOCOL: LineProtocol = {
+/** How the lines of an `exec` program are taken. */
+export const EXEC_PROTOCOL: LineProtocol = {
   name: 'exec',
   maxLineBytes: 1024 * 1024,
   isWordByWord: true,
@@ -23,4 +24,4 @@ const PROTOCOL: LineProtocol = {
 };
 
 /** The provider `exec` on this clock. */
-export const createExecProvider = (clock: Clock): Provider => createLineProvider(PROTOCOL, clock);
+export const createExecProvider = (clock: Clock): Provider => createLineProvider(EXEC_PROTOCOL, clock);
