@@ -1,16 +1,17 @@
-// `npm run test:providers`: real agent programs against a scripted model on loopback. They are fetched once (about 800 MB); one that
+// `npm run test:providers`: real agent programs against a scripted model on loopback. They are fetched once (about 2 GB); one that
 // cannot be had is skipped with the reason.
 import { spawnSync } from 'node:child_process';
 import { readEnvironment } from '#libs/system/env.ts';
-import { fetchProgram, REAL_PROGRAMS, variableOf, type RealProgram } from '#test/support/real-programs.ts';
+import { fetchProgram, REAL_AGENTS, REAL_PROGRAMS, variableOf } from '#test/support/real-programs.ts';
 
 const ROOT = `${import.meta.dirname}/../..`;
 
 const env: Record<string, string | undefined> = { ...readEnvironment() };
 let there = 0;
-const names = Object.keys(REAL_PROGRAMS) as RealProgram[];
+const wanted = { ...REAL_PROGRAMS, ...REAL_AGENTS };
+const names = Object.keys(wanted) as (keyof typeof wanted)[];
 for (const name of names) {
-  process.stdout.write(`looking for ${name} ${REAL_PROGRAMS[name].version}\n`);
+  process.stdout.write(`looking for ${name} ${wanted[name].version}\n`);
   const fetched = fetchProgram(name);
   if (fetched.kind === 'missing') process.stdout.write(`skipped: ${fetched.reason}\n`);
   else {

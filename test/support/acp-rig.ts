@@ -44,7 +44,7 @@ interface Persona {
 const SCRIPTED_AGENT = join(import.meta.dirname, 'scripted-acp-agent.mjs');
 
 /** The command of the scripted agent. */
-const acpAgent = (persona: Persona = {}): readonly string[] => [
+export const acpAgent = (persona: Persona = {}): readonly string[] => [
   process.execPath,
   SCRIPTED_AGENT,
   JSON.stringify(persona),

@@ -8,6 +8,8 @@ export interface ModelReply {
   readonly text?: string;
   /** A command, run by whichever shell tool the program offers. */
   readonly shell?: string;
+  /** The command is asked for in a way that needs somebody's permission, where the program has one. */
+  readonly isAsked?: boolean;
   readonly usage?: { readonly input: number; readonly output: number };
   /** An HTTP error instead. */
   readonly status?: number;
@@ -31,7 +33,7 @@ interface Call {
 }
 
 /** A reply with its tool call spelt out. */
-export interface Answer extends Omit<ModelReply, 'shell'> {
+export interface Answer extends Omit<ModelReply, 'shell' | 'isAsked'> {
   readonly id: string;
   readonly call?: Call;
 }
@@ -39,8 +41,11 @@ export interface Answer extends Omit<ModelReply, 'shell'> {
 export interface ModelApi {
   /** The end of the path it is asked at. */
   readonly path: string;
-  /** Its name for a shell, and how a command is put into it. */
-  readonly shell: { readonly name: string; readonly input: (command: string) => object };
+  /** What programs call a shell that they offer at this API, and how a command is put into it. */
+  readonly shells: readonly {
+    readonly name: string;
+    readonly input: (command: string, isAsked: boolean) => object;
+  }[];
   read(body: unknown): Asked;
   events(answer: Answer): Iterable<readonly [type: string, data: object]>;
   error(message: string): object;
@@ -93,7 +98,10 @@ const blocksOf = ({ thinking, text, call }: Answer): readonly Block[] => [
 
 export const ANTHROPIC: ModelApi = {
   path: '/v1/messages',
-  shell: { name: 'Bash', input: (command) => ({ command, description: 'scripted' }) },
+  shells: ['Bash', 'bash'].map((name) => ({
+    name,
+    input: (command) => ({ command, description: 'scripted' }),
+  })),
   read: (body) => {
     const asked = messages.parse(body);
     const items = asked.messages.map(({ role, content }): Item => {
@@ -194,7 +202,16 @@ const outputOf = ({ id, thinking, text, call }: Answer): readonly object[] => [
 
 export const OPENAI: ModelApi = {
   path: '/responses',
-  shell: { name: 'exec_command', input: (cmd) => ({ cmd, yield_time_ms: 30_000 }) },
+  shells: [
+    {
+      name: 'exec_command',
+      input: (cmd, isAsked) => ({
+        cmd,
+        yield_time_ms: 30_000,
+        ...(isAsked && { sandbox_permissions: 'require_escalated', justification: 'scripted' }),
+      }),
+    },
+  ],
   read: (body) => {
     const { input, tools } = responses.parse(body);
     const further = input.flatMap((item) => (item.type === 'additional_tools' ? (item.tools ?? []) : []));

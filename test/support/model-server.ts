@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { GEMINI } from './model-api-gemini.ts';
 import { ANTHROPIC, OPENAI, type Answer, type Asked, type ModelApi, type ModelReply } from './model-apis.ts';
 
 export interface ModelRule {
@@ -33,10 +34,20 @@ const replyTo = ({ items, tools }: Asked, rules: readonly ModelRule[]): ModelRep
   return { text: 'no rule fits' };
 };
 
-const answerOf = ({ shell, ...said }: ModelReply, id: string, api: ModelApi): Answer =>
-  shell === undefined
-    ? { ...said, id }
-    : { ...said, id, call: { id: `call_${id}`, name: api.shell.name, input: api.shell.input(shell) } };
+const answerOf = (
+  { shell, isAsked = false, ...said }: ModelReply,
+  id: string,
+  api: ModelApi,
+  tools: readonly string[],
+): Answer => {
+  const offered = api.shells.find(({ name }) => tools.includes(name)) ?? api.shells[0];
+  if (shell === undefined || offered === undefined) return { ...said, id };
+  return {
+    ...said,
+    id,
+    call: { id: `call_${id}`, name: offered.name, input: offered.input(shell, isAsked) },
+  };
+};
 
 const respond = (response: ServerResponse, status: number, body: object): void => {
   response.writeHead(status, { 'content-type': 'application/json' });
@@ -49,7 +60,9 @@ export const startModelServer = async (rules: readonly ModelRule[]): Promise<Mod
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { pathname } = new URL(request.url ?? '/', 'http://model');
     const body: unknown = JSON.parse((await text(request)) || '{}');
-    const api = [ANTHROPIC, OPENAI].find(({ path }) => request.method === 'POST' && pathname.endsWith(path));
+    const api = [ANTHROPIC, OPENAI, GEMINI].find(
+      ({ path }) => request.method === 'POST' && pathname.endsWith(path),
+    );
     if (api === undefined) {
       const isCount = pathname.endsWith('/count_tokens');
       return respond(response, isCount ? 200 : 404, isCount ? { input_tokens: 10 } : { error: pathname });
@@ -60,8 +73,8 @@ export const startModelServer = async (rules: readonly ModelRule[]): Promise<Mod
     if (reply.status !== undefined)
       return respond(response, reply.status, api.error(`scripted ${reply.status}`));
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-    for (const [type, data] of api.events(answerOf(reply, `s${asked.length}`, api)))
-      response.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    for (const [type, data] of api.events(answerOf(reply, `s${asked.length}`, api, question.tools)))
+      response.write(`${type === '' ? '' : `event: ${type}\n`}data: ${JSON.stringify(data)}\n\n`);
     response.end();
   };
   const server = createServer((request, response) => {

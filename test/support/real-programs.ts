@@ -20,6 +20,32 @@ export const REAL_PROGRAMS = {
 } as const;
 export type RealProgram = keyof typeof REAL_PROGRAMS;
 
+/** Agents of the Agent Client Protocol, driven by the provider `acp`. The first two bring a program of their own. */
+export const REAL_AGENTS = {
+  'claude-agent-acp': {
+    package: '@agentclientprotocol/claude-agent-acp',
+    version: '0.100.0',
+    program: '@agentclientprotocol/claude-agent-acp/dist/index.js',
+  },
+  'codex-acp': {
+    package: '@agentclientprotocol/codex-acp',
+    version: '2.6.0',
+    program: '@agentclientprotocol/codex-acp/dist/index.js',
+  },
+  gemini: {
+    package: '@google/gemini-cli',
+    version: '0.61.0',
+    program: '@google/gemini-cli/bundle/gemini.js',
+  },
+  opencode: {
+    package: 'opencode-ai',
+    version: '1.18.33',
+    program: `opencode-${PLATFORM}/bin/opencode`,
+  },
+} as const;
+export type RealAgent = keyof typeof REAL_AGENTS;
+const ALL = { ...REAL_PROGRAMS, ...REAL_AGENTS };
+
 const FETCH_WITHIN_MS = 300_000;
 
 /** A search path on which Node is the one that runs this: under an older one npm silently takes an older program. */
@@ -31,8 +57,8 @@ export type Fetched =
   | { readonly kind: 'missing'; readonly reason: string };
 
 /** Finds the program in the cache, or fetches it. */
-export const fetchProgram = (name: RealProgram): Fetched => {
-  const { package: from, version, program } = REAL_PROGRAMS[name];
+export const fetchProgram = (name: RealProgram | RealAgent): Fetched => {
+  const { package: from, version, program } = ALL[name];
   const { cacheDir } = locateOptionsFrom(readEnvironment(), systemClock);
   const folder = join(cacheDir, 'programs', `${name}-${version}`);
   const path = join(folder, 'node_modules', program);
@@ -61,4 +87,5 @@ export const fetchProgram = (name: RealProgram): Fetched => {
 };
 
 /** By which variable the tests are told where a program is. */
-export const variableOf = (name: RealProgram): string => `FLEETLOG_TEST_${name.toUpperCase()}`;
+export const variableOf = (name: RealProgram | RealAgent): string =>
+  `FLEETLOG_TEST_${name.toUpperCase().replaceAll('-', '_')}`;

@@ -47,11 +47,11 @@ const AUTH_NEEDED = -32_000;
 const done = (summary: string): PromptClosing => ({ outcome: 'done', summary, message: '' });
 const failed = (message: string): PromptClosing => ({ outcome: 'failed', summary: '', message });
 
-const REASONS: Readonly<Record<string, string>> = {
-  max_tokens: 'the answer was cut at the limit of its tokens',
-  max_turn_requests: 'the agent used up the requests that it may make in a turn',
-  refusal: 'the model refused to answer',
-};
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['max_tokens', 'the answer was cut at the limit of its tokens'],
+  ['max_turn_requests', 'the agent used up the requests that it may make in a turn'],
+  ['refusal', 'the model refused to answer'],
+]);
 
 const GAVE_UP = 'the agent gave up because a tool call was turned down';
 
@@ -78,7 +78,7 @@ export const closingOf = (answer: PromptAnswer, quirks: AcpQuirks, facts: Prompt
   // Nobody had asked for it: a cancel that was asked for is judged by the request, not by this word.
   if (stopReason === 'cancelled')
     return failed(facts.rejections > 0 ? GAVE_UP : 'the agent cancelled the turn by itself');
-  return failed(REASONS[stopReason] ?? `the agent ended for a reason not known here: ${stopReason}`);
+  return failed(REASONS.get(stopReason) ?? `the agent ended for a reason not known here: ${stopReason}`);
 };
 
 /** Tokens of the turn as reports have them; undefined: what the agent says is not of the turn. */

@@ -67,6 +67,7 @@ export class AcpWords {
     const { toolCallId, status } = parsed.data;
     const isOpen = status !== 'completed' && status !== 'failed';
     const events = isOpen ? this.#calls.take(parsed.data, false) : [];
+    for (const event of events) this.#note(event);
     return { events, about: this.#calls.describe(toolCallId) };
   }
 
