@@ -1,5 +1,6 @@
 // A program for the provider `exec` that reads its mail as an agent would: keeps its prompt, answers what needs a reply through the
 // runner's local endpoint, and says what it owes afterwards. Plain enough to be what a third party writes.
+import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { askLocally } from '#libs/local-http/local-client.ts';
@@ -10,7 +11,17 @@ const { FLEETLOG_CONTROL: address = '', FLEETLOG_TURN_TOKEN: token = '' } = read
 const prompt = await text(process.stdin);
 appendFileSync('prompts.txt', `${prompt}\n`);
 
-const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
+// Whoever writes so wants it to be at work until told.
+if (prompt.includes('wait for the file go')) spawnSync('sh', ['-c', 'until [ -e go ]; do sleep 0.02; done']);
+
+const say = (line: {
+  readonly type: string;
+  readonly text?: string;
+  readonly [field: string]: unknown;
+}): void => {
+  appendFileSync('answers.txt', `${line.text ?? ''}\n`);
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+};
 
 const asked = prompt.includes('reply later') ? [] : prompt.matchAll(/^Reply needed: yes, to (msg_\w+)$/gm);
 for (const [, replyTo] of asked) {

@@ -124,16 +124,15 @@ describe('a full mailbox', () => {
     expect([...outbox.notes('mail')]).toHaveLength(5);
   });
 
-  test('holds the heads of 1,000 messages of 64 KiB in memory, and none of their texts', async () => {
+  test('holds the heads of its messages in memory, and none of their texts', async () => {
     const rig = getRig();
     const { mailbox, outbox } = mailWorld(rig);
     rig.peer.mode = 'away';
     const body = 'x'.repeat(65_536);
-    for (let at = 0; at < 1000; at++) await mailbox.receive(incoming({ body }));
-    expect(JSON.stringify(mailbox.unread()).length).toBeLessThan(1_000_000);
-    const again = mailWorld(rig, { outbox });
-    expect(again.mailbox.unreadCount).toBe(1000);
-  }, 30_000);
+    await Promise.all(Array.from({ length: 100 }, () => mailbox.receive(incoming({ body }))));
+    expect(JSON.stringify(mailbox.unread()).length).toBeLessThan(100_000);
+    expect(mailWorld(rig, { outbox }).mailbox.unreadCount).toBe(100);
+  });
 });
 
 describe('what a turn brought', () => {
