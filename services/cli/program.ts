@@ -12,6 +12,7 @@ import { registerProvisionCommand } from './provision-command.ts';
 import { registerRunCommands } from './run-commands.ts';
 import { registerSessionCommands } from './session-commands.ts';
 import { registerStreamCommands } from './stream-commands.ts';
+import { registerTaskCommands } from './task-commands.ts';
 
 /** A command that another part of the product brings (up, service, secrets). */
 export type Registration = (program: Command, context: CliContext) => void;
@@ -34,6 +35,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
   const all = [
     ...more,
     registerRunCommands,
+    registerTaskCommands,
     registerSessionCommands,
     registerApprovalCommands,
     registerAlarmCommand,

@@ -1,5 +1,4 @@
 // fleetlog run: asks for work, watches it, looks at it, cancels it. Everything goes through the gateway.
-import { Fault } from '#libs/kernel/fault.ts';
 import { activityViewSchema, runViewSchema, type RunView } from '#streams/buckets.ts';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -8,6 +7,7 @@ import type { CliContext } from './context.ts';
 import { messageLine, transitionSeq } from './feed-line.ts';
 import { ago, table } from './output.ts';
 import { followRun } from './run-feed.ts';
+import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
 interface StartFlags extends StackFlags {
   readonly agent?: string;
@@ -33,27 +33,6 @@ const startedSchema = z.object({ runId: z.string(), sessionId: z.string(), seq: 
 const shownSchema = runViewSchema.extend({ activity: activityViewSchema.nullish() });
 type ShownRun = z.infer<typeof shownSchema>;
 const listSchema = z.object({ runs: z.array(runViewSchema), next: z.string().nullish() });
-
-const wholeNumber = (flag: string, text: string | undefined): number | undefined => {
-  if (text === undefined) return undefined;
-  if (/^\d+$/.test(text)) return Number(text);
-  throw new Fault({
-    code: 'ARGUMENT_INVALID',
-    retry: 'never',
-    message: `${flag} ${JSON.stringify(text)}: expected a whole number`,
-  });
-};
-
-const promptOf = async (context: CliContext, words: readonly string[]): Promise<string> => {
-  const isPiped = words.length === 0 || (words.length === 1 && words[0] === '-');
-  const prompt = isPiped ? await context.readStandardInput() : words.join(' ');
-  if (prompt !== undefined && prompt.trim() !== '') return prompt;
-  throw new Fault({
-    code: 'ARGUMENT_INVALID',
-    retry: 'never',
-    message: 'a prompt is needed: fleetlog run start "what to do", or text on standard input',
-  });
-};
 
 /** Naming a repository or a branch asks for a worktree as well. */
 const checkoutOf = ({ isolate, repository, branch }: StartFlags): object | undefined =>
@@ -94,7 +73,7 @@ const endLine = (run: RunView): string => {
 const start = async (context: CliContext, words: readonly string[], flags: StartFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const body = {
-    prompt: await promptOf(context, words),
+    prompt: await promptOf(context, words, 'fleetlog run start "what to do"'),
     agent: flags.agent,
     provider: flags.provider,
     program: flags.program,
@@ -175,8 +154,6 @@ const cancel = async (
   );
   context.terminal.out(call.isJson ? JSON.stringify(answer) : `${answer.runId} is ${answer.state}`);
 };
-
-const collect = (value: string, known: readonly string[] | undefined): string[] => [...(known ?? []), value];
 
 /** Registers the commands. */
 export const registerRunCommands = (program: Command, context: CliContext): void => {

@@ -19,6 +19,8 @@ import { describeApi } from './description.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
+import { taskReadRoutes } from './task-read-routes.ts';
+import { taskRoutes } from './task-routes.ts';
 
 export interface AppParts extends GatewayParts {
   readonly access: AccessRules;
@@ -127,6 +129,8 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...runRoutes(parts),
     ...readRoutes(parts),
     ...approvalRoutes(parts),
+    ...taskRoutes(parts),
+    ...taskReadRoutes(parts),
     ...streamRoutes(parts),
   ];
   routes.push(description(() => routes));

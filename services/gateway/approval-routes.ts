@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { APPROVAL_STATES, viewKey, type ShownApproval } from '#streams/buckets.ts';
 import { approvalIdSchema, nameSchema, runIdSchema } from '#streams/ids.ts';
 import { answerMistake, approvalAnswerShape } from '#streams/run-requests.ts';
+import { catchUp } from './catch-up.ts';
 import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
@@ -102,17 +103,14 @@ const findApproval = async (
   approvalId: string,
   afterSeq = 0,
 ): Promise<PlacedApproval | Refused> => {
-  const { views, boundary, transitions, config } = parts;
+  const { views, boundary, config } = parts;
   const unknown = refuse(
     'APPROVAL_UNKNOWN',
     `no approval ${approvalId.slice(0, 100)} in this tenant and project`,
   );
   if (!approvalIdSchema.safeParse(approvalId).success) return unknown;
   const timeoutMs = config.readWaitMs;
-  if (views.approvalIndex.keyOf(approvalId) === undefined) {
-    const { lastSeq } = await transitions.bounds();
-    await views.approvals.waitFor(lastSeq, { timeoutMs });
-  }
+  if (views.approvalIndex.keyOf(approvalId) === undefined) await catchUp(parts, views.approvals);
   const key = views.approvalIndex.keyOf(approvalId);
   if (key === undefined) return unknown;
   if (!key.startsWith(viewKey(boundary, '')))

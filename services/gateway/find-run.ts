@@ -2,6 +2,7 @@
 // unknown, so an id that a client was just given is always found.
 import { aggregateSubject } from '#streams/subjects.ts';
 import { viewKey, type ActivityView, type RunView, type SessionView } from '#streams/buckets.ts';
+import { catchUp } from './catch-up.ts';
 import { refuse, type GatewayParts, type Refused } from './http.ts';
 import { isRunId, isSessionId } from './input.ts';
 
@@ -59,17 +60,14 @@ export const findRun = async (
  * Refusals: `SESSION_UNKNOWN`, `BOUNDARY_DENIED`. Faults: `VIEW_BEHIND` (later), the log's.
  */
 export const findSession = async (parts: GatewayParts, sessionId: string): Promise<SessionView | Refused> => {
-  const { views, boundary, transitions, config } = parts;
+  const { views, boundary } = parts;
   const unknown = refuse(
     'SESSION_UNKNOWN',
     `no session ${sessionId.slice(0, 100)} in this tenant and project`,
   );
   if (!isSessionId(sessionId)) return unknown;
   const key = viewKey(boundary, sessionId);
-  if (views.sessions.get(key) === undefined) {
-    const { lastSeq } = await transitions.bounds();
-    await views.sessions.waitFor(lastSeq, { timeoutMs: config.readWaitMs, key });
-  }
+  if (views.sessions.get(key) === undefined) await catchUp(parts, views.sessions, key);
   const session = views.sessions.get(key);
   if (session !== undefined) return { seq: session.seq, ...session.state };
   if (isElsewhere(views.sessions.list((other) => other.endsWith(`.${sessionId}`))))

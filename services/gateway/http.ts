@@ -8,6 +8,7 @@ import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
+import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { GatewaySettings } from './config.ts';
 import type { FeedHub } from './feed-hub.ts';
@@ -27,6 +28,7 @@ export interface GatewayParts {
   readonly boundary: Boundary;
   readonly views: ReadViews;
   readonly runsClient: ServiceClient<typeof RUN_REQUESTS>;
+  readonly tasksClient: ServiceClient<typeof TASK_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly transitions: EventLog;
   readonly clock: Clock;

@@ -60,7 +60,7 @@ const wholeNumber = (min: number, max: number) =>
 /** ND-09: pages of events have 500 items at most, lists 100. */
 const eventLimit = wholeNumber(1, 500).default(100);
 export const listLimit = wholeNumber(1, 100).default(50);
-const seq = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+export const seqQuery = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 /** Names of a list with commas between them. */
 export const oneOrMore = <Name extends string>(names: readonly Name[]) =>
@@ -70,7 +70,7 @@ export const oneOrMore = <Name extends string>(names: readonly Name[]) =>
     .pipe(z.array(z.enum(names)).min(1));
 
 export const boundaryQuery = z.strictObject(boundary);
-export const runQuery = z.strictObject({ ...boundary, afterSeq: seq.optional() });
+export const runQuery = z.strictObject({ ...boundary, afterSeq: seqQuery.optional() });
 export const runListQuery = z.strictObject({
   ...boundary,
   state: oneOrMore(RUN_STATES).optional(),

@@ -1,4 +1,4 @@
-// One page of a list, newest first, in one pass over the items: as many comparisons as there are items, and no more memory
+// One page of a list in its order, in one pass over the items: as many comparisons as there are items, and no more memory
 // than the page. The order key never changes, so following the cursor shows each item that stays exactly once.
 import { formatListCursor, isBefore, type ListPosition } from './cursor.ts';
 
@@ -8,25 +8,37 @@ export interface ListPage<Item> {
   readonly next: string | null;
 }
 
-/** The `limit` items that come first after `after`. */
-export const pageOf = <Item>(
+/** How a list is ordered, and how a place in it is written. */
+export interface ListOrder<Position> {
+  readonly isBefore: (a: Position, b: Position) => boolean;
+  readonly format: (position: Position) => string;
+}
+
+interface PageOptions<Position> {
+  readonly after?: Position | undefined;
+  readonly limit: number;
+}
+
+/** The `limit` items that come first after `after` in an order. */
+export const pageIn = <Item, Position>(
+  order: ListOrder<Position>,
   items: Iterable<Item>,
-  positionOf: (item: Item) => ListPosition,
-  { after, limit }: { readonly after?: ListPosition | undefined; readonly limit: number },
+  positionOf: (item: Item) => Position,
+  { after, limit }: PageOptions<Position>,
 ): ListPage<Item> => {
   // One more than asked for tells whether there is a next page.
-  const top: { readonly item: Item; readonly position: ListPosition }[] = [];
+  const top: { readonly item: Item; readonly position: Position }[] = [];
   for (const item of items) {
     const position = positionOf(item);
-    if (after !== undefined && !isBefore(after, position)) continue;
+    if (after !== undefined && !order.isBefore(after, position)) continue;
     const last = top.at(-1);
-    if (top.length > limit && last !== undefined && !isBefore(position, last.position)) continue;
+    if (top.length > limit && last !== undefined && !order.isBefore(position, last.position)) continue;
     let low = 0;
     let high = top.length;
     while (low < high) {
       const middle = (low + high) >> 1;
       const other = top[middle];
-      if (other !== undefined && isBefore(other.position, position)) low = middle + 1;
+      if (other !== undefined && order.isBefore(other.position, position)) low = middle + 1;
       else high = middle;
     }
     top.splice(low, 0, { item, position });
@@ -36,6 +48,15 @@ export const pageOf = <Item>(
   const end = shown.at(-1);
   return {
     items: shown.map(({ item }) => item),
-    next: top.length > limit && end !== undefined ? formatListCursor(end.position) : null,
+    next: top.length > limit && end !== undefined ? order.format(end.position) : null,
   };
 };
+
+const NEWEST_FIRST: ListOrder<ListPosition> = { isBefore, format: formatListCursor };
+
+/** The `limit` items that come first after `after`, newest first. */
+export const pageOf = <Item>(
+  items: Iterable<Item>,
+  positionOf: (item: Item) => ListPosition,
+  options: PageOptions<ListPosition>,
+): ListPage<Item> => pageIn(NEWEST_FIRST, items, positionOf, options);

@@ -1,4 +1,4 @@
-// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity`, `sources` and `approvals` in memory, and the runners
+// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity`, `sources`, `approvals` and `tasks` in memory, and the runners
 // that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -18,6 +18,7 @@ import {
 } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
+import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
 import { createApprovalIndex, type ApprovalIndex } from './approval-index.ts';
 
 export interface ReadViews {
@@ -26,6 +27,7 @@ export interface ReadViews {
   readonly activity: ReadView<Omit<ActivityView, 'seq'>>;
   readonly sources: ReadView<Omit<SourceView, 'seq'>>;
   readonly approvals: ReadView<Omit<ApprovalsView, 'seq'>>;
+  readonly tasks: ReadView<Omit<TaskView, 'seq'>>;
   readonly approvalIndex: ApprovalIndex;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
@@ -84,13 +86,15 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const activity = view('activity', activityViewSchema.omit({ seq: true }));
   const sources = view('sources', sourceViewSchema.omit({ seq: true }));
   const approvals = view('approvals', approvalsViewSchema.omit({ seq: true }));
-  const all = [runs, sessions, activity, sources, approvals];
+  const tasks = view('tasks', taskViewSchema.omit({ seq: true }));
+  const all = [runs, sessions, activity, sources, approvals, tasks];
   return {
     runs,
     sessions,
     activity,
     sources,
     approvals,
+    tasks,
     approvalIndex: createApprovalIndex(approvals),
     runners: createPresenceView(parts.bucket('presence')),
     ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),

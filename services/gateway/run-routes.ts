@@ -27,7 +27,7 @@ import {
 } from './input.ts';
 
 /** Who asks: whoever holds the token, or sits at this machine. */
-const ACTOR = 'user:api';
+export const ACTOR = 'user:api';
 
 /** Where everything about a run is. */
 export const linksOf = (run: { readonly runId: string; readonly sessionId: string }) => {
@@ -42,7 +42,11 @@ export const linksOf = (run: { readonly runId: string; readonly sessionId: strin
 };
 
 /** New ids: random, or following from the idempotency key within its tenant and project. */
-const idMaker = (ids: Ids, boundary: Boundary, key: string | undefined): ((kind: IdKind) => string) => {
+export const idMaker = (
+  ids: Ids,
+  boundary: Boundary,
+  key: string | undefined,
+): ((kind: IdKind) => string) => {
   if (key === undefined) return (kind) => makeId(kind, ids.ulid());
   const seed = JSON.stringify([boundary.tenant, boundary.project, key]);
   const digest = createHash('sha256').update(seed).digest();
@@ -67,13 +71,13 @@ const checkSession = async (
 };
 
 /** ST-45: the prompt in one line, for lists; 120 characters of it. */
-const titleOfPrompt = (prompt: string): string | null => {
+export const titleOfPrompt = (prompt: string): string | null => {
   const line = prompt.slice(0, 2000).replaceAll(/\s+/g, ' ').trim().slice(0, 120);
   return line === '' ? null : line;
 };
 
 /** What has no default here: the runner's own rules count where nothing was asked. */
-const given = (input: CreateRunInput): Partial<RunRequest> => {
+export const givenRules = (input: CreateRunInput): Partial<RunRequest> => {
   const { program, workspace, completion, resumeMismatch, checkout } = input;
   const asked = { program, workspace, completion, resumeMismatch, checkout };
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
@@ -92,7 +96,7 @@ const requestOf = (
   request: {
     prompt: input.prompt,
     turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
-    ...given(input),
+    ...givenRules(input),
   },
   replay: input.replay ?? 'requeue',
   maxAttempts: input.maxAttempts ?? config.maxAttempts,

@@ -8,6 +8,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
+import { TASK_REQUESTS } from '#streams/task-requests.ts';
 import { createApp } from './app.ts';
 import { isLoopback } from './access.ts';
 import { GatewayConfig, type GatewaySettings } from './config.ts';
@@ -116,6 +117,12 @@ const start = async (context: Context): Promise<Started> => {
     runsClient: createServiceClient(context.requests.client, {
       service: 'runs',
       table: RUN_REQUESTS,
+      boundary,
+      timeoutMs: config.requestTimeoutMs,
+    }),
+    tasksClient: createServiceClient(context.requests.client, {
+      service: 'tasks',
+      table: TASK_REQUESTS,
       boundary,
       timeoutMs: config.requestTimeoutMs,
     }),

@@ -79,6 +79,41 @@ test('a run asked for on the command line edits a repository, commits, and is sh
   expect(shown.json()).toMatchObject({ runId, state: 'completed' });
 });
 
+test('ST-49 ST-53 a task added on the command line goes to the runner by itself; lists, queues, cancel and retry show it', async () => {
+  const steps = script({ say: 'counted' });
+  const added = await home.cli(
+    ['task', 'add', '--queue', 'pond', '--title', 'Count', '--meta', 'area=pond', '--json'],
+    steps,
+  );
+  expect(added.code, added.stderr).toBe(0);
+  const taskId = String(added.json()['taskId']);
+  const found = new AbortController();
+  const replay = streams.log('TRANSITIONS').replay({ follow: true, signal: found.signal });
+  let endSeq = 0;
+  for await (const { seq, subject, headers } of replay) {
+    if (!subject.endsWith(taskId) || headers['ce-type'] !== 'fleetlog.task.completed.v1') continue;
+    endSeq = seq;
+    break;
+  }
+  found.abort();
+  const { body } = await api(stack.apiUrl, `/api/v1/tasks/${taskId}?afterSeq=${endSeq}`);
+  expect(body).toMatchObject({
+    state: 'completed',
+    queue: 'pond',
+    metadata: { area: 'pond' },
+    attempts: [{ attempt: 1, agent: 'builder-1', outcome: 'completed' }],
+  });
+  expect((await home.cli(['task', 'show', taskId])).stdout).toMatch(
+    /state +completed[\s\S]*ATTEMPT[\s\S]*run_/,
+  );
+  expect((await home.cli(['task', 'list', '--queue', 'pond'])).stdout).toContain(taskId);
+  expect((await home.cli(['task', 'queues'])).stdout).toMatch(/pond +1 +completed 1/);
+  const again = await home.cli(['task', 'retry', taskId, '--json']);
+  expect([again.code, again.json()]).toMatchObject([1, { error: { code: 'TASK_COMPLETED' } }]);
+  const cancelled = await home.cli(['task', 'cancel', taskId, '--json']);
+  expect(cancelled.json()).toMatchObject({ taskId, state: 'completed' });
+});
+
 test('a live stream resumes by Last-Event-ID with nothing missed and nothing twice', async () => {
   const json = { prompt: script({ say: 'one' }, { say: 'two' }, { shell: 'sleep 0.3' }, { say: 'three' }) };
   const { body } = await api(stack.apiUrl, '/api/v1/runs', { json });

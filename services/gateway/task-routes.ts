@@ -1,0 +1,133 @@
+// Asking for tasks and for their end or another attempt. The owner of the task decides; the gateway checks the input, gives ids, and
+// passes the answer on. With an Idempotency-Key the ids follow from the key, so that a repeat finds what the first request made, at any
+// later time and through any gateway. What is read of tasks is in task-read-routes.ts.
+import { createHash } from 'node:crypto';
+import type { TaskRequestOf } from '#streams/task-requests.ts';
+import { findSession } from './find-run.ts';
+import {
+  foreignBoundary,
+  isRefused,
+  refuse,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import { boundaryQuery, cancelRunSchema, idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
+import { ACTOR, givenRules, idMaker, titleOfPrompt } from './run-routes.ts';
+import { createTaskSchema, type CreateTaskInput } from './task-input.ts';
+import { findTask, taskLinks } from './task-reading.ts';
+
+/** Whose conversation it goes on in, if any: that agent alone can do it. */
+const whoMay = async (
+  parts: GatewayParts,
+  { session: sessionId, agent, provider }: CreateTaskInput,
+): Promise<Pick<TaskRequestOf<'create'>, 'agent' | 'provider' | 'sessionId'> | Refused> => {
+  if (sessionId === undefined) return { agent: agent ?? null, provider: provider ?? 'exec', sessionId: null };
+  const session = await findSession(parts, sessionId);
+  if (isRefused(session)) return session;
+  const asked = { agent: agent ?? session.agent, provider: provider ?? session.provider };
+  const mistakes = (['agent', 'provider'] as const).filter((name) => session[name] !== asked[name]);
+  if (mistakes.length === 0) return { ...asked, sessionId };
+  throw inputInvalid(
+    mistakes.map((name) => ({
+      path: name,
+      message: `session ${sessionId} is of ${name} ${session[name]}, not ${asked[name]}`,
+    })),
+  );
+};
+
+const createTask =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const { config, boundary, ids } = parts;
+    const key = idempotencyKeyOf(request.req.raw);
+    const input = await readBody(request.req.raw, createTaskSchema, config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const who = await whoMay(parts, input);
+    if (isRefused(who)) return who;
+    if (who.agent !== null && !config.agents.includes(who.agent))
+      return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${who.agent}`);
+    const answer = await parts.tasksClient.ask('create', {
+      taskId: idMaker(ids, boundary, key)('task'),
+      queue: input.queue,
+      lane: input.lane ?? 'main',
+      priority: input.priority ?? 0,
+      title: input.title ?? titleOfPrompt(input.prompt),
+      ...who,
+      labels: [...new Set(input.labels)].toSorted(),
+      request: {
+        prompt: input.prompt,
+        turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+        ...givenRules(input),
+      },
+      replay: input.replay ?? 'requeue',
+      maxAttempts: input.maxAttempts ?? config.maxAttempts,
+      leaseMs: input.leaseMs ?? config.leaseMs,
+      references: input.references ?? [],
+      metadata: input.metadata ?? {},
+      actor: ACTOR,
+    });
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    const links = taskLinks(answer.result.taskId);
+    return request.json({ ...answer.result, links }, 202, { location: links.self });
+  };
+
+/** What a client repeats under one key is one request. */
+const requestIdOf = ({ ids }: GatewayParts, request: GatewayRequest): string => {
+  const key = idempotencyKeyOf(request.req.raw);
+  return key === undefined ? ids.ulid() : createHash('sha256').update(key).digest('hex').slice(0, 32);
+};
+
+const cancelTask =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, cancelRunSchema, parts.config.maxBodyBytes);
+    const task = foreignBoundary(parts, input) ?? (await findTask(parts, request.req.param('id') ?? ''));
+    if (isRefused(task)) return task;
+    const { taskId } = task;
+    const asked = { taskId, requestId: requestIdOf(parts, request), reason: input.reason, actor: ACTOR };
+    const answer = await parts.tasksClient.ask('cancel', asked);
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    return request.json({ ...answer.result, links: taskLinks(taskId) }, 202);
+  };
+
+const retryTask =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, boundaryQuery, parts.config.maxBodyBytes);
+    const task = foreignBoundary(parts, input) ?? (await findTask(parts, request.req.param('id') ?? ''));
+    if (isRefused(task)) return task;
+    const { taskId } = task;
+    const asked = { taskId, requestId: requestIdOf(parts, request), actor: ACTOR };
+    const answer = await parts.tasksClient.ask('retry', asked);
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    return request.json({ ...answer.result, links: taskLinks(taskId) }, 202);
+  };
+
+export const taskRoutes = (parts: GatewayParts): readonly Route[] => [
+  {
+    method: 'POST',
+    path: '/api/v1/tasks',
+    means:
+      'Put a task in a queue. Takes an `Idempotency-Key`: the same order under it gives the first answer again.',
+    body: createTaskSchema,
+    handle: createTask(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/tasks/:id/cancel',
+    means: 'Cancel a task and the run that does it. An ended task is left as it is.',
+    body: cancelRunSchema,
+    handle: cancelTask(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/tasks/:id/retry',
+    means:
+      'Let a task that failed, is blocked or was cancelled wait for a further attempt. Takes an `Idempotency-Key`.',
+    body: boundaryQuery,
+    handle: retryTask(parts),
+  },
+];
