@@ -54,7 +54,15 @@ const add = async (context: CliContext, words: readonly string[], flags: AddFlag
   const { queue, lane, agent, provider, program, workspace, session, title, replay } = flags;
   const body = {
     prompt: await promptOf(context, words, 'fleetlog task add --queue fix "what to do"'),
-    ...{ queue, lane, agent, provider, program, workspace, session, title, replay },
+    queue,
+    lane,
+    agent,
+    provider,
+    program,
+    workspace,
+    session,
+    title,
+    replay,
     priority: wholeNumber('--priority', flags.priority),
     labels: flags.label,
     references: flags.reference,

@@ -8,6 +8,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
+import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
 import { createApp } from './app.ts';
 import { isLoopback } from './access.ts';
@@ -89,6 +90,15 @@ const checkTokens = ({ apiToken, viewerToken }: GatewaySettings): void => {
   });
 };
 
+/** The owners that decide. */
+const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
+  const common = { boundary, timeoutMs: config.requestTimeoutMs };
+  return {
+    runsClient: createServiceClient(requests.client, { ...common, service: 'runs', table: RUN_REQUESTS }),
+    tasksClient: createServiceClient(requests.client, { ...common, service: 'tasks', table: TASK_REQUESTS }),
+  };
+};
+
 const start = async (context: Context): Promise<Started> => {
   const { clock, ids, config, logger } = context;
   checkTokens(config);
@@ -114,18 +124,7 @@ const start = async (context: Context): Promise<Started> => {
     ids,
     logger,
     transitions: context.log('TRANSITIONS'),
-    runsClient: createServiceClient(context.requests.client, {
-      service: 'runs',
-      table: RUN_REQUESTS,
-      boundary,
-      timeoutMs: config.requestTimeoutMs,
-    }),
-    tasksClient: createServiceClient(context.requests.client, {
-      service: 'tasks',
-      table: TASK_REQUESTS,
-      boundary,
-      timeoutMs: config.requestTimeoutMs,
-    }),
+    ...clientsOf(context, boundary),
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),
     access: config,

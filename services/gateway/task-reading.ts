@@ -56,7 +56,7 @@ export function* allTasks({ views, boundary }: GatewayParts): Generator<TaskView
 }
 
 /** HR-14, HR-15: the place of a waiting task in its queue, from 1, as it is now; null for one that does not wait. */
-export const positionOf = (parts: GatewayParts, task: TaskView): number | null => {
+const positionOf = (parts: GatewayParts, task: TaskView): number | null => {
   if (task.state !== 'pending') return null;
   let position = 1;
   for (const other of allTasks(parts))

@@ -37,6 +37,27 @@ const whoMay = async (
   );
 };
 
+type Order = Omit<TaskRequestOf<'create'>, 'taskId' | 'actor' | 'agent' | 'provider' | 'sessionId'>;
+
+/** What was asked for, with what counts where nothing was said. */
+const orderOf = ({ config }: GatewayParts, input: CreateTaskInput): Order => ({
+  queue: input.queue,
+  lane: input.lane ?? 'main',
+  priority: input.priority ?? 0,
+  title: input.title ?? titleOfPrompt(input.prompt),
+  labels: [...new Set(input.labels)].toSorted(),
+  request: {
+    prompt: input.prompt,
+    turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+    ...givenRules(input),
+  },
+  replay: input.replay ?? 'requeue',
+  maxAttempts: input.maxAttempts ?? config.maxAttempts,
+  leaseMs: input.leaseMs ?? config.leaseMs,
+  references: input.references ?? [],
+  metadata: input.metadata ?? {},
+});
+
 const createTask =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
@@ -49,24 +70,11 @@ const createTask =
     if (isRefused(who)) return who;
     if (who.agent !== null && !config.agents.includes(who.agent))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${who.agent}`);
+    const taskId = idMaker(ids, boundary, key)('task');
     const answer = await parts.tasksClient.ask('create', {
-      taskId: idMaker(ids, boundary, key)('task'),
-      queue: input.queue,
-      lane: input.lane ?? 'main',
-      priority: input.priority ?? 0,
-      title: input.title ?? titleOfPrompt(input.prompt),
+      taskId,
+      ...orderOf(parts, input),
       ...who,
-      labels: [...new Set(input.labels)].toSorted(),
-      request: {
-        prompt: input.prompt,
-        turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
-        ...givenRules(input),
-      },
-      replay: input.replay ?? 'requeue',
-      maxAttempts: input.maxAttempts ?? config.maxAttempts,
-      leaseMs: input.leaseMs ?? config.leaseMs,
-      references: input.references ?? [],
-      metadata: input.metadata ?? {},
       actor: ACTOR,
     });
     if (answer.kind === 'refused') return { refused: answer.rejection };

@@ -313,20 +313,3 @@ describe('cancel and retry', () => {
     expect((await taskTypes(plane.ports, taskId)).filter((type) => type === 'retried')).toHaveLength(1);
   });
 });
-
-test('the description of the API names the paths of tasks', async () => {
-  const { paths } = (await call('/api/v1/openapi.json')).body as { paths: Record<string, Json> };
-  expect(
-    Object.keys(paths)
-      .filter((path) => /tasks|queues/.test(path))
-      .sort(),
-  ).toEqual([
-    '/api/v1/queues',
-    '/api/v1/tasks',
-    '/api/v1/tasks/changes',
-    '/api/v1/tasks/{id}',
-    '/api/v1/tasks/{id}/cancel',
-    '/api/v1/tasks/{id}/retry',
-  ]);
-  expect(Object.keys(paths['/api/v1/tasks'] ?? {}).sort()).toEqual(['get', 'post']);
-});

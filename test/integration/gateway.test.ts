@@ -247,6 +247,7 @@ test('the description of the API names every path and what it takes', async () =
     '/api/v1/approvals/{id}',
     '/api/v1/approvals/{id}/answer',
     '/api/v1/openapi.json',
+    '/api/v1/queues',
     '/api/v1/runners',
     '/api/v1/runs',
     '/api/v1/runs/{id}',
@@ -257,6 +258,11 @@ test('the description of the API names every path and what it takes', async () =
     '/api/v1/sessions/{id}',
     '/api/v1/sources',
     '/api/v1/stream',
+    '/api/v1/tasks',
+    '/api/v1/tasks/changes',
+    '/api/v1/tasks/{id}',
+    '/api/v1/tasks/{id}/cancel',
+    '/api/v1/tasks/{id}/retry',
     '/healthz',
   ]);
   const create = JSON.stringify(paths['/api/v1/runs']?.['post']?.requestBody);
