@@ -95,7 +95,7 @@ export const RunnerConfig = configSchema({
     .describe(
       'Whether Claude Code and Codex are given hooks, so that one that owes a reply is told before it stops.',
     ),
-  mcp: flag().default(false).describe('Whether Claude Code and Codex are given the tools of fleetlog mcp.'),
+  mcp: flag().default(true).describe('Whether Claude Code and Codex are given the tools of fleetlog mcp.'),
   stopGateLimit: integer({ min: 0, max: 8 })
     .default(3)
     .describe('How often in one turn an agent that owes a reply may be sent on; 0: never.'),

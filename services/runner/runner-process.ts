@@ -38,6 +38,8 @@ export interface RunnerSurroundings {
   readonly environment: Environment;
   /** Makes the tokens of turns. */
   readonly newSecret: () => string;
+  /** Parts of the control endpoint in place of the runner's own; tests give theirs. */
+  readonly parts?: ControlParts;
   /** Called at each step of a turn or a message; tests crash here. */
   readonly reached?: (step: TurnStep | MailStep) => Promise<void> | void;
 }
@@ -124,7 +126,7 @@ const markOf = ({ dataDir, agent }: RunnerConfig): string =>
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
-  { environment, newSecret, reached = (): void => undefined }: RunnerSurroundings,
+  { environment, newSecret, parts, reached = (): void => undefined }: RunnerSurroundings,
 ): RunnerProcess => {
   const { config, clock, ids, logger } = context;
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
@@ -147,6 +149,7 @@ export const createRunnerProcess = (
     obligations: mail.obligations,
     mail: mail.port,
     turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
+    ...parts,
   };
   const isConnected = (): boolean => outbox.status().unreachableFailures === 0;
   const forControl = { config, runnerId, parts: controlParts, writer, clock, ids, logger, newSecret };

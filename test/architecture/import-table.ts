@@ -94,6 +94,12 @@ export const LAYERS: readonly Layer[] = [
     except: IMPLEMENTATIONS,
   },
   {
+    name: 'services/runner/mcp',
+    files: /^services\/runner\/mcp\//,
+    mayImport: ['libs/', 'streams/', 'node:', 'npm:zod', 'npm:@modelcontextprotocol/server'],
+    except: IMPLEMENTATIONS,
+  },
+  {
     name: 'services',
     files: /^services\//,
     mayImport: ['libs/', 'streams/', 'node:', 'npm:zod'],

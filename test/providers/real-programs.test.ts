@@ -1,8 +1,7 @@
 // The real Claude Code and Codex, driven by a runner with the real control plane on a real broker; only the model is scripted.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { findMarked } from '#services/runner/providers/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
@@ -10,7 +9,7 @@ import { makeId } from '#streams/ids.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { startModelServer, type ModelServer } from '#test/support/model-server.ts';
-import { REAL_PROGRAMS, searchPath, variableOf, type RealProgram } from '#test/support/real-programs.ts';
+import { environmentIn, pathOf, REAL_PROGRAMS, type RealProgram } from '#test/support/real-programs.ts';
 import { createRun } from '#test/support/run-facts.ts';
 import {
   ended,
@@ -22,47 +21,11 @@ import {
 } from '#test/support/runner-rig.ts';
 import { ask } from '#test/support/scripted-runner.ts';
 
-const pathOf = (name: RealProgram): string | undefined => readEnvironment()[variableOf(name)];
-
 let broker: FreshBroker;
 let model: ModelServer;
 let control: ControlPlane;
 let runner: ControlPlane;
 let folders: RunnerFolders;
-
-/** Settings of both programs in a home of their own: nothing of the machine's user is read or changed. */
-const environmentIn = (home: string): Record<string, string> => {
-  const codexHome = join(home, 'codex');
-  mkdirSync(join(home, 'tmp'), { recursive: true });
-  mkdirSync(codexHome, { recursive: true });
-  const settings = [
-    'model = "scripted"',
-    'model_provider = "scripted"',
-    'check_for_update_on_startup = false',
-    '[model_providers.scripted]',
-    'name = "scripted"',
-    `base_url = "${model.url}/v1"`,
-    'env_key = "SCRIPTED_KEY"',
-    'wire_api = "responses"',
-    'request_max_retries = 1',
-    'stream_max_retries = 1',
-    '[analytics]',
-    'enabled = false',
-  ];
-  writeFileSync(join(codexHome, 'config.toml'), `${settings.join('\n')}\n`);
-  return {
-    PATH: searchPath(),
-    HOME: home,
-    TMPDIR: join(home, 'tmp'),
-    LANG: 'C.UTF-8',
-    ANTHROPIC_API_KEY: 'scripted',
-    ANTHROPIC_BASE_URL: model.url,
-    ANTHROPIC_MODEL: 'claude-sonnet-4-5',
-    CLAUDE_CODE_MAX_RETRIES: '1',
-    CODEX_HOME: codexHome,
-    SCRIPTED_KEY: 'scripted',
-  };
-};
 
 const WAIT_FOR_EVER = 'until [ -e never ]; do sleep 0.2; done';
 
@@ -97,7 +60,7 @@ beforeAll(async () => {
   runner = await startRunner({
     broker,
     folders,
-    environment: environmentIn(dirname(folders.dataDir)),
+    environment: environmentIn(dirname(folders.dataDir), model.url),
     config: {
       killAfterMs: 5000,
       passEnvironment: ['SCRIPTED_KEY'],
@@ -128,7 +91,7 @@ describe.each(names.map((name) => ({ name })))('the real $name', ({ name }) => {
   const kindsOf = async (runId: string): Promise<string[]> =>
     (await reportsOf(control.ports, runId))
       .map(({ name: kind }): string => kind)
-      .filter((kind) => kind !== 'output');
+      .filter((kind) => kind !== 'output' && kind !== 'session-ended');
 
   test.skipIf(pathOf(name) === undefined)(
     'makes a file by a tool call, and every step is reported',
@@ -141,6 +104,7 @@ describe.each(names.map((name) => ({ name })))('the real $name', ({ name }) => {
       expect(readFileSync(join(folders.workspaceRoot, sessionId, 'made.txt'), 'utf8')).toBe('made\n');
       expect(await kindsOf(runId)).toEqual([
         'turn-started',
+        'prompt-echoed',
         'session-bound',
         'reasoning',
         'text',

@@ -10,6 +10,8 @@ export interface ModelReply {
   readonly shell?: string;
   /** The command is asked for in a way that needs somebody's permission, where the program has one. */
   readonly isAsked?: boolean;
+  /** A call of a tool server's tool. */
+  readonly served?: { readonly server: string; readonly tool: string; readonly input: object };
   readonly usage?: { readonly input: number; readonly output: number };
   /** An HTTP error instead. */
   readonly status?: number;
@@ -29,11 +31,13 @@ export interface Asked {
 interface Call {
   readonly id: string;
   readonly name: string;
+  /** Where the API keeps the tools of a server apart. */
+  readonly namespace?: string;
   readonly input: object;
 }
 
 /** A reply with its tool call spelt out. */
-export interface Answer extends Omit<ModelReply, 'shell' | 'isAsked'> {
+export interface Answer extends Omit<ModelReply, 'shell' | 'isAsked' | 'served'> {
   readonly id: string;
   readonly call?: Call;
 }
@@ -46,6 +50,8 @@ export interface ModelApi {
     readonly name: string;
     readonly input: (command: string, isAsked: boolean) => object;
   }[];
+  /** How a tool server's tool is called. */
+  served(server: string, tool: string): Pick<Call, 'name' | 'namespace'>;
   read(body: unknown): Asked;
   events(answer: Answer): Iterable<readonly [type: string, data: object]>;
   error(message: string): object;
@@ -98,6 +104,7 @@ const blocksOf = ({ thinking, text, call }: Answer): readonly Block[] => [
 
 export const ANTHROPIC: ModelApi = {
   path: '/v1/messages',
+  served: (server, tool) => ({ name: `mcp__${server}__${tool}` }),
   shells: ['Bash', 'bash'].map((name) => ({
     name,
     input: (command) => ({ command, description: 'scripted' }),
@@ -194,6 +201,7 @@ const outputOf = ({ id, thinking, text, call }: Answer): readonly object[] => [
           id: `fc_${id}`,
           call_id: call.id,
           name: call.name,
+          ...(call.namespace !== undefined && { namespace: call.namespace }),
           arguments: JSON.stringify(call.input),
           status: 'completed',
         },
@@ -202,6 +210,7 @@ const outputOf = ({ id, thinking, text, call }: Answer): readonly object[] => [
 
 export const OPENAI: ModelApi = {
   path: '/responses',
+  served: (server, tool) => ({ name: tool, namespace: `mcp__${server}` }),
   shells: [
     {
       name: 'exec_command',

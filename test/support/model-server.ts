@@ -35,18 +35,19 @@ const replyTo = ({ items, tools }: Asked, rules: readonly ModelRule[]): ModelRep
 };
 
 const answerOf = (
-  { shell, isAsked = false, ...said }: ModelReply,
+  { shell, isAsked = false, served, ...said }: ModelReply,
   id: string,
   api: ModelApi,
   tools: readonly string[],
 ): Answer => {
+  const callId = `call_${id}`;
+  if (served !== undefined) {
+    const { server, tool, input } = served;
+    return { ...said, id, call: { id: callId, ...api.served(server, tool), input } };
+  }
   const offered = api.shells.find(({ name }) => tools.includes(name)) ?? api.shells[0];
   if (shell === undefined || offered === undefined) return { ...said, id };
-  return {
-    ...said,
-    id,
-    call: { id: `call_${id}`, name: offered.name, input: offered.input(shell, isAsked) },
-  };
+  return { ...said, id, call: { id: callId, name: offered.name, input: offered.input(shell, isAsked) } };
 };
 
 const respond = (response: ServerResponse, status: number, body: object): void => {

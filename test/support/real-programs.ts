@@ -49,8 +49,7 @@ const ALL = { ...REAL_PROGRAMS, ...REAL_AGENTS };
 const FETCH_WITHIN_MS = 300_000;
 
 /** A search path on which Node is the one that runs this: under an older one npm silently takes an older program. */
-export const searchPath = (): string =>
-  [dirname(process.execPath), readEnvironment()['PATH'] ?? ''].join(delimiter);
+const searchPath = (): string => [dirname(process.execPath), readEnvironment()['PATH'] ?? ''].join(delimiter);
 
 export type Fetched =
   | { readonly kind: 'there'; readonly path: string }
@@ -89,3 +88,40 @@ export const fetchProgram = (name: RealProgram | RealAgent): Fetched => {
 /** By which variable the tests are told where a program is. */
 export const variableOf = (name: RealProgram | RealAgent): string =>
   `FLEETLOG_TEST_${name.toUpperCase().replaceAll('-', '_')}`;
+
+/** The program, as `npm run test:providers` found it. */
+export const pathOf = (name: RealProgram): string | undefined => readEnvironment()[variableOf(name)];
+
+/** An environment of both programs in a home of their own, with the model at this address: nothing of the machine's user is read or changed. */
+export const environmentIn = (home: string, modelUrl: string): Record<string, string> => {
+  const codexHome = join(home, 'codex');
+  mkdirSync(join(home, 'tmp'), { recursive: true });
+  mkdirSync(codexHome, { recursive: true });
+  const settings = [
+    'model = "scripted"',
+    'model_provider = "scripted"',
+    'check_for_update_on_startup = false',
+    '[model_providers.scripted]',
+    'name = "scripted"',
+    `base_url = "${modelUrl}/v1"`,
+    'env_key = "SCRIPTED_KEY"',
+    'wire_api = "responses"',
+    'request_max_retries = 1',
+    'stream_max_retries = 1',
+    '[analytics]',
+    'enabled = false',
+  ];
+  writeFileSync(join(codexHome, 'config.toml'), `${settings.join('\n')}\n`);
+  return {
+    PATH: searchPath(),
+    HOME: home,
+    TMPDIR: join(home, 'tmp'),
+    LANG: 'C.UTF-8',
+    ANTHROPIC_API_KEY: 'scripted',
+    ANTHROPIC_BASE_URL: modelUrl,
+    ANTHROPIC_MODEL: 'claude-sonnet-4-5',
+    CLAUDE_CODE_MAX_RETRIES: '1',
+    CODEX_HOME: codexHome,
+    SCRIPTED_KEY: 'scripted',
+  };
+};

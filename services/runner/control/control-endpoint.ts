@@ -49,10 +49,6 @@ export interface ControlAccess {
   readonly token: string;
 }
 
-/** The names by which a program finds it. */
-export const CONTROL_VARIABLE = 'FLEETLOG_CONTROL';
-export const TOKEN_VARIABLE = 'FLEETLOG_TURN_TOKEN';
-
 export interface ControlEndpoint {
   /** Faults: `CONTROL_UNAVAILABLE` (later). */
   start(): Promise<void>;

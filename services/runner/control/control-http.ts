@@ -23,7 +23,7 @@ export interface HttpRoute {
   /** `/v1/status`, or `/v1/hooks/*` for one part more. */
   readonly path: string;
   readonly limitBytes: number;
-  /** Called before the body is read: whoever may not ask is not listened to. */
+  /** Called before the body is read: of whoever may not ask nothing is kept. */
   readonly admit: (token: string | null) => void;
   readonly handle: (call: RouteCall) => object | Promise<object>;
 }
@@ -31,6 +31,8 @@ export interface HttpRoute {
 /** Whole request from its first byte, ms: a caller that dribbles is cut off. */
 const REQUEST_MS = 10_000;
 const MOST_CONNECTIONS = 256;
+/** Of a body that is refused, this much is heard out. */
+const HEARD_BYTES = 32 * 1024 * 1024;
 
 const fault = (code: string, message: string, detail: Record<string, unknown> = {}): Fault =>
   new Fault({ code, retry: 'never', message, detail });
@@ -43,17 +45,27 @@ export const parseBody = <Schema extends z.ZodType>(schema: Schema, body: unknow
   throw fault('INPUT_INVALID', z.prettifyError(parsed.error).slice(0, 2000), { errors });
 };
 
-const readBody = async (request: IncomingMessage, limitBytes: number): Promise<unknown> => {
-  const tooLarge = (): Fault => fault('INPUT_TOO_LARGE', `a body has ${limitBytes} bytes at most here`);
-  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).byteLength;
-    if (size > limitBytes) throw tooLarge();
-    chunks.push(chunk as Buffer);
-  }
-  const text = Buffer.concat(chunks).toString('utf8').trim();
+/**
+ * Reads a body to its end and keeps it unless it is over the limit: who is refused in the middle of sending does not read the answer.
+ * What is far too much is not waited for. Rejects when the caller goes away.
+ */
+const collect = (request: IncomingMessage, limitBytes: number): Promise<Buffer | 'too-large'> =>
+  new Promise((done, fail) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.byteLength;
+      if (size <= limitBytes) chunks.push(chunk);
+      else if (size > HEARD_BYTES) done('too-large');
+    });
+    request.once('end', () => done(size > limitBytes ? 'too-large' : Buffer.concat(chunks)));
+    request.once('close', () => fail(fault('CALLER_GONE', 'the caller went away')));
+    if (Number(request.headers['content-length'] ?? 0) > HEARD_BYTES) done('too-large');
+  });
+
+const parseJson = (bytes: Buffer | 'too-large', limitBytes: number): unknown => {
+  if (bytes === 'too-large') throw fault('INPUT_TOO_LARGE', `a body has ${limitBytes} bytes at most here`);
+  const text = bytes.toString('utf8').trim();
   if (text === '') return {};
   try {
     return JSON.parse(text) as unknown;
@@ -97,6 +109,45 @@ export interface HttpOptions {
   readonly onError: (path: string, error: unknown) => void;
 }
 
+interface Asked {
+  readonly pathname: string;
+  readonly query: URLSearchParams;
+  readonly signal: AbortSignal;
+}
+
+type Admission = { readonly route: HttpRoute; readonly rest: string } | { readonly refusal: unknown };
+
+const admissionOf = (
+  routes: readonly HttpRoute[],
+  method: string,
+  pathname: string,
+  token: string | null,
+): Admission => {
+  try {
+    const [route, rest] = routeOf(routes, method, pathname);
+    route.admit(token);
+    return { route, rest };
+  } catch (refusal) {
+    return { refusal };
+  }
+};
+
+const answer = async (
+  routes: readonly HttpRoute[],
+  request: IncomingMessage,
+  { pathname, query, signal }: Asked,
+): Promise<{ readonly result: object }> => {
+  const token = tokenOf(request);
+  const admission = admissionOf(routes, request.method ?? '', pathname, token);
+  if ('refusal' in admission) {
+    await collect(request, 0);
+    throw admission.refusal;
+  }
+  const { route, rest } = admission;
+  const body = parseJson(await collect(request, route.limitBytes), route.limitBytes);
+  return { result: await route.handle({ token, rest, query, signal, body }) };
+};
+
 const serve = async (
   { routes, onError }: HttpOptions,
   request: IncomingMessage,
@@ -107,19 +158,13 @@ const serve = async (
   const [pathname = '', search = ''] = (request.url ?? '').split('?', 2);
   const query = new URLSearchParams(search);
   try {
-    const [route, rest] = routeOf(routes, request.method ?? '', pathname);
-    const token = tokenOf(request);
-    route.admit(token);
-    const body = await readBody(request, route.limitBytes);
-    const result = await route.handle({ token, rest, query, signal: gone.signal, body });
+    const { result } = await answer(routes, request, { pathname, query, signal: gone.signal });
     send(response, 200, result);
   } catch (error) {
     const { status, body } = problemOf(error);
     if (status >= 500 && status !== 501) onError(pathname, error);
     if (response.headersSent || response.destroyed) return;
-    // What is left of a body that nobody wants is read to nowhere, or its sender would never read the answer; then we part.
-    response.setHeader('connection', 'close');
-    request.resume();
+    if (!request.complete) response.setHeader('connection', 'close');
     send(response, status, body);
   }
 };

@@ -2,6 +2,7 @@
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 
 const STATUS: Readonly<Record<string, number>> = {
+  CALLER_GONE: 400,
   INPUT_MALFORMED: 400,
   INPUT_INVALID: 400,
   TOKEN_REQUIRED: 401,

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { TURN_MARK, RUNNER_MARK } from '#services/runner/providers/child-environment.ts';
 import type { ControlAccess } from './control-endpoint.ts';
-import { CONTROL_VARIABLE, TOKEN_VARIABLE } from './control-endpoint.ts';
+import { CONTROL_VARIABLE, TOKEN_VARIABLE } from './control-variables.ts';
 
 /** What a program is to be given. */
 export interface HookPlan {

@@ -5,13 +5,8 @@ import type { AgentWord } from '#services/runner/providers/turn-facts.ts';
 import type { TurnScope } from '#services/runner/report-writer.ts';
 import type { RunnerConfig } from '#services/runner/runner-config.ts';
 import type { ProviderName } from '#streams/run.ts';
-import {
-  CONTROL_VARIABLE,
-  createControlEndpoint,
-  TOKEN_VARIABLE,
-  type ControlEndpoint,
-  type ControlOptions,
-} from './control-endpoint.ts';
+import { createControlEndpoint, type ControlEndpoint, type ControlOptions } from './control-endpoint.ts';
+import { CONTROL_VARIABLE, TOKEN_VARIABLE } from './control-variables.ts';
 import type { Kept, PartAnswer } from './control-parts.ts';
 import { claudeControlArguments, codexControlArguments, type HookPlan } from './program-hooks.ts';
 
@@ -37,7 +32,7 @@ export interface RunnerControl {
 
 /** Started by Node itself: `./fleetlog` would start a shell first. */
 const HOOK = join(import.meta.dirname, '../hook/hook.mjs');
-const FLEETLOG = join(import.meta.dirname, '../../fleetlog.ts');
+const FLEETLOG = join(import.meta.dirname, '../../fleetlog.mjs');
 
 /** What a turn says to its agent's word. */
 type Heard =

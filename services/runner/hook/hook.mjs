@@ -53,7 +53,8 @@ const post = async (path, body) => {
   return { status, body: text.slice(at + 4) };
 };
 
-const name = process.argv[2] ?? '';
+/** Started as `fleetlog hook <name>`, or by itself with the name. */
+const [name = ''] = process.argv.slice(process.argv[2] === 'hook' ? 3 : 2);
 
 const fail = (error) => {
   const isClosed = CLOSED_HOOKS.has(name);
