@@ -1,97 +1,64 @@
-// JSON over HTTP to a process on this machine, by its socket file or a loopback port. One connection a request; no retry, no redirect.
-// Does not know what is asked: whoever asks reads the answer by a schema of its own.
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+// Asks a process on this machine again and again with one token: its problem documents (RFC 9457) become faults with their codes.
+import { z } from 'zod';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import { askLocally } from './ask-locally.ts';
 
-export interface LocalRequest {
-  /** `unix:/path` or `http://127.0.0.1:port`. */
-  readonly address: string;
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** Sent as a bearer token; absent: none. */
-  readonly token?: string;
-  /** Sent as JSON. */
-  readonly body?: unknown;
-  /** From the first byte to the whole answer; absent: as long as it takes. */
-  readonly withinMs?: number;
-  readonly signal?: AbortSignal;
+const resultSchema = z.record(z.string(), z.unknown());
+const problemSchema = z.object({
+  code: z.string(),
+  detail: z.string(),
+  retry: z.enum(['now', 'later', 'never']).catch('never'),
+});
+
+/** An object, whose fields are the asker's to read. */
+export type LocalResult = z.infer<typeof resultSchema>;
+
+/** Faults: those of the other side by their codes; `LOCAL_UNREACHABLE` (later), `LOCAL_ANSWER` (never: nothing that could be read). */
+export interface LocalClient {
+  get(path: string): Promise<LocalResult>;
+  /**
+   * Asked twice where the first answer is lost: give what must not happen twice an id. `withinMs` null: as long as it takes, and once.
+   */
+  post(path: string, body: object, withinMs?: number | null): Promise<LocalResult>;
 }
 
-export interface LocalAnswer {
-  readonly status: number;
-  /** Parsed JSON; undefined where there is none. */
-  readonly body: unknown;
-}
+const WITHIN_MS = 15_000;
 
-/** An answer longer than this is none. */
-const LIMIT_BYTES = 16 * 1024 * 1024;
+const isAway = (error: unknown): boolean => error instanceof Fault && error.code === 'LOCAL_UNREACHABLE';
 
-const targetOf = (
-  address: string,
-): { readonly socketPath: string } | { readonly host: string; readonly port: string } => {
-  if (address.startsWith('unix:')) return { socketPath: address.slice(5) };
-  const [, host, port] = /^http:\/\/(127\.0\.0\.1|localhost):(\d{1,5})$/.exec(address) ?? [];
-  if (host !== undefined && port !== undefined) return { host, port };
-  const message = `${address.slice(0, 200)} is no address on this machine (unix:/path or http://127.0.0.1:port)`;
-  throw new Fault({ code: 'LOCAL_ADDRESS_INVALID', retry: 'never', message });
-};
-
-const away = (address: string, error: unknown): Fault =>
-  new Fault({
-    code: 'LOCAL_UNREACHABLE',
-    retry: 'later',
-    message: `nobody answers at ${address}: ${error instanceof Error ? error.message : String(error)}`,
-    cause: error,
-  });
-
-const read = async (response: IncomingMessage): Promise<LocalAnswer> => {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response) {
-    size += (chunk as Buffer).byteLength;
-    if (size > LIMIT_BYTES) throw new Error(`the answer is over ${LIMIT_BYTES} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
-  return { status: response.statusCode ?? 0, body: text === '' ? undefined : (JSON.parse(text) as unknown) };
-};
-
-const responseTo = (request: ClientRequest): Promise<IncomingMessage> =>
-  new Promise((done, fail) => {
-    request.once('response', done);
-    // Stays for good: a late error of a connection that was given up is nobody's.
-    request.on('error', fail);
-  });
-
-/** Asks once. Faults: `LOCAL_UNREACHABLE` (later: nobody there, too slow, or no JSON), `LOCAL_ADDRESS_INVALID` (never). */
-export const askLocally = async (
-  { address, method, path, token, body, withinMs, signal }: LocalRequest,
+export const createLocalClient = (
+  { address, token }: { readonly address: string; readonly token: string },
   clock: Clock,
-): Promise<LocalAnswer> => {
-  const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  const headers = {
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    ...(bytes !== undefined && {
-      'content-type': 'application/json',
-      'content-length': bytes.byteLength,
-    }),
+): LocalClient => {
+  const ask = async (
+    method: 'GET' | 'POST',
+    path: string,
+    body: object | undefined,
+    withinMs: number | null,
+  ): Promise<LocalResult> => {
+    const time = withinMs === null ? {} : { withinMs };
+    const request = { address, token, method, path, ...(body !== undefined && { body }), ...time };
+    const answer = await askLocally(request, clock);
+    const result = resultSchema.safeParse(answer.body);
+    if (answer.status === 200 && result.success) return result.data;
+    const problem = problemSchema.safeParse(answer.body);
+    if (problem.success) {
+      const { code, retry, detail: message } = problem.data;
+      throw new Fault({ code, retry, message });
+    }
+    const message = `${address} answered ${answer.status} with something that cannot be read`;
+    throw new Fault({ code: 'LOCAL_ANSWER', retry: 'never', message });
   };
-  const request = httpRequest({ ...targetOf(address), method, path, headers, agent: false });
-  const giveUp = (why: string) => (): void => void request.destroy(new Error(why));
-  const onAbort = giveUp('it was given up');
-  const cancel =
-    withinMs === undefined ? undefined : clock.timer(withinMs, giveUp(`no answer within ${withinMs} ms`));
-  signal?.addEventListener('abort', onAbort, { once: true });
-  if (signal?.aborted === true) onAbort();
-  try {
-    const responding = responseTo(request);
-    request.end(bytes);
-    return await read(await responding);
-  } catch (error) {
-    throw away(address, error);
-  } finally {
-    cancel?.();
-    signal?.removeEventListener('abort', onAbort);
-  }
+  return {
+    get: (path) => ask('GET', path, undefined, WITHIN_MS),
+    post: async (path, body, withinMs = WITHIN_MS) => {
+      try {
+        return await ask('POST', path, body, withinMs);
+      } catch (error) {
+        if (!isAway(error) || withinMs === null) throw error;
+        return ask('POST', path, body, withinMs);
+      }
+    },
+  };
 };

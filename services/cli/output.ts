@@ -12,6 +12,7 @@ const UNREACHABLE = new Set([
   'BROKER_UNREACHABLE',
   'LOG_UNAVAILABLE',
   'KV_UNAVAILABLE',
+  'LOCAL_UNREACHABLE',
 ]);
 
 /** The exit code of a fault. */

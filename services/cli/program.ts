@@ -1,5 +1,6 @@
 // The command `fleetlog`: every command in one program, one way to print errors and to end.
 import { Command, CommanderError } from 'commander';
+import { isTurnCommand, registerAgentCommands } from './agent-commands.ts';
 import { registerAlarmCommand } from './alarm-command.ts';
 import { registerApprovalCommands } from './approval-commands.ts';
 import { CommandFailed } from './command.ts';
@@ -32,7 +33,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
         if (!isJsonAsked(argv)) context.terminal.note(text.trimEnd());
       },
     });
-  const all = [
+  const everything = [
     ...more,
     registerRunCommands,
     registerTaskCommands,
@@ -45,6 +46,8 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerProvisionCommand,
     registerDoctorCommand,
   ];
+  // Inside a turn an agent speaks for itself, not for a person.
+  const all = isTurnCommand(argv, context.environment) ? [registerAgentCommands] : everything;
   for (const register of all) register(program, context);
   return program;
 };

@@ -1,5 +1,6 @@
 // What a turn is done with: the provider its run asks for, the command of its program, its environment, and the conversation to go on
 // with. Starts nothing but a program that is asked for its version.
+import { resolve } from 'node:path';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
@@ -150,6 +151,9 @@ const programRefused = (name: string): Fault =>
 
 const joinedText = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join('\n\n');
 
+/** Where `./fleetlog` is. */
+const COMMANDS = resolve(import.meta.dirname, '../..');
+
 /** An `exec` program says no version and has no conversation. */
 const EXEC = { programVersion: undefined, resumeMismatch: 'accept' } as const;
 
@@ -162,7 +166,8 @@ const orderOf = (
 ): Omit<TurnOrder, 'program'> & { readonly environment: Record<string, string> } => {
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
   const { path } = workspace;
-  const facts = { ...boundary, agent, runId, turnId, sessionId, workspace: path, runnerId: runnerMark };
+  const turn = { runId, turnId, sessionId, workspace: path };
+  const facts = { ...boundary, agent, ...turn, runnerId: runnerMark, commands: COMMANDS };
   const usual = childEnvironment(environment, facts, config.passEnvironment);
   return {
     workspace: path,
@@ -204,7 +209,7 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     const resumeMismatch = instruction.request.resumeMismatch ?? config.resumeMismatch;
     const rule = { kind: resumeMismatch, freshProgram: command(path, undefined, equipment.arguments), recap };
     const ruled = withResumeRule(provider, rule, clock);
-    const ordered = { ...order, prompt, program, environment: whole, ...more };
+    const ordered = { ...order, ...equipment.order, prompt, program, environment: whole, ...more };
     return { provider: ruled, order: ordered, programVersion, resumeMismatch };
   };
   return {

@@ -1,7 +1,7 @@
 // What callers of the control endpoint can get wrong, and the hooks of Claude Code and Codex, on a real socket.
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { askLocally } from '#libs/local-http/local-client.ts';
+import { askLocally } from '#libs/local-http/ask-locally.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import type { ApprovalsPart } from '#services/runner/control/control-parts.ts';
 import { mail, owedReply, owing, startControlRig, type ControlRig } from '#test/support/control-rig.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askLocally } from '#libs/local-http/local-client.ts';
+import { askLocally } from '#libs/local-http/ask-locally.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { runs } from '#services/runs/service.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';

@@ -74,6 +74,19 @@ describe('who may ask', () => {
     });
   });
 
+  test('the program of an ACP session keeps its token from turn to turn, and it is worth nothing in between', async () => {
+    const rig = await startControlRig();
+    const first = rig.turn('acp');
+    rig.endpoint.end(first.scope.turnId);
+    expect(await rig.ask('/v1/stop', first.token, {})).toMatchObject({ status: 410 });
+    const next = rig.turn('acp', 'the next', first.scope);
+    expect(next.token).toBe(first.token);
+    await rig.ask('/v1/session-turn', first.token, { text: 'still me' });
+    expect(rig.reports).toMatchObject([{ turnId: next.scope.turnId, payload: { text: 'still me' } }]);
+    expect(rig.turn('acp').token).not.toBe(first.token);
+    expect(rig.turn('claude', 'another', first.scope).token).not.toBe(first.token);
+  });
+
   test('each turn speaks for itself', async () => {
     const rig = await startControlRig();
     const [one, other] = [rig.turn(), rig.turn()];

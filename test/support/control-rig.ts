@@ -1,7 +1,7 @@
 // A control endpoint in this process without a runner around it: parts as a test gives them, reports as values.
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { askLocally, type LocalAnswer } from '#libs/local-http/local-client.ts';
+import { askLocally, type LocalAnswer } from '#libs/local-http/ask-locally.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { newSecret } from '#libs/system/secrets.ts';
@@ -39,8 +39,8 @@ export interface ControlRig {
   readonly dataDir: string;
   readonly reports: readonly RecordedReport[];
   readonly logged: readonly { readonly level: string; readonly message: string }[];
-  /** Begins a turn. */
-  turn(provider?: ProviderName, prompt?: string): RigTurn;
+  /** Begins a turn, in the session of `before` where one is given. */
+  turn(provider?: ProviderName, prompt?: string, before?: TurnScope): RigTurn;
   /** Where it listens. */
   address(): string;
   loopback(): string;
@@ -133,8 +133,8 @@ export const startControlRig = async ({ parts = {}, ...given }: RigOptions = {})
     dataDir,
     reports,
     logged,
-    turn: (provider = 'claude', prompt = 'the prompt') => {
-      const scope = newScope();
+    turn: (provider = 'claude', prompt = 'the prompt', before = newScope()) => {
+      const scope = { ...newScope(), sessionId: before.sessionId };
       const access = endpoint.open(scope, provider, prompt);
       if (access === undefined) throw new Error('the endpoint is closed');
       return { scope, token: access.token };

@@ -19,6 +19,7 @@ const partsOf = ({ thinking, text, call }: Answer): readonly object[] => [
 
 export const GEMINI: ModelApi = {
   path: ':streamGenerateContent',
+  served: (server, tool) => ({ name: `mcp_${server}_${tool}` }),
   shells: [{ name: 'run_shell_command', input: (command) => ({ command }) }],
   read: (body) => {
     const { contents, tools } = request.parse(body);

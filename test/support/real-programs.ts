@@ -49,7 +49,8 @@ const ALL = { ...REAL_PROGRAMS, ...REAL_AGENTS };
 const FETCH_WITHIN_MS = 300_000;
 
 /** A search path on which Node is the one that runs this: under an older one npm silently takes an older program. */
-const searchPath = (): string => [dirname(process.execPath), readEnvironment()['PATH'] ?? ''].join(delimiter);
+export const searchPath = (): string =>
+  [dirname(process.execPath), readEnvironment()['PATH'] ?? ''].join(delimiter);
 
 export type Fetched =
   | { readonly kind: 'there'; readonly path: string }

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { askLocally } from '#libs/local-http/local-client.ts';
+import { askLocally } from '#libs/local-http/ask-locally.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 

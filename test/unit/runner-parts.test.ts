@@ -91,10 +91,11 @@ test('the environment of a program is what is on the list, what was asked for, a
     turnId: 'turn',
     sessionId: 'ses',
     workspace: '/w',
+    commands: '/fleetlog',
   };
   const own = { PATH: '/bin', HOME: '/h', LC_ALL: 'C', SECRET: 's', MY_FLAG: '1', FLEETLOG_RUN: 'theirs' };
   expect(childEnvironment(own, facts, ['MY_FLAG', 'ABSENT'])).toEqual({
-    PATH: '/bin',
+    PATH: '/bin:/fleetlog',
     HOME: '/h',
     LC_ALL: 'C',
     MY_FLAG: '1',

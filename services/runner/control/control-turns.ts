@@ -17,6 +17,8 @@ export interface LiveTurn {
 
 /** Tokens of ended turns that are told so; older ones are unknown. */
 const REMEMBERED = 256;
+/** Sessions whose token is kept: more than programs live at once. */
+const KEPT = 1024;
 
 /** Found by digest, so that how long a look-up takes says nothing about a token. */
 const digestOf = (token: string): string => createHash('sha256').update(token).digest('base64');
@@ -28,6 +30,8 @@ export class ControlTurns {
   readonly #live = new Map<string, LiveTurn & { readonly ending: AbortController }>();
   readonly #digests = new Map<string, string>();
   readonly #over = new Set<string>();
+  /** Tokens of sessions whose program outlives a turn: it cannot be told another. */
+  readonly #kept = new Map<string, string>();
 
   constructor(newSecret: () => string) {
     this.#newSecret = newSecret;
@@ -38,11 +42,15 @@ export class ControlTurns {
     return this.#live.size;
   }
 
-  /** Begins a turn; gives its token. */
+  /**
+   * Begins a turn; gives its token. The program of an `acp` session works on from turn to turn: each of its turns has the token of the
+   * first, which is worth something only while one of them goes on.
+   */
   open(scope: TurnScope, provider: ProviderName, prompt: string): string {
-    const token = this.#newSecret();
+    const token = provider === 'acp' ? this.#keptToken(scope.sessionId) : this.#newSecret();
     const ending = new AbortController();
     const digest = digestOf(token);
+    this.#over.delete(digest);
     this.#digests.set(scope.turnId, digest);
     const turn = { ...scope, provider, signal: ending.signal };
     this.#live.set(digest, { turn, prompt, blocks: 0, ending });
@@ -75,6 +83,15 @@ export class ControlTurns {
     this.#over.add(digest);
     const [oldest] = this.#over;
     if (this.#over.size > REMEMBERED && oldest !== undefined) this.#over.delete(oldest);
+  }
+
+  #keptToken(sessionId: string): string {
+    const token = this.#kept.get(sessionId) ?? this.#newSecret();
+    this.#kept.delete(sessionId);
+    this.#kept.set(sessionId, token);
+    const [longest] = this.#kept.keys();
+    if (this.#kept.size > KEPT && longest !== undefined) this.#kept.delete(longest);
+    return token;
   }
 
   /** Ends all of them. */

@@ -18,7 +18,7 @@ export interface HookPlan {
 }
 
 /** The name of the tool server: part of the names of its tools. */
-const SERVER = 'fleetlog';
+export const TOOL_SERVER = 'fleetlog';
 /** A hook that is not answered by then is given up by the program; ours give up before. Seconds. */
 const HOOK_SECONDS = 10;
 
@@ -56,12 +56,14 @@ export const claudeControlArguments = (access: ControlAccess, plan: HookPlan): r
   const settings = {
     ...(plan.hooks && { hooks }),
     // The agent's own mail needs nobody's permission.
-    ...(plan.mcp && { permissions: { allow: [`mcp__${SERVER}`] } }),
+    ...(plan.mcp && { permissions: { allow: [`mcp__${TOOL_SERVER}`] } }),
   };
   const [command = '', ...args] = plan.mcpCommand;
   return [
     ...(plan.hooks || plan.mcp ? ['--settings', JSON.stringify(settings)] : []),
-    ...(plan.mcp ? ['--mcp-config', JSON.stringify({ mcpServers: { [SERVER]: { command, args } } })] : []),
+    ...(plan.mcp
+      ? ['--mcp-config', JSON.stringify({ mcpServers: { [TOOL_SERVER]: { command, args } } })]
+      : []),
   ];
 };
 
@@ -105,6 +107,6 @@ export const codexControlArguments = (plan: HookPlan): readonly string[] => {
   const server = `{command=${toml(command)},args=${list(args)},env_vars=${list(PASSED)},default_tools_approval_mode="approve"}`;
   return [
     ...(plan.hooks ? codexHooks(plan.hookCommand) : []),
-    ...(plan.mcp ? ['-c', `mcp_servers.${SERVER}=${server}`] : []),
+    ...(plan.mcp ? ['-c', `mcp_servers.${TOOL_SERVER}=${server}`] : []),
   ];
 };

@@ -1,6 +1,7 @@
 // The control endpoint of a runner as its settings want it, and what the program of each turn is given to find it: variables of its
 // environment, and arguments where the program knows hooks and tool servers.
 import { join } from 'node:path';
+import type { TurnOrder } from '#services/runner/providers/provider.ts';
 import type { AgentWord } from '#services/runner/providers/turn-facts.ts';
 import type { TurnScope } from '#services/runner/report-writer.ts';
 import type { RunnerConfig } from '#services/runner/runner-config.ts';
@@ -8,13 +9,20 @@ import type { ProviderName } from '#streams/run.ts';
 import { createControlEndpoint, type ControlEndpoint, type ControlOptions } from './control-endpoint.ts';
 import { CONTROL_VARIABLE, TOKEN_VARIABLE } from './control-variables.ts';
 import type { Kept, PartAnswer } from './control-parts.ts';
-import { claudeControlArguments, codexControlArguments, type HookPlan } from './program-hooks.ts';
+import {
+  claudeControlArguments,
+  codexControlArguments,
+  TOOL_SERVER,
+  type HookPlan,
+} from './program-hooks.ts';
 
 /** What the program of a turn is given. */
 export interface TurnEquipment {
   readonly environment: Readonly<Record<string, string>>;
   /** Further arguments of the program's command. */
   readonly arguments: readonly string[];
+  /** For a program that is told in other ways. */
+  readonly order: Pick<TurnOrder, 'stopReason' | 'toolServers'>;
 }
 
 export interface RunnerControlOptions extends Omit<
@@ -56,7 +64,7 @@ export const createRunnerControl = ({ config, ...options }: RunnerControlOptions
     dataDir,
     agent,
     stopGateLimit,
-    hasTools: (provider) => mcp && (provider === 'claude' || provider === 'codex'),
+    hasTools: (provider) => mcp && provider !== 'exec',
     needsLoopback: hooks,
   });
   const plan: HookPlan = {
@@ -70,11 +78,17 @@ export const createRunnerControl = ({ config, ...options }: RunnerControlOptions
     control,
     equip: (scope, provider, prompt) => {
       const access = control.open(scope, provider, prompt);
-      if (access === undefined) return { environment: {}, arguments: [] };
+      if (access === undefined) return { environment: {}, arguments: [], order: {} };
       const environment = { [CONTROL_VARIABLE]: access.address, [TOKEN_VARIABLE]: access.token };
-      if (provider === 'claude') return { environment, arguments: claudeControlArguments(access, plan) };
-      if (provider === 'codex') return { environment, arguments: codexControlArguments(plan) };
-      return { environment, arguments: [] };
+      if (provider === 'claude')
+        return { environment, arguments: claudeControlArguments(access, plan), order: {} };
+      if (provider === 'codex') return { environment, arguments: codexControlArguments(plan), order: {} };
+      const [command = '', ...args] = plan.mcpCommand;
+      const order = {
+        ...(hooks && { stopReason: () => control.stopReason(scope.turnId) }),
+        ...(mcp && { toolServers: [{ name: TOOL_SERVER, command, args, env: environment }] }),
+      };
+      return { environment, arguments: [], order: provider === 'acp' ? order : {} };
     },
   };
 };

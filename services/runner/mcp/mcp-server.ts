@@ -6,10 +6,10 @@ import { toFault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { askSchema, doneSchema, replySchema, sendSchema } from '#services/runner/control/control-input.ts';
 import { makeId } from '#streams/ids.ts';
-import type { ControlClient, ControlResult } from './control-client.ts';
+import type { LocalClient, LocalResult } from '#libs/local-http/local-client.ts';
 
 export interface McpParts {
-  readonly client: ControlClient;
+  readonly client: LocalClient;
   readonly ids: Ids;
   readonly version: string;
 }
@@ -18,7 +18,7 @@ interface Tool<Input extends z.ZodObject = z.ZodObject> {
   readonly means: string;
   readonly input: Input;
   readonly isReadOnly: boolean;
-  readonly call: (input: z.output<Input>) => Promise<ControlResult>;
+  readonly call: (input: z.output<Input>) => Promise<LocalResult>;
 }
 
 const tool = <Input extends z.ZodObject>(given: Tool<Input>): Tool => given;

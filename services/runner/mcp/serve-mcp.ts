@@ -4,7 +4,7 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { CONTROL_VARIABLE, TOKEN_VARIABLE } from '#services/runner/control/control-variables.ts';
-import { createControlClient } from './control-client.ts';
+import { createLocalClient } from '#libs/local-http/local-client.ts';
 import { createMcpServer } from './mcp-server.ts';
 
 export interface McpSurroundings {
@@ -24,7 +24,7 @@ export const serveMcp = async ({ environment, clock, ids, version }: McpSurround
       retry: 'never',
       message: `${CONTROL_VARIABLE} and ${TOKEN_VARIABLE} are not set: fleetlog mcp works in a turn of a runner, which sets them`,
     });
-  const server = createMcpServer({ client: createControlClient({ address, token }, clock), ids, version });
+  const server = createMcpServer({ client: createLocalClient({ address, token }, clock), ids, version });
   const gone = Promise.withResolvers<void>();
   process.stdin.once('end', () => gone.resolve());
   process.stdin.once('close', () => gone.resolve());

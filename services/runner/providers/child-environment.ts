@@ -1,5 +1,6 @@
 // The environment of a program that a runner starts: clean (only what is on the list), with the facts of its turn and the marks by which what
 // it leaves behind is found. Pure.
+import { delimiter } from 'node:path';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,6 +39,8 @@ export interface EnvironmentFacts {
   readonly turnId: string;
   readonly sessionId: string;
   readonly workspace: string;
+  /** Folder of the command `fleetlog`, for where there is none on the path. */
+  readonly commands?: string;
 }
 
 /** `extraNames`: further variables of the runner's own that are passed on, as configured. */
@@ -53,6 +56,7 @@ export const childEnvironment = (
   }
   return {
     ...environment,
+    PATH: [environment['PATH'], facts.commands].filter((part) => part !== undefined).join(delimiter),
     FLEETLOG_TENANT: facts.tenant,
     FLEETLOG_PROJECT: facts.project,
     FLEETLOG_AGENT: facts.agent,

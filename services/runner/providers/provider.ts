@@ -80,6 +80,11 @@ export interface TurnOrder {
   readonly resume?: ResumePoint;
   /** Asks a person about a call; the program must be kept waiting meanwhile. The runner gives it at the start of the program. */
   readonly askApproval?: AskApproval;
+  /**
+   * Asked when the agent ends its turn by itself: why it has to go on, as a further prompt, or null. For programs without a hook of that
+   * kind (`acp`).
+   */
+  readonly stopReason?: () => string | null;
   /** Servers of tools that the program is to use, where it is told of them by the provider (`acp`). */
   readonly toolServers?: readonly ToolServer[];
 }
