@@ -5,7 +5,9 @@ import { askApi, DEFAULT_PATIENCE, type Patience } from './broker-api.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { directPage } from './direct-read.ts';
 import { answerFault, portFault } from './errors.ts';
+import { CommitPolicy, type GroupCommitMode } from './commit-policy.ts';
 import { checkKey, checkKeyFilter, valueEntry } from './key-entry.ts';
+import { isBatchable, writeBatch } from './key-batch.ts';
 import { type KeyChange, KeyWrite, writeMany } from './key-write.ts';
 import { readFromLeader } from './leader-read.ts';
 import type { WriteContext } from './retried-publish.ts';
@@ -15,6 +17,8 @@ export interface KeyValueOptions {
   readonly bucket: string;
   /** One attempt, and all of them: after `withinMs` a call ends in `KV_UNAVAILABLE`. @default 2 s and 12 s */
   readonly patience?: Patience;
+  /** Whether writes of many keys that each expect a revision go as one atomic batch. @default 'auto': where that is cheaper */
+  readonly groupCommit?: GroupCommitMode;
 }
 
 /** Most keys of one read. The broker's own limit is 1,024. */
@@ -39,11 +43,14 @@ class Bucket implements KeyValue {
   readonly bucket: string;
   readonly #prefix: string;
   readonly #context: WriteContext;
+  readonly #policy: CommitPolicy;
+  #isWithoutBatches = false;
   #markerSeconds: Promise<number | undefined> | undefined;
 
   constructor(connection: NatsConnectionHandle, options: KeyValueOptions) {
-    const { bucket, patience = DEFAULT_PATIENCE } = options;
+    const { bucket, patience = DEFAULT_PATIENCE, groupCommit = 'auto' } = options;
     this.bucket = bucket;
+    this.#policy = new CommitPolicy(groupCommit);
     this.#prefix = `$KV.${bucket}.`;
     this.#context = { connection, stream: `KV_${bucket}`, family: 'KV', patience };
   }
@@ -73,7 +80,20 @@ class Bucket implements KeyValue {
 
   async putMany(entries: Parameters<KeyValue['putMany']>[0]): Promise<readonly PutOutcome[]> {
     const changes = entries.map(({ key, value, options = {} }) => this.#change(key, value, options));
-    return writeMany(this.#context, changes);
+    const isWorthIt = changes.length >= this.#policy.threshold && !this.#policy.wantsProbe;
+    if (!isWorthIt || this.#isWithoutBatches || !isBatchable(this.#context, changes))
+      return writeMany(this.#context, changes, this.#policy);
+    const { clock } = this.#context.connection;
+    const startedMs = clock.monotonicMs();
+    const end = await writeBatch(this.#context, changes);
+    if (end.kind === 'stored') {
+      this.#policy.observeBatch(clock.monotonicMs() - startedMs, changes.length);
+      return end.outcomes;
+    }
+    if (end.kind === 'no-batches') this.#isWithoutBatches = true;
+    const isUnclear = end.kind === 'unclear';
+    const singly = isUnclear ? changes.map((change) => ({ ...change, mayBeStored: true })) : changes;
+    return writeMany(this.#context, singly, this.#policy);
   }
 
   async delete(key: string, options: { readonly expectedRevision?: number } = {}): Promise<PutOutcome> {

@@ -2,6 +2,7 @@
 // succeeded (values that matter name their writer, so equal bytes are the same write).
 import type { Fault } from '#libs/kernel/fault.ts';
 import type { PutOutcome } from '#libs/ports/key-value.ts';
+import { type CommitPolicy, PROBE_SIZE } from './commit-policy.ts';
 import { actualSequence, type BrokerError, thrownFault } from './errors.ts';
 import { isTombstone } from './key-entry.ts';
 import { readFromLeader } from './leader-read.ts';
@@ -19,6 +20,8 @@ export interface KeyChange {
   readonly ttlSeconds?: number;
   /** The key is deleted; the marker goes away after `ttlSeconds`, if given. */
   readonly isDelete?: boolean;
+  /** An earlier attempt, as part of a batch, may have been stored. */
+  readonly mayBeStored?: boolean;
 }
 
 export class KeyWrite extends RetriedPublish {
@@ -65,11 +68,16 @@ export class KeyWrite extends RetriedPublish {
     const actual = actualSequence(refusal);
     const { expectedRevision } = this.#change;
     // Only a repeated attempt, or "must not exist", needs a look at what is there.
-    if (actual !== undefined && this.tries === 1 && expectedRevision !== 0)
+    if (actual !== undefined && this.#isFirst && expectedRevision !== 0)
       return this.#resolve({ kind: 'conflict', actualRevision: actual });
     this.#look().catch((error: unknown) =>
       this.#reject(thrownFault('KV', `write to ${this.#change.subject}`, error)),
     );
+  }
+
+  /** Nothing of it can be stored yet. */
+  get #isFirst(): boolean {
+    return this.tries === 1 && this.#change.mayBeStored !== true;
   }
 
   async #look(): Promise<void> {
@@ -78,7 +86,7 @@ export class KeyWrite extends RetriedPublish {
     const query = { last_by_subj: subject };
     const last = await readFromLeader(connection, { family: 'KV', stream, patience, query });
     const isOurs =
-      this.tries > 1 &&
+      !this.#isFirst &&
       last !== undefined &&
       last.seq > (this.#expected ?? 0) &&
       isTombstone(last) === (isDelete === true) &&
@@ -95,23 +103,32 @@ export class KeyWrite extends RetriedPublish {
 
 /** Most writes of one {@link writeMany} in flight. */
 const WRITE_WINDOW = 512;
+/** Fewer say more about one round trip than about a write. */
+const LEAST_PROBE = 16;
 
 /** Callbacks and one promise: a promise or two for each of hundreds of writes cost as much as the writes. */
 class ManyWrites {
   readonly #context: WriteContext;
   readonly #changes: readonly KeyChange[];
+  readonly #policy: CommitPolicy;
   readonly #outcomes: PutOutcome[] = [];
   readonly #end = Promise.withResolvers<readonly PutOutcome[]>();
   #inFlight = 0;
   #next = 0;
   #failure: Fault | undefined;
 
-  constructor(context: WriteContext, changes: readonly KeyChange[]) {
+  constructor(context: WriteContext, changes: readonly KeyChange[], policy: CommitPolicy) {
     this.#context = context;
     this.#changes = changes;
+    this.#policy = policy;
   }
 
   run(): Promise<readonly PutOutcome[]> {
+    const { length } = this.#changes;
+    // While one costs nobody knows what, or it is time to look again: all of them together tell.
+    const isAsked = this.#policy.wantsProbe || this.#policy.threshold === Number.POSITIVE_INFINITY;
+    if (isAsked && length >= LEAST_PROBE && length <= PROBE_SIZE)
+      this.#policy.beginProbe(this.#context.connection.clock.monotonicMs(), length);
     this.#launch();
     return this.#end.promise;
   }
@@ -125,6 +142,7 @@ class ManyWrites {
       this.#inFlight += 1;
       const resolve = (outcome: PutOutcome): void => {
         this.#outcomes[at] = outcome;
+        this.#policy.observeSingle(this.#context.connection.clock.monotonicMs(), this.#inFlight);
         this.#ended();
       };
       new KeyWrite(this.#context, change, { resolve, reject: this.#failed }).send();
@@ -147,9 +165,10 @@ class ManyWrites {
 
 /**
  * Writes independent changes, each with its own outcome, in order. After a fault nothing more is begun; it is thrown when what
- * is in flight has ended.
+ * is in flight has ended. `policy` is shown what they cost.
  */
 export const writeMany = (
   context: WriteContext,
   changes: readonly KeyChange[],
-): Promise<readonly PutOutcome[]> => new ManyWrites(context, changes).run();
+  policy: CommitPolicy,
+): Promise<readonly PutOutcome[]> => new ManyWrites(context, changes, policy).run();

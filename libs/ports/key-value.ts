@@ -44,7 +44,7 @@ export interface KeyValue {
   /** Many keys at once; absent ones are left out. May be stale by a replica's lag in a cluster. */
   getMany(keys: readonly string[]): Promise<ReadonlyMap<string, KeyValueEntry>>;
   put(key: string, value: Uint8Array, options?: PutOptions): Promise<PutOutcome>;
-  /** Puts many keys with as few round trips as possible; each has its own outcome, in order. Not atomic. */
+  /** Puts many keys with as few round trips as possible; each has its own outcome, in order. Not atomic (a set that fits may go as one all the same). */
   putMany(
     entries: readonly { readonly key: string; readonly value: Uint8Array; readonly options?: PutOptions }[],
   ): Promise<readonly PutOutcome[]>;

@@ -4,8 +4,10 @@ import { openKeyValue } from '#libs/nats/key-value.ts';
 import { natsTopology } from '#libs/nats/topology.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { all } from '#test/contract/reading.ts';
+import { testBroker } from '#test/support/broker.ts';
 import { freshName } from '#test/support/fresh-name.ts';
-import { testConnection } from '#test/support/nats-connection.ts';
+import { lossyProxy } from '#test/support/lossy-proxy.ts';
+import { connectTo, testConnection } from '#test/support/nats-connection.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const NS_PER_S = 1_000_000_000;
@@ -114,6 +116,69 @@ describe('many keys', () => {
     expect(new TextDecoder().decode(read.get('key-1499')?.value)).toBe('1499');
     const buffer = read.get('key-7')?.value.buffer;
     expect(buffer?.byteLength).toBe(1);
+  });
+});
+
+describe('many keys that expect a revision', () => {
+  const puts = (count: number, expectedRevision = 0) =>
+    Array.from({ length: count }, (_, n) => ({
+      key: `key-${n}`,
+      value: new TextEncoder().encode(`${n} at ${expectedRevision}`),
+      options: { expectedRevision },
+    }));
+  const open = (stream: string, over = connection): KeyValue =>
+    openKeyValue(over, {
+      bucket: stream.slice('KV_'.length),
+      groupCommit: 'always',
+      patience: { attemptMs: 300, withinMs: 10_000 },
+    });
+  /** Whether a key was stored as part of a batch: the broker keeps the headers, which no port shows. */
+  const isOfBatch = async (stream: string, key: string): Promise<boolean> => {
+    const query = JSON.stringify({ last_by_subj: `$${stream.replace('_', '.')}.${key}` });
+    const answer = await connection.nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, query);
+    const { message } = answer.json<{ readonly message: { readonly hdrs: string } }>();
+    return Buffer.from(message.hdrs, 'base64').toString().includes('Nats-Batch-Id');
+  };
+
+  it('are one batch, with revisions in their order', async () => {
+    const { stream } = await setup({ allow_atomic: true });
+    const outcomes = await open(stream).putMany(puts(30));
+    expect(outcomes).toEqual(Array.from({ length: 30 }, (_, n) => ({ kind: 'stored', revision: n + 1 })));
+    expect(await isOfBatch(stream, 'key-3')).toBe(true);
+  });
+
+  it('do not spoil one another: where one conflicts the others are stored', async () => {
+    const { stream, messages } = await setup({ allow_atomic: true });
+    const kv = open(stream);
+    await kv.put('key-7', value);
+    const outcomes = await kv.putMany(puts(30));
+    expect(outcomes[7]).toEqual({ kind: 'conflict', actualRevision: 1 });
+    expect(outcomes.filter(({ kind }) => kind === 'stored')).toHaveLength(29);
+    expect(await messages()).toBe(30);
+    expect(new TextDecoder().decode((await kv.get('key-7'))?.value)).toBe('{}');
+  });
+
+  it('are stored once when the answer is lost, and known as ours', async () => {
+    const { stream, kv: facts } = await setup({ allow_atomic: true });
+    const broker = await testBroker();
+    await using proxy = await lossyProxy(broker.url);
+    const over = await connectTo({ ...broker, urls: [proxy.url] });
+    const kv = open(stream, over);
+    await kv.put('before', value);
+    proxy.swallow();
+    const writing = kv.putMany(puts(30));
+    await expect.poll(async () => (await facts.get('key-29'))?.revision, POLL).toBe(31);
+    proxy.pass();
+    const outcomes = await writing;
+    expect(outcomes).toEqual(Array.from({ length: 30 }, (_, n) => ({ kind: 'stored', revision: n + 2 })));
+    await over.close();
+  });
+
+  it('go one by one into a bucket that takes no batches', async () => {
+    const { stream } = await setup();
+    const outcomes = await open(stream).putMany(puts(30));
+    expect(outcomes.every(({ kind }) => kind === 'stored')).toBe(true);
+    expect(await isOfBatch(stream, 'key-3')).toBe(false);
   });
 });
 
