@@ -7,7 +7,7 @@ const epochMs = z.int().nonnegative();
 const seq = z.int().positive();
 
 /** What became of a message; the last two absorb. */
-const MESSAGE_STATES = ['stored', 'delivered', 'injected', 'answered', 'expired'] as const;
+export const MESSAGE_STATES = ['stored', 'delivered', 'injected', 'answered', 'expired'] as const;
 const { body: _body, sentAt: _sentAt, ...written } = MAIL.sent.schema.shape;
 
 /** Bucket `messages`, one key per message: everything but its body, and what became of it. */

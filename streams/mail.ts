@@ -10,7 +10,8 @@ const SUBJECT_CHARACTERS = 200;
 const epochMs = z.int().nonnegative();
 
 /** `mail`: somebody wrote; `nudge`: a short word to go on; `notice`: the system says how something ended. */
-const mailKindSchema = z.enum(['mail', 'nudge', 'notice']);
+export const MAIL_KINDS = ['mail', 'nudge', 'notice'] as const;
+const mailKindSchema = z.enum(MAIL_KINDS);
 const prioritySchema = z.enum(['normal', 'high']);
 const subjectSchema = z.string().min(1).max(SUBJECT_CHARACTERS);
 const bodySchema = z.string().min(1).max(MAIL_BODY_CHARACTERS);

@@ -85,6 +85,10 @@ export const REJECTIONS = {
     kind: 'not-found',
     meaning: 'No agent or person of this name can be written to; `near` has names that may have been meant.',
   },
+  SENDER_UNKNOWN: {
+    kind: 'not-found',
+    meaning: 'No agent or person has the name of the writer, so nobody could answer the message.',
+  },
   MESSAGE_UNKNOWN: { kind: 'not-found', meaning: 'No message of this id was sent to whoever answers it.' },
   MESSAGE_FOREIGN: {
     kind: 'tenant-policy-denied',

@@ -7,6 +7,7 @@ import { CommandFailed } from './command.ts';
 import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
 import { printError, type ExitCode } from './output.ts';
+import { registerMailCommands } from './mail-commands.ts';
 import { registerOutboxCommands } from './outbox-commands.ts';
 import { registerProjectionCommands } from './projection-commands.ts';
 import { registerProvisionCommand } from './provision-command.ts';
@@ -39,6 +40,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerTaskCommands,
     registerSessionCommands,
     registerApprovalCommands,
+    registerMailCommands,
     registerAlarmCommand,
     registerStreamCommands,
     registerProjectionCommands,

@@ -16,6 +16,7 @@ interface StartFlags extends StackFlags {
   readonly workspace?: string;
   readonly session?: string;
   readonly title?: string;
+  readonly parent?: string;
   readonly replay?: string;
   readonly maxAttempts?: string;
   readonly leaseMs?: string;
@@ -80,6 +81,7 @@ const start = async (context: CliContext, words: readonly string[], flags: Start
     workspace: flags.workspace,
     session: flags.session,
     title: flags.title,
+    parent: flags.parent,
     replay: flags.replay,
     maxAttempts: wholeNumber('--max-attempts', flags.maxAttempts),
     leaseMs: wholeNumber('--lease-ms', flags.leaseMs),
@@ -171,6 +173,7 @@ export const registerRunCommands = (program: Command, context: CliContext): void
     .option('--workspace <name>', "folder of the runner to work in; default: the session's own")
     .option('--session <id>', 'go on in this session')
     .option('--title <text>', 'short name for lists')
+    .option('--parent <name>', 'agent or person that gets one notice when it has ended')
     .option('--replay <rule>', 'when the runner is lost: requeue (default) or fail')
     .option('--max-attempts <n>', 'how often it may be started')
     .option('--lease-ms <ms>', 'how long a silent runner keeps it')

@@ -16,6 +16,7 @@ import {
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { describeApi } from './description.ts';
+import { mailRoutes } from './mail-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
@@ -131,6 +132,7 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...approvalRoutes(parts),
     ...taskRoutes(parts),
     ...taskReadRoutes(parts),
+    ...mailRoutes(parts),
     ...streamRoutes(parts),
   ];
   routes.push(description(() => routes));

@@ -22,6 +22,7 @@ export const GatewayConfig = configSchema({
   agents: list()
     .default(['builder-1'])
     .describe('Agents that have a runner; the first takes work that names none.'),
+  people: list().default(['user']).describe('People that can be told how a run ended, besides the agents.'),
   apiToken: secret()
     .optional()
     .describe('When set, every request but the health check must carry it as a bearer token.'),

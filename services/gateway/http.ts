@@ -7,6 +7,7 @@ import type { Ids } from '#libs/ports/ids.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
+import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -30,7 +31,10 @@ export interface GatewayParts {
   readonly runsClient: ServiceClient<typeof RUN_REQUESTS>;
   readonly tasksClient: ServiceClient<typeof TASK_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
+  readonly mailClient: ServiceClient<typeof MAIL_REQUESTS>;
   readonly transitions: EventLog;
+  /** The log of MESSAGES. */
+  readonly messages: EventLog;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;

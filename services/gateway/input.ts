@@ -34,6 +34,8 @@ export const createRunSchema = z.strictObject({
   workspace: runRequestSchema.shape.workspace,
   session: sessionIdSchema.optional(),
   title: z.string().min(1).max(120).optional(),
+  /** Who gets one notice when the run has ended. */
+  parent: nameSchema.optional(),
   replay: replayRuleSchema.optional(),
   maxAttempts: create.maxAttempts.optional(),
   leaseMs: create.leaseMs.optional(),

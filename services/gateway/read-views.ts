@@ -1,4 +1,4 @@
-// What the gateway shows without asking anybody: the buckets `runs`, `sessions`, `activity`, `sources`, `approvals` and `tasks` in memory, and the runners
+// What the gateway shows without asking anybody: the buckets of runs, sessions, approvals, tasks, mail and sources in memory, and the runners
 // that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -16,6 +16,12 @@ import {
   type RunView,
   type SessionView,
 } from '#streams/buckets.ts';
+import {
+  messageViewSchema,
+  obligationsSchema,
+  type MessageView,
+  type ObligationsView,
+} from '#streams/mail-views.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
@@ -28,6 +34,8 @@ export interface ReadViews {
   readonly sources: ReadView<Omit<SourceView, 'seq'>>;
   readonly approvals: ReadView<Omit<ApprovalsView, 'seq'>>;
   readonly tasks: ReadView<Omit<TaskView, 'seq'>>;
+  readonly messages: ReadView<Omit<MessageView, 'seq'>>;
+  readonly obligations: ReadView<Omit<ObligationsView, 'seq'>>;
   readonly approvalIndex: ApprovalIndex;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
@@ -87,7 +95,9 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const sources = view('sources', sourceViewSchema.omit({ seq: true }));
   const approvals = view('approvals', approvalsViewSchema.omit({ seq: true }));
   const tasks = view('tasks', taskViewSchema.omit({ seq: true }));
-  const all = [runs, sessions, activity, sources, approvals, tasks];
+  const messages = view('messages', messageViewSchema.omit({ seq: true }));
+  const obligations = view('obligations', obligationsSchema.omit({ seq: true }));
+  const all = [runs, sessions, activity, sources, approvals, tasks, messages, obligations];
   return {
     runs,
     sessions,
@@ -95,6 +105,8 @@ export const createReadViews = (parts: Parts): ReadViews => {
     sources,
     approvals,
     tasks,
+    messages,
+    obligations,
     approvalIndex: createApprovalIndex(approvals),
     runners: createPresenceView(parts.bucket('presence')),
     ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),

@@ -1,12 +1,10 @@
 // Asking for work and for its end: POST /runs and POST /runs/{id}/cancel. The owner of the run decides; the gateway checks
 // the input, gives ids, and passes the answer on. With an Idempotency-Key the ids follow from the key, so that a repeat
 // finds what the first request made, at any later time and through any gateway.
-import { createHash } from 'node:crypto';
-import type { Ids } from '#libs/ports/ids.ts';
-import { idFromDigest, makeId, type IdKind } from '#streams/ids.ts';
+import type { IdKind } from '#streams/ids.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import type { RunRequest } from '#streams/run.ts';
-import type { Boundary } from '#streams/subjects.ts';
+import { idMaker } from './new-ids.ts';
 import { findRun, findSession } from './find-run.ts';
 import {
   foreignBoundary,
@@ -39,18 +37,6 @@ export const linksOf = (run: { readonly runId: string; readonly sessionId: strin
     cancel: `${self}/cancel`,
     session: `/api/v1/sessions/${run.sessionId}`,
   };
-};
-
-/** New ids: random, or following from the idempotency key within its tenant and project. */
-export const idMaker = (
-  ids: Ids,
-  boundary: Boundary,
-  key: string | undefined,
-): ((kind: IdKind) => string) => {
-  if (key === undefined) return (kind) => makeId(kind, ids.ulid());
-  const seed = JSON.stringify([boundary.tenant, boundary.project, key]);
-  const digest = createHash('sha256').update(seed).digest();
-  return (kind) => idFromDigest(kind, digest);
 };
 
 /** The session named, checked to be of the same agent and provider. */
@@ -101,6 +87,7 @@ const requestOf = (
   replay: input.replay ?? 'requeue',
   maxAttempts: input.maxAttempts ?? config.maxAttempts,
   leaseMs: input.leaseMs ?? config.leaseMs,
+  ...(input.parent !== undefined && { parent: input.parent }),
   actor: ACTOR,
 });
 
@@ -113,6 +100,12 @@ const createRun =
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const asked = requestOf(parts, input, idMaker(ids, boundary, key));
+    const { parent } = asked;
+    if (parent !== undefined && ![...config.agents, ...config.people].includes(parent))
+      return refuse(
+        'RECIPIENT_UNKNOWN',
+        `no agent or person is called ${parent}: nobody could be told how the run ends`,
+      );
     if (!config.agents.includes(asked.agent))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${asked.agent}`);
     const { agent, provider } = asked;

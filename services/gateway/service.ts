@@ -7,6 +7,7 @@ import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
+import { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
@@ -96,6 +97,7 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
   return {
     runsClient: createServiceClient(requests.client, { ...common, service: 'runs', table: RUN_REQUESTS }),
     tasksClient: createServiceClient(requests.client, { ...common, service: 'tasks', table: TASK_REQUESTS }),
+    mailClient: createServiceClient(requests.client, { ...common, service: 'mail', table: MAIL_REQUESTS }),
   };
 };
 
@@ -124,6 +126,7 @@ const start = async (context: Context): Promise<Started> => {
     ids,
     logger,
     transitions: context.log('TRANSITIONS'),
+    messages: context.log('MESSAGES'),
     ...clientsOf(context, boundary),
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),

@@ -14,7 +14,8 @@ import {
   type Route,
 } from './http.ts';
 import { boundaryQuery, cancelRunSchema, idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
-import { ACTOR, givenRules, idMaker, titleOfPrompt } from './run-routes.ts';
+import { idMaker } from './new-ids.ts';
+import { ACTOR, givenRules, titleOfPrompt } from './run-routes.ts';
 import { createTaskSchema, type CreateTaskInput } from './task-input.ts';
 import { findTask, taskLinks } from './task-reading.ts';
 

@@ -33,7 +33,9 @@ export interface Original {
   readonly replyId: string | null;
 }
 
-type MailRejection = Rejection<Extract<RejectionCode, 'RECIPIENT_UNKNOWN' | 'MESSAGE_FOREIGN'>>;
+type MailRejection = Rejection<
+  Extract<RejectionCode, 'RECIPIENT_UNKNOWN' | 'SENDER_UNKNOWN' | 'MESSAGE_FOREIGN'>
+>;
 
 const SUBJECT_CHARACTERS = 200;
 
@@ -98,6 +100,12 @@ export const refuseRecipient = (
   const meant = near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
   const who = people.length === 0 ? 'agent' : 'agent or person';
   return rejection('RECIPIENT_UNKNOWN', `no ${who} is called ${to}${meant}`, { to, near });
+};
+
+/** A message from nobody could never be answered, and what is owed for it never be closed. */
+export const refuseSender = (from: string, { agents, people }: KnownNames): MailRejection | undefined => {
+  if (agents.includes(from) || people.includes(from)) return undefined;
+  return rejection('SENDER_UNKNOWN', `no agent or person is called ${from}: nobody could answer`, { from });
 };
 
 /** What becomes of a reply. `answered` is appended together with it; null: the message had its answer before. */

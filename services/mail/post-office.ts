@@ -12,7 +12,14 @@ import type { RejectionCode } from '#streams/rejections.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { MessageLookup } from './message-lookup.ts';
 import type { Cause, MessageLog } from './message-log.ts';
-import { decideReply, messageOf, nudgeOf, refuseRecipient, type KnownNames } from './message.policy.ts';
+import {
+  decideReply,
+  messageOf,
+  nudgeOf,
+  refuseRecipient,
+  refuseSender,
+  type KnownNames,
+} from './message.policy.ts';
 
 /** Who writes, and on whose behalf. */
 export interface Sender {
@@ -99,7 +106,8 @@ const writerOf = ({ clock }: Parts, { from, at }: Sender) => ({ from, now: at ??
 const send =
   (parts: Parts): PostOffice['send'] =>
   async (sender, request) => {
-    const refusal = refuseUnknown(parts.namesOf(sender.boundary), request.to);
+    const names = parts.namesOf(sender.boundary);
+    const refusal = refuseSender(sender.from, names) ?? refuseUnknown(names, request.to);
     if (refusal !== undefined) return refused(refusal);
     const sent = messageOf(clean(parts.redactor, request), writerOf(parts, sender));
     const outcome = await parts.messageLog.send(sent, causeOf(sender));
@@ -126,8 +134,6 @@ const reply =
       const decision = decideReply(request, original, writer);
       if (decision.kind === 'refused') return refused(decision.rejection);
       const { sent, answered } = decision;
-      const refusal = refuseUnknown(parts.namesOf(boundary), sent.to);
-      if (refusal !== undefined) return refused(refusal);
       const outcome =
         answered === null
           ? await parts.messageLog.send(sent, causeOf(sender))
@@ -144,8 +150,8 @@ const nudge =
   async (sender, asked) => {
     const { boundary, from } = sender;
     const { messageId, to } = asked;
-    const { agents } = parts.namesOf(boundary);
-    const refusal = refuseUnknown({ agents }, to);
+    const names = parts.namesOf(boundary);
+    const refusal = refuseSender(from, names) ?? refuseUnknown({ agents: names.agents }, to);
     if (refusal !== undefined) return refused(refusal);
     const sent = nudgeOf(clean(parts.redactor, asked), writerOf(parts, sender));
     return untilSettled<MailAnswer<'nudge'>>(to, async () => {

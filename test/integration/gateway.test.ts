@@ -243,9 +243,14 @@ test('the description of the API names every path and what it takes', async () =
   expect(status).toBe(200);
   const paths = body['paths'] as Record<string, Record<string, { requestBody?: unknown }>>;
   expect(Object.keys(paths).sort()).toEqual([
+    '/api/v1/agents/{agent}/nudge',
+    '/api/v1/agents/{agent}/obligations',
     '/api/v1/approvals',
     '/api/v1/approvals/{id}',
     '/api/v1/approvals/{id}/answer',
+    '/api/v1/messages',
+    '/api/v1/messages/{id}',
+    '/api/v1/messages/{id}/reply',
     '/api/v1/openapi.json',
     '/api/v1/queues',
     '/api/v1/runners',

@@ -36,6 +36,7 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   ADMISSION_SUPERSEDED: [409, 'schema-invalid'],
   AGENT_UNKNOWN: [404, 'schema-invalid'],
   RECIPIENT_UNKNOWN: [404, 'schema-invalid'],
+  SENDER_UNKNOWN: [404, 'schema-invalid'],
   MESSAGE_UNKNOWN: [404, 'schema-invalid'],
   MESSAGE_FOREIGN: [403, 'tenant-policy-denied'],
   MESSAGE_CONFLICTING_REQUEST: [409, 'schema-invalid'],

@@ -1,0 +1,235 @@
+// Mail over HTTP: send, list, one whole message, reply, nudge, and what somebody owes. Reads come from the summaries in memory, the body
+// of a message from its stream; the mail service decides. With an Idempotency-Key a repeat is the same message.
+import { viewKey } from '#streams/buckets.ts';
+import { messageIdSchema, nameSchema } from '#streams/ids.ts';
+import { decodeMail } from '#streams/mail-codec.ts';
+import { obligationsKey, type MessageView, type ObligationsView } from '#streams/mail-views.ts';
+import { typedSubject } from '#streams/subjects.ts';
+import { parseListCursor } from './cursor.ts';
+import {
+  foreignBoundary,
+  isRefused,
+  refuse,
+  type GatewayParts,
+  type GatewayRequest,
+  type Refused,
+  type Route,
+} from './http.ts';
+import { idempotencyKeyOf, inputInvalid, parseInput, readBody, runQuery } from './input.ts';
+import { pageOf } from './list-page.ts';
+import { messageListQuery, nudgeSchema, replySchema, sendSchema } from './mail-input.ts';
+import { idMaker } from './new-ids.ts';
+
+const linksOf = (messageId: string) => {
+  const self = `/api/v1/messages/${messageId}`;
+  return { self, reply: `${self}/reply` };
+};
+
+/** On whose behalf the service is asked, and the id of what is written. */
+const writingOf = (parts: GatewayParts, request: GatewayRequest, from: string) => ({
+  messageId: idMaker(parts.ids, parts.boundary, idempotencyKeyOf(request.req.raw))('message'),
+  from,
+  actor: `user:${from}`,
+});
+
+const optional = <Name extends string, Value>(name: Name, value: Value | undefined) =>
+  (value === undefined ? {} : { [name]: value }) as { readonly [Key in Name]?: Value };
+
+const send =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, sendSchema, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const { to, subject = null, body, needsReply, priority, from, session, expiresAt } = input;
+    const answer = await parts.mailClient.ask('send', {
+      ...writingOf(parts, request, from),
+      to,
+      subject,
+      body,
+      needsReply,
+      priority,
+      ...optional('sessionId', session),
+      ...optional('expiresAt', expiresAt),
+    });
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    const links = linksOf(answer.result.messageId);
+    return request.json({ ...answer.result, links }, 202, { location: links.self });
+  };
+
+/** What is not shown yet is waited for until the summary has caught up with the log, so an id that somebody was just told is found. */
+const findMessage = async (
+  parts: GatewayParts,
+  messageId: string,
+  afterSeq = 0,
+): Promise<MessageView | Refused> => {
+  const { views, boundary, messages, config } = parts;
+  const unknown = refuse(
+    'MESSAGE_UNKNOWN',
+    `no message ${messageId.slice(0, 100)} in this tenant and project`,
+  );
+  if (!messageIdSchema.safeParse(messageId).success) return unknown;
+  const key = viewKey(boundary, messageId);
+  const wait = { timeoutMs: config.readWaitMs, key };
+  if (afterSeq > 0) await views.messages.waitFor(afterSeq, wait);
+  else if (views.messages.get(key) === undefined)
+    await views.messages.waitFor((await messages.bounds()).lastSeq, wait);
+  const found = views.messages.get(key);
+  if (found !== undefined) return { seq: found.seq, ...found.state };
+  for (const _ of views.messages.list((other) => other.endsWith(`.${messageId}`)))
+    return refuse('BOUNDARY_DENIED', `message ${messageId} belongs to another tenant or project`);
+  return unknown;
+};
+
+/** The body of a message; null: the stream has forgotten it. */
+const bodyOf = async ({ messages, boundary }: GatewayParts, view: MessageView): Promise<string | null> => {
+  const subject = typedSubject(boundary, 'msg', view.to, 'sent');
+  for await (const entry of messages.read(subject, view.sentSeq)) {
+    const event = entry.seq === view.sentSeq ? decodeMail(entry) : undefined;
+    return event?.kind === 'known' && event.name === 'sent' ? event.data.body : null;
+  }
+  return null;
+};
+
+const get =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(runQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const message = await findMessage(parts, request.req.param('id') ?? '', query.afterSeq);
+    if (isRefused(message)) return message;
+    const body = await bodyOf(parts, message);
+    return request.json({ ...message, body, links: linksOf(message.messageId) });
+  };
+
+const list =
+  (parts: GatewayParts) =>
+  (request: GatewayRequest): Response | Refused => {
+    const query = parseInput(messageListQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const { to, from, state, kind, thread } = query;
+    const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
+    const isWanted = (one: Omit<MessageView, 'seq'>): boolean =>
+      (to === undefined || one.to === to) &&
+      (from === undefined || one.from === from) &&
+      (thread === undefined || one.threadId === thread) &&
+      (state === undefined || state.includes(one.state)) &&
+      (kind === undefined || kind.includes(one.kind));
+    const prefix = viewKey(parts.boundary, '');
+    const wanted: MessageView[] = [];
+    for (const [, { seq, state: one }] of parts.views.messages.list((key) => key.startsWith(prefix)))
+      if (isWanted(one)) wanted.push({ seq, ...one });
+    const page = pageOf(wanted, (one) => ({ atMs: one.sentAt, id: one.messageId }), {
+      after,
+      limit: query.limit,
+    });
+    return request.json({ messages: page.items, next: page.next });
+  };
+
+const reply =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, replySchema, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const replyTo = request.req.param('id') ?? '';
+    if (!messageIdSchema.safeParse(replyTo).success)
+      return refuse('MESSAGE_UNKNOWN', `no message ${replyTo.slice(0, 100)} in this tenant and project`);
+    const { body, needsReply, priority, from, subject, expiresAt } = input;
+    const answer = await parts.mailClient.ask('reply', {
+      ...writingOf(parts, request, from),
+      replyTo,
+      body,
+      needsReply,
+      priority,
+      ...optional('subject', subject),
+      ...optional('expiresAt', expiresAt),
+    });
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    const links = linksOf(answer.result.messageId);
+    return request.json({ ...answer.result, links }, 202, { location: links.self });
+  };
+
+/** The agent or person of the path. Throws `INPUT_INVALID`. */
+const nameOf = (request: GatewayRequest): string => {
+  const parsed = nameSchema.safeParse(request.req.param('agent') ?? '');
+  if (parsed.success) return parsed.data;
+  throw inputInvalid(parsed.error.issues.map(({ message }) => ({ path: 'path.agent', message })));
+};
+
+const nudge =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const input = await readBody(request.req.raw, nudgeSchema, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const writing = writingOf(parts, request, input.from);
+    const answer = await parts.mailClient.ask('nudge', { ...writing, to: nameOf(request), body: input.body });
+    if (answer.kind === 'refused') return { refused: answer.rejection };
+    return request.json({ ...answer.result, links: linksOf(answer.result.messageId) }, 202);
+  };
+
+const obligations =
+  (parts: GatewayParts) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(runQuery, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const agent = nameOf(request);
+    const { views, boundary, config } = parts;
+    const { afterSeq = 0 } = query;
+    // The value of one key stands still while others change: what is waited for is the projection.
+    if (afterSeq > 0) await views.obligations.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
+    const found = views.obligations.get(obligationsKey(boundary, agent));
+    const nothing: Omit<ObligationsView, 'seq'> = { ...boundary, agent, owed: [], coming: [], unlisted: 0 };
+    return request.json(found === undefined ? { seq: 0, ...nothing } : { seq: found.seq, ...found.state });
+  };
+
+export const mailRoutes = (parts: GatewayParts): readonly Route[] => [
+  {
+    method: 'POST',
+    path: '/api/v1/messages',
+    means:
+      'Write to an agent or a person. Takes an `Idempotency-Key`: the same message under it gives the first answer again.',
+    body: sendSchema,
+    handle: send(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/messages',
+    means: 'List messages, newest first: what became of each, and the beginning of its body.',
+    query: messageListQuery,
+    handle: list(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/messages/:id',
+    means: 'One message, whole; `body` is null once the stream has forgotten it.',
+    query: runQuery,
+    handle: get(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/messages/:id/reply',
+    means:
+      'Answer a message, as its recipient. The first reply closes what is owed. Takes an `Idempotency-Key`.',
+    body: replySchema,
+    handle: reply(parts),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/agents/:agent/obligations',
+    means: 'The replies that an agent or a person owes, oldest first, and those that will be owed.',
+    query: runQuery,
+    handle: obligations(parts),
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/agents/:agent/nudge',
+    means: 'Tell an agent in a few words to go on. Several within a moment are one.',
+    body: nudgeSchema,
+    handle: nudge(parts),
+  },
+];
