@@ -39,5 +39,7 @@ export const logTurn =
       logger.info('turn: finished', { runId, outcome, failure, durationMs, events, leftovers });
     } else if (observation.kind === 'claim-refused')
       logger.info('turn: claim refused', { runId, code: observation.code });
+    else if (observation.kind === 'parked')
+      logger.info('turn: parked until a person answers', { runId, tool: observation.tool });
     else logger.warn('turn: nobody answers', { runId, reason: observation.message });
   };

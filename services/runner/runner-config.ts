@@ -1,5 +1,6 @@
 // The settings of a runner.
 import { duration, flag, integer, list, oneOf, size, text } from '#libs/config/fields.ts';
+import { RULE } from './approvals/call-rules.policy.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import { PROVIDERS } from '#streams/run.ts';
 import { PERMISSION_SETTINGS } from './providers/acp/acp-permission.ts';
@@ -129,6 +130,14 @@ export const RunnerConfig = configSchema({
     .default(5000)
     .describe('How often the runner says that it is alive.'),
   finishMs: duration({ min: 0 }).default(3000).describe('In a drain: what a running program gets to finish.'),
+  askBefore: list({
+    pattern: RULE,
+    expects: 'a tool, as Bash or mcp__*, maybe with a text of its input, as Bash(*publish*)',
+  })
+    .default([])
+    .describe(
+      'Calls of Claude Code that a person must allow first: the turn ends with the question and goes on with the answer. Default: none.',
+    ),
   approvalWaitMs: duration({ min: 1000, max: 30 * 24 * 3_600_000 })
     .default(24 * 3_600_000)
     .describe('How long a question to a person may wait; then it counts as refused.'),

@@ -11,7 +11,7 @@ import { buildDeadLetter } from '#streams/dead-letters.ts';
 import type { ProviderName } from '#streams/run.ts';
 import { REPORTS } from '#streams/reports.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
-import { createApprovalDesk } from './approvals/approval-desk.ts';
+import { approvalsPart, createApprovalDesk } from './approvals/approval-desk.ts';
 import type { ControlEndpoint } from './control/control-endpoint.ts';
 import type { ControlParts } from './control/control-parts.ts';
 import { createRunnerControl, signalWord } from './control/runner-control.ts';
@@ -123,31 +123,37 @@ const markOf = ({ dataDir, agent }: RunnerConfig): string =>
     .digest('hex')
     .slice(0, 16)}`;
 
+/** Whoever waits for it is told; nobody has to. */
+const newFailure = (): PromiseWithResolvers<never> => {
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined);
+  return failure;
+};
+
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
   { environment, newSecret, parts, reached = (): void => undefined }: RunnerSurroundings,
 ): RunnerProcess => {
-  const { config, clock, ids, logger } = context;
+  const { config, clock, ids, logger, redactor } = context;
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
-  const failure = Promise.withResolvers<never>();
-  // Whoever waits for it is told; nobody has to.
-  failure.promise.catch(() => undefined);
+  const failure = newFailure();
   const deadLetters = deadLettersOf(context);
   const outbox = openBuffer(context, deadLetters, failure.reject);
   const boundary = boundaryOf(config);
   const runs = createRunsClient(context.requests.client, { ...boundary, agent });
   const runnerId = `${agent}-${outbox.bufferId}`;
   const runnerMark = markOf(config);
-  const { redactor } = context;
   const workspaces = createWorkspaces({ rules: config, clock, environment });
   const sessions = createSessionNotes({ outbox, clock, redactor });
-  const writer = new ReportWriter({ outbox, redactor: context.redactor, boundary, agent, clock, ids });
+  const writer = new ReportWriter({ outbox, redactor, boundary, agent, clock, ids });
   const isBusy = (): boolean => runner.active >= config.concurrency;
   const mail = createRunnerMail({ context, outbox, runnerId, isBusy, reached });
+  const approvals = createApprovalDesk({ writer, clock, ids, config });
   const controlParts: ControlParts = {
     obligations: mail.obligations,
     mail: mail.port,
+    approvals: approvalsPart(approvals),
     turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
     ...parts,
   };
@@ -164,7 +170,7 @@ export const createRunnerProcess = (
     runs,
     journal: createTurnJournal(outbox),
     writer,
-    approvals: createApprovalDesk({ writer, clock, ids, waitMs: config.approvalWaitMs }),
+    approvals,
     limits: { silenceMs, killAfterMs, lingerMs },
     prepareWorkspace: workspaces.prepare,
     prepareTurn,

@@ -31,6 +31,7 @@ export type TurnStep = (typeof TURN_STEPS)[number];
 export type TurnObservation =
   | { readonly kind: 'phase'; readonly runId: string; readonly state: TurnState }
   | { readonly kind: 'claim-refused'; readonly runId: string; readonly code: string }
+  | { readonly kind: 'parked'; readonly runId: string; readonly tool: string }
   | { readonly kind: 'away'; readonly runId: string; readonly message: string }
   | {
       readonly kind: 'finished';

@@ -7,6 +7,7 @@ import type { TurnInstruction } from '#streams/instructions.ts';
 import { PROVIDERS, type ProviderName, type ResumeMismatch } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { TurnEquipment } from './control/runner-control.ts';
+import { withAnswers } from './approvals/resumed-turn.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
 import { acpEnvironment, createAcpProvider } from './providers/acp/acp-provider.ts';
 import {
@@ -208,7 +209,7 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     const more = resume === undefined ? {} : { resume };
     const resumeMismatch = instruction.request.resumeMismatch ?? config.resumeMismatch;
     const rule = { kind: resumeMismatch, freshProgram: command(path, undefined, equipment.arguments), recap };
-    const ruled = withResumeRule(provider, rule, clock);
+    const ruled = withResumeRule(withAnswers(provider, instruction.approvals ?? []), rule, clock);
     const ordered = { ...order, ...equipment.order, prompt, program, environment: whole, ...more };
     return { provider: ruled, order: ordered, programVersion, resumeMismatch };
   };

@@ -2,6 +2,7 @@
 // what has to be remembered of it. The program's own events are program-events.ts's; deciding what happens is turn-machine.policy.ts's.
 import type { Note } from '#libs/outbox/outbox.ts';
 import type { TurnResult } from '#streams/run.ts';
+import type { ApprovalCall } from './approvals/asked-call.ts';
 import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
 import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
@@ -18,7 +19,8 @@ export type WordAnswer =
 
 /** The end of a turn as it was reported. */
 export interface ReportedEnd {
-  readonly result: TurnResult;
+  /** Null: it ended with a question to a person, and is gone on with when there is an answer. */
+  readonly result: TurnResult | null;
   /** Number of the report. */
   readonly sourceSeq: number;
 }
@@ -79,7 +81,9 @@ export class TurnReports {
     const options = { id: `${scope.turnId}.started`, beside: records, notes };
     await writer.write(scope, 'turn-started', payload, options);
     stored();
-    this.#parts.control.echo(scope.turnId);
+    // A turn that goes on after an answer is started without its prompt.
+    const isToldPrompt = order.resume === undefined || this.#entry.instruction.approvals === undefined;
+    if (isToldPrompt) this.#parts.control.echo(scope.turnId);
     await reached('start-reported');
   }
 
@@ -98,6 +102,7 @@ export class TurnReports {
   async finish(claim: Claim, facts: TurnFacts, durationMs: number): Promise<ReportedEnd> {
     const { writer, clock, journal, sessions } = this.#parts;
     await this.#saying;
+    if (facts.parked !== undefined && this.#isParked(facts)) return this.#park(claim, facts, facts.parked);
     const { instruction } = this.#entry;
     const { sessionId, provider, request, commandId } = instruction;
     const terms = { completion: request.completion ?? 'turn-end', word: this.#entry.word } as const;
@@ -112,5 +117,24 @@ export class TurnReports {
     const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
     await this.#parts.reached('result-stored');
     return { result, sourceSeq };
+  }
+
+  /** A program that was ended from outside, or badly, asks nobody; and where nobody is asked, putting off is a failure. */
+  #isParked({ stopped, exit }: TurnFacts): boolean {
+    return this.#parts.approvals.isAsked && stopped === null && exit?.code === 0;
+  }
+
+  /** Reports the question and gives the claim back with it: the turn goes out of the journal in the same transaction. */
+  async #park(claim: Claim, facts: TurnFacts, call: ApprovalCall): Promise<ReportedEnd> {
+    const { writer, journal, sessions, approvals } = this.#parts;
+    const { instruction } = this.#entry;
+    const { sessionId, provider, commandId } = instruction;
+    const scope = this.scope(claim);
+    const payload = { commandId, ...approvals.parked(scope, call) };
+    const kept = facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session)];
+    const options = { id: `${scope.turnId}.parked`, notes: [journal.removal(instruction), ...kept] };
+    const sourceSeq = await writer.write(scope, 'approval-wanted', payload, options);
+    await this.#parts.reached('result-stored');
+    return { result: null, sourceSeq };
   }
 }

@@ -149,13 +149,14 @@ export class Turn {
 
   async #claim(): Promise<void> {
     const { journal, runs, runnerId, clock } = this.#parts;
-    const { runId } = this.instruction;
+    const { runId, commandId } = this.instruction;
+    const { claimId } = this.#entry;
     if (!this.#isRecovered) await journal.write(this.#entry);
     await this.#parts.reached('claim-intended');
     let isRepeat = this.#isRecovered;
     while (this.#state.phase === 'claiming') {
       this.#sentAtMs = clock.monotonicMs();
-      const answer = await runs.ask('claim', { runId, runnerId, claimId: this.#entry.claimId });
+      const answer = await runs.ask('claim', { runId, runnerId, claimId, commandId });
       await this.#parts.reached('claim-answered');
       if (answer.kind === 'ok') {
         const { fence, leaseMs } = answer.result;
@@ -235,7 +236,10 @@ export class Turn {
       reports.notesOf(event, prepared),
     );
     const isStartReported = Promise.withResolvers<void>();
-    const approvals = this.#parts.approvals.openFor(reports.scope(claim));
+    const approvals = this.#parts.approvals.openFor(reports.scope(claim), {
+      answers: this.instruction.approvals ?? [],
+      hold: () => this.#program?.hold?.() ?? ((): void => undefined),
+    });
     this.#approvals = approvals;
     const order = { ...prepared.order, askApproval: approvals.ask };
     const program = prepared.provider.start(order, async (event) => {
@@ -271,7 +275,9 @@ export class Turn {
     const durationMs = Math.round(this.#parts.clock.monotonicMs() - this.#startedAtMs);
     const { result, sourceSeq } = await this.#reports.finish(this.#state.claim, facts, durationMs);
     const { runId } = this.instruction;
-    this.#parts.observe({ kind: 'finished', runId, result, leftovers: facts.leftovers });
+    const { leftovers } = facts;
+    if (result !== null) this.#parts.observe({ kind: 'finished', runId, result, leftovers });
+    else this.#parts.observe({ kind: 'parked', runId, tool: facts.parked?.tool ?? '' });
     this.#dispatch({ kind: 'result-stored' });
     await this.#parts.outbox.settled(sourceSeq);
     this.#dispatch({ kind: 'result-delivered' });

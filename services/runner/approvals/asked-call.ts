@@ -25,7 +25,7 @@ const sorted = (value: unknown): unknown => {
 };
 
 /** SHA-256 (hex) of the tool's name and the whole input. */
-const callDigest = (tool: string, input: unknown): string =>
+export const callDigest = (tool: string, input: unknown): string =>
   createHash('sha256')
     .update(JSON.stringify([tool, sorted(input) ?? null]))
     .digest('hex');

@@ -1,6 +1,7 @@
 // A provider whose program is started for each turn, reads its prompt from standard input and prints what it does as lines: the part that
 // all of them share. Sees to the limits of a turn; what a line says is the reader's, what the facts mean is turn-outcome.policy.ts's.
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import { Deadline } from './deadline.ts';
 import { coalesce } from './coalesce.policy.ts';
 import { LineSplitter, type Line } from './line-splitter.ts';
 import type { LineProtocol, ProgramReader } from './program-reader.ts';
@@ -26,11 +27,12 @@ class LineTurn implements ProviderTurn {
   readonly #reader: ProgramReader;
   readonly #lines: LineSplitter;
   readonly #errors = new TextChunks(ERROR_CHARACTERS);
-  readonly #cancelDeadline: CancelTimer;
+  readonly #deadline: Deadline;
   #cancelSilence: CancelTimer = () => undefined;
   #cancelLinger: CancelTimer | undefined;
   #stopped: StopReason | null = null;
   #closing: TurnFacts['closing'] = null;
+  #parked: TurnFacts['parked'];
   #usage: TurnFacts['usage'] = null;
   #lastText = '';
   #errorTail = '';
@@ -46,7 +48,7 @@ class LineTurn implements ProviderTurn {
     this.#sink = sink;
     this.#clock = clock;
     const { turnTimeoutMs } = order.limits;
-    this.#cancelDeadline = clock.timer(turnTimeoutMs, () => this.stop('deadline'), { keepAlive: true });
+    this.#deadline = new Deadline(clock, turnTimeoutMs, () => this.stop('deadline'));
     this.#awaitOutput();
     this.#process = startTurnProcess({
       order,
@@ -62,6 +64,15 @@ class LineTurn implements ProviderTurn {
   stop(reason: StopReason, killAfterMs = this.#order.limits.killAfterMs): void {
     this.#stopped ??= reason;
     this.#process.stop(killAfterMs);
+  }
+
+  hold(): () => void {
+    const release = this.#deadline.hold();
+    this.#cancelSilence();
+    return () => {
+      release();
+      this.#awaitOutput();
+    };
   }
 
   #output(read: (chunk: Buffer) => Iterable<ProviderEvent>): OutputReader {
@@ -86,7 +97,7 @@ class LineTurn implements ProviderTurn {
     for (const line of lines)
       for (const meaning of this.#reader.read(line)) {
         if (meaning.kind === 'usage') this.#usage = meaning.usage;
-        if (meaning.kind === 'closing') this.#close(meaning.closing);
+        if (meaning.kind === 'closing') this.#close(meaning.closing, meaning.parked);
         if (meaning.kind === 'event') yield this.#note(meaning.event);
       }
   }
@@ -111,10 +122,11 @@ class LineTurn implements ProviderTurn {
     return { kind: 'output', stream: 'stdout', text: `${event.line}\n` };
   }
 
-  #close(closing: TurnFacts['closing']): void {
+  #close(closing: TurnFacts['closing'], parked: TurnFacts['parked']): void {
     // Told to stop, it may say anything.
     if (this.#stopped !== null) return;
     this.#closing = closing;
+    this.#parked = parked;
     if (closing === null || !this.#protocol.goesAfterResult) return;
     this.#cancelSilence();
     this.#cancelLinger ??= this.#clock.timer(this.#order.limits.lingerMs, () => this.stop('linger'), {
@@ -126,13 +138,13 @@ class LineTurn implements ProviderTurn {
     const { silenceMs } = this.#order.limits;
     this.#cancelSilence();
     const isLeaving = this.#closing !== null && this.#protocol.goesAfterResult;
-    if (silenceMs > 0 && !isLeaving && !this.#hasEnded)
+    if (silenceMs > 0 && !isLeaving && !this.#hasEnded && !this.#deadline.isHeld)
       this.#cancelSilence = this.#clock.timer(silenceMs, () => this.stop('silence'), { keepAlive: true });
   }
 
   async #finish({ exit, startProblem, leftovers }: ProcessEnd): Promise<TurnFacts> {
     this.#hasEnded = true;
-    this.#cancelDeadline();
+    this.#deadline.stop();
     this.#cancelSilence();
     this.#cancelLinger?.();
     try {
@@ -153,6 +165,7 @@ class LineTurn implements ProviderTurn {
       usage: this.#usage,
       events: this.#events,
       leftovers,
+      ...(this.#parked !== undefined && { parked: this.#parked }),
       ...(session !== undefined && { session }),
     };
   }

@@ -1,5 +1,6 @@
 // What makes the lines of one kind of program into events, as an interface: one reader a turn, told every line in order. A reader
 // does no I/O and never throws: what it cannot read becomes an `unknown-line` event that says why.
+import type { ApprovalCall } from '#services/runner/approvals/asked-call.ts';
 import type { Line } from './line-splitter.ts';
 import type { ProviderEvent } from './provider.ts';
 import type { ResumePoint, TurnFacts, Usage } from './turn-facts.ts';
@@ -8,7 +9,12 @@ import type { ResumePoint, TurnFacts, Usage } from './turn-facts.ts';
 export type LineMeaning =
   | { readonly kind: 'event'; readonly event: ProviderEvent }
   /** The program's word about its end; null: it goes on after all. */
-  | { readonly kind: 'closing'; readonly closing: TurnFacts['closing'] }
+  | {
+      readonly kind: 'closing';
+      readonly closing: TurnFacts['closing'];
+      /** It has ended to be resumed when a person has allowed this call. */
+      readonly parked?: ApprovalCall;
+    }
   /** Usage of the turn that is not an event of its own. */
   | { readonly kind: 'usage'; readonly usage: Usage };
 

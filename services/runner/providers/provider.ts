@@ -113,6 +113,8 @@ export interface ProviderTurn {
   readonly started: Promise<{ readonly pid: number | null; readonly programVersion?: string }>;
   /** Ends the program and all it has started: SIGTERM, then SIGKILL after `killAfterMs` (default: that of the limits). The first reason counts. */
   stop(reason: StopReason, killAfterMs?: number): void;
+  /** The program waits for a person: silence and the deadline do not count until what it gives is called. Absent: it has no such limits. */
+  hold?(): () => void;
   /** Resolves when the program has exited, every event has been taken and nothing it started is left. Never rejects. */
   readonly ended: Promise<TurnFacts>;
 }

@@ -64,6 +64,10 @@ class RuledTurn implements ProviderTurn {
     this.#current.stop(reason, killAfterMs);
   }
 
+  hold(): () => void {
+    return this.#current.hold?.() ?? ((): void => undefined);
+  }
+
   async #take(event: Parameters<EventSink>[0]): Promise<void> {
     if (event.kind === 'session-forked' && this.#observed === null) {
       this.#observed = event.providerSessionId;

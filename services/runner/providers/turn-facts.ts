@@ -1,5 +1,6 @@
 // What a provider knows at the end of a turn. Facts only; turn-outcome.policy.ts decides what they mean.
 import type { z } from 'zod';
+import type { ApprovalCall } from '#services/runner/approvals/asked-call.ts';
 import type { usageSchema } from '#streams/run.ts';
 
 /** Tokens and cost, as far as the program says. */
@@ -59,6 +60,8 @@ export interface TurnFacts {
   readonly events: number;
   /** Processes that had to be ended after the program itself had exited. */
   readonly leftovers: number;
+  /** The call that the program has put off until a person allows it, where it has ended for that. */
+  readonly parked?: ApprovalCall;
   /** What the next turn of the session goes on with; `gone`: the program does not know the conversation any more. */
   readonly session?: ResumePoint | 'gone';
 }

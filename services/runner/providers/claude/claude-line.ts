@@ -64,7 +64,10 @@ export const resultLine = z.object({
   errors: z.array(z.string()).optional().catch(undefined),
   stop_reason: z.string().nullish(),
   terminal_reason: z.string().nullish(),
-  deferred_tool_use: z.object({ name: z.string() }).nullish().catch(null),
+  deferred_tool_use: z
+    .object({ id: z.string().min(1), name: z.string().min(1), input: z.unknown() })
+    .nullish()
+    .catch(null),
   total_cost_usd: z.number().nonnegative().optional().catch(undefined),
   usage: usage.optional().catch(undefined),
   model_usage_since_last_result: z

@@ -30,7 +30,7 @@ const tokensOf = ({ usage }: ResultLine): Usage => {
   };
 };
 
-/** Nothing has failed, and yet it is not done: a tool call waits for an approval that nobody can give so far. */
+/** Nothing has failed, and yet it is not done: a tool call waits for an approval. It fails unless the runner asks for it. */
 const deferred = ({ stop_reason, deferred_tool_use }: ResultLine): string | undefined =>
   stop_reason === 'tool_deferred'
     ? `the call of ${deferred_tool_use?.name ?? 'a tool'} was put off until somebody allows it, which nobody can`
@@ -40,12 +40,17 @@ const failureOf = (line: ResultLine): string =>
   [line.result ?? '', ...(line.errors ?? [])].filter((text) => text !== '').join('; ') ||
   `it ended with ${line.terminal_reason ?? line.subtype}`;
 
+const parkedOf = ({ is_error, stop_reason, deferred_tool_use: call }: ResultLine) =>
+  is_error || stop_reason !== 'tool_deferred' || call === null || call === undefined
+    ? {}
+    : { parked: { callId: call.id, tool: call.name, input: call.input } };
+
 const closingOf = (line: ResultLine): LineMeaning => {
   const message = line.is_error ? failureOf(line) : deferred(line);
   const summary = message === undefined ? (line.result ?? '') : '';
   return message === undefined
     ? { kind: 'closing', closing: { outcome: 'done', summary, message: '' } }
-    : { kind: 'closing', closing: { outcome: 'failed', summary, message } };
+    : { kind: 'closing', closing: { outcome: 'failed', summary, message }, ...parkedOf(line) };
 };
 
 class ClaudeReader implements ProgramReader {
