@@ -38,8 +38,6 @@ export interface RunnerSurroundings {
   readonly environment: Environment;
   /** Makes the tokens of turns. */
   readonly newSecret: () => string;
-  /** Parts of the control endpoint in place of the runner's own; tests give theirs. */
-  readonly parts?: ControlParts;
   /** Called at each step of a turn or a message; tests crash here. */
   readonly reached?: (step: TurnStep | MailStep) => Promise<void> | void;
 }
@@ -133,7 +131,7 @@ const newFailure = (): PromiseWithResolvers<never> => {
 /** Opens the buffer and builds the rest. Faults: those of opening a buffer (`OUTBOX_LOCKED` …). */
 export const createRunnerProcess = (
   context: ServiceContext<RunnerConfig>,
-  { environment, newSecret, parts, reached = (): void => undefined }: RunnerSurroundings,
+  { environment, newSecret, reached = (): void => undefined }: RunnerSurroundings,
 ): RunnerProcess => {
   const { config, clock, ids, logger, redactor } = context;
   const { agent, silenceMs, killAfterMs, lingerMs } = config;
@@ -155,7 +153,6 @@ export const createRunnerProcess = (
     mail: mail.port,
     approvals: approvalsPart(approvals),
     turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
-    ...parts,
   };
   const isConnected = (): boolean => outbox.status().unreachableFailures === 0;
   const forControl = { config, runnerId, parts: controlParts, writer, clock, ids, logger, newSecret };
