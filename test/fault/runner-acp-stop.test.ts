@@ -1,5 +1,5 @@
 // The provider acp when a turn is ended, by whom and however the agent takes it; and what a turn leaves behind.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '#libs/system/clock.ts';
 import type { ProviderEvent } from '#services/runner/providers/provider.ts';
 import { acpRig, type AcpRig } from '#test/support/acp-rig.ts';
@@ -116,6 +116,7 @@ describe('what a turn has started', () => {
     const rig = acpRig();
     const work = { sessionUpdate: 'tool_call', toolCallId: 'own', title: 'by myself', kind: 'execute' };
     const { facts } = await rig.run({ steps: [{ say: 'one' }], after: [{ update: work }] });
+    await vi.waitFor(async () => expect(await rig.alive()).toEqual([]));
     const next = await rig.run([{ say: 'two' }], { resume: facts.session as never });
     expect(unknown(next.events)).toEqual(['it began to work between two turns, and was ended']);
     expect(next.result.outcome).toBe('done');

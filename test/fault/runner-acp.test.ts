@@ -90,6 +90,34 @@ describe('an agent that behaves', () => {
   });
 });
 
+test('an agent that is sent on is prompted again in the same turn, and what it used is summed', async () => {
+  const rig = acpRig();
+  const reasons = [JSON.stringify([{ say: 'second' }]), null];
+  const { facts, events } = await rig.run(
+    { steps: [{ say: 'first' }], after: [{ raw: 'between them' }] },
+    { stopReason: () => reasons.shift() ?? null },
+  );
+  expect(facts).toMatchObject({
+    closing: { outcome: 'done' },
+    usage: { inputTokens: 30, cachedInputTokens: 10, outputTokens: 4 },
+  });
+  expect(events.map(({ kind }) => kind)).toEqual([
+    'session-bound',
+    'text',
+    'usage',
+    'unknown-line',
+    'text',
+    'usage',
+  ]);
+  expect(rig.log().filter((line) => line.startsWith('prompt'))).toHaveLength(2);
+  // One that has failed is not sent on.
+  const failed = await rig.run([{ end: { stopReason: 'refusal' } }], {
+    resume: facts.session as never,
+    stopReason: () => 'never',
+  });
+  expect(failed.result.outcome).toBe('failed');
+});
+
 describe('what is not known', () => {
   test('is kept and changes nothing: garbage, other notifications, updates and requests', async () => {
     const rig = acpRig({ persona: { greetsWith: 'Welcome!' } });
@@ -151,6 +179,8 @@ describe('what is not known', () => {
       steps: [{ say: 'one' }],
       after: [{ say: 'late words' }, { notify: { method: 'late/news' } }, { complain: 'late complaint' }],
     });
+    // Time for the late lines to come: another one does a whole turn.
+    await rig.run([{ say: 'beside' }], { session: 'ses-2' });
     const next = await rig.run([{ say: 'two' }], { resume: facts.session as never });
     expect(unknown(next.events)).toEqual([
       'said between two turns',
@@ -196,14 +226,23 @@ describe('an agent that fails', () => {
     expect(rig.log().filter((line) => line.startsWith('started'))).toHaveLength(1);
   });
 
-  test('TR-20 that says nothing is ended by the watch over its silence, also when it closed its output', async () => {
-    for (const script of [[{ hang: true }], [{ closeStdout: true }, { hang: true }], [{ hang: 'deaf' }]]) {
+  test('TR-20 that says nothing is ended by the watch over its silence', async () => {
+    for (const script of [[{ hang: true }], [{ hang: 'deaf' }]]) {
       const rig = acpRig({ limits: { silenceMs: 300 } });
       const { facts, result } = await rig.run(script);
       expect(facts.stopped).toBe('silence');
       expect(result).toMatchObject({ outcome: 'failed', failure: { kind: 'turn-timeout' } });
       expect(await rig.alive()).toEqual([]);
     }
+  });
+
+  test('WK-18 that closes its output and lives on is ended: it could answer nothing any more', async () => {
+    const rig = acpRig({ persona: { ignoresTerm: true } });
+    const { facts, result, events } = await rig.run([{ closeStdout: true }, { hang: true }]);
+    expect(facts).toMatchObject({ stopped: null, exit: { signal: 'SIGKILL' } });
+    expect(outputs(events)).toBe('the agent closed its output and lived on\n');
+    expect(result).toMatchObject({ outcome: 'failed', failure: { kind: 'provider-failed' } });
+    expect(await rig.alive()).toEqual([]);
   });
 
   test('that never answers a request of ours before its prompt is ended as well', async () => {

@@ -69,7 +69,9 @@ interface AcpRun {
   readonly seen: (fits: (event: ProviderEvent) => boolean) => Promise<ProviderEvent>;
 }
 
-interface RunOptions extends Partial<Pick<TurnOrder, 'resume' | 'askApproval' | 'toolServers' | 'program'>> {
+interface RunOptions extends Partial<
+  Pick<TurnOrder, 'resume' | 'askApproval' | 'toolServers' | 'program' | 'stopReason'>
+> {
   readonly session?: string;
   readonly sink?: EventSink;
   readonly environment?: Readonly<Record<string, string>>;
@@ -117,6 +119,7 @@ export const acpRig = (options: AcpRigOptions = {}): AcpRig => {
     mark: 'FLEETLOG_TURN',
     limits: { ...LIMITS, ...options.limits },
     ...(more.resume !== undefined && { resume: more.resume }),
+    ...(more.stopReason !== undefined && { stopReason: more.stopReason }),
     ...(more.askApproval !== undefined && { askApproval: more.askApproval }),
     ...(more.toolServers !== undefined && { toolServers: more.toolServers }),
   });

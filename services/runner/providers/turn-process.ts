@@ -22,6 +22,8 @@ export interface TurnProcessOptions {
   readonly keepsInput?: boolean;
   readonly stdout: OutputReader;
   readonly stderr: OutputReader;
+  /** Standard output has ended: the program has closed it, or is going. */
+  readonly onOutputEnd?: () => void;
   /** A reader rejected: nothing can be taken any more. */
   readonly onReaderFailed: (error: unknown) => void;
 }
@@ -138,11 +140,11 @@ class RunningProcess implements TurnProcess {
   }
 
   async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
-    const { order, stdout, stderr, keepsInput } = this.#options;
+    const { order, stdout, stderr, keepsInput, onOutputEnd } = this.#options;
     const child = this.#child;
     if (keepsInput !== true) child.stdin.end(order.prompt);
     const reading = Promise.all([
-      this.#readOutput(child.stdout, stdout),
+      this.#readOutput(child.stdout, stdout).then(onOutputEnd),
       this.#readOutput(child.stderr, stderr),
     ]);
     const exit = await exiting;

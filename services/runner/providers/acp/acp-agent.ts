@@ -26,6 +26,8 @@ const MAX_LINE_BYTES = 16 * 1024 * 1024;
 /** Pieces of standard error. */
 const ERROR_CHARACTERS = 16_384;
 const TAIL_CHARACTERS = 2000;
+/** From the end of its output to its own end, ms. */
+const GOING_MS = 1000;
 
 /** Who is told what an agent says while a turn is under way. */
 export interface AgentEar {
@@ -66,6 +68,7 @@ export class AcpAgent {
   #ear: AgentEar | undefined;
   #sessionId: string | undefined;
   #isReplaying = false;
+  #isPrompted = false;
   #lastReplayMs = 0;
   #errorTail = '';
   #isAlive = true;
@@ -83,6 +86,7 @@ export class AcpAgent {
       keepsInput: true,
       stdout: { take: (chunk) => this.#take(chunk) },
       stderr: { take: (chunk) => this.#takeErrors(this.#errors.push(chunk)) },
+      onOutputEnd: () => this.#endDeaf(),
       onReaderFailed: () => (this.#ear === undefined ? this.stop(this.#killAfterMs) : this.#ear.failed()),
     });
     this.peer = new AcpPeer((text) => this.#process.write(text));
@@ -143,7 +147,11 @@ export class AcpAgent {
   prompt(text: string): Promise<Answer> {
     const params = { sessionId: this.#sessionId, prompt: [{ type: 'text', text }] };
     // What comes behind the answer is not of this turn.
-    return this.peer.request('session/prompt', params, () => this.listen(null));
+    this.#isPrompted = true;
+    return this.peer.request('session/prompt', params, () => {
+      this.#isPrompted = false;
+      this.listen(null);
+    });
   }
 
   cancel(): void {
@@ -165,6 +173,19 @@ export class AcpAgent {
     });
     await this.ended;
     cancel();
+  }
+
+  /** Without its output it can answer nothing any more. */
+  #endDeaf(): void {
+    const cancel = this.#clock.timer(GOING_MS, () => {
+      void this.#tell({
+        kind: 'output',
+        stream: 'stderr',
+        text: 'the agent closed its output and lived on\n',
+      });
+      this.stop(this.#killAfterMs);
+    });
+    void this.ended.then(cancel);
   }
 
   async #onEnded(end: ProcessEnd): Promise<ProcessEnd> {
@@ -245,7 +266,7 @@ export class AcpAgent {
       return this.#tell(unknownLine(content, 'an update of a conversation that is not this one'));
     }
     if (this.#isReplaying) this.#lastReplayMs = this.#clock.monotonicMs();
-    else if (this.#ear !== undefined) await this.#ear.update({ update, line: content });
+    else if (this.#ear !== undefined && this.#isPrompted) await this.#ear.update({ update, line: content });
     else if (this.between.update(kind, content)) this.stop(this.#killAfterMs);
   }
 }

@@ -1,10 +1,10 @@
-// One turn of an agent whose process may outlive it: takes the session's process, opens the conversation, prompts, and hands the process
-// back, or ends it. A turn is over when its prompt is and nothing that was started during it is left.
+// One turn of an agent whose process may outlive it: takes the session's process, opens the conversation, prompts (again while somebody has a
+// reason to send the agent on), and hands the process back, or ends it. A turn is over when its prompt is and nothing that was started during it is left.
 //
 // taking     a process is found or started              prompting  the prompt is under way
 // opening    the conversation is being opened           settling   what the turn started is ended; the process is kept or ends
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
-import { usedSince } from '#services/runner/providers/counters.policy.ts';
+import { sumOf, usedSince } from '#services/runner/providers/counters.policy.ts';
 import { EventFlow } from '#services/runner/providers/event-flow.ts';
 import { findMarked, sweepMarked } from '#services/runner/providers/marked-processes.ts';
 import type {
@@ -171,10 +171,24 @@ export class AcpTurn implements ProviderTurn {
   }
 
   async #prompt(agent: AcpAgent): Promise<void> {
+    const { order } = this.#options;
     this.#spared = new Set(await findMarked(agent.mark));
-    if (this.#stopped !== null) return;
+    for (let text: string | null = order.prompt; text !== null && this.#stopped === null;) {
+      this.#closing = null;
+      agent.listen(this.#ear);
+      for (const event of agent.between.take()) await this.#flow.put(event);
+      await this.#promptOnce(agent, text);
+      text = this.#isDone() ? (order.stopReason?.() ?? null) : null;
+    }
+  }
+
+  #isDone(): boolean {
+    return this.#stopped === null && this.#closing?.outcome === 'done';
+  }
+
+  async #promptOnce(agent: AcpAgent, text: string): Promise<void> {
     this.#isPrompting = true;
-    const answer = await agent.prompt(this.#options.order.prompt);
+    const answer = await agent.prompt(text);
     this.#isPrompting = false;
     this.#cancelTerm();
     this.#isCancelAnswered = this.#stopped === 'cancel' && answer.kind !== 'gone';
@@ -192,8 +206,8 @@ export class AcpTurn implements ProviderTurn {
     const usage = { ...tokens, ...usedSince(point.counters, counters) };
     this.#session = { ...point, counters: { ...point.counters, ...counters } };
     if (Object.keys(usage).length === 0) return;
-    this.#usage = usage;
-    await this.#flow.put({ kind: 'usage', usage });
+    this.#usage = sumOf(this.#usage ?? {}, usage);
+    await this.#flow.put({ kind: 'usage', usage: this.#usage });
   }
 
   #fail(message: string): void {

@@ -18,7 +18,8 @@ export class BetweenTurns {
 
   /** Takes an update; true: the agent has begun to work, and must be ended. */
   update(kind: string, line: string): boolean {
-    if (SILENT_UPDATES.has(kind)) return false;
+    // Its mode is what the settings asked for, or told with the next prompt.
+    if (SILENT_UPDATES.has(kind) || kind === 'current_mode_update') return false;
     const isWork = kind === 'tool_call';
     this.keep(
       unknownLine(
