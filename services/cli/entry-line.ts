@@ -31,6 +31,10 @@ const field = (data: object, name: string): string | undefined => {
 /** Fields worth showing first, in this order, whatever the event. */
 const TELLING = [
   'text',
+  'from',
+  'subject',
+  'body',
+  'replyId',
   'name',
   'path',
   'change',

@@ -26,7 +26,7 @@ import {
   reportOf,
 } from '#test/support/mail-asking.ts';
 import { createRun, shown } from '#test/support/run-facts.ts';
-import { ask, transition } from '#test/support/scripted-runner.ts';
+import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
 const AGENTS = ['builder-1', 'builder-2', 'lead-1', 'scout-1', 'reviewer-1'];
 
@@ -56,7 +56,7 @@ const turnFacts = () => ({
   turnId: makeId('turn', systemIds.ulid()),
 });
 
-describe('WK-02 what a runner reports', () => {
+describe('what a runner reports', () => {
   test('a message that was asked for and then posted is one message', async () => {
     const request = letter({ to: 'scout-1' });
     await askAsAgent(one.ports, 'builder-2', 'send', request);
@@ -169,6 +169,16 @@ describe('TR-33 WK-24 WK-25 the parent of a run', () => {
     expect(await noticesAbout('lead-1', next)).toHaveLength(1);
   });
 
+  test('WK-17 is told when the runner fell silent in the middle of the turn', async () => {
+    const runId = await createRun(one.ports, { parent: 'lead-1', replay: 'fail', leaseMs: 2000 });
+    const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
+    await turn.started();
+    await mailUntil(one.ports, 'lead-1', (event) => event.name === 'sent' && event.data.runId === runId);
+    expect(await noticesAbout('lead-1', runId)).toMatchObject([
+      { event: { data: { subject: 'Run failed: Test', priority: 'high', kind: 'notice' } } },
+    ]);
+  });
+
   test('is nobody unless named', async () => {
     const runId = await createRun(one.ports);
     await ask(one.ports, 'cancel', { runId, reason: 'x', actor: 'user:test' });
@@ -179,7 +189,7 @@ describe('TR-33 WK-24 WK-25 the parent of a run', () => {
   });
 });
 
-describe('IM-02 beginning the turn of a batch', () => {
+describe('beginning the turn of a batch', () => {
   const createdOf = (runId: string) => transition(one.ports, runId, 'fleetlog.run.created.v1');
   const batch = (over: { readonly sessionId?: string } = {}) => ({
     batchId: makeId('batch', systemIds.ulid()),

@@ -44,7 +44,7 @@ const messageShown = (messageId: string, seq: number) =>
 const owedShown = (agent: string, seq: number) =>
   shown(one.ports, { bucket: 'obligations', key: obligationsKey(BOUNDARY, agent) }, seq);
 
-describe('IM-13 IM-18 sending', () => {
+describe('IM-13 sending', () => {
   test('stores the message for its recipient, and the summary shows it', async () => {
     const request = letter();
     const answer = await askAsAgent(one.ports, 'builder-2', 'send', request);
@@ -111,7 +111,7 @@ describe('IM-13 IM-18 sending', () => {
     expect(JSON.stringify(event.data)).not.toContain('hunter2');
   });
 
-  test('IM-18 what breaks the contract is refused before anything is looked at', async () => {
+  test('what breaks the contract is refused before anything is looked at', async () => {
     const bad = { ...letter(), body: '' };
     expect(await askAsUser(one.ports, 'send', bad)).toMatchObject({
       outcome: 'fault',

@@ -66,7 +66,7 @@ test('the summary of a message does not depend on the order of what happened to 
   );
 });
 
-test('RO-08 an obligation is open exactly while its message is delivered and neither answered nor expired', () => {
+test('WK-15 an obligation is open exactly while its message is delivered and neither answered nor expired', () => {
   assert(
     property(array(boolean(), { minLength: 5, maxLength: 5 }), array(aFact), (needs, facts) => {
       const messages = needs.map((needsReply, n) => sent(n, needsReply));

@@ -173,7 +173,7 @@ describe('TR-33 TR-34 WK-19 WK-20 the notice to a parent', () => {
     expect(noticeOfRunEnd(NOTICE, orphan, completed)).toBeUndefined();
   });
 
-  test('WK-21 WK-22 tells done, paused and blocked apart', () => {
+  test('WK-22 tells done, paused and blocked apart', () => {
     const of = (outcome: 'done' | 'yielded' | 'blocked') =>
       textOf({ ...completed, result: { ...completed.result, outcome } });
     expect(of('done')).toMatch(/^normal \| Run completed: Cart rounding/);
