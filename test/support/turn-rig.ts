@@ -16,7 +16,7 @@ import { makeId } from '#streams/ids.ts';
 import type { RunRequest } from '#streams/run.ts';
 
 /** What reached the disk in one transaction. */
-export interface Commit {
+interface Commit {
   /** Names of the reports. */
   readonly reports: readonly string[];
   readonly bodies: readonly Record<string, unknown>[];
@@ -39,7 +39,7 @@ export interface TurnRig {
   start(): Promise<void>;
 }
 
-export interface PlayedProgram {
+interface PlayedProgram {
   readonly order: TurnOrder;
   readonly sink: EventSink;
   readonly stops: StopReason[];
@@ -163,10 +163,11 @@ export const turnRig = ({ request = {}, onCommit, answer }: TurnRigOptions = {})
     }),
     sessions: createSessionNotes({ outbox, clock, redactor }),
     control: { echo: () => undefined, end: () => undefined, revoke: () => undefined },
+    // Nobody is asked.
     approvals: {
+      isAsked: false,
       openFor: () => ({ ask: () => Promise.reject(new Error('nobody is asked')), close: () => undefined }),
-      answer: () => undefined,
-    },
+    } as unknown as TurnParts['approvals'],
     besideStart: () => ({ records: [], notes: [], stored: () => undefined }),
     reached: (step) => void happened.push(`step ${step}`),
     observe: (observation) => {
