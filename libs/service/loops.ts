@@ -2,7 +2,8 @@
 // Adds nothing to how they work (see libs/consumers and libs/projections).
 import type { ConsumerEvent } from '#libs/consumers/consumer-event.ts';
 import type { DeadLetters } from '#libs/consumers/dead-letters.ts';
-import { runConsumer, type ConsumerOptions } from '#libs/consumers/run-consumer.ts';
+import type { ConsumerOptions } from '#libs/consumers/consumer-options.ts';
+import { runConsumer } from '#libs/consumers/run-consumer.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { ProjectionEvent, ProjectionLimits } from '#libs/projections/parts.ts';
 import type { Projection } from '#libs/projections/projection.ts';

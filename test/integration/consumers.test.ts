@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { ok } from '#libs/consumers/disposition.ts';
-import { type ConsumerOptions, runConsumer, type RunningConsumer } from '#libs/consumers/run-consumer.ts';
+import type { ConsumerOptions, RunningConsumer } from '#libs/consumers/consumer-options.ts';
+import { runConsumer } from '#libs/consumers/run-consumer.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { NatsConnectionHandle } from '#libs/nats/connect.ts';
 import { systemClock as clock } from '#libs/system/clock.ts';

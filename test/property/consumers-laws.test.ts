@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ok } from '#libs/consumers/disposition.ts';
-import type { RunningConsumer } from '#libs/consumers/run-consumer.ts';
+import type { RunningConsumer } from '#libs/consumers/consumer-options.ts';
 import { createLanes, type Job, type Step } from '#libs/consumers/lanes.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { createManualClock } from '#libs/memory/clock.ts';

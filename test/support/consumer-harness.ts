@@ -2,7 +2,8 @@
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import type { ConsumerEvent } from '#libs/consumers/consumer-event.ts';
 import { ok } from '#libs/consumers/disposition.ts';
-import { type ConsumerOptions, runConsumer, type RunningConsumer } from '#libs/consumers/run-consumer.ts';
+import type { ConsumerOptions, RunningConsumer } from '#libs/consumers/consumer-options.ts';
+import { runConsumer } from '#libs/consumers/run-consumer.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';

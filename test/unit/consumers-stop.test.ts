@@ -1,7 +1,7 @@
 // Stopping the one loop, and handing its queue over to another instance.
 import { afterEach, describe, expect, test } from 'vitest';
 import { ok } from '#libs/consumers/disposition.ts';
-import type { RunningConsumer } from '#libs/consumers/run-consumer.ts';
+import type { RunningConsumer } from '#libs/consumers/consumer-options.ts';
 import { ACK_WAIT_MS, consumerHarness, stopConsumers, unavailable } from '#test/support/consumer-harness.ts';
 
 afterEach(stopConsumers);
