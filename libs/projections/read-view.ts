@@ -15,8 +15,13 @@ export interface ReadViewOptions<State extends object> {
   readonly maxKeys?: number;
   /** A value that is not one of the projection's: it reads as absent. */
   readonly onInvalid?: (key: string, error: unknown) => void;
-  /** The watch ended with a fault that waiting does not help (bucket missing), or the view is too large. Called once. */
+  /**
+   * The watch ended with a fault that waiting does not help (bucket missing), or the view is too large. Every read throws it until the
+   * view, which is made anew now and then, is whole again. Called at each failure.
+   */
   readonly onFatal: (error: unknown) => void;
+  /** The view is whole again after a failure. */
+  readonly onRecovered?: () => void;
 }
 
 interface WaitOptions {
@@ -59,6 +64,9 @@ interface Waiter {
 
 /** Between two watches, when one could not be had. */
 const RETRY_MS = 500;
+/** After a fault that somebody has to put right; each time twice as long, up to the last. */
+const ANEW_MS = 5000;
+const ANEW_MOST_MS = 300_000;
 
 class View<State extends object> implements ReadView<State> {
   readonly ready: Promise<void>;
@@ -72,6 +80,7 @@ class View<State extends object> implements ReadView<State> {
   readonly #maxKeys: number;
   #position = 0;
   #failure: Fault | undefined;
+  #failures = 0;
 
   constructor(options: ReadViewOptions<State>) {
     this.#options = options;
@@ -161,26 +170,39 @@ class View<State extends object> implements ReadView<State> {
   async #watch(): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
+      let waitMs = RETRY_MS;
       try {
         for await (const event of this.#options.kv.watch({ signal })) this.#apply(event);
       } catch (error) {
         const fault = toFault(error);
-        if (fault.retry !== 'later' || fault.code === 'UNEXPECTED_ERROR') return this.#fail(fault);
+        if (fault.retry !== 'later' || fault.code === 'UNEXPECTED_ERROR') waitMs = this.#fail(fault);
       }
-      await this.#options.clock.sleep(RETRY_MS, signal);
+      await this.#options.clock.sleep(waitMs, signal);
     }
     this.#current.resolve();
   }
 
-  #fail(fault: Fault): void {
+  /** Lets go of everything; gives how long to wait before it is made anew. */
+  #fail(fault: Fault): number {
     this.#failure = fault;
-    this.#stopped.abort();
+    this.#failures += 1;
+    this.#cells.clear();
+    this.#position = 0;
     this.#current.reject(fault);
     this.#options.onFatal(fault);
+    return Math.min(ANEW_MOST_MS, ANEW_MS * 2 ** (this.#failures - 1));
+  }
+
+  #becomeCurrent(): void {
+    this.#current.resolve();
+    if (this.#failure === undefined) return;
+    this.#failure = undefined;
+    this.#failures = 0;
+    this.#options.onRecovered?.();
   }
 
   #apply(event: WatchEvent): void {
-    if (event.kind === 'current') return this.#current.resolve();
+    if (event.kind === 'current') return this.#becomeCurrent();
     const key = event.kind === 'put' ? event.entry.key : event.key;
     if (key === POSITION_KEY) {
       this.#position = event.kind === 'put' ? (decodePosition(event.entry).position?.seq ?? 0) : 0;

@@ -75,6 +75,7 @@ class Verifier<Event, State extends object> {
   async run(): Promise<Verification> {
     const { kv } = this.#options;
     this.#position = (await readPosition(kv)).position?.seq ?? 0;
+    await this.#assertWhole();
     const actuals = await readAll(kv);
     const { expected, different } = await this.#compare(actuals, 'all keys');
     const { size } = expected;
@@ -99,6 +100,19 @@ class Verifier<Event, State extends object> {
       };
     }
     return { equal: true, keys: size, seq: this.#position };
+  }
+
+  /** What was folded from entries that the log no longer ends with cannot be compared. */
+  async #assertWhole(): Promise<void> {
+    const { log, projection } = this.#options;
+    const { lastSeq } = await log.bounds();
+    if (this.#position <= lastSeq) return;
+    throw new Fault({
+      code: 'VERIFY_LOG_SHORTER',
+      retry: 'never',
+      message: `stream ${log.stream} ends at ${lastSeq}, and bucket ${projection.bucket} was folded up to ${this.#position}: the stream has lost its tail, or is another one; rebuild ${projection.name} to go on from what is left`,
+      detail: { lastSeq, position: this.#position },
+    });
   }
 
   /** With the head of the log gone, a difference proves nothing: what it said may be in the bucket only. */
@@ -143,7 +157,7 @@ class Verifier<Event, State extends object> {
   }
 }
 
-/** Compares bucket and log. Throws the faults of both, `VERIFY_STOPPED` (later) and `VERIFY_HISTORY_GONE` (never). */
+/** Compares bucket and log. Throws the faults of both, `VERIFY_STOPPED` (later), `VERIFY_HISTORY_GONE` and `VERIFY_LOG_SHORTER` (never). */
 export const verifyProjection = <Event, State extends object>(
   options: VerifyOptions<Event, State>,
 ): Promise<Verification> => new Verifier(options).run();

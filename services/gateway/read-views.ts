@@ -74,19 +74,29 @@ interface Parts {
   readonly maxKeys: number;
   /** A watch has failed for good, or a view is too large to be held. */
   readonly onFatal: (error: unknown) => void;
+  /** All of them are whole again. */
+  readonly onRecovered: () => void;
   /** A value that cannot be read: it shows as absent. */
   readonly onInvalid: (key: string, error: unknown) => void;
 }
 
 /** Starts watching at once. */
 export const createReadViews = (parts: Parts): ReadViews => {
+  const failing = new Set<string>();
   const view = <State extends object>(name: string, schema: z.ZodType<State>): ReadView<State> =>
     createReadView({
       projection: { name, bucket: name, parse: (value) => schema.parse(value) },
       kv: parts.bucket(name),
       clock: parts.clock,
       maxKeys: parts.maxKeys,
-      onFatal: parts.onFatal,
+      onFatal: (error) => {
+        failing.add(name);
+        parts.onFatal(error);
+      },
+      onRecovered: () => {
+        failing.delete(name);
+        if (failing.size === 0) parts.onRecovered();
+      },
       onInvalid: parts.onInvalid,
     });
   const runs = view('runs', runViewSchema.omit({ seq: true }));

@@ -71,9 +71,13 @@ const viewsOf = (context: Context) => {
       const remedy =
         code === 'VIEW_TOO_LARGE'
           ? 'raise FLEETLOG_GATEWAY_MAX_SHOWN and start the gateway again'
-          : 'put right what it says and start the gateway again';
+          : 'put right what it says; it is looked at again in a while';
       check.failing(`${message}; ${remedy}`);
       context.logger.error('a summary cannot be shown any more', { remedy, error });
+    },
+    onRecovered: () => {
+      check.ok('current');
+      context.logger.info('summaries are shown again');
     },
     onInvalid: (key, error) => context.logger.warn('a summary cannot be read', { viewKey: key, error }),
   });

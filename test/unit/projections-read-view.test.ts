@@ -112,6 +112,25 @@ describe('a read view', () => {
     expect(fatal).toHaveLength(1);
   });
 
+  test('is made anew after a failure, and serves again when what was wrong has been put right', async () => {
+    const { clock, tamper, kv, open, fatal } = setup();
+    for (const key of ['a', 'b', 'c']) await tamper(key, { seq: 1, sum: 1, count: 1, trail: '' });
+    const recovered: number[] = [];
+    const view = open({ maxKeys: 2, onRecovered: () => recovered.push(clock.now()) });
+    await clock.settle();
+    expect(() => view.get('a')).toThrow('more than 2 keys');
+    // Nobody has helped yet: it says so again, ever more rarely.
+    for (let second = 0; second < 600; second += 1) await clock.advance(1000);
+    expect(fatal.length).toBeGreaterThan(3);
+    expect(fatal.length).toBeLessThan(12);
+    expect(recovered).toEqual([]);
+    await kv.delete('c');
+    for (let second = 0; second < 300; second += 1) await clock.advance(1000);
+    expect(recovered).toHaveLength(1);
+    expect(view.get('a')?.state.count).toBe(1);
+    expect(view.size).toBe(2);
+  });
+
   test('is fatal when its bucket is missing, and waits for a broker that is away', async () => {
     const { clock, broker, add, start, open, fatal } = setup();
     open({ kv: broker.keyValue('nowhere') });

@@ -183,6 +183,20 @@ describe('a verification', () => {
     });
   });
 
+  test('says that the log is shorter than what was folded from it', async () => {
+    const { clock, add, start, tamper, verify } = setup();
+    const running = start();
+    await add('a', 1);
+    await clock.settle();
+    await running.stop();
+    await tamper(POSITION_KEY, { seq: 9, projection: 'tally', version: 1, owner: '' });
+    await expect(verify()).rejects.toMatchObject({
+      code: 'VERIFY_LOG_SHORTER',
+      retry: 'never',
+      detail: { lastSeq: 1, position: 9 },
+    });
+  });
+
   test('says that it cannot tell when the head of the log is gone', async () => {
     const { clock, broker, start, kv } = setup();
     broker.declareStream({ name: 'SHORT', subjects: ['SHORT.>'], maxAgeMs: 1000 });
