@@ -35,7 +35,8 @@ const openFleet = async (connection: Connection): Promise<FleetPorts> => {
       name: 'fleetlog-cli',
       ...(connection.natsUser !== undefined && { user: connection.natsUser }),
       ...(connection.natsPassword !== undefined && { password: connection.natsPassword }),
-      waitMs: 5_000,
+      // A person waits: what does not answer at once is told, and the command can be given again.
+      waitMs: 1_000,
     },
     systemClock,
   );

@@ -4,9 +4,9 @@ import { dataDirectory } from './cli/connection.ts';
 import { storageBudget } from './cli/provision-command.ts';
 import type { CliContext } from './cli/context.ts';
 import { Fault } from '#libs/kernel/fault.ts';
+import { makeFolder } from '#libs/outbox/make-folder.ts';
 import { nameSchema } from '#streams/ids.ts';
 import type { Command } from 'commander';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openLogFile } from './log-file.ts';
 import { startSampleRun } from './sample-run.ts';
@@ -71,9 +71,9 @@ const announce = (
   for (const hint of HINTS) terminal.out(`  ${hint}`);
 };
 
-const makeDirectory = async (path: string): Promise<void> => {
+const makeDirectory = (path: string): void => {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
   } catch (cause) {
     throw new Fault({
       code: 'DATA_DIR_UNUSABLE',
@@ -88,7 +88,7 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
   const { terminal, clock, environment } = context;
   const startedAt = clock.monotonicMs();
   const dataDir = dataDirectory(flags.data, environment, context.workingDirectory);
-  await makeDirectory(dataDir);
+  makeDirectory(dataDir);
   const logFile = join(dataDir, 'fleetlog.log');
   const onTrouble = (line: string): void => terminal.note(line);
   const log = openLogFile(logFile, onTrouble);

@@ -30,9 +30,12 @@ export interface OpenedConsumer {
 
 const INACTIVE_NS = 30_000_000_000;
 
+/** The end of the year 9999: the last time that the broker can read. */
+const LAST_TIME_MS = 253_402_300_799_999;
+
 const isoTime = (ms: number): string =>
   // oxlint-disable-next-line no-restricted-globals -- formats, does not read the clock
-  new Date(Math.max(0, ms)).toISOString();
+  new Date(Math.min(LAST_TIME_MS, Math.max(0, ms))).toISOString();
 
 const startConfig = (start: ConsumerStart): Readonly<Record<string, unknown>> => {
   if ('lastPerSubject' in start) return { deliver_policy: 'last_per_subject' };

@@ -1,5 +1,4 @@
 // Opens a durable buffer and starts its delivery. One process a buffer; see outbox.ts for what is promised.
-import { mkdirSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -9,6 +8,7 @@ import { Drain } from './drain.ts';
 import { bufferBase } from './file-names.ts';
 import { GroupWriter } from './group-writer.ts';
 import { lockBuffer, type BufferLock } from './lock.ts';
+import { makeFolder } from './make-folder.ts';
 import type { Gap, NewRecord, Outbox, OutboxEvent, ParkedRecord, Sender } from './outbox.ts';
 import type { Budget } from './shed.policy.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
@@ -109,9 +109,23 @@ const closeParts = async (parts: Parts, clock: Clock, drainMs: number): Promise<
   return { undelivered };
 };
 
-/** Faults: `OUTBOX_LOCKED` (never; names the holder), `OUTBOX_VERSION` (never), and those of {@link Outbox}. A damaged file is no fault: it is moved aside, and an event and a gap record say so. */
+const makeDir = (dir: string): void => {
+  try {
+    makeFolder(dir);
+  } catch (cause) {
+    throw new Fault({
+      code: 'OUTBOX_DIR_UNUSABLE',
+      retry: 'never',
+      message: `the folder ${dir} of the buffer cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`,
+      detail: { dir },
+      cause,
+    });
+  }
+};
+
+/** Faults: `OUTBOX_LOCKED` (never; names the holder), `OUTBOX_DIR_UNUSABLE` (never), `OUTBOX_VERSION` (never), and those of {@link Outbox}. A damaged file is no fault: it is moved aside, and an event and a gap record say so. */
 export const openOutbox = (options: OutboxOptions): Outbox => {
-  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  makeDir(options.dir);
   const base = bufferBase(options.dir, options.name);
   const lock = lockBuffer(base, options.clock.now());
   let parts: Parts;

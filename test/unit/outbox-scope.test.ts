@@ -124,6 +124,15 @@ test('OB-02 the folder is made with those above it, for its owner only, and no n
   expect(readdirSync(dir).some((name) => name.endsWith('.sqlite'))).toBe(true);
 });
 
+test.runIf(process.platform === 'linux')(
+  'OB-02 a folder that cannot be made is refused with a code, at once',
+  () => {
+    expect(() => rig().start({ dir: '/proc/nowhere/buffer' })).toThrow(
+      expect.objectContaining({ code: 'OUTBOX_DIR_UNUSABLE', retry: 'never' }),
+    );
+  },
+);
+
 test('OB-15 opening the buffer delivers what waits, each commit wakes the delivery, and no poll is needed', async () => {
   const { clock, peer } = rig();
   peer.mode = 'away';
