@@ -19,6 +19,14 @@ export const simulationSeeds = (): readonly number[] => {
   return only === undefined ? [...FIXED_SEEDS, freshSeed()] : [only];
 };
 
+/** Many seeds for lives that are short: half of them the same in every run, half of them new. */
+export const manySeeds = (count: number): readonly number[] => {
+  const only = asked();
+  if (only !== undefined) return [only];
+  const half = Math.floor(count / 2);
+  return Array.from({ length: count }, (_, at) => (at < half ? 1000 + at : freshSeed()));
+};
+
 /** Settings of a fast-check property; it prints its seed when it fails, and `FLEETLOG_SEED` repeats it. */
 export const propertyRuns = <T>(numRuns: number): Parameters<T> => {
   const seed = asked();
