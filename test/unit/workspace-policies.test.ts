@@ -67,9 +67,8 @@ describe('notes about a workspace', () => {
 
 describe('taking a workspace away', () => {
   const findings = { changes: 0, unmerged: 0, isInOperation: false, hasSubmodules: false };
-  const idle = (more: Partial<typeof findings>, idleMs = 1000): WorkspaceCondition => ({
+  const idle = (more: Partial<typeof findings>): WorkspaceCondition => ({
     kind: 'idle',
-    idleMs,
     findings: { ...findings, ...more },
   });
 
@@ -81,22 +80,21 @@ describe('taking a workspace away', () => {
     ['3 unmerged commits', idle({ unmerged: 3 })],
     ['a merge, rebase or the like has begun', idle({ isInOperation: true })],
     ['has submodules', idle({ hasSubmodules: true })],
-    ['used too recently', idle({}, 10)],
+    ['used too recently', { kind: 'recent' }],
   ])('is not done: %s', (reason, condition) => {
-    const verdict = judge(condition, 500);
+    const verdict = judge(condition);
     expect(verdict.remove).toBe(false);
     expect(verdict.reason).toContain(reason);
   });
 
   test('is done when everything is committed and merged, and to what was never worked in', () => {
-    expect(judge(idle({}), 500).remove).toBe(true);
-    expect(judge({ kind: 'left-over' }, 500).remove).toBe(true);
+    expect(judge(idle({})).remove).toBe(true);
+    expect(judge({ kind: 'left-over' }).remove).toBe(true);
   });
 
   test('never happens to work that nothing else holds, whatever else is true', () => {
     const arb: Arbitrary<WorkspaceCondition> = record({
       kind: constantFrom('idle' as const),
-      idleMs: integer({ min: 0 }),
       findings: record({
         changes: integer({ min: 0, max: 3 }),
         unmerged: integer({ min: 0, max: 3 }),
@@ -105,10 +103,9 @@ describe('taking a workspace away', () => {
       }),
     });
     assert(
-      property(arb, integer({ min: 0 }), (condition, olderThanMs) => {
-        if (!judge(condition, olderThanMs).remove || condition.kind !== 'idle') return;
+      property(arb, (condition) => {
+        if (!judge(condition).remove || condition.kind !== 'idle') return;
         expect(condition.findings).toEqual(findings);
-        expect(condition.idleMs).toBeGreaterThanOrEqual(olderThanMs);
       }),
       propertyRuns(500),
     );

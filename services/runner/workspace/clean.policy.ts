@@ -22,7 +22,9 @@ export type WorkspaceCondition =
   | { readonly kind: 'unreadable'; readonly problem: string }
   /** Its making or its removal was interrupted; nothing was worked in it since. */
   | { readonly kind: 'left-over' }
-  | { readonly kind: 'idle'; readonly idleMs: number; readonly findings: WorktreeFindings };
+  /** Used more recently than asked for; not looked into. */
+  | { readonly kind: 'recent' }
+  | { readonly kind: 'idle'; readonly findings: WorktreeFindings };
 
 export interface Verdict {
   readonly remove: boolean;
@@ -32,17 +34,16 @@ export interface Verdict {
 const keep = (reason: string): Verdict => ({ remove: false, reason });
 const count = (amount: number, what: string): string => `${amount} ${what}${amount === 1 ? '' : 's'}`;
 
-/** `olderThanMs`: what was used more recently is kept. */
-export const judge = (condition: WorkspaceCondition, olderThanMs: number): Verdict => {
+export const judge = (condition: WorkspaceCondition): Verdict => {
+  if (condition.kind === 'recent') return keep('used too recently');
   if (condition.kind === 'folder') return keep('a plain folder: look into it and remove it yourself');
   if (condition.kind === 'in-use') return keep('in use');
   if (condition.kind === 'unreadable') return keep(condition.problem);
   if (condition.kind === 'left-over') return { remove: true, reason: 'left over, never worked in' };
-  const { idleMs, findings } = condition;
+  const { findings } = condition;
   if (findings.changes > 0) return keep(count(findings.changes, 'uncommitted change'));
   if (findings.isInOperation) return keep('a merge, rebase or the like has begun');
   if (findings.unmerged > 0) return keep(count(findings.unmerged, 'unmerged commit'));
   if (findings.hasSubmodules) return keep('has submodules');
-  if (idleMs < olderThanMs) return keep('used too recently');
   return { remove: true, reason: 'everything in it is committed and merged' };
 };

@@ -57,18 +57,20 @@ const conditionOf = async (
   parts: WorktreeParts,
   name: string,
   record: WorktreeRecord,
+  olderThanMs: number,
 ): Promise<WorkspaceCondition> => {
   const { git, records, root, clock } = parts;
   const path = join(root, name);
   try {
     if (record.state !== 'ready') return { kind: 'left-over' };
+    // A clock that was turned back makes nothing older.
+    if (Math.max(0, clock.now() - record.usedAt) < olderThanMs) return { kind: 'recent' };
     if (!existsSync(path)) return { kind: 'unreadable', problem: 'its folder is not there; its branch is' };
     // What a runner that died left running holds no lock.
     const running = await findMarked(`FLEETLOG_WORKSPACE=${path}`);
     if (running.length > 0) return { kind: 'in-use' };
     const place = { git, path, record, excludePath: records.excludePath(name) };
-    const idleMs = Math.max(0, clock.now() - record.usedAt);
-    return { kind: 'idle', idleMs, findings: await findingsOf(place) };
+    return { kind: 'idle', findings: await findingsOf(place) };
   } catch (error) {
     return { kind: 'unreadable', problem: problemOf(error) };
   }
@@ -106,14 +108,14 @@ const visit = async (
       usedAt: record.usedAt,
     }),
     condition,
-    verdict: judge(condition, olderThanMs),
+    verdict: judge(condition),
   });
   const lock = tryLock(parts.records.lockPath(name));
   if (lock === undefined) return told({ kind: 'in-use' });
   try {
     const record = recordOf(parts.records, name);
     if (record === undefined) return told({ kind: 'unreadable', problem: 'it has just gone' });
-    const listed = told(await conditionOf(parts, name, record), record);
+    const listed = told(await conditionOf(parts, name, record, olderThanMs), record);
     if (!listed.verdict.remove || isDry) return listed;
     await remove(parts, name, record);
     lock.releaseForGood();
@@ -150,7 +152,7 @@ export const cleanWorkspaces = async (
       kind: 'folder',
       ...nothing,
       condition,
-      verdict: judge(condition, choice.olderThanMs),
+      verdict: judge(condition),
     });
   return listed.toSorted((one, other) => (one.name < other.name ? -1 : 1));
 };
