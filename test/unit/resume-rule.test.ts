@@ -16,6 +16,7 @@ interface Played {
 const setUp = (kind: 're-prime' | 'fail') => {
   const clock = createManualClock();
   const played: Played[] = [];
+  const holds: number[] = [];
   const provider: Provider = {
     name: 'pretend',
     start: (order, sink) => {
@@ -36,7 +37,12 @@ const setUp = (kind: 're-prime' | 'fail') => {
         });
       played.push({ order, sink, stops, end });
       const stop = (reason: StopReason): void => void stops.push(reason);
-      return { started: Promise.resolve({ pid: played.length }), stop, ended: ending.promise };
+      const part = played.length;
+      const hold = () => {
+        holds.push(part);
+        return () => void holds.push(-part);
+      };
+      return { started: Promise.resolve({ pid: part }), stop, hold, ended: ending.promise };
     },
   };
   const rule = { kind, freshProgram: ['agent'], recap: { text: 'Earlier: a, b.', turns: 2 } };
@@ -59,7 +65,7 @@ const setUp = (kind: 're-prime' | 'fail') => {
     if (one === undefined) throw new Error(`the program was not started ${at + 1} times`);
     return one;
   };
-  return { clock, played, part, events, start };
+  return { clock, played, part, events, holds, start };
 };
 
 const fork: ProviderEvent = { kind: 'session-forked', providerSessionId: 'new', requested: 'old' };
@@ -133,6 +139,18 @@ test('a turn that is ended from outside meanwhile is not begun again, and says w
   expect(turnOutcome(await turn.ended, 1).outcome).toBe('cancelled');
   await clock.settle();
   expect(played).toHaveLength(1);
+});
+
+test('a wait for a person holds the limits of the program that runs', async () => {
+  const { clock, part, holds, start } = setUp('re-prime');
+  const turn = start();
+  turn.hold?.()();
+  part(0).end({ session: 'gone' });
+  await clock.settle();
+  turn.hold?.()();
+  expect(holds).toEqual([1, -1, 2, -2]);
+  part(1).end(done);
+  await turn.ended;
 });
 
 test('a stop reaches the program that was started anew', async () => {
