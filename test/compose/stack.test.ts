@@ -146,7 +146,8 @@ test('the log tells of each run once, and the buckets agree with it', async () =
   const verified = z
     .object({ verified: z.array(z.object({ projection: z.string(), equal: z.boolean() })) })
     .parse(JSON.parse(await stack.cli('verify', '--json')));
-  expect(verified.verified.map(({ equal }) => equal)).toEqual([true, true, true]);
+  expect(verified.verified.length).toBeGreaterThanOrEqual(3);
+  expect(verified.verified.filter(({ equal }) => !equal)).toEqual([]);
 });
 
 test('what was done is still there after down and up', async () => {

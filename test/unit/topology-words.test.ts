@@ -99,13 +99,16 @@ describe('the driver', () => {
     };
   };
 
-  test('reads everything, and the consumers of streams but not of buckets', async () => {
+  test('reads everything, and the durable consumers of streams and buckets', async () => {
     const actual = await createTopologyDriver(admin().admin).read();
     expect(actual.streams).toMatchObject([
       { settings: streamSettings(stream), entries: 3, bytes: 300, oldestAt: 1 },
       { settings: bucketSettings(bucket), entries: 0 },
     ]);
-    expect(actual.consumers).toMatchObject([{ settings: { stream: 'LOG', name: 'reader' }, delivered: 2 }]);
+    expect(actual.consumers).toMatchObject([
+      { settings: { stream: 'LOG', name: 'reader' }, delivered: 2 },
+      { settings: { stream: `KV_${bucket.name}`, name: 'reader' }, delivered: 2 },
+    ]);
   });
 
   test('keeps what a stream has beyond what is declared', async () => {
