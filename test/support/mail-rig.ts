@@ -47,6 +47,8 @@ export interface MailRigOptions {
   readonly outbox?: Outbox;
   readonly limits?: Partial<MailboxLimits>;
   readonly isSessionKept?: boolean;
+  /** Of its ids: each process of one history needs its own. */
+  readonly seed?: number;
 }
 
 export interface MailWorld {
@@ -86,7 +88,7 @@ export const refusing = (code: string) => (): BeginAnswer => ({ kind: 'refused',
 
 /** A runner's mail as it begins. */
 export const mailWorld = (rig: OutboxRig, options: MailRigOptions = {}): MailWorld => {
-  const { outbox = rig.start(), limits = {}, isSessionKept = true } = options;
+  const { outbox = rig.start(), limits = {}, isSessionKept = true, seed = 3 } = options;
   const { clock } = rig;
   const redactor = createRedactor({ literals: ['correct-horse-battery'] });
   const place = {
@@ -115,7 +117,7 @@ export const mailWorld = (rig: OutboxRig, options: MailRigOptions = {}): MailWor
       limits: MAIL_BATCH_LIMITS,
     },
     clock,
-    ids: createSeededIds(3, clock),
+    ids: createSeededIds(seed, clock),
   });
   const turns = new MailTurns({
     mailbox,

@@ -100,6 +100,22 @@ describe('the start of a turn', () => {
     await world.stop();
   });
 
+  test('while the answer is on its way is not taken for that of another runner', async () => {
+    const world = mailWorld(getRig());
+    const turnId = newId('turn');
+    world.answer = (request) => {
+      const scope = { sessionId: newId('session'), turnId, commandId: newId('command'), fence: 1 };
+      world.turns.besideStart({ ...scope, runId: mailRunId(request.batchId) }).stored();
+      return runIs('running', turnId)(request);
+    };
+    world.start();
+    await world.receive(incoming());
+    await advance(200);
+    expect(world.seen.filter(({ kind }) => kind === 'started')).toMatchObject([{ isForeign: false }]);
+    expect(world.reported().filter((id) => id.includes('injected'))).toEqual([]);
+    await world.stop();
+  });
+
   test('of another run than that of the batch takes nothing out', async () => {
     const world = mailWorld(getRig());
     world.start();

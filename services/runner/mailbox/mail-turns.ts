@@ -109,11 +109,14 @@ export class MailTurns {
   async run(signal: AbortSignal): Promise<void> {
     const wake = (): void => this.#bell.ring();
     signal.addEventListener('abort', wake, { once: true });
-    while (!signal.aborted) {
-      const waitMs = await this.#step();
-      if (waitMs !== 0 && !signal.aborted) await this.#bell.wait(waitMs);
+    try {
+      while (!signal.aborted) {
+        const waitMs = await this.#step();
+        if (waitMs !== 0 && !signal.aborted) await this.#bell.wait(waitMs);
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
     }
-    signal.removeEventListener('abort', wake);
   }
 
   /** Does at most one thing, and says in how many ms the next is due. */
