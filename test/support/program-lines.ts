@@ -17,6 +17,10 @@ const RESUMED: Readonly<Record<string, ResumePoint>> = {
     providerSessionId: '3dd1e431-7e21-4751-96bb-0819b8495a68',
     counters: { costMicroUsd: 7560 },
   },
+  'claude-2.1.329-approved': {
+    providerSessionId: '3ea113ac-11e1-4564-ba23-42447b236059',
+    counters: { costMicroUsd: 600 },
+  },
   'claude-2.1.329-gone': { providerSessionId: '11111111-1111-4111-8111-111111111111', counters: {} },
   'codex-0.169.0-resume': {
     providerSessionId: '01a1fd59-f9a6-73a0-b2b1-13f8c38d6bc4',
