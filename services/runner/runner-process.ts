@@ -154,9 +154,9 @@ export const createRunnerProcess = (
     approvals: approvalsPart(approvals),
     turns: { signalDone: (turn, word) => signalWord(runner, turn.turnId, word) },
   };
-  const isConnected = (): boolean => outbox.status().unreachableFailures === 0;
   const forControl = { config, runnerId, parts: controlParts, writer, clock, ids, logger, newSecret };
-  const { control, equip } = createRunnerControl({ ...forControl, isConnected });
+  const searchPath = environment['PATH'];
+  const { control, equip } = createRunnerControl({ ...forControl, outbox, searchPath });
   const forTurns = { config, boundary, runnerMark, environment, sessions, equip, clock };
   const preparation = createTurnPreparation(forTurns);
   const { providers, prepare: prepareTurn, close: closePrograms } = preparation;

@@ -10,6 +10,7 @@ import { provision, startControlPlane, type ControlPlane } from '#test/support/c
 import { createRun } from '#test/support/run-facts.ts';
 import {
   ended,
+  reported,
   reportsOf,
   runnerFolders,
   startRunner,
@@ -36,6 +37,21 @@ console.log(JSON.stringify({ type: 'text', text: JSON.stringify(await ask('POST'
 console.log(JSON.stringify({ type: 'result', outcome: 'done', summary: 'printed' }));
 `;
 
+/** Says its last words when it is told to end. */
+const LAST_WORDS = `
+import { request } from 'node:http';
+const { FLEETLOG_CONTROL: address, FLEETLOG_TURN_TOKEN: token } = process.env;
+process.on('SIGTERM', () => {
+  const headers = { authorization: 'Bearer ' + token };
+  const sent = request({ socketPath: address.slice(5), method: 'POST', path: '/v1/session-end', headers }, (answer) => {
+    answer.resume().on('end', () => process.exit(0));
+  });
+  sent.end(JSON.stringify({ reason: 'told to end' }));
+});
+console.log(JSON.stringify({ type: 'text', text: 'ready' }));
+setInterval(() => undefined, 1000);
+`;
+
 let broker: FreshBroker;
 let control: ControlPlane;
 let runner: ControlPlane;
@@ -55,11 +71,21 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
-test('RN-04 RN-07 WK-11 a program speaks for its turn while the turn lasts, and its endpoint goes with the runner', async () => {
-  // In a file: what a run asks for is stored without its secrets, and a line that sends a token looks like one.
-  const path = join(dirname(folders.dataDir), 'program.mjs');
-  writeFileSync(path, PROGRAM);
-  const program = [process.execPath, path];
+/** In a file: what a run asks for is stored without its secrets, and a line that sends a token looks like one. */
+const programOf = (source: string): string[] => {
+  const path = join(dirname(folders.dataDir), `program-${source.length}.mjs`);
+  writeFileSync(path, source);
+  return [process.execPath, path];
+};
+
+const entriesOf = async (stream: string): Promise<number> => {
+  let entries = 0;
+  for await (const _ of control.ports.log(stream).replay()) entries += 1;
+  return entries;
+};
+
+test('RN-04 RN-05 RN-07 a program speaks for its turn while the turn lasts, and nobody is told what it says but those who watch', async () => {
+  const program = programOf(PROGRAM);
   const request = { prompt: 'Say it.', program, workspace: 'talk', turnTimeoutMs: 30_000 };
   const runId = await createRun(control.ports, { request });
   expect(await ended(control.ports, runId)).toMatchObject({
@@ -85,7 +111,25 @@ test('RN-04 RN-07 WK-11 a program speaks for its turn while the turn lasts, and 
   const late = await askLocally({ ...access, method: 'POST', path: '/v1/done', body: {} }, systemClock);
   expect(late).toMatchObject({ status: 410, body: { code: 'TURN_OVER' } });
 
+  // What is mirrored is for watching: it comes back to no program, as mail or as an instruction.
+  expect(await entriesOf('MESSAGES')).toBe(0);
+  expect(await entriesOf('COMMANDS')).toBe(1);
+});
+
+test('RN-02 WK-10 WK-11 what a program says while its runner stops is kept and delivered, and the endpoint goes with the runner', async () => {
+  const request = { prompt: 'Wait.', program: programOf(LAST_WORDS), turnTimeoutMs: 30_000 };
+  const runId = await createRun(control.ports, { request });
+  await reported(control.ports, runId, ({ name }) => name === 'text');
   await runner.stop();
+  const reports = await reportsOf(control.ports, runId);
+  expect(reports.map(({ name }) => name)).toEqual([
+    'turn-started',
+    'prompt-echoed',
+    'text',
+    'session-ended',
+    'turn-finished',
+  ]);
+  expect(reports[3]).toMatchObject({ data: { reason: 'told to end', providerSessionId: null } });
   expect(existsSync(join(folders.dataDir, 'control.sock'))).toBe(false);
   expect(existsSync(join(folders.dataDir, 'control.json'))).toBe(false);
 });

@@ -1,6 +1,8 @@
 // The control endpoint of a runner as its settings want it, and what the program of each turn is given to find it: variables of its
 // environment, and arguments where the program knows hooks and tool servers.
 import { join } from 'node:path';
+import type { Outbox } from '#libs/outbox/outbox.ts';
+import { findProgram } from '#services/runner/programs.ts';
 import type { TurnOrder } from '#services/runner/providers/provider.ts';
 import type { AgentWord } from '#services/runner/providers/turn-facts.ts';
 import type { TurnScope } from '#services/runner/report-writer.ts';
@@ -27,9 +29,12 @@ export interface TurnEquipment {
 
 export interface RunnerControlOptions extends Omit<
   ControlOptions,
-  'dataDir' | 'agent' | 'stopGateLimit' | 'hasTools' | 'needsLoopback'
+  'dataDir' | 'agent' | 'stopGateLimit' | 'hasTools' | 'needsLoopback' | 'isConnected'
 > {
   readonly config: RunnerConfig;
+  readonly outbox: Pick<Outbox, 'status'>;
+  /** Where programs are looked for. */
+  readonly searchPath: string | undefined;
 }
 
 export interface RunnerControl {
@@ -57,15 +62,22 @@ export const signalWord = async (
   return answer.kind === 'kept' ? { kind: 'ok', result: { state: 'kept' } } : answer;
 };
 
-export const createRunnerControl = ({ config, ...options }: RunnerControlOptions): RunnerControl => {
-  const { dataDir, agent, hooks, mcp, stopGateLimit } = config;
+export const createRunnerControl = ({
+  config,
+  outbox,
+  searchPath,
+  ...options
+}: RunnerControlOptions): RunnerControl => {
+  const { dataDir, agent, hooks, mcp, stopGateLimit, claudeProgram } = config;
   const control = createControlEndpoint({
     ...options,
     dataDir,
     agent,
     stopGateLimit,
     hasTools: (provider) => mcp && provider !== 'exec',
-    needsLoopback: hooks,
+    // Of the programs only Claude Code posts its hooks by itself.
+    needsLoopback: hooks && findProgram(claudeProgram ?? 'claude', searchPath) !== undefined,
+    isConnected: () => outbox.status().unreachableFailures === 0,
   });
   const plan: HookPlan = {
     hooks,
