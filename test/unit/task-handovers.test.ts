@@ -1,0 +1,181 @@
+// Handing over and beginning attempts, in memory: the fence between dispatchers, tasks that have moved or cannot be read, runs that cannot be.
+import { describe, expect, test } from 'vitest';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { RequestClient } from '#libs/ports/requests.ts';
+import { Hall, type HallParts } from '#services/dispatch/hall.ts';
+import { Board } from '#services/dispatch/board.policy.ts';
+import { createAssign } from '#services/tasks/assignments.ts';
+import { createAttempts, decodeAttemptTransition } from '#services/tasks/attempts.ts';
+import { createTaskLog } from '#services/tasks/task-log.ts';
+import { jsonBytes } from '#streams/entry.ts';
+import { aggregateSubject } from '#streams/subjects.ts';
+import type { TaskEvent } from '#streams/task.ts';
+import { BOUNDARY } from '#test/support/control-plane.ts';
+import { createWorld } from '#test/support/simulated-fleet.ts';
+import { createData } from '#test/support/task-history.ts';
+
+const ULID = '01HF3Z0000000000000000000';
+const [first, second] = [`tsk_${ULID}1`, `tsk_${ULID}2`] as const;
+
+const setup = () => {
+  const world = createWorld(1, [{ agent: 'a1', providers: ['exec'], slots: 9 }]);
+  const { clock, ids, ports } = world;
+  const log = ports.log('TRANSITIONS');
+  const taskLog = createTaskLog({ log, clock, ids });
+  const create = async (taskId: string): Promise<void> => {
+    const target = { boundary: BOUNDARY, taskId, actor: 'user:test' };
+    await taskLog.handle(
+      target,
+      { kind: 'create', data: createData({ taskId }) },
+      { id: `${taskId}.create` },
+    );
+  };
+  const assign = createAssign({ taskLog, log, clock });
+  const ask = (taskIds: readonly string[], expectedSeq: number, grantId = `g${expectedSeq}`) =>
+    assign(BOUNDARY, {
+      grantId,
+      expectedSeq,
+      dispatcher: 'd1',
+      grants: taskIds.map((taskId) => ({ taskId, attempt: 1, agent: 'a1' })),
+    });
+  const history = async (taskId: string): Promise<string[]> => {
+    const types: string[] = [];
+    for await (const { headers } of log.read(aggregateSubject(BOUNDARY, 'task', taskId)))
+      types.push(headers['ce-type']?.replace(/^fleetlog\.task\.|\.v1$/g, '') ?? '');
+    return types;
+  };
+  /** Puts an entry on a task's subject that nobody here can read. */
+  const spoil = async (taskId: string): Promise<void> => {
+    const subject = aggregateSubject(BOUNDARY, 'task', taskId);
+    const last = await log.last(subject);
+    const entry = { subject, id: `${taskId}.spoilt`, headers: {}, body: jsonBytes({}) };
+    await log.append({ ...entry, expectedSeq: last?.seq ?? 0 });
+  };
+  return { ...world, log, taskLog, create, ask, history, spoil };
+};
+
+describe('a hand-over', () => {
+  test('WK-31 is refused for whoever has not seen the last grant, and changes nothing then', async () => {
+    const { create, ask, history } = setup();
+    await create(first);
+    await create(second);
+    const granted = await ask([first], 0);
+    expect(granted).toEqual({ kind: 'ok', result: { granted: [first], upToSeq: 4 } });
+    expect(await ask([second], 0, 'late')).toMatchObject({
+      kind: 'refused',
+      rejection: { code: 'ADMISSION_SUPERSEDED', detail: { actualSeq: 4 } },
+    });
+    expect(await history(second)).toEqual(['created']);
+    expect(await ask([second], 4)).toMatchObject({ kind: 'ok', result: { granted: [second] } });
+  });
+
+  test('that comes again, also twice in itself, hands nothing over twice', async () => {
+    const { create, ask, history } = setup();
+    await create(first);
+    expect(await ask([first, first], 0)).toMatchObject({ result: { granted: [first] } });
+    expect(await ask([first], 0)).toMatchObject({ kind: 'ok', result: { granted: [], upToSeq: 2 } });
+    expect(await history(first)).toEqual(['created', 'assigned']);
+  });
+
+  test('leaves out what waits no more and what cannot be read, and hands over the rest', async () => {
+    const { create, ask, spoil, taskLog, history } = setup();
+    for (const taskId of [first, second]) await create(taskId);
+    const third = `tsk_${ULID}3`;
+    await create(third);
+    await spoil(first);
+    const target = { boundary: BOUNDARY, taskId: second, actor: 'user:test' };
+    await taskLog.handle(target, { kind: 'cancel', reason: 'no' }, { id: 'c' });
+    expect(await ask([first, second, third], 0)).toMatchObject({ kind: 'ok', result: { granted: [third] } });
+    expect(await history(second)).toEqual(['created', 'cancelled']);
+  });
+});
+
+test('a task that cannot be handed over is set aside, and holds up nobody', async () => {
+  const { clock, ids } = setup();
+  const board = new Board();
+  board.applyTask({ type: 'fleetlog.task.created.v1', ...createData({ taskId: first }), createdAt: 1 }, 1);
+  board.applyTask({ type: 'fleetlog.task.created.v1', ...createData({ taskId: second }), createdAt: 1 }, 2);
+  board.runners.present('a1', { providers: ['exec'], labels: [], slots: 1 });
+  const asked: string[][] = [];
+  const aside: string[] = [];
+  const failures: unknown[] = [];
+  const hall = new Hall({
+    boundary: BOUNDARY,
+    board,
+    limits: { queues: new Map(), lanes: new Map(), agents: new Map(), providers: new Map() },
+    dispatcher: 'd1',
+    clock,
+    ids,
+    recallAfterMs: 1000,
+    reached: () => Promise.resolve(),
+    signal: new AbortController().signal,
+    onSetAside: (taskId) => void aside.push(taskId),
+    onTrouble: () => undefined,
+    onFailure: (error) => void failures.push(error),
+    ask: ((_boundary, _operation, request) => {
+      const taskIds = 'grants' in request ? request.grants.map(({ taskId }) => taskId) : [];
+      asked.push(taskIds);
+      // The first cannot be read; the second goes, and takes the only slot.
+      if (taskIds.includes(second)) {
+        const about = { taskId: second, queue: 'fix', attempt: 1, runId: `run_${ULID}1` };
+        const event = { ...about, sessionId: `ses_${ULID}1`, agent: 'a1', assignedAt: 1 };
+        board.applyTask({ type: 'fleetlog.task.assigned.v1', ...event } satisfies TaskEvent, 3);
+      }
+      const granted = taskIds.filter((taskId) => taskId === second);
+      return Promise.resolve({ outcome: 'ok', result: { granted, upToSeq: 3 } });
+    }) as HallParts['ask'],
+  });
+  hall.wake();
+  await clock.settle();
+  expect(asked).toEqual([[first], [second]]);
+  expect(aside).toEqual([first]);
+  expect([...board.active()].map(({ task }) => task.taskId)).toEqual([second]);
+  expect(failures).toEqual([]);
+});
+
+describe('the run of an attempt', () => {
+  const attemptsWith = async (answer: unknown) => {
+    const { create, ask, log, taskLog, clock, history } = setup();
+    await create(first);
+    await ask([first], 0);
+    const requests: RequestClient = {
+      request: () => Promise.resolve({ headers: {}, body: jsonBytes(answer) }),
+    };
+    const attempts = createAttempts({ taskLog, requests, timeoutMs: 1000, clock });
+    const entry = await log.last(aggregateSubject(BOUNDARY, 'task', first));
+    const transition = entry === undefined ? undefined : decodeAttemptTransition(entry);
+    if (transition === undefined) return expect.unreachable();
+    const handle = () => attempts.handle(transition);
+    return {
+      handle,
+      history: () => history(first),
+      state: () => taskLog.load({ boundary: BOUNDARY, taskId: first, actor: 'x' }),
+    };
+  };
+
+  test('that its owner will never take ends the attempt, and the task fails with the reason', async () => {
+    for (const answer of [
+      { outcome: 'refused', code: 'RUN_CONFLICTING_REQUEST', message: 'other', detail: {} },
+      { outcome: 'fault', code: 'REQUEST_INVALID', message: 'bad', retry: 'never' },
+    ]) {
+      const { handle, history, state } = await attemptsWith(answer);
+      await handle();
+      expect(await history()).toEqual(['created', 'assigned', 'failed']);
+      // Delivered again it is nobody's business any more.
+      await handle();
+      expect((await state()).state?.attempts).toMatchObject([{ outcome: 'failed' }]);
+    }
+  });
+
+  test('that its owner cannot take now is asked for again, and nothing is decided', async () => {
+    const { handle, history } = await attemptsWith({
+      outcome: 'fault',
+      code: 'LOG_UNAVAILABLE',
+      message: 'away',
+      retry: 'later',
+    });
+    await expect(handle()).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE', retry: 'later' });
+    await expect(handle()).rejects.toBeInstanceOf(Fault);
+    expect(await history()).toEqual(['created', 'assigned']);
+  });
+});
