@@ -6,7 +6,7 @@ import { sessions } from '#services/sessions/service.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { typesOf } from '#test/support/run-facts.ts';
-import { claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+import { claimTurn, history, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -67,6 +67,19 @@ describe('asking for a run', () => {
     expect(headers.get('location')).toBe(`/api/v1/runs/${runId}`);
     expect(headers.get('x-request-id')).toMatch(/^req_/);
     expect(await typesOf(plane.ports, runId)).toEqual(['created']);
+  });
+
+  test('WK-22 WK-28 passes on what counts as done, what to do with a lost conversation, and where to work', async () => {
+    const checkout = { repository: 'app', branch: 'main' };
+    const rules = { completion: 'signal', resumeMismatch: 're-prime', checkout };
+    const [created] = await history(plane.ports, (await create(rules)).runId);
+    expect(created).toMatchObject({ request: { prompt: 'say hello', ...rules } });
+    for (const wrong of [
+      { completion: 'soon' },
+      { checkout: { branch: '--upload-pack=x' } },
+      { prompt: ' ' },
+    ])
+      expect(await post('/api/v1/runs', { prompt: 'p', ...wrong })).toMatchObject({ status: 400 });
   });
 
   test('a read that names the sequence sees the write at once', async () => {

@@ -31,43 +31,35 @@ const verdict = (more: Partial<TurnFacts>, terms?: TurnTerms): unknown[] => {
 };
 
 test.each<[string, Partial<TurnFacts>, unknown[]]>([
-  ['TR-T2 WK-20 done and exit 0', { closing: done }, ['done', null]],
-  ['TR-T4 WK-20 failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
-  ['TR-30 WK-20 done and exit 1', { closing: done, exit: one }, ['failed', 'provider-failed']],
+  ['done and exit 0', { closing: done }, ['done', null]],
+  ['failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
+  ['done and exit 1', { closing: done, exit: one }, ['failed', 'provider-failed']],
   [
-    'WK-20 done and a crash',
+    'done and a crash',
     { closing: done, exit: { code: null, signal: 'SIGSEGV' } },
     ['failed', 'provider-failed'],
   ],
-  ['WK-20 yielded and exit 0', { closing: yielded }, ['yielded', null]],
-  ['WK-20 yielded and exit 1', { closing: yielded, exit: one }, ['failed', 'provider-failed']],
-  ['WK-20 blocked and exit 0', { closing: blocked }, ['blocked', null]],
-  ['WK-20 blocked and exit 1', { closing: blocked, exit: one }, ['blocked', null]],
+  ['yielded and exit 0', { closing: yielded }, ['yielded', null]],
+  ['yielded and exit 1', { closing: yielded, exit: one }, ['failed', 'provider-failed']],
+  ['blocked and exit 0', { closing: blocked }, ['blocked', null]],
+  ['blocked and exit 1', { closing: blocked, exit: one }, ['blocked', null]],
+  ['done, then ended because it stayed', { closing: done, exit: killed, stopped: 'linger' }, ['done', null]],
+  ['done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
+  ['cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
+  ['cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
+  ['past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
+  ['silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
+  ['lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
+  ['runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
+  ['events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
+  ['never started', { exit: null, startProblem: 'cannot start x' }, ['failed', 'infra-failed']],
+  ['no result and no event, exit 0', {}, ['failed', 'protocol-invalid']],
   [
-    'WK-20 done, then ended because it stayed',
-    { closing: done, exit: killed, stopped: 'linger' },
-    ['done', null],
-  ],
-  ['WK-21 done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
-  ['TR-T1 WK-20 cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
-  ['WK-20 cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
-  ['TR-T1 WK-20 past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
-  ['TR-T1 WK-20 silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
-  ['WK-20 lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
-  ['WK-20 runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
-  ['TR-T7 WK-20 events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
-  [
-    'TR-16 TR-T7 WK-19 never started',
-    { exit: null, startProblem: 'cannot start x' },
-    ['failed', 'infra-failed'],
-  ],
-  ['TR-T5 WK-20 no result and no event, exit 0', {}, ['failed', 'protocol-invalid']],
-  [
-    'TR-T4 WK-20 events, but no result, exit 3',
+    'events, but no result, exit 3',
     { exit: { code: 3, signal: null }, events: 9 },
     ['failed', 'provider-failed'],
   ],
-])('%s', (_, more, expected) => {
+])('TR-16 TR-30 TR-T1 TR-T2 TR-T4 TR-T5 TR-T7 WK-19 WK-20 WK-21 %s', (_, more, expected) => {
   expect(verdict(more)).toEqual(expected);
 });
 
