@@ -112,6 +112,17 @@ describe('what a turn has started', () => {
     expect(await rig.alive()).toEqual([]);
   });
 
+  test('is not its servers of tools, whenever they are started; they go with the agent', async () => {
+    const rig = acpRig();
+    const source = "process.on('SIGTERM', () => {}); process.stdin.resume(); console.log('up')";
+    const toolServers = [{ name: 'fleet', command: process.execPath, args: ['-e', source], env: {} }];
+    const { facts } = await rig.run([{ serve: 0 }, { background: {} }], { toolServers });
+    expect(facts).toMatchObject({ leftovers: 1, exit: null });
+    expect(await rig.alive()).toHaveLength(2);
+    await rig.close();
+    expect(await rig.alive()).toEqual([]);
+  });
+
   test('an agent that begins to work between two turns is ended, and the next turn is told', async () => {
     const rig = acpRig();
     const work = { sessionUpdate: 'tool_call', toolCallId: 'own', title: 'by myself', kind: 'execute' };

@@ -43,7 +43,10 @@ const answerOf = (
   const callId = `call_${id}`;
   if (served !== undefined) {
     const { server, tool, input } = served;
-    return { ...said, id, call: { id: callId, ...api.served(server, tool), input } };
+    const called = api.served(server, tool);
+    // Programs at one API name such tools in ways of their own.
+    const name = tools.find((offered) => offered.endsWith(`${server}_${tool}`)) ?? called.name;
+    return { ...said, id, call: { id: callId, ...called, name, input } };
   }
   const offered = api.shells.find(({ name }) => tools.includes(name)) ?? api.shells[0];
   if (shell === undefined || offered === undefined) return { ...said, id };

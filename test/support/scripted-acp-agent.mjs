@@ -89,6 +89,14 @@ const background = ({ ignoresTerm = false }) => {
   });
 };
 
+/** Starts a server of tools as agents do: with nothing of their own environment but what the server was given. */
+const serve = (at) => {
+  const { command, args, env } = servers[at];
+  const given = Object.fromEntries(env.map(({ name, value }) => [name, value]));
+  const child = spawn(command, args, { env: given, stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+  return new Promise((resolve) => child.stdout.once('data', () => resolve()));
+};
+
 /** Each step; gives how the prompt ends, when it does. */
 const STEPS = {
   say: (id, text) => update(id, words('agent_message_chunk', text)),
@@ -106,6 +114,7 @@ const STEPS = {
   },
   floodUnknown: (_id, count) => print('what is this\n'.repeat(count)),
   complain: (_id, text) => writeSync(2, `${text}\n`),
+  serve: (_id, at) => serve(at),
   background: (_id, options) => background(options),
   file: (_id, { path, content }) => writeFileSync(path, content),
   recall: (id) => update(id, words('agent_message_chunk', conversations()[id].join('|'))),

@@ -27,6 +27,8 @@ export const SESSION_VARIABLE = 'FLEETLOG_SESSION';
 export const RUN_VARIABLES: ReadonlySet<string> = new Set(['FLEETLOG_RUN', TURN_MARK]);
 /** The variable whose value names a program that outlives its turn: what bears it belongs to that program. */
 export const PROCESS_MARK = 'FLEETLOG_PROCESS';
+/** The variable whose value names the program, outliving its turn, that a server of tools belongs to: it lives as long as the program. */
+export const TOOLS_MARK = 'FLEETLOG_TOOLS';
 /** The variable whose value is the runner's id: what bears it when that runner starts is left over. */
 export const RUNNER_MARK = 'FLEETLOG_RUNNER';
 

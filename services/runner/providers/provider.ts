@@ -90,7 +90,7 @@ export interface TurnOrder {
 }
 
 /** A server of tools (Model Context Protocol) that the program starts itself and talks to by its input and output. */
-export interface ToolServer {
+interface ToolServer {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];

@@ -4,6 +4,7 @@
 // greeting   `initialize` is asked                  idle       no turn listens
 // open       its conversation can be prompted       ended      the process and all it started have gone
 import type { Clock } from '#libs/ports/clock.ts';
+import { TOOLS_MARK } from '#services/runner/providers/child-environment.ts';
 import { unknownLine } from '#services/runner/providers/json-line.ts';
 import { LineSplitter, type Line } from '#services/runner/providers/line-splitter.ts';
 import type { ProviderEvent, TurnOrder } from '#services/runner/providers/provider.ts';
@@ -59,7 +60,10 @@ export class AcpAgent {
   /** What it said with no turn to tell it to. */
   readonly between = new BetweenTurns();
   readonly peer: AcpPeer;
+  /** What it and all it started bear in their environment. */
   readonly mark: string;
+  /** What the servers of tools that it was given bear besides. */
+  readonly toolsMark: string;
   readonly #process: TurnProcess;
   readonly #lines = new LineSplitter(MAX_LINE_BYTES);
   readonly #errors = new TextChunks(ERROR_CHARACTERS);
@@ -79,7 +83,9 @@ export class AcpAgent {
     this.#clock = clock;
     this.#killAfterMs = order.limits.killAfterMs;
     this.#quirks = quirksBefore(agent, order.program);
-    this.mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
+    const id = order.environment[order.mark] ?? '';
+    this.mark = `${order.mark}=${id}`;
+    this.toolsMark = `${TOOLS_MARK}=${id}`;
     this.#process = startTurnProcess({
       order,
       clock,

@@ -1,6 +1,7 @@
 // Opens the conversation that a turn is to be in: the one the process has open, the one it is asked for (resumed, else loaded), else a new one.
 // Says which it is, and never prompts.
-import type { ToolServer, TurnOrder } from '#services/runner/providers/provider.ts';
+import { RUNNER_MARK, TOOLS_MARK } from '#services/runner/providers/child-environment.ts';
+import type { TurnOrder } from '#services/runner/providers/provider.ts';
 import type { AcpAgent } from './acp-agent.ts';
 import { errorAnswer } from './acp-answer.ts';
 import { closingOf, type PromptClosing } from './acp-closing.policy.ts';
@@ -31,13 +32,17 @@ export interface OpeningParts {
 
 const NO_FACTS = { rejections: 0, isGoneOn: false, lastText: '' };
 
-const serversOf = (servers: readonly ToolServer[] = []): readonly object[] =>
-  servers.map(({ name, command, args, env }) => ({
+/** Agents start the servers, and some pass nothing of their own environment on: the marks by which they are found go with them. */
+const serversOf = ({ toolServers = [], environment, mark }: TurnOrder): readonly object[] => {
+  const program = environment[mark] ?? '';
+  const marks = { [mark]: program, [TOOLS_MARK]: program, [RUNNER_MARK]: environment[RUNNER_MARK] ?? '' };
+  return toolServers.map(({ name, command, args, env }) => ({
     name,
     command,
     args,
-    env: Object.entries(env).map(([key, value]) => ({ name: key, value })),
+    env: Object.entries({ ...env, ...marks }).map(([key, value]) => ({ name: key, value })),
   }));
+};
 
 const failure = ({ agent }: OpeningParts, answer: Extract<Answer, { readonly kind: 'error' }>): Opened => ({
   kind: 'failed',
@@ -51,7 +56,7 @@ const unreadable = (method: string): Opened => ({
 
 const placeOf = ({ order }: OpeningParts): object => ({
   cwd: order.workspace,
-  mcpServers: serversOf(order.toolServers),
+  mcpServers: serversOf(order),
 });
 
 /** A conversation that the agent answered for; its mode where it says one. */

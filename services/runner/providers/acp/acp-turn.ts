@@ -227,7 +227,9 @@ export class AcpTurn implements ProviderTurn {
     let leftovers = 0;
     if (this.#session !== undefined && (this.#closing !== null || this.#isCancelAnswered)) {
       // Whatever it runs in the background would run on with no run to answer for it; agents leave commands behind when they are cancelled.
-      const sweeping = sweepMarked(agent.mark, clock, this.#msToKill(), { spared: this.#spared });
+      // Its servers of tools may have been started late, and are its own.
+      const spared = new Set([...this.#spared, ...(await findMarked(agent.toolsMark))]);
+      const sweeping = sweepMarked(agent.mark, clock, this.#msToKill(), { spared: spared });
       leftovers = await Promise.race([sweeping, agent.ended.then((end) => end.leftovers)]);
       if (!this.#isEnding && pool.give(order)) return { ...NO_EXIT, leftovers };
     }
