@@ -116,6 +116,6 @@ describe('a runner that is killed', () => {
       }
       await expectGapless();
     },
-    60_000,
+    180_000,
   );
 });

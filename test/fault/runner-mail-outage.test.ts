@@ -98,8 +98,8 @@ test('1,000 messages at once are each in one prompt, and the runner stays small'
   const folders = runnerFolders();
   const body = 'x'.repeat(1500);
   const ids: string[] = [];
-  for (let chunk = 0; chunk < 20; chunk++)
-    ids.push(...(await Promise.all(Array.from({ length: 50 }, () => sendMail(control.ports, { body })))));
+  for (let chunk = 0; chunk < 200; chunk++)
+    ids.push(...(await Promise.all(Array.from({ length: 5 }, () => sendMail(control.ports, { body })))));
   const runner = await startRunner(folders, READER);
   const before = residentBytes(runner);
   await allInjected(control.ports, ids);

@@ -105,6 +105,7 @@ test('WK-15 a message becomes a prompt, its reply names the turn and closes what
   );
   // Read in the turn, after the reply and long before the projection had to know of it.
   expect(await said(runId, 'owed')).toMatchObject({ ready: true, owed: [] });
+  await allInjected(control.ports, [asking, other]);
   for (const one of await waysOf(control.ports, [asking, other])) {
     expect(one).toMatchObject({ delivered: 1, expired: 0 });
     expect(one.started).toHaveLength(1);
