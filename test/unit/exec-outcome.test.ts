@@ -30,37 +30,43 @@ const verdict = (more: Partial<TurnFacts>, terms?: TurnTerms): unknown[] => {
   return [outcome, failure?.kind ?? null];
 };
 
-test.each<[string, Partial<TurnFacts>, unknown[]]>([
-  ['done and exit 0', { closing: done }, ['done', null]],
-  ['failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
-  ['done and exit 1', { closing: done, exit: one }, ['failed', 'provider-failed']],
-  [
-    'done and a crash',
-    { closing: done, exit: { code: null, signal: 'SIGSEGV' } },
-    ['failed', 'provider-failed'],
-  ],
-  ['yielded and exit 0', { closing: yielded }, ['yielded', null]],
-  ['yielded and exit 1', { closing: yielded, exit: one }, ['failed', 'provider-failed']],
-  ['blocked and exit 0', { closing: blocked }, ['blocked', null]],
-  ['blocked and exit 1', { closing: blocked, exit: one }, ['blocked', null]],
-  ['done, then ended because it stayed', { closing: done, exit: killed, stopped: 'linger' }, ['done', null]],
-  ['done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
-  ['cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
-  ['cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
-  ['past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
-  ['silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
-  ['lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
-  ['runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
-  ['events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
-  ['never started', { exit: null, startProblem: 'cannot start x' }, ['failed', 'infra-failed']],
-  ['no result and no event, exit 0', {}, ['failed', 'protocol-invalid']],
-  [
-    'events, but no result, exit 3',
-    { exit: { code: 3, signal: null }, events: 9 },
-    ['failed', 'provider-failed'],
-  ],
-])('TR-16 TR-30 TR-T1 TR-T2 TR-T4 TR-T5 TR-T7 WK-19 WK-20 WK-21 %s', (_, more, expected) => {
-  expect(verdict(more)).toEqual(expected);
+describe('TR-16 TR-30 TR-T1 TR-T2 TR-T4 TR-T5 TR-T7 WK-19 WK-20 WK-21 the outcome of a program that was', () => {
+  test.each<[string, Partial<TurnFacts>, unknown[]]>([
+    ['done and exit 0', { closing: done }, ['done', null]],
+    ['failed and exit 0', { closing: failed }, ['failed', 'provider-failed']],
+    ['done and exit 1', { closing: done, exit: one }, ['failed', 'provider-failed']],
+    [
+      'done and a crash',
+      { closing: done, exit: { code: null, signal: 'SIGSEGV' } },
+      ['failed', 'provider-failed'],
+    ],
+    ['yielded and exit 0', { closing: yielded }, ['yielded', null]],
+    ['yielded and exit 1', { closing: yielded, exit: one }, ['failed', 'provider-failed']],
+    ['blocked and exit 0', { closing: blocked }, ['blocked', null]],
+    ['blocked and exit 1', { closing: blocked, exit: one }, ['blocked', null]],
+    [
+      'done, then ended because it stayed',
+      { closing: done, exit: killed, stopped: 'linger' },
+      ['done', null],
+    ],
+    ['done, then cancelled', { closing: done, exit: killed, stopped: 'cancel' }, ['done', null]],
+    ['cancelled', { exit: killed, stopped: 'cancel' }, ['cancelled', null]],
+    ['cancelled and went with 0', { stopped: 'cancel' }, ['cancelled', null]],
+    ['past the deadline', { exit: killed, stopped: 'deadline' }, ['failed', 'turn-timeout']],
+    ['silent', { exit: killed, stopped: 'silence' }, ['failed', 'turn-timeout']],
+    ['lease lost', { exit: killed, stopped: 'lease' }, ['failed', 'runner-lost']],
+    ['runner shut down', { exit: killed, stopped: 'shutdown' }, ['failed', 'runner-lost']],
+    ['events not kept', { closing: done, stopped: 'sink' }, ['failed', 'infra-failed']],
+    ['never started', { exit: null, startProblem: 'cannot start x' }, ['failed', 'infra-failed']],
+    ['no result and no event, exit 0', {}, ['failed', 'protocol-invalid']],
+    [
+      'events, but no result, exit 3',
+      { exit: { code: 3, signal: null }, events: 9 },
+      ['failed', 'provider-failed'],
+    ],
+  ])('%s', (_, more, expected) => {
+    expect(verdict(more)).toEqual(expected);
+  });
 });
 
 describe('a run that is done only by its agent’s own word', () => {
