@@ -169,8 +169,8 @@ describe('a program that does not go', () => {
 
   test('WK-18 that closes its outputs and stays is gone all the same', async () => {
     const { end } = await cancelled(
-      `say({ type: 'text', text: 'here' });
-       process.on('SIGTERM', () => {});
+      `process.on('SIGTERM', () => {});
+       say({ type: 'text', text: 'here' });
        setTimeout(() => { require('node:fs').closeSync(1); require('node:fs').closeSync(2); }, 50);
        setInterval(() => {}, 1000);`,
     );
