@@ -139,3 +139,16 @@ export const decodeWith = <Fields>(
   const opened = openEntry(entry);
   return opened.kind === 'problem' ? opened : read(opened, entry);
 };
+
+/**
+ * What a fold takes of a reading; undefined: of a type that a newer version wrote, which is passed over. Fault: `ENTRY_UNREADABLE`
+ * (never) for what breaks the contract, so that the loop parks it.
+ */
+export const knownOf = <Fields>(reading: Reading<Fields>): KnownEntry<Fields> | undefined => {
+  if (reading.kind === 'problem') throw unreadable(reading.problem);
+  return reading.kind === 'known' ? reading : undefined;
+};
+
+/** The fault of an entry that breaks the contract: `ENTRY_UNREADABLE` (never). */
+export const unreadable = (message: string): Fault =>
+  new Fault({ code: 'ENTRY_UNREADABLE', retry: 'never', message });

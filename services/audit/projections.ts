@@ -1,9 +1,9 @@
 // The fold of the audit service as a projection: bucket `sources` from the numbers that reports carry. Bodies are read of those
 // only that are about numbers. What cannot be read is parked by the loop and skipped.
-import { defineProjection } from '#libs/projections/projection.ts';
-import { Fault } from '#libs/kernel/fault.ts';
+import { defineSummary } from '#libs/projections/summary.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { viewKey } from '#streams/buckets.ts';
+import { knownOf, unreadable } from '#streams/entry.ts';
 import { decodeEnvelope, type Envelope } from '#streams/envelope.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import { REPORTS } from '#streams/reports.ts';
@@ -11,13 +11,6 @@ import { sourceViewSchema } from '#streams/source-view.ts';
 import { parseSubject, typedFilter } from '#streams/subjects.ts';
 import type { NumberRange } from './number-ranges.view.ts';
 import { foldSource, type SourceEvent, type SourceSummary } from './source.view.ts';
-
-type Nothing = Record<string, never>;
-const nothing: Nothing = {};
-const isSource = (state: SourceSummary | Nothing): state is SourceSummary => 'agent' in state;
-
-const unreadable = (problem: string): Fault =>
-  new Fault({ code: 'ENTRY_UNREADABLE', retry: 'never', message: problem });
 
 const ABOUT_NUMBERS: ReadonlySet<string> = new Set([
   REPORTS.gap.type,
@@ -33,9 +26,8 @@ type What =
 /** What an entry says about numbers besides carrying one. */
 const whatOf = (entry: StoredEntry, { type }: Envelope): What => {
   if (!ABOUT_NUMBERS.has(type)) return { kind: 'report', named: [] };
-  const reading = decodeReport(entry);
-  if (reading.kind === 'problem') throw unreadable(reading.problem);
-  if (reading.kind === 'unknown') return { kind: 'report', named: [] };
+  const reading = knownOf(decodeReport(entry));
+  if (reading === undefined) return { kind: 'report', named: [] };
   if (reading.name === 'source-alarm') return { kind: 'alarm', alarm: reading.data };
   if (reading.name === 'source-cleared') return { kind: 'cleared', cleared: reading.data };
   if (reading.name !== 'gap') return { kind: 'report', named: [] };
@@ -63,7 +55,7 @@ const decode = (entry: StoredEntry): SourceEvent | undefined => {
 const summarySchema = sourceViewSchema.omit({ seq: true });
 
 /** Bucket `sources`. */
-export const sourcesProjection = defineProjection<SourceEvent, SourceSummary | Nothing>({
+export const sourcesProjection = defineSummary<SourceEvent, SourceSummary>({
   name: 'sources',
   version: 1,
   stream: 'EVENTS',
@@ -72,7 +64,6 @@ export const sourcesProjection = defineProjection<SourceEvent, SourceSummary | N
   history: 'what-is-left',
   decode,
   key: ({ boundary, agent }) => viewKey(boundary, agent),
-  initial: nothing,
-  evolve: (state, event) => foldSource(isSource(state) ? state : undefined, event),
+  fold: foldSource,
   parse: (value) => summarySchema.parse(value),
 });

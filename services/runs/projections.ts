@@ -1,9 +1,9 @@
 // The folds of the runs service as projections: buckets `runs` and `approvals` from the transitions, bucket `activity` from the reports.
 // What cannot be read is parked by the loop and skipped; what a newer version wrote is passed over.
-import { defineProjection } from '#libs/projections/projection.ts';
-import { Fault } from '#libs/kernel/fault.ts';
+import { defineSummary } from '#libs/projections/summary.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { activityViewSchema, approvalsViewSchema, runViewSchema, viewKey } from '#streams/buckets.ts';
+import { knownOf } from '#streams/entry.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateFilter, typedFilter } from '#streams/subjects.ts';
@@ -11,20 +11,9 @@ import { foldActivity, runIdOfReport, type ActivitySummary, type PlacedReport } 
 import { foldApprovals, type ApprovalsSummary } from './approvals.view.ts';
 import { foldRun, type PlacedRunEvent, type RunSummary } from './run.view.ts';
 
-/** The state of a key before its first event. */
-type Nothing = Record<string, never>;
-const nothing: Nothing = {};
-const isSomething = <Summary extends { readonly runId: string }>(
-  state: Summary | Nothing,
-): state is Summary => 'runId' in state;
-
-const unreadable = (what: string): Fault =>
-  new Fault({ code: 'ENTRY_UNREADABLE', retry: 'never', message: what });
-
 const decodeTransition = (entry: StoredEntry): PlacedRunEvent | undefined => {
-  const reading = decodeRunEvent(entry);
-  if (reading.kind === 'problem') throw unreadable(reading.problem);
-  if (reading.kind === 'unknown') return undefined;
+  const reading = knownOf(decodeRunEvent(entry));
+  if (reading === undefined) return undefined;
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, event: reading.event };
 };
@@ -32,7 +21,7 @@ const decodeTransition = (entry: StoredEntry): PlacedRunEvent | undefined => {
 const runSummarySchema = runViewSchema.omit({ seq: true });
 
 /** Bucket `runs`. */
-export const runsProjection = defineProjection<PlacedRunEvent, RunSummary | Nothing>({
+export const runsProjection = defineSummary<PlacedRunEvent, RunSummary>({
   name: 'runs',
   version: 2,
   stream: 'TRANSITIONS',
@@ -40,15 +29,14 @@ export const runsProjection = defineProjection<PlacedRunEvent, RunSummary | Noth
   bucket: 'runs',
   decode: decodeTransition,
   key: ({ boundary, event }) => viewKey(boundary, event.runId),
-  initial: nothing,
-  evolve: (state, placed) => foldRun(isSomething(state) ? state : undefined, placed) ?? state,
+  fold: foldRun,
   parse: (value) => runSummarySchema.parse(value),
 });
 
 const approvalsSummarySchema = approvalsViewSchema.omit({ seq: true });
 
 /** Bucket `approvals`. */
-export const approvalsProjection = defineProjection<PlacedRunEvent, ApprovalsSummary | Nothing>({
+export const approvalsProjection = defineSummary<PlacedRunEvent, ApprovalsSummary>({
   name: 'approvals',
   version: 1,
   stream: 'TRANSITIONS',
@@ -56,15 +44,13 @@ export const approvalsProjection = defineProjection<PlacedRunEvent, ApprovalsSum
   bucket: 'approvals',
   decode: decodeTransition,
   key: ({ boundary, event }) => viewKey(boundary, event.runId),
-  initial: nothing,
-  evolve: (state, placed) => foldApprovals(isSomething(state) ? state : undefined, placed) ?? state,
+  fold: foldApprovals,
   parse: (value) => approvalsSummarySchema.parse(value),
 });
 
 const decodePlacedReport = (entry: StoredEntry): PlacedReport | undefined => {
-  const reading = decodeReport(entry);
-  if (reading.kind === 'problem') throw unreadable(reading.problem);
-  if (reading.kind === 'unknown' || reading.place.kind !== 'typed') return undefined;
+  const reading = knownOf(decodeReport(entry));
+  if (reading?.place.kind !== 'typed') return undefined;
   const { place, envelope } = reading;
   return {
     boundary: { tenant: place.tenant, project: place.project },
@@ -78,7 +64,7 @@ const decodePlacedReport = (entry: StoredEntry): PlacedReport | undefined => {
 const activitySummarySchema = activityViewSchema.omit({ seq: true });
 
 /** Bucket `activity`. */
-export const activityProjection = defineProjection<PlacedReport, ActivitySummary | Nothing>({
+export const activityProjection = defineSummary<PlacedReport, ActivitySummary>({
   name: 'activity',
   version: 1,
   stream: 'EVENTS',
@@ -91,7 +77,6 @@ export const activityProjection = defineProjection<PlacedReport, ActivitySummary
     const runId = runIdOfReport(report);
     return runId === undefined ? undefined : viewKey(boundary, runId);
   },
-  initial: nothing,
-  evolve: (state, placed) => foldActivity(isSomething(state) ? state : undefined, placed) ?? state,
+  fold: foldActivity,
   parse: (value) => activitySummarySchema.parse(value),
 });

@@ -1,22 +1,16 @@
 // The fold of the sessions service as a projection: bucket `sessions` from the transitions of runs.
 // What cannot be read is parked by the loop and skipped; what a newer version wrote is passed over.
-import { Fault } from '#libs/kernel/fault.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
-import { defineProjection } from '#libs/projections/projection.ts';
+import { defineSummary } from '#libs/projections/summary.ts';
 import { sessionViewSchema, viewKey } from '#streams/buckets.ts';
+import { knownOf } from '#streams/entry.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
 import { foldSession, type PlacedSessionEvent, type SessionSummary } from './session.view.ts';
 
-type Nothing = Record<string, never>;
-const nothing: Nothing = {};
-const isSession = (state: SessionSummary | Nothing): state is SessionSummary => 'sessionId' in state;
-
 const decode = (entry: StoredEntry): PlacedSessionEvent | undefined => {
-  const reading = decodeRunEvent(entry);
-  if (reading.kind === 'problem')
-    throw new Fault({ code: 'ENTRY_UNREADABLE', retry: 'never', message: reading.problem });
-  if (reading.kind === 'unknown') return undefined;
+  const reading = knownOf(decodeRunEvent(entry));
+  if (reading === undefined) return undefined;
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, occurredAt: reading.envelope.timeMs, event: reading.event };
 };
@@ -24,7 +18,7 @@ const decode = (entry: StoredEntry): PlacedSessionEvent | undefined => {
 const summarySchema = sessionViewSchema.omit({ seq: true });
 
 /** Bucket `sessions`. */
-export const sessionsProjection = defineProjection<PlacedSessionEvent, SessionSummary | Nothing>({
+export const sessionsProjection = defineSummary<PlacedSessionEvent, SessionSummary>({
   name: 'sessions',
   version: 1,
   stream: 'TRANSITIONS',
@@ -32,7 +26,6 @@ export const sessionsProjection = defineProjection<PlacedSessionEvent, SessionSu
   bucket: 'sessions',
   decode,
   key: ({ boundary, event }) => viewKey(boundary, event.sessionId),
-  initial: nothing,
-  evolve: (state, placed) => foldSession(isSession(state) ? state : undefined, placed) ?? state,
+  fold: foldSession,
   parse: (value) => summarySchema.parse(value),
 });
