@@ -10,12 +10,8 @@ import type { TurnEquipment } from './control/runner-control.ts';
 import { withAnswers } from './approvals/resumed-turn.ts';
 import { childEnvironment, TURN_MARK, type Environment } from './providers/child-environment.ts';
 import { acpEnvironment, createAcpProvider } from './providers/acp/acp-provider.ts';
-import {
-  CLAUDE_NAMES,
-  CLAUDE_SETTINGS,
-  claudeCommand,
-  createClaudeProvider,
-} from './providers/claude/claude-provider.ts';
+import { claudeCommand, createClaudeProvider } from './providers/claude/claude-provider.ts';
+import { CLAUDE_NAMES, CLAUDE_SETTINGS } from './providers/claude/claude-surroundings.policy.ts';
 import { CODEX_NAMES, codexCommand, createCodexProvider } from './providers/codex/codex-provider.ts';
 import { createExecProvider } from './providers/exec/exec-provider.ts';
 import type { Provider, TurnOrder } from './providers/provider.ts';

@@ -1,5 +1,9 @@
 // In what the agents differ that all speak one protocol, as a table, and what follows from it. Pure. Each row was measured on the version
 // it names, against a scripted model; what is not in a row is the protocol's own rule.
+import {
+  CLAUDE_NAMES,
+  CLAUDE_SETTINGS,
+} from '#services/runner/providers/claude/claude-surroundings.policy.ts';
 
 /** The agents that have a row of their own. */
 export const ACP_AGENTS = ['claude', 'codex', 'gemini', 'opencode', 'other'] as const;
@@ -52,22 +56,8 @@ const ROWS: readonly AcpQuirks[] = [
     agent: 'claude',
     measuredOn: '0.100.0',
     isCalled: /claude-(?:agent|code)-acp/,
-    settings: {
-      DISABLE_AUTOUPDATER: '1',
-      DISABLE_TELEMETRY: '1',
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    },
-    names: [
-      'ANTHROPIC_API_KEY',
-      'ANTHROPIC_AUTH_TOKEN',
-      'ANTHROPIC_BASE_URL',
-      'ANTHROPIC_MODEL',
-      'CLAUDE_CODE_OAUTH_TOKEN',
-      'CLAUDE_CODE_MAX_RETRIES',
-      'CLAUDE_CONFIG_DIR',
-      'API_TIMEOUT_MS',
-      'IS_SANDBOX',
-    ],
+    settings: CLAUDE_SETTINGS,
+    names: CLAUDE_NAMES,
   },
   {
     ...OTHER,
