@@ -2,8 +2,9 @@
 // Also writes the passwords in the form that streams/nats.conf includes. Never prints one; never changes one that is there.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { FleetSecrets } from '#streams/accounts.ts';
+import { makeFolder } from '#libs/outbox/make-folder.ts';
 import { newSecret } from '#libs/system/secrets.ts';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Name of the file that streams/nats.conf includes. */
@@ -61,9 +62,17 @@ const runnerFile = (agent: string): string => `runner-${agent}-password`;
 /** `runner-builder-1` → `FLEETLOG_RUNNER_BUILDER_1_PASSWORD`. */
 const variableOf = (file: string): string => `FLEETLOG_${file.replaceAll('-', '_').toUpperCase()}`;
 
+const makeSecretsFolder = (dir: string): void => {
+  try {
+    makeFolder(dir);
+  } catch (error) {
+    throw unreadable(dir, error);
+  }
+};
+
 /** The secrets of a deployment with these agents, made where they are missing. Fault: `SECRET_UNREADABLE` (never). */
 export const ensureSecrets = async (dir: string, agents: readonly string[]): Promise<StackSecrets> => {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeSecretsFolder(dir);
   const runners: Record<string, string> = {};
   for (const agent of agents) runners[agent] = await secretIn(dir, runnerFile(agent));
   const secrets = {
