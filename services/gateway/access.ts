@@ -3,6 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '#libs/config/secret.ts';
 import { Fault } from '#libs/kernel/fault.ts';
+import { SHARED, VIEWER, type Identity } from './identity.ts';
 
 export interface AccessRules {
   /** The address that is listened on. */
@@ -48,12 +49,12 @@ const isSame = (given: string, token: Secret): boolean =>
 
 const READING = new Set(['GET', 'HEAD']);
 
-const checkToken = ({ headers, method }: Request, { apiToken, viewerToken }: AccessRules): void => {
-  if (apiToken === undefined) return;
+const identify = ({ headers, method }: Request, { apiToken, viewerToken }: AccessRules): Identity => {
+  if (apiToken === undefined) return SHARED;
   const given = /^Bearer (\S{1,4096})$/i.exec(headers.get('authorization') ?? '')?.[1];
-  if (given !== undefined && isSame(given, apiToken)) return;
+  if (given !== undefined && isSame(given, apiToken)) return SHARED;
   if (given !== undefined && viewerToken !== undefined && isSame(given, viewerToken)) {
-    if (READING.has(method)) return;
+    if (READING.has(method)) return VIEWER;
     throw new Fault({
       code: 'TOKEN_READS_ONLY',
       retry: 'never',
@@ -67,8 +68,8 @@ const checkToken = ({ headers, method }: Request, { apiToken, viewerToken }: Acc
   });
 };
 
-/** Throws `HOST_DENIED`, `TOKEN_REQUIRED` or `TOKEN_READS_ONLY` (never). */
-export const checkAccess = (request: Request, rules: AccessRules): void => {
+/** Who asks. Throws `HOST_DENIED`, `TOKEN_REQUIRED` or `TOKEN_READS_ONLY` (never). */
+export const checkAccess = (request: Request, rules: AccessRules): Identity => {
   checkHost(request.headers, rules);
-  checkToken(request, rules);
+  return identify(request, rules);
 };

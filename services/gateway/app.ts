@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { HttpHooks } from '#libs/telemetry/hooks.ts';
+import { READ_API } from '#streams/http/reads.ts';
 import { checkAccess, type AccessRules } from './access.ts';
 import {
   isRefused,
@@ -15,7 +16,7 @@ import {
 } from './http.ts';
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
 import { approvalRoutes } from './approval-routes.ts';
-import { describeApi } from './description.ts';
+import { apiDescription } from './description.ts';
 import { mailRoutes } from './mail-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -30,22 +31,21 @@ export interface AppParts extends GatewayParts {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** What of a route serves a request. */
+type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'handle'>;
+
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 const health: Route = {
-  method: 'GET',
-  path: '/healthz',
-  means: 'Answers while the process does.',
-  isOpen: true,
+  ...READ_API.health,
   handle: (request) => request.json({ ok: true }),
 };
 
-const description = (routes: () => readonly Route[]): Route => ({
-  method: 'GET',
-  path: '/api/v1/openapi.json',
-  means: 'This description.',
-  handle: (request) => request.json(describeApi(routes())),
-});
+const description: Route = {
+  ...READ_API.describeApi,
+  handle: async (request) =>
+    request.body(await apiDescription(), 200, { 'content-type': 'application/json' }),
+};
 
 const problemResponse = ({ status, headers, body }: Problem): Response =>
   new Response(JSON.stringify(body), { status, headers });
@@ -66,9 +66,9 @@ const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknow
   return problemResponse(problem);
 };
 
-const run = async (parts: AppParts, route: Route, request: GatewayRequest): Promise<Response> => {
+const run = async (parts: AppParts, route: Served, request: GatewayRequest): Promise<Response> => {
   try {
-    if (route.isOpen !== true) checkAccess(request.req.raw, parts.access);
+    if (route.isOpen !== true) request.set('identity', checkAccess(request.req.raw, parts.access));
     const answer: Response | Refused = await route.handle(request);
     return isRefused(answer)
       ? problemResponse(problemOfRejection(answer.refused, request.get('requestId')))
@@ -80,7 +80,7 @@ const run = async (parts: AppParts, route: Route, request: GatewayRequest): Prom
 
 /** Calls the route under a request id and measures it. */
 const serve =
-  (parts: AppParts, route: Route) =>
+  (parts: AppParts, route: Served) =>
   async (request: GatewayRequest): Promise<Response> => {
     const startedMs = parts.clock.monotonicMs();
     const given = request.req.header('x-request-id');
@@ -94,10 +94,9 @@ const serve =
     return response;
   };
 
-const otherMethods = (path: string, methods: readonly string[]): Route => ({
+const otherMethods = (path: string, methods: readonly string[]): Served => ({
   method: 'GET',
   path,
-  means: 'Refuses the methods that a path does not take.',
   handle: (request) => {
     const allow = methods.join(', ');
     throw new Fault({
@@ -109,10 +108,9 @@ const otherMethods = (path: string, methods: readonly string[]): Route => ({
   },
 });
 
-const nowhere: Route = {
+const nowhere: Served = {
   method: 'GET',
   path: '*',
-  means: 'Refuses what is not there.',
   handle: (request) => {
     throw new Fault({
       code: 'ROUTE_UNKNOWN',
@@ -127,6 +125,7 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
   const app = new Hono<GatewayEnv>();
   const routes: Route[] = [
     health,
+    description,
     ...runRoutes(parts),
     ...readRoutes(parts),
     ...approvalRoutes(parts),
@@ -135,7 +134,6 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...mailRoutes(parts),
     ...streamRoutes(parts),
   ];
-  routes.push(description(() => routes));
   const methods = new Map<string, string[]>();
   for (const route of routes) {
     app.on(route.method, route.path, serve(parts, route));

@@ -1,29 +1,21 @@
 // What people are asked: list, one, and the answer. Reads come from the summaries in memory; the owner of the run decides about answers.
 // With an Idempotency-Key the same answer gives the first result again, at any later time and through any gateway.
-import { z } from 'zod';
-import { APPROVAL_STATES, viewKey, type ShownApproval } from '#streams/buckets.ts';
-import { approvalIdSchema, nameSchema, runIdSchema } from '#streams/ids.ts';
-import { answerMistake, approvalAnswerShape } from '#streams/run-requests.ts';
+import { viewKey, type ShownApproval } from '#streams/buckets.ts';
+import { APPROVAL_API } from '#streams/http/approvals.ts';
+import { approvalIdSchema } from '#streams/ids.ts';
 import { catchUp } from './catch-up.ts';
 import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
   isRefused,
   refuse,
+  speakerOf,
   type GatewayParts,
   type GatewayRequest,
   type Refused,
   type Route,
 } from './http.ts';
-import {
-  boundaryQuery,
-  idempotencyKeyOf,
-  listLimit,
-  oneOrMore,
-  parseInput,
-  readBody,
-  runQuery,
-} from './input.ts';
+import { idempotencyKeyOf, parseInput, readBody } from './input.ts';
 import { pageOf } from './list-page.ts';
 
 /** An approval and whose it is. */
@@ -34,26 +26,6 @@ type PlacedApproval = ShownApproval & {
   /** Of the run. */
   readonly title: string | null;
 };
-
-const approvalListQuery = z.strictObject({
-  ...boundaryQuery.shape,
-  state: oneOrMore(APPROVAL_STATES).optional(),
-  run: runIdSchema.optional(),
-  cursor: z.string().max(200).optional(),
-  limit: listLimit,
-});
-
-const answerSchema = z
-  .strictObject({
-    ...boundaryQuery.shape,
-    ...approvalAnswerShape,
-    /** Who answers, for the record: this API knows only who holds its token. */
-    by: nameSchema.optional(),
-  })
-  .superRefine((answer, context) => {
-    const message = answerMistake(answer);
-    if (message !== undefined) context.addIssue({ code: 'custom', path: ['input'], message });
-  });
 
 const linksOf = ({ approvalId, runId }: { readonly approvalId: string; readonly runId: string }) => ({
   self: `/api/v1/approvals/${approvalId}`,
@@ -83,7 +55,7 @@ function* placedAll(parts: GatewayParts, run: string | undefined): Generator<Pla
 const listApprovals =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(approvalListQuery, request.req.query(), 'query');
+    const query = parseInput(APPROVAL_API.listApprovals.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
@@ -123,7 +95,7 @@ const findApproval = async (
 const getApproval =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runQuery, request.req.query(), 'query');
+    const query = parseInput(APPROVAL_API.getApproval.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const approval = await findApproval(parts, request.req.param('id') ?? '', query.afterSeq);
@@ -134,42 +106,27 @@ const answerApproval =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const key = idempotencyKeyOf(request.req.raw);
-    const input = await readBody(request.req.raw, answerSchema, parts.config.maxBodyBytes);
+    const input = await readBody(
+      request.req.raw,
+      APPROVAL_API.answerApproval.body,
+      parts.config.maxBodyBytes,
+    );
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const approval = await findApproval(parts, request.req.param('id') ?? '');
     if (isRefused(approval)) return approval;
     const { runId, approvalId } = approval;
-    const { tenant: _tenant, project: _project, by = 'api', ...said } = input;
+    const { tenant: _tenant, project: _project, by, ...said } = input;
     // Keys of the caller and ids made here never meet.
     const answerId = key === undefined ? `made.${parts.ids.ulid()}` : `key.${key}`;
-    const asked = { ...said, runId, approvalId, answerId, actor: `user:${by}` };
+    const asked = { ...said, runId, approvalId, answerId, actor: `user:${speakerOf(request, by)}` };
     const answer = await parts.runsClient.ask('answer-approval', asked);
     if (answer.kind === 'refused') return { refused: answer.rejection };
     return request.json({ ...answer.result, links: linksOf(approval) }, 202);
   };
 
 export const approvalRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'GET',
-    path: '/api/v1/approvals',
-    means: 'List what people are asked, newest first; `state=open` waits for an answer.',
-    query: approvalListQuery,
-    handle: listApprovals(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/approvals/:id',
-    means: 'One approval: the exact call, its digest, and what became of it.',
-    query: runQuery,
-    handle: getApproval(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/approvals/:id/answer',
-    means:
-      'Answer: approve, reject, or edit with another input. The first answer counts. With the digest of the call that was looked at, an answer to another call is refused.',
-    body: answerSchema,
-    handle: answerApproval(parts),
-  },
+  { ...APPROVAL_API.listApprovals, handle: listApprovals(parts) },
+  { ...APPROVAL_API.getApproval, handle: getApproval(parts) },
+  { ...APPROVAL_API.answerApproval, handle: answerApproval(parts) },
 ];

@@ -1,24 +1,26 @@
 // The shapes that routes are written in: what a route is, what it is given, and what it answers besides a response.
 import type { Context } from 'hono';
-import type { z } from 'zod';
+import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
+import type { ApiRoute } from '#streams/http/route.ts';
 import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { GatewaySettings } from './config.ts';
 import type { FeedHub } from './feed-hub.ts';
+import { mayNameOthers, type Identity } from './identity.ts';
 import type { ReadViews } from './read-views.ts';
 import type { ServiceClient } from './service-client.ts';
 
 /** What middleware leaves for the routes. */
 export interface GatewayEnv {
-  readonly Variables: { requestId: string };
+  readonly Variables: { requestId: string; identity: Identity };
 }
 export type GatewayRequest = Context<GatewayEnv>;
 
@@ -49,21 +51,29 @@ export interface Refused {
   readonly refused: Rejection<RejectionCode>;
 }
 
-export interface Route {
-  readonly method: 'GET' | 'POST';
-  /** `/api/v1/runs/:id` */
-  readonly path: string;
-  /** Answered without a token, whatever the host. */
-  readonly isOpen?: boolean;
-  /** One line for the description of the API. */
-  readonly means: string;
-  /** What its query and body are read by. */
-  readonly query?: z.ZodObject;
-  readonly body?: z.ZodObject;
-  /** Media type of its answer; default `application/json`. */
-  readonly answers?: string;
+/** A declared route and what serves it. */
+export interface Route extends ApiRoute {
   handle(request: GatewayRequest): Promise<Response | Refused> | Response | Refused;
 }
+
+/** Who asks, for the record: `user:anna`. */
+export const actorOf = (request: GatewayRequest): string => `user:${request.get('identity').name}`;
+
+/**
+ * Who speaks: whoever's token it is, or whom they name if they may speak for others; `fallback` for a token that is nobody's own.
+ * Throws `SPEAKER_FOREIGN` (never).
+ */
+export const speakerOf = (request: GatewayRequest, named: string | undefined, fallback?: string): string => {
+  const identity = request.get('identity');
+  if (mayNameOthers(identity))
+    return named ?? (identity.isNamed ? identity.name : (fallback ?? identity.name));
+  if (named === undefined || named === identity.name) return identity.name;
+  throw new Fault({
+    code: 'SPEAKER_FOREIGN',
+    retry: 'never',
+    message: `this token is ${identity.name}'s and cannot speak for ${named}; it would need the role on-behalf`,
+  });
+};
 
 /** Refuses with a code. */
 export const refuse = (code: RejectionCode, message: string): Refused => ({

@@ -1,6 +1,7 @@
 // Mail over HTTP: send, list, one whole message, reply, nudge, and what somebody owes. Reads come from the summaries in memory, the body
 // of a message from its stream; the mail service decides. With an Idempotency-Key a repeat is the same message.
 import { viewKey } from '#streams/buckets.ts';
+import { MAIL_API } from '#streams/http/mail.ts';
 import { messageIdSchema, nameSchema } from '#streams/ids.ts';
 import { decodeMail } from '#streams/mail-codec.ts';
 import { obligationsKey, type MessageView, type ObligationsView } from '#streams/mail-views.ts';
@@ -10,14 +11,14 @@ import {
   foreignBoundary,
   isRefused,
   refuse,
+  speakerOf,
   type GatewayParts,
   type GatewayRequest,
   type Refused,
   type Route,
 } from './http.ts';
-import { idempotencyKeyOf, inputInvalid, parseInput, readBody, runQuery } from './input.ts';
+import { idempotencyKeyOf, inputInvalid, parseInput, readBody } from './input.ts';
 import { pageOf } from './list-page.ts';
-import { messageListQuery, nudgeSchema, replySchema, sendSchema } from './mail-input.ts';
 import { idMaker } from './new-ids.ts';
 
 const linksOf = (messageId: string) => {
@@ -25,12 +26,15 @@ const linksOf = (messageId: string) => {
   return { self, reply: `${self}/reply` };
 };
 
+/** Who writes by a token that is nobody's own. */
+const DEFAULT_WRITER = 'user';
+
 /** On whose behalf the service is asked, and the id of what is written. */
-const writingOf = (parts: GatewayParts, request: GatewayRequest, from: string) => ({
-  messageId: idMaker(parts.ids, parts.boundary, idempotencyKeyOf(request.req.raw))('message'),
-  from,
-  actor: `user:${from}`,
-});
+const writingOf = (parts: GatewayParts, request: GatewayRequest, named: string | undefined) => {
+  const from = speakerOf(request, named, DEFAULT_WRITER);
+  const messageId = idMaker(parts.ids, parts.boundary, idempotencyKeyOf(request.req.raw))('message');
+  return { messageId, from, actor: `user:${from}` };
+};
 
 const optional = <Name extends string, Value>(name: Name, value: Value | undefined) =>
   (value === undefined ? {} : { [name]: value }) as { readonly [Key in Name]?: Value };
@@ -38,7 +42,7 @@ const optional = <Name extends string, Value>(name: Name, value: Value | undefin
 const send =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, sendSchema, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, MAIL_API.sendMessage.body, parts.config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const { to, subject = null, body, needsReply, priority, from, session, expiresAt } = input;
@@ -94,7 +98,7 @@ const bodyOf = async ({ messages, boundary }: GatewayParts, view: MessageView): 
 const get =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runQuery, request.req.query(), 'query');
+    const query = parseInput(MAIL_API.getMessage.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const message = await findMessage(parts, request.req.param('id') ?? '', query.afterSeq);
@@ -106,7 +110,7 @@ const get =
 const list =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(messageListQuery, request.req.query(), 'query');
+    const query = parseInput(MAIL_API.listMessages.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const { to, from, state, kind, thread } = query;
@@ -131,7 +135,7 @@ const list =
 const reply =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, replySchema, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, MAIL_API.replyToMessage.body, parts.config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const replyTo = request.req.param('id') ?? '';
@@ -162,7 +166,7 @@ const nameOf = (request: GatewayRequest): string => {
 const nudge =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, nudgeSchema, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, MAIL_API.nudgeAgent.body, parts.config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const writing = writingOf(parts, request, input.from);
@@ -174,7 +178,7 @@ const nudge =
 const obligations =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runQuery, request.req.query(), 'query');
+    const query = parseInput(MAIL_API.getObligations.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const agent = nameOf(request);
@@ -188,48 +192,10 @@ const obligations =
   };
 
 export const mailRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'POST',
-    path: '/api/v1/messages',
-    means:
-      'Write to an agent or a person. Takes an `Idempotency-Key`: the same message under it gives the first answer again.',
-    body: sendSchema,
-    handle: send(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/messages',
-    means: 'List messages, newest first: what became of each, and the beginning of its body.',
-    query: messageListQuery,
-    handle: list(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/messages/:id',
-    means: 'One message, whole; `body` is null once the stream has forgotten it.',
-    query: runQuery,
-    handle: get(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/messages/:id/reply',
-    means:
-      'Answer a message, as its recipient. The first reply closes what is owed. Takes an `Idempotency-Key`.',
-    body: replySchema,
-    handle: reply(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/agents/:agent/obligations',
-    means: 'The replies that an agent or a person owes, oldest first, and those that will be owed.',
-    query: runQuery,
-    handle: obligations(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/agents/:agent/nudge',
-    means: 'Tell an agent in a few words to go on. Several within a moment are one.',
-    body: nudgeSchema,
-    handle: nudge(parts),
-  },
+  { ...MAIL_API.sendMessage, handle: send(parts) },
+  { ...MAIL_API.listMessages, handle: list(parts) },
+  { ...MAIL_API.getMessage, handle: get(parts) },
+  { ...MAIL_API.replyToMessage, handle: reply(parts) },
+  { ...MAIL_API.getObligations, handle: obligations(parts) },
+  { ...MAIL_API.nudgeAgent, handle: nudge(parts) },
 ];

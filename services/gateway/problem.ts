@@ -44,6 +44,11 @@ const FAULTS: Readonly<Record<string, Row>> = {
     kind: 'tenant-policy-denied',
     title: 'The bearer token may read and change nothing.',
   },
+  SPEAKER_FOREIGN: {
+    status: 403,
+    kind: 'tenant-policy-denied',
+    title: 'The bearer token cannot speak for somebody else.',
+  },
   HOST_DENIED: {
     status: 403,
     kind: 'tenant-policy-denied',

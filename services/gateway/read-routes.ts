@@ -2,6 +2,9 @@
 // record, which comes from the streams. Changes nothing.
 import type { ReadView } from '#libs/projections/read-view.ts';
 import { viewKey } from '#streams/buckets.ts';
+import { READ_API } from '#streams/http/reads.ts';
+import { boundaryQuery } from '#streams/http/route.ts';
+import { RUN_API } from '#streams/http/runs.ts';
 import { FEED_START, parseListCursor, parsePosition } from './cursor.ts';
 import { readEventPage } from './event-page.ts';
 import { runSources, type FeedSources } from './feed-source.ts';
@@ -14,7 +17,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { boundaryQuery, eventsQuery, parseInput, runListQuery, runQuery, sessionListQuery } from './input.ts';
+import { parseInput } from './input.ts';
 import { pageOf } from './list-page.ts';
 import { linksOf } from './run-routes.ts';
 
@@ -45,7 +48,7 @@ function* shownOf<State extends object>(
 const listRuns =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(runListQuery, request.req.query(), 'query');
+    const query = parseInput(RUN_API.listRuns.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
@@ -67,7 +70,7 @@ const listRuns =
 const getRun =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runQuery, request.req.query(), 'query');
+    const query = parseInput(RUN_API.getRun.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const run = await findRun(parts, request.req.param('id') ?? '', query.afterSeq);
@@ -77,7 +80,7 @@ const getRun =
 const getEvents =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(eventsQuery, request.req.query(), 'query');
+    const query = parseInput(RUN_API.listRunEvents.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const from = query.after === undefined ? FEED_START : parsePosition(query.after);
@@ -96,7 +99,7 @@ const getEvents =
 const listSessions =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(sessionListQuery, request.req.query(), 'query');
+    const query = parseInput(READ_API.listSessions.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
@@ -142,54 +145,11 @@ const listSources =
   };
 
 export const readRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'GET',
-    path: '/api/v1/runs',
-    means: 'List runs, newest first.',
-    query: runListQuery,
-    handle: listRuns(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/runs/:id',
-    means:
-      'The summary of a run; with `afterSeq` at least as of that sequence, which a write has answered with.',
-    query: runQuery,
-    handle: getRun(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/runs/:id/events',
-    means: 'The record of a run in pages: transitions and reports in one order. Follow `next`.',
-    query: eventsQuery,
-    handle: getEvents(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/sessions',
-    means: 'List sessions, newest first.',
-    query: sessionListQuery,
-    handle: listSessions(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/sessions/:id',
-    means: 'The summary of a session.',
-    query: boundaryQuery,
-    handle: getSession(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/runners',
-    means: 'Agents that have a runner, and the runners that are alive.',
-    query: boundaryQuery,
-    handle: listRunners(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/sources',
-    means: 'What the numbers of the reports of each runner say: what is missing, what came twice.',
-    query: boundaryQuery,
-    handle: listSources(parts),
-  },
+  { ...RUN_API.listRuns, handle: listRuns(parts) },
+  { ...RUN_API.getRun, handle: getRun(parts) },
+  { ...RUN_API.listRunEvents, handle: getEvents(parts) },
+  { ...READ_API.listSessions, handle: listSessions(parts) },
+  { ...READ_API.getSession, handle: getSession(parts) },
+  { ...READ_API.listRunners, handle: listRunners(parts) },
+  { ...READ_API.listSources, handle: listSources(parts) },
 ];

@@ -1,12 +1,14 @@
 // Asking for work and for its end: POST /runs and POST /runs/{id}/cancel. The owner of the run decides; the gateway checks
 // the input, gives ids, and passes the answer on. With an Idempotency-Key the ids follow from the key, so that a repeat
 // finds what the first request made, at any later time and through any gateway.
+import { RUN_API, type CreateRunInput } from '#streams/http/runs.ts';
 import type { IdKind } from '#streams/ids.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import type { RunRequest } from '#streams/run.ts';
 import { idMaker } from './new-ids.ts';
 import { findRun, findSession } from './find-run.ts';
 import {
+  actorOf,
   foreignBoundary,
   isRefused,
   refuse,
@@ -15,17 +17,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import {
-  cancelRunSchema,
-  createRunSchema,
-  idempotencyKeyOf,
-  inputInvalid,
-  readBody,
-  type CreateRunInput,
-} from './input.ts';
-
-/** Who asks: whoever holds the token, or sits at this machine. */
-export const ACTOR = 'user:api';
+import { idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
 
 /** Where everything about a run is. */
 export const linksOf = (run: { readonly runId: string; readonly sessionId: string }) => {
@@ -72,7 +64,7 @@ export const givenRules = (input: CreateRunInput): Partial<RunRequest> => {
 const requestOf = (
   { config }: GatewayParts,
   input: CreateRunInput,
-  newId: (kind: IdKind) => string,
+  { newId, actor }: { readonly newId: (kind: IdKind) => string; readonly actor: string },
 ): RunRequestOf<'create'> => ({
   runId: newId('run'),
   sessionId: input.session ?? newId('session'),
@@ -88,7 +80,7 @@ const requestOf = (
   maxAttempts: input.maxAttempts ?? config.maxAttempts,
   leaseMs: input.leaseMs ?? config.leaseMs,
   ...(input.parent !== undefined && { parent: input.parent }),
-  actor: ACTOR,
+  actor,
 });
 
 const createRun =
@@ -96,10 +88,13 @@ const createRun =
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const { config, boundary, ids } = parts;
     const key = idempotencyKeyOf(request.req.raw);
-    const input = await readBody(request.req.raw, createRunSchema, config.maxBodyBytes);
+    const input = await readBody(request.req.raw, RUN_API.createRun.body, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
-    const asked = requestOf(parts, input, idMaker(ids, boundary, key));
+    const asked = requestOf(parts, input, {
+      newId: idMaker(ids, boundary, key),
+      actor: actorOf(request),
+    });
     const { parent } = asked;
     if (parent !== undefined && ![...config.agents, ...config.people].includes(parent))
       return refuse(
@@ -123,31 +118,22 @@ const createRun =
 const cancelRun =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, cancelRunSchema, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, RUN_API.cancelRun.body, parts.config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const run = await findRun(parts, request.req.param('id') ?? '');
     if (isRefused(run)) return run;
     const { runId } = run;
-    const answer = await parts.runsClient.ask('cancel', { runId, reason: input.reason, actor: ACTOR });
+    const answer = await parts.runsClient.ask('cancel', {
+      runId,
+      reason: input.reason,
+      actor: actorOf(request),
+    });
     if (answer.kind === 'refused') return { refused: answer.rejection };
     return request.json({ ...answer.result, links: linksOf(run) }, 202);
   };
 
 export const runRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'POST',
-    path: '/api/v1/runs',
-    means:
-      'Ask for a piece of work. Takes an `Idempotency-Key`: the same request under it gives the first answer again.',
-    body: createRunSchema,
-    handle: createRun(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/runs/:id/cancel',
-    means: 'Cancel a run. An ended run is left as it is.',
-    body: cancelRunSchema,
-    handle: cancelRun(parts),
-  },
+  { ...RUN_API.createRun, handle: createRun(parts) },
+  { ...RUN_API.cancelRun, handle: cancelRun(parts) },
 ];

@@ -1,6 +1,8 @@
 // Live streams: GET /runs/{id}/stream and GET /stream. A stream resumes by `Last-Event-ID` or `?after=`; it ends when its
 // client leaves, when its run has ended and everything before the end is out, or when the gateway stops.
 import { Fault } from '#libs/kernel/fault.ts';
+import { LIVE_API } from '#streams/http/live.ts';
+import { EVENT_STREAM } from '#streams/http/route.ts';
 import { AGGREGATE_FAMILIES, aggregateFilter, aggregateSubject, typedFilter } from '#streams/subjects.ts';
 import { checkReached, FEED_START, parsePosition, type FeedPosition } from './cursor.ts';
 import { readFeed, type FeedOptions } from './feed.ts';
@@ -16,7 +18,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { fleetStreamQuery, inputInvalid, parseInput, runStreamQuery } from './input.ts';
+import { inputInvalid, parseInput } from './input.ts';
 import { sourcesOfRun } from './read-routes.ts';
 import { sseBody } from './sse.ts';
 import { intersectFilters, isFilter } from './subject-filter.ts';
@@ -56,8 +58,6 @@ const lastSeqs = async ({ hubs }: GatewayParts): Promise<FeedPosition> => {
 
 type Watching = Omit<FeedOptions, 'hubs' | 'signal'>;
 
-const EVENT_STREAM = 'text/event-stream';
-
 const STREAM_HEADERS = {
   'content-type': `${EVENT_STREAM}; charset=utf-8`,
   'cache-control': 'no-store',
@@ -92,7 +92,7 @@ const streamResponse = ({ parts, places, request }: Serving, watching: Watching)
 const runStream =
   (parts: GatewayParts, places: Places) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runStreamQuery, request.req.query(), 'query');
+    const query = parseInput(LIVE_API.streamRun.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const given = givenPosition(request, query.after);
@@ -133,7 +133,7 @@ const selection = ({ boundary }: GatewayParts, subject: string) => {
 const fleetStream =
   (parts: GatewayParts, places: Places) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(fleetStreamQuery, request.req.query(), 'query');
+    const query = parseInput(LIVE_API.streamFleet.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const given = givenPosition(request, query.after);
@@ -148,22 +148,7 @@ const fleetStream =
 export const streamRoutes = (parts: GatewayParts): readonly Route[] => {
   const places = createPlaces(parts.config.maxStreams, parts.onStreams);
   return [
-    {
-      method: 'GET',
-      path: '/api/v1/runs/:id/stream',
-      means:
-        'The record of a run as it comes. Resumes by `Last-Event-ID` or `after`; ends with the event `end`.',
-      query: runStreamQuery,
-      answers: EVENT_STREAM,
-      handle: runStream(parts, places),
-    },
-    {
-      method: 'GET',
-      path: '/api/v1/stream',
-      means: 'What happens in the whole fleet, from now on or from `after`, filtered by `subject`.',
-      query: fleetStreamQuery,
-      answers: EVENT_STREAM,
-      handle: fleetStream(parts, places),
-    },
+    { ...LIVE_API.streamRun, handle: runStream(parts, places) },
+    { ...LIVE_API.streamFleet, handle: fleetStream(parts, places) },
   ];
 };

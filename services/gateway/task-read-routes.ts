@@ -1,5 +1,5 @@
 // Reading tasks and queues: pages in the order in which tasks go, changes in the order in which they happened, one task, counts.
-import type { z } from 'zod';
+import { TASK_API, type TaskFilters } from '#streams/http/tasks.ts';
 import {
   foreignBoundary,
   isRefused,
@@ -8,9 +8,8 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { parseInput, runQuery } from './input.ts';
+import { parseInput } from './input.ts';
 import { pageIn } from './list-page.ts';
-import { changesQuery, queuesQuery, taskListQuery } from './task-input.ts';
 import {
   allTasks,
   CHANGE_ORDER,
@@ -21,10 +20,7 @@ import {
   taskLinks,
 } from './task-reading.ts';
 
-function* wantedTasks(
-  parts: GatewayParts,
-  { queue, lane, state }: z.infer<typeof taskListQuery | typeof changesQuery>,
-) {
+function* wantedTasks(parts: GatewayParts, { queue, lane, state }: TaskFilters) {
   for (const task of allTasks(parts)) {
     if (queue !== undefined && task.queue !== queue) continue;
     if (lane !== undefined && task.lane !== lane) continue;
@@ -35,7 +31,7 @@ function* wantedTasks(
 const listTasks =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(taskListQuery, request.req.query(), 'query');
+    const query = parseInput(TASK_API.listTasks.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseTaskCursor(query.cursor);
@@ -47,7 +43,7 @@ const listTasks =
 const listChanges =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(changesQuery, request.req.query(), 'query');
+    const query = parseInput(TASK_API.listTaskChanges.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const { after, limit } = query;
@@ -62,7 +58,7 @@ const listChanges =
 const getTask =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const query = parseInput(runQuery, request.req.query(), 'query');
+    const query = parseInput(TASK_API.getTask.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const task = await findTask(parts, request.req.param('id') ?? '', query.afterSeq);
@@ -72,7 +68,7 @@ const getTask =
 const listQueues =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(queuesQuery, request.req.query(), 'query');
+    const query = parseInput(TASK_API.listQueues.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const queues = countQueues(allTasks(parts), query.queue);
@@ -80,34 +76,8 @@ const listQueues =
   };
 
 export const taskReadRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'GET',
-    path: '/api/v1/tasks',
-    means: 'List tasks in the order in which they go: higher priority first, then the older one.',
-    query: taskListQuery,
-    handle: listTasks(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/tasks/changes',
-    means:
-      'Tasks that have changed after a sequence, in the order of their last change. Come again with `after` of the answer.',
-    query: changesQuery,
-    handle: listChanges(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/tasks/:id',
-    means:
-      'A task with its attempts and, while it waits, its place in its queue; with `afterSeq` at least as of that sequence.',
-    query: runQuery,
-    handle: getTask(parts),
-  },
-  {
-    method: 'GET',
-    path: '/api/v1/queues',
-    means: 'Queues: how many tasks in which state and lane, and which go next.',
-    query: queuesQuery,
-    handle: listQueues(parts),
-  },
+  { ...TASK_API.listTasks, handle: listTasks(parts) },
+  { ...TASK_API.listTaskChanges, handle: listChanges(parts) },
+  { ...TASK_API.getTask, handle: getTask(parts) },
+  { ...TASK_API.listQueues, handle: listQueues(parts) },
 ];

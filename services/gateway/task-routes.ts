@@ -2,9 +2,11 @@
 // passes the answer on. With an Idempotency-Key the ids follow from the key, so that a repeat finds what the first request made, at any
 // later time and through any gateway. What is read of tasks is in task-read-routes.ts.
 import { createHash } from 'node:crypto';
+import { TASK_API, type CreateTaskInput } from '#streams/http/tasks.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
 import { findSession } from './find-run.ts';
 import {
+  actorOf,
   foreignBoundary,
   isRefused,
   refuse,
@@ -13,10 +15,9 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { boundaryQuery, cancelRunSchema, idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
+import { idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
 import { idMaker } from './new-ids.ts';
-import { ACTOR, givenRules, titleOfPrompt } from './run-routes.ts';
-import { createTaskSchema, type CreateTaskInput } from './task-input.ts';
+import { givenRules, titleOfPrompt } from './run-routes.ts';
 import { findTask, taskLinks } from './task-reading.ts';
 
 /** Whose conversation it goes on in, if any: that agent alone can do it. */
@@ -64,7 +65,7 @@ const createTask =
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const { config, boundary, ids } = parts;
     const key = idempotencyKeyOf(request.req.raw);
-    const input = await readBody(request.req.raw, createTaskSchema, config.maxBodyBytes);
+    const input = await readBody(request.req.raw, TASK_API.createTask.body, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
     const who = await whoMay(parts, input);
@@ -76,7 +77,7 @@ const createTask =
       taskId,
       ...orderOf(parts, input),
       ...who,
-      actor: ACTOR,
+      actor: actorOf(request),
     });
     if (answer.kind === 'refused') return { refused: answer.rejection };
     const links = taskLinks(answer.result.taskId);
@@ -92,11 +93,16 @@ const requestIdOf = ({ ids }: GatewayParts, request: GatewayRequest): string => 
 const cancelTask =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, cancelRunSchema, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, TASK_API.cancelTask.body, parts.config.maxBodyBytes);
     const task = foreignBoundary(parts, input) ?? (await findTask(parts, request.req.param('id') ?? ''));
     if (isRefused(task)) return task;
     const { taskId } = task;
-    const asked = { taskId, requestId: requestIdOf(parts, request), reason: input.reason, actor: ACTOR };
+    const asked = {
+      taskId,
+      requestId: requestIdOf(parts, request),
+      reason: input.reason,
+      actor: actorOf(request),
+    };
     const answer = await parts.tasksClient.ask('cancel', asked);
     if (answer.kind === 'refused') return { refused: answer.rejection };
     return request.json({ ...answer.result, links: taskLinks(taskId) }, 202);
@@ -105,38 +111,18 @@ const cancelTask =
 const retryTask =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const input = await readBody(request.req.raw, boundaryQuery, parts.config.maxBodyBytes);
+    const input = await readBody(request.req.raw, TASK_API.retryTask.body, parts.config.maxBodyBytes);
     const task = foreignBoundary(parts, input) ?? (await findTask(parts, request.req.param('id') ?? ''));
     if (isRefused(task)) return task;
     const { taskId } = task;
-    const asked = { taskId, requestId: requestIdOf(parts, request), actor: ACTOR };
+    const asked = { taskId, requestId: requestIdOf(parts, request), actor: actorOf(request) };
     const answer = await parts.tasksClient.ask('retry', asked);
     if (answer.kind === 'refused') return { refused: answer.rejection };
     return request.json({ ...answer.result, links: taskLinks(taskId) }, 202);
   };
 
 export const taskRoutes = (parts: GatewayParts): readonly Route[] => [
-  {
-    method: 'POST',
-    path: '/api/v1/tasks',
-    means:
-      'Put a task in a queue. Takes an `Idempotency-Key`: the same order under it gives the first answer again.',
-    body: createTaskSchema,
-    handle: createTask(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/tasks/:id/cancel',
-    means: 'Cancel a task and the run that does it. An ended task is left as it is.',
-    body: cancelRunSchema,
-    handle: cancelTask(parts),
-  },
-  {
-    method: 'POST',
-    path: '/api/v1/tasks/:id/retry',
-    means:
-      'Let a task that failed, is blocked or was cancelled wait for a further attempt. Takes an `Idempotency-Key`.',
-    body: boundaryQuery,
-    handle: retryTask(parts),
-  },
+  { ...TASK_API.createTask, handle: createTask(parts) },
+  { ...TASK_API.cancelTask, handle: cancelTask(parts) },
+  { ...TASK_API.retryTask, handle: retryTask(parts) },
 ];

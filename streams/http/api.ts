@@ -1,0 +1,18 @@
+// Every route of the HTTP API by its name. A new family of routes is one line here; the gateway serves what this table declares and
+// nothing else (services/gateway/routes.ts).
+import { APPROVAL_API } from './approvals.ts';
+import { LIVE_API } from './live.ts';
+import { MAIL_API } from './mail.ts';
+import { READ_API } from './reads.ts';
+import type { ApiTable } from './route.ts';
+import { RUN_API } from './runs.ts';
+import { TASK_API } from './tasks.ts';
+
+export const API = {
+  ...RUN_API,
+  ...READ_API,
+  ...APPROVAL_API,
+  ...TASK_API,
+  ...MAIL_API,
+  ...LIVE_API,
+} as const satisfies ApiTable;
