@@ -137,7 +137,7 @@ export interface ApprovalDeadline {
   readonly expiresAt: number;
 }
 
-/** Bucket `presence` (keys expire): which runners are alive. Key: <tenant>.<project>.runner.<agent>. */
+/** Bucket `presence` (keys expire): which runners are alive. Key: <tenant>.<project>.runner.<agent>. Hosts: host-views.ts. */
 export const presenceSchema = z.object({
   agent: z.string(),
   runnerId: z.string(),
@@ -148,6 +148,13 @@ export const presenceSchema = z.object({
   buffered: z.int().nonnegative(),
   slots: z.int().positive().optional(),
   labels: z.array(z.string()).optional(),
+  /** Of the contract that it speaks; absent: from before there was one. */
+  contract: z.int().nonnegative().optional(),
+  /** Of a managed agent: which start of it this is, and its host. */
+  spawnId: z.string().optional(),
+  host: z.string().optional(),
+  /** Turns in hand. */
+  active: z.int().nonnegative().optional(),
 });
 export type Presence = z.infer<typeof presenceSchema>;
 
@@ -174,6 +181,7 @@ const DERIVED_BUCKETS = [
   'tasks',
   'messages',
   'obligations',
+  'hosts',
 ] as const;
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
@@ -206,6 +214,7 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
     holds: 'derived',
   },
   { name: 'tasks', description: 'Summary of every task.', history: 1, replicas, holds: 'derived' },
+  { name: 'hosts', description: 'Summary of every host.', history: 1, replicas, holds: 'derived' },
   ...DERIVED_BUCKETS.map((bucket): BucketDefinition => ({
     name: scratchBucket(bucket),
     description: `Scratch of a rebuild of ${bucket}.`,
@@ -224,7 +233,7 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   },
   {
     name: 'presence',
-    description: 'Which runners are alive.',
+    description: 'Which runners and hosts are alive.',
     history: 1,
     replicas,
     markerTtlMs: 60_000,

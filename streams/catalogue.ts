@@ -17,6 +17,8 @@ import {
   type ProblemEntry,
   type UnknownEntry,
 } from './entry.ts';
+import { isHostEventType, readHostEvent } from './host-codec.ts';
+import { HOST_EVENT_MEANS, hostEventSchema, type HostEvent, type HostEventType } from './host.ts';
 import { readInstruction, instructionNameOf, type Instruction } from './instruction-codec.ts';
 import { INSTRUCTIONS } from './instructions.ts';
 import { readReport, reportNameOf, type Report } from './report-codec.ts';
@@ -35,7 +37,7 @@ export interface CatalogueEntry {
   /** The number at the end of the type. */
   readonly version: number;
   readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'MESSAGES' | 'DEADLETTERS';
-  readonly family: 'run' | 'task' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
+  readonly family: 'run' | 'task' | 'host' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
   /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
   readonly subjectType: string | null;
   /** Schema of the JSON body. */
@@ -88,7 +90,7 @@ const versionOf = (type: string): number => Number(/\.v(\d+)$/.exec(type)?.[1]);
 
 /** The events of an aggregate. */
 const aggregateEntries = <Type extends string>(
-  family: 'run' | 'task' | 'admission',
+  family: 'run' | 'task' | 'host' | 'admission',
   options: readonly { readonly shape: z.ZodRawShape & { readonly type: z.ZodLiteral<Type> } }[],
   means: Readonly<Record<Type, string>>,
 ): readonly CatalogueEntry[] =>
@@ -123,6 +125,7 @@ const typedEntry =
 export const CATALOGUE: readonly CatalogueEntry[] = [
   ...aggregateEntries('run', runEventSchema.options, RUN_EVENT_MEANS),
   ...aggregateEntries('task', taskEventSchema.options, TASK_EVENT_MEANS),
+  ...aggregateEntries('host', hostEventSchema.options, HOST_EVENT_MEANS),
   ...aggregateEntries('admission', admissionEventSchema.options, ADMISSION_EVENT_MEANS),
   ...Object.entries(REPORTS).map(typedEntry('EVENTS', 'evt')),
   ...Object.entries(INSTRUCTIONS).map(typedEntry('COMMANDS', 'cmd')),
@@ -147,6 +150,7 @@ export const catalogueEntryOf = (type: string): CatalogueEntry | undefined => BY
 export type EntryReading =
   | (OpenEntry & { readonly kind: 'run'; readonly type: RunEventType; readonly data: RunEvent })
   | (OpenEntry & { readonly kind: 'task'; readonly type: TaskEventType; readonly data: TaskEvent })
+  | (OpenEntry & { readonly kind: 'host'; readonly type: HostEventType; readonly data: HostEvent })
   | (OpenEntry & {
       readonly kind: 'admission';
       readonly type: AdmissionEventType;
@@ -172,6 +176,10 @@ const readTransition = (opened: OpenEntry, entry: EntryLike): EntryReading | und
   if (isTaskEventType(type)) {
     const read = readTaskEvent(opened, entry);
     return read.kind === 'known' ? { ...named, kind: 'task', type, data: read.event } : kept(read, entry);
+  }
+  if (isHostEventType(type)) {
+    const read = readHostEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'host', type, data: read.event } : kept(read, entry);
   }
   if (!isAdmissionEventType(type)) return undefined;
   const read = readAdmissionEvent(opened, entry);

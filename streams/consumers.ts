@@ -18,6 +18,10 @@ export const mailboxConsumerName = (boundary: Boundary, agent: string): string =
 export const obligationsConsumerName = (boundary: Boundary, agent: string): string =>
   `obligations-${boundary.tenant}=${boundary.project}=${agent}`;
 
+/** Consumer of a host: its instructions. */
+export const hostConsumerName = (boundary: Boundary, host: string): string =>
+  `host-${boundary.tenant}=${boundary.project}=${host}`;
+
 /**
  * How long an entry that was handed out stays with a process that says nothing: after a crash its entries come again after this time.
  * Well below the default lease of a run, so that a service that dies with a report in hand costs no run its claim. Processes extend what
@@ -127,11 +131,22 @@ const runnerConsumers = ({
   },
 ];
 
+const hostConsumer = ({ host, ...boundary }: Boundary & { readonly host: string }): ConsumerDefinition => ({
+  stream: 'COMMANDS',
+  name: hostConsumerName(boundary, host),
+  description: `Instructions to the host ${host}.`,
+  filterSubjects: [typedFilter('cmd', { ...boundary, id: host })],
+  ackWaitMs: ACK_WAIT_MS,
+  maxAckPending: 64,
+});
+
 /** What a deployment is made of. */
 export interface DeploymentShape {
   readonly replicas: number;
   /** Agents that have a runner, by boundary. */
   readonly agents: readonly (Boundary & { readonly agent: string })[];
+  /** Machines that start and stop runners, by boundary. */
+  readonly hosts?: readonly (Boundary & { readonly host: string })[];
 }
 
 /** Everything durable of a deployment, as `fleetlog provision` reconciles it. */
@@ -139,5 +154,9 @@ export const topologyOf = (shape: DeploymentShape): Topology => ({
   streams: streamDefinitions(shape.replicas),
   buckets: bucketDefinitions(shape.replicas),
   objectStores: objectStoreDefinitions(shape.replicas),
-  consumers: [...Object.values(serviceConsumers), ...shape.agents.flatMap(runnerConsumers)],
+  consumers: [
+    ...Object.values(serviceConsumers),
+    ...shape.agents.flatMap(runnerConsumers),
+    ...(shape.hosts ?? []).map(hostConsumer),
+  ],
 });

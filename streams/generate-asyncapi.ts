@@ -11,6 +11,7 @@ import {
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { parseJson, type EntryParts } from './entry.ts';
 import { exampleEntries } from './generate-example-entries.ts';
+import { hostViewSchema } from './host-views.ts';
 import { sourceViewSchema } from './source-view.ts';
 import { BUCKET_EXAMPLES } from './generate-example-values.ts';
 import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
@@ -93,8 +94,9 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   partition: { description: 'FNV-1a (32 bit) of the id, modulo 16.' },
   runId: { description: 'run_ and a ULID.' },
   taskId: { description: 'tsk_ and a ULID.' },
+  host: { description: 'Name of a host.' },
   admissionId: { description: 'fleet: there is one of a tenant and project.', enum: ['fleet'] },
-  agent: { description: 'Name of the agent that reports or asks.' },
+  agent: { description: 'Name of the agent or host that reports or asks.' },
   recipient: { description: 'Agent or person that the message is for.' },
   target: { description: 'Agent or host that is to act.' },
   service: { description: 'Service that gave up.' },
@@ -120,6 +122,7 @@ const addressOf = ({ family, subjectType }: CatalogueEntry): string => {
   const tail = {
     run: '{runId}',
     task: '{taskId}',
+    host: '{host}',
     admission: '{admissionId}',
     evt: `{agent}.${subjectType}`,
     cmd: `{target}.${subjectType}`,
@@ -214,6 +217,7 @@ const BUCKETS = {
   tasks: taskViewSchema,
   messages: messageViewSchema,
   obligations: obligationsSchema,
+  hosts: hostViewSchema,
   leases: leaseSchema,
   presence: presenceSchema,
 } as const;

@@ -11,6 +11,14 @@ import {
 } from './generate-examples.ts';
 import { ADMISSION_EXAMPLE, TASK_EXAMPLES } from './generate-task-examples.ts';
 import { MAIL_EXAMPLES, MAIL_REPORT_EXAMPLES } from './generate-mail-examples.ts';
+import {
+  EXAMPLE_HOST,
+  HOST_EXAMPLES,
+  HOST_INSTRUCTION_EXAMPLES,
+  HOST_REPORT_EXAMPLES,
+} from './generate-host-examples.ts';
+import { encodeHostEvent } from './host-codec.ts';
+import { HOST_REPORTS } from './host-reports.ts';
 import { encodeInstruction, type InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
 import { encodeMail } from './mail-codec.ts';
@@ -20,10 +28,16 @@ import { REPORTS, type ReportData, type ReportName } from './reports.ts';
 import { encodeRunEvent } from './run-codec.ts';
 import { encodeTaskEvent } from './task-codec.ts';
 
-/** Every report, those about mail included. */
+/** Every report, those about mail and of hosts included. */
 export const ALL_REPORTS: { readonly [Name in ReportName]: ReportData<Name> } = {
   ...REPORT_EXAMPLES,
   ...MAIL_REPORT_EXAMPLES,
+  ...HOST_REPORT_EXAMPLES,
+};
+
+const ALL_INSTRUCTIONS: { readonly [Name in InstructionName]: InstructionData<Name> } = {
+  ...INSTRUCTION_EXAMPLES,
+  ...HOST_INSTRUCTION_EXAMPLES,
 };
 
 const { boundary, agent, runId, commandId, eventId } = EXAMPLE;
@@ -48,6 +62,8 @@ const taskMeta = (about: string): EntryMeta => ({
   correlation: about,
 });
 
+const hostMeta = (host: string): EntryMeta => ({ ...taskMeta(host), source: '/service/hosts' });
+
 const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
   encodeReport(name, data, {
     agent,
@@ -61,11 +77,28 @@ const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Nam
     timeMs: EXAMPLE_AT + 3 * SECOND,
   });
 
+/** A report of a host, under its name. */
+const hostReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
+  encodeReport(name, data, {
+    agent: EXAMPLE_HOST,
+    boundary,
+    id: eventId,
+    source: `/host/${EXAMPLE_HOST}`,
+    actor: `host:${EXAMPLE_HOST}`,
+    causation: commandId,
+    sourceSeq: 42,
+    timeMs: EXAMPLE_AT + 3 * SECOND,
+  });
+
 const exampleInstruction = <Name extends InstructionName>(
   name: Name,
   data: InstructionData<Name>,
 ): EntryParts =>
-  encodeInstruction(name, data, { ...serviceMeta(EXAMPLE_AT), id: `${runId}:1:${name}`, target: agent });
+  encodeInstruction(name, data, {
+    ...serviceMeta(EXAMPLE_AT),
+    id: `${runId}:1:${name}`,
+    target: name in HOST_INSTRUCTION_EXAMPLES ? EXAMPLE_HOST : agent,
+  });
 
 const exampleMail = (name: MailName): EntryParts =>
   encodeMail(name, MAIL_EXAMPLES[name], {
@@ -110,10 +143,13 @@ const deadLetter = (): EntryParts => {
 export const exampleEntries = (): readonly EntryParts[] => [
   ...Object.values(RUN_EXAMPLES).map((event) => encodeRunEvent(event, serviceMeta(EXAMPLE_AT))),
   ...Object.values(TASK_EXAMPLES).map((event) => encodeTaskEvent(event, taskMeta(event.taskId))),
+  ...Object.values(HOST_EXAMPLES).map((event) => encodeHostEvent(event, hostMeta(event.host))),
   encodeAdmissionEvent(ADMISSION_EXAMPLE, taskMeta('fleet')),
-  ...(Object.keys(REPORTS) as ReportName[]).map((name) => exampleReport(name, ALL_REPORTS[name])),
-  ...(Object.keys(INSTRUCTION_EXAMPLES) as InstructionName[]).map((name) =>
-    exampleInstruction(name, INSTRUCTION_EXAMPLES[name]),
+  ...(Object.keys(REPORTS) as ReportName[]).map((name) =>
+    (name in HOST_REPORTS ? hostReport : exampleReport)(name, ALL_REPORTS[name]),
+  ),
+  ...(Object.keys(ALL_INSTRUCTIONS) as InstructionName[]).map((name) =>
+    exampleInstruction(name, ALL_INSTRUCTIONS[name]),
   ),
   ...(Object.keys(MAIL_EXAMPLES) as MailName[]).map(exampleMail),
   deadLetter(),

@@ -1,6 +1,8 @@
 // One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
 import type { ActivityView, ApprovalsView, Lease, Presence, RunView, SessionView } from './buckets.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
+import { HOST_VIEW_EXAMPLE } from './generate-host-examples.ts';
+import type { HostView } from './host-views.ts';
 import type { SourceView } from './source-view.ts';
 import { TASK_VIEW_EXAMPLE } from './generate-task-examples.ts';
 import type { TaskView } from './task-view.ts';
@@ -58,6 +60,10 @@ export const REQUEST_EXAMPLES: {
       runnerId,
       providers: ['exec'],
       version: '0.1.0',
+      contract: 2,
+      spawnId: 'spw_01KAJ5M8D0S4P6A8W0N2E4G6J8',
+      host: 'forge-7',
+      active: 1,
       startedAt: AT - 60 * SECOND,
       buffered: 0,
       slots: 1,
@@ -78,6 +84,7 @@ export const BUCKET_EXAMPLES: {
   readonly tasks: TaskView;
   readonly messages: MessageView;
   readonly obligations: ObligationsView;
+  readonly hosts: HostView;
   readonly leases: Lease;
   readonly presence: Presence;
 } = {
@@ -178,12 +185,17 @@ export const BUCKET_EXAMPLES: {
   },
   tasks: TASK_VIEW_EXAMPLE,
   ...MAIL_BUCKET_EXAMPLES,
+  hosts: HOST_VIEW_EXAMPLE,
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {
     agent,
     runnerId,
     providers: ['exec'],
     version: '0.1.0',
+    contract: 2,
+    spawnId: 'spw_01KAJ5M8D0S4P6A8W0N2E4G6J8',
+    host: 'forge-7',
+    active: 1,
     startedAt: AT - 60 * SECOND,
     seenAt: AT + 10 * SECOND,
     buffered: 0,

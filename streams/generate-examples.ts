@@ -3,6 +3,8 @@
 import type { AskedCall, SettledApproval } from './approvals.ts';
 import type { InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
+import type { HOST_INSTRUCTIONS } from './host-instructions.ts';
+import type { HOST_REPORTS } from './host-reports.ts';
 import type { MAIL_REPORTS } from './mail-reports.ts';
 import { REPORTS, type ReportData, type ReportName } from './reports.ts';
 import type { RunEventType } from './run-codec.ts';
@@ -165,9 +167,11 @@ export const RUN_EXAMPLES: { readonly [Type in RunEventType]: Extract<RunEvent, 
 
 const turn = { ...about, turnId };
 
-/** Every report of a runner but those about mail. */
+/** Every report of a runner but those about mail; none of hosts. */
 export const REPORT_EXAMPLES: {
-  readonly [Name in Exclude<ReportName, keyof typeof MAIL_REPORTS>]: ReportData<Name>;
+  readonly [
+    Name in Exclude<ReportName, keyof typeof MAIL_REPORTS | keyof typeof HOST_REPORTS>
+  ]: ReportData<Name>;
 } = {
   'turn-started': {
     ...turn,
@@ -263,8 +267,10 @@ export const REPORT_EXAMPLES: {
   'source-cleared': { buffer: '01KAJ5M7Y0B3D5F7H9K1M3P5R7', ranges: [[41, 57]], reports: 17 },
 };
 
-/** Every instruction. */
-export const INSTRUCTION_EXAMPLES: { readonly [Name in InstructionName]: InstructionData<Name> } = {
+/** Every instruction to a runner. */
+export const INSTRUCTION_EXAMPLES: {
+  readonly [Name in Exclude<InstructionName, keyof typeof HOST_INSTRUCTIONS>]: InstructionData<Name>;
+} = {
   turn: { commandId, ...about, agent, provider: 'exec', request: EXAMPLE_REQUEST, leaseMs: 30_000 },
   cancel: { runId, reason: 'wrong branch' },
   'answer-approval': { runId, fence: 17, approval: settled },

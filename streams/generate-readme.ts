@@ -8,10 +8,13 @@ import { topologyOf } from './consumers.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { EXAMPLE } from './generate-examples.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
+import { EXAMPLE_HOST, HOST_PRESENCE_EXAMPLE } from './generate-host-examples.ts';
 import { BUCKET_EXAMPLES } from './generate-example-values.ts';
 import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
 import { guarantees, howTo, introduction } from './generate-guide.ts';
 import { age, block, code, json, size, table } from './generate-markdown.ts';
+import { SPAWN_REFUSALS } from './host-reports.ts';
+import { hostPresenceKey } from './host-views.ts';
 import { REJECTIONS } from './rejections.ts';
 import { MAIL_EXAMPLES } from './generate-mail-examples.ts';
 import { obligationsKey } from './mail-views.ts';
@@ -92,11 +95,12 @@ ${json(body)}`;
 
 const STREAM_INTRODUCTIONS = {
   TRANSITIONS:
-    'Decided by the control plane, appended at the expected sequence of the one subject of the run, task or admission.',
-  EVENTS: 'Facts that runners report. They decide nothing by themselves.',
+    'Decided by the control plane, appended at the expected sequence of the one subject of the run, task, host or admission.',
+  EVENTS: 'Facts that runners and hosts report. They decide nothing by themselves.',
   MESSAGES:
     'Mail between agents and people, under its recipient. `sent` holds the message; the others say what became of it, and name it.',
-  COMMANDS: 'To runners. An instruction is not a right: the runner claims the run before it does anything.',
+  COMMANDS:
+    'To runners and hosts. An instruction is not a right: the runner claims the run before it does anything.',
 } as const;
 
 const events = (): string => {
@@ -140,8 +144,12 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   tasks: ['<tenant>.<project>.<task id>', viewKey(boundary, EXAMPLE_TASK_ID)],
   messages: ['<tenant>.<project>.<message id>', viewKey(boundary, MAIL_EXAMPLES.sent.messageId)],
   obligations: ['<tenant>.<project>.<agent>', obligationsKey(boundary, agent)],
+  hosts: ['<tenant>.<project>.<host>', viewKey(boundary, EXAMPLE_HOST)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
-  presence: ['<tenant>.<project>.runner.<agent>', presenceKey(boundary, agent)],
+  presence: [
+    '<tenant>.<project>.runner.<agent>` and `<tenant>.<project>.host.<host>',
+    presenceKey(boundary, agent),
+  ],
 };
 
 const buckets = (): string => `## Buckets
@@ -162,7 +170,22 @@ ${table(
 
 ${(Object.keys(BUCKET_EXAMPLES) as (keyof typeof BUCKET_EXAMPLES)[])
   .map((name) => `### ${name}\n\n${code(KEYS[name][1])}\n\n${json(BUCKET_EXAMPLES[name])}`)
-  .join('\n\n')}`;
+  .join('\n\n')}
+
+### presence of a host
+
+${code(hostPresenceKey(boundary, EXAMPLE_HOST))}
+
+${json(HOST_PRESENCE_EXAMPLE)}`;
+
+const spawnRefusals = (): string => `## Refusals of hosts
+
+Codes of \`spawn-refused\`; \`later\`: the same may be asked again.
+
+${table(
+  ['code', 'again', 'means'],
+  Object.entries(SPAWN_REFUSALS).map(([name, { retry, meaning }]) => [code(name), retry, meaning]),
+)}`;
 
 const objectStores = (): string => `## Object stores
 
@@ -185,7 +208,11 @@ Durable, pull, explicit acknowledgement. They are the services’ own: make one 
 
 ${table(
   ['consumer', 'stream', 'filter', 'what'],
-  topologyOf({ replicas: 1, agents: [{ ...boundary, agent }] }).consumers.map((consumer) => [
+  topologyOf({
+    replicas: 1,
+    agents: [{ ...boundary, agent }],
+    hosts: [{ ...boundary, host: EXAMPLE_HOST }],
+  }).consumers.map((consumer) => [
     code(consumer.name),
     code(consumer.stream),
     consumer.filterSubjects.map(code).join(' '),
@@ -245,4 +272,5 @@ export const readmePage = (): string =>
     consumers(),
     requests(),
     refusals(),
+    spawnRefusals(),
   ].join('\n\n')}\n`;

@@ -3,6 +3,8 @@ import type { z } from 'zod';
 import { REQUEST_EXAMPLES } from './generate-example-values.ts';
 import { AGENT_MAIL_REQUEST_EXAMPLES, MAIL_REQUEST_EXAMPLES } from './generate-mail-examples.ts';
 import { AGENT_MAIL_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
+import { HOST_REQUEST_EXAMPLES } from './generate-host-examples.ts';
+import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
 import type { RequestTable } from './requests.ts';
 import { TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
 import { TASK_REQUESTS } from './task-requests.ts';
@@ -14,7 +16,7 @@ interface DocumentedRequest {
   readonly name: string;
   readonly service: string;
   readonly operation: string;
-  /** Asked by a runner: the subject ends with its agent. */
+  /** Asked by a runner or host: the subject ends with its name. */
   readonly byAgent: boolean;
   readonly means: string;
   readonly schemas: { readonly request: z.ZodType; readonly answer: z.ZodType };
@@ -55,6 +57,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     table: TASK_REQUESTS,
     examples: TASK_REQUEST_EXAMPLES,
     byAgent: () => false,
+  }),
+  ...documented({
+    service: 'hosts',
+    table: HOST_REQUESTS,
+    examples: HOST_REQUEST_EXAMPLES,
+    byAgent: (operation) => (HOST_OPERATIONS as readonly string[]).includes(operation),
   }),
   ...documented({
     service: 'mail',

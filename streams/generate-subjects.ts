@@ -1,6 +1,7 @@
 // The subjects of streams/README.md as a table. Pure.
 import { ADMISSION_ID } from './admission.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
+import { EXAMPLE_HOST } from './generate-host-examples.ts';
 import { EXAMPLE } from './generate-examples.ts';
 import { code, table } from './generate-markdown.ts';
 import {
@@ -17,6 +18,7 @@ const { boundary, agent, runId } = EXAMPLE;
 const AGGREGATES = {
   run: { means: 'every transition of one run, in order', id: runId },
   task: { means: 'every transition of one task, in order', id: EXAMPLE_TASK_ID },
+  host: { means: 'every transition of one host, in order', id: EXAMPLE_HOST },
   admission: { means: 'every hand-over of tasks to agents, in order', id: ADMISSION_ID },
 } as const;
 
@@ -38,7 +40,7 @@ const typedRows = (): readonly (readonly string[])[] => [
     code('evt'),
     code('fleet.*.*.evt.*.<agent>.<type>'),
     'EVENTS',
-    'what an agent’s runner reports',
+    'what an agent’s runner, or a host, reports',
     code(typedSubject(boundary, 'evt', agent, 'text')),
   ],
   [

@@ -14,6 +14,7 @@ export const ID_PREFIX = {
   batch: 'bat',
   approval: 'apr',
   task: 'tsk',
+  spawn: 'spw',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;
@@ -30,6 +31,8 @@ export const messageIdSchema = idSchema('message');
 export const batchIdSchema = idSchema('batch');
 export const approvalIdSchema = idSchema('approval');
 export const taskIdSchema = idSchema('task');
+/** One start of an agent's runner on a host. */
+export const spawnIdSchema = idSchema('spawn');
 
 /** A name of a person's choosing: one lower-case subject token, 1 to 64 characters. */
 export const nameSchema = z

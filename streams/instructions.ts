@@ -1,7 +1,8 @@
-// Instructions to runners (stream COMMANDS), appended by reactors with ids derived from the transition that caused them.
-// An instruction is not a right: the runner claims the run from its owner before it does anything.
+// Instructions to runners and hosts (stream COMMANDS), appended by reactors with ids derived from the transition that caused them.
+// An instruction is not a right: the runner claims the run from its owner before it does anything. Those to hosts are in host-instructions.ts.
 import { z } from 'zod';
 import { settledApprovalSchema } from './approvals.ts';
+import { HOST_INSTRUCTIONS } from './host-instructions.ts';
 import { commandIdSchema, nameSchema, runIdSchema, sessionIdSchema } from './ids.ts';
 import { providerSchema, runRequestSchema } from './run.ts';
 
@@ -39,6 +40,7 @@ export const INSTRUCTIONS = {
     schema: answerApproval,
     means: 'Tell the program of the turn that waits for it.',
   },
+  ...HOST_INSTRUCTIONS,
 } as const;
 
 export type InstructionName = keyof typeof INSTRUCTIONS;

@@ -80,6 +80,11 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'Another grant was made meanwhile; decide anew with it in view.',
   },
+  CONTRACT_TOO_OLD: {
+    kind: 'conflict',
+    meaning:
+      'The runner or host speaks a contract that is not understood any more: install a newer version there.',
+  },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   RECIPIENT_UNKNOWN: {
     kind: 'not-found',

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { answerSchema, askedCallSchema } from './approvals.ts';
 import { approvalIdSchema, commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import { HOST_REPORTS, type HostReportName } from './host-reports.ts';
 import { MAIL_REPORTS } from './mail-reports.ts';
 import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
 import { TURN_SIDE_REPORTS } from './turn-side-reports.ts';
@@ -233,6 +234,7 @@ export const REPORTS = {
   },
   ...TURN_SIDE_REPORTS,
   ...MAIL_REPORTS,
+  ...HOST_REPORTS,
   'report-refused': {
     type: 'fleetlog.report.refused.v1',
     schema: reportRefused,
@@ -272,12 +274,13 @@ export const REPORTS = {
 } as const;
 
 export type ReportName = keyof typeof REPORTS;
-/** Reports about a runner as a whole: they belong to no run. */
+/** Reports about a runner as a whole, and those of hosts: they belong to no run. */
 export type RunlessReportName =
   | 'gap'
   | 'source-alarm'
   | 'source-cleared'
   | 'mail-delivered'
   | 'mail-expired'
-  | 'mail-posted';
+  | 'mail-posted'
+  | HostReportName;
 export type ReportData<Name extends ReportName> = z.infer<(typeof REPORTS)[Name]['schema']>;

@@ -8,6 +8,7 @@ import {
   nameSchema,
   runIdSchema,
   sessionIdSchema,
+  spawnIdSchema,
   turnIdSchema,
 } from './ids.ts';
 import { actorSchema, answering, type AnswerOf, type RequestOf } from './requests.ts';
@@ -134,6 +135,13 @@ export const RUN_REQUESTS = {
       runnerId: z.string().min(1).max(128),
       providers: z.array(providerSchema).max(16),
       version: z.string().max(64),
+      /** Of the contract that it speaks (contract-version.ts); absent: from before there was one. */
+      contract: z.int().nonnegative().optional(),
+      /** Of a runner that a host has started: which start it is, and the host. That is the registration of a managed agent. */
+      spawnId: spawnIdSchema.optional(),
+      host: nameSchema.optional(),
+      /** Turns in hand; absent: it does not say. */
+      active: z.int().nonnegative().optional(),
       startedAt: z.int().nonnegative(),
       /** Reports that wait in the runner's buffer. */
       buffered: z.int().nonnegative(),

@@ -7,7 +7,9 @@ import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Service, type Started } from '#libs/service/define-service.ts';
 import { consumerLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, runnerConsumerName } from '#streams/consumers.ts';
+import { CONTRACT_VERSION } from '#streams/contract-version.ts';
 import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
+import { isHostInstruction, type HostInstructionName } from '#streams/host-instructions.ts';
 import { mailLoops } from './mailbox/mail-loops.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
@@ -27,10 +29,14 @@ const MOST_INSTRUCTIONS = 64;
 /** Of the drain, for delivering what is buffered. */
 const DELIVERY_MS = 2000;
 
-const decode = (entry: StoredEntry): Instruction => {
+type RunnerInstruction = Exclude<Instruction, { readonly name: HostInstructionName }>;
+const isOfRunner = (instruction: Instruction): instruction is RunnerInstruction =>
+  !isHostInstruction(instruction.name);
+
+const decode = (entry: StoredEntry): RunnerInstruction => {
   const reading = decodeInstruction(entry);
-  if (reading.kind === 'known') return reading;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known to this version` : reading.problem;
+  if (reading.kind === 'known' && isOfRunner(reading)) return reading;
+  const why = reading.kind === 'problem' ? reading.problem : `${entry.subject} is not known to this runner`;
   throw new Fault({ code: 'INSTRUCTION_UNREADABLE', retry: 'never', message: why });
 };
 
@@ -59,6 +65,7 @@ const presenceLoop = (context: Context, { runs, outbox, runnerId, providers }: R
     runnerId,
     providers: [...providers],
     version: VERSION,
+    contract: CONTRACT_VERSION,
     startedAt: clock.now(),
     slots: config.concurrency,
     labels: [...config.labels],

@@ -62,6 +62,10 @@ const CHANGE: {
   'mail-delivered': nothing,
   'mail-expired': nothing,
   'mail-posted': nothing,
+  'spawn-started': nothing,
+  'spawn-refused': nothing,
+  'agent-exited': nothing,
+  'unknown-agent-stopped': nothing,
 };
 
 type AnyChange = (view: ActivitySummary, data: Report['data']) => Partial<ActivitySummary>;
@@ -86,7 +90,7 @@ const first = (
   lastReportAt: occurredAt,
 });
 
-/** False for what is about the runner or its mail. */
+/** False for what is about the runner, its mail or a host. */
 const isOfRun = (report: Report): report is Exclude<Report, { readonly name: RunlessReportName }> =>
   'runId' in report.data;
 

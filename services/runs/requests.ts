@@ -6,9 +6,11 @@ import type { ServedRequest } from '#libs/service/define-service.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
+import { rejection } from '#libs/kernel/rejection.ts';
 import { ok, refused } from '#libs/service/request-answer.ts';
 import { serveRequest } from '#libs/service/serve-request.ts';
 import { presenceKey, type Presence } from '#streams/buckets.ts';
+import { contractOf, OLDEST_CONTRACT } from '#streams/contract-version.ts';
 import { jsonBytes } from '#streams/entry.ts';
 import {
   isRunnerOperation,
@@ -85,6 +87,15 @@ const cancel =
 const announce =
   ({ presence, clock }: Parts): Handle<'announce'> =>
   async (asker, { ttlMs: asked, ...runner }) => {
+    const contract = contractOf(runner);
+    if (contract < OLDEST_CONTRACT)
+      return refused(
+        rejection(
+          'CONTRACT_TOO_OLD',
+          `the runner of ${asker.agent} (version ${runner.version}) speaks contract ${contract}; at least ${OLDEST_CONTRACT} is needed: install a newer version there`,
+          { contract, oldest: OLDEST_CONTRACT },
+        ),
+      );
     const ttlMs = ttlOf(asked);
     const value: Presence = { agent: asker.agent, ...runner, seenAt: clock.now() };
     await presence.put(presenceKey(asker, asker.agent), jsonBytes(value), { ttlMs });

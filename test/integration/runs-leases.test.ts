@@ -188,6 +188,15 @@ test('WK-79 announced runners are shown until they fall silent', async () => {
   await gone(one.ports, 'presence', key);
 });
 
+test('a runner of a contract that is not understood any more is refused, and is not shown', async () => {
+  const old = { runnerId: 'old', providers: [], version: '0.0.1', contract: 0, startedAt: 1, buffered: 0 };
+  expect(await ask(one.ports, 'announce', { ...old, ttlMs: 2000 }, 'builder-8')).toMatchObject({
+    outcome: 'refused',
+    code: 'CONTRACT_TOO_OLD',
+  });
+  expect(await one.ports.bucket('presence').get('local.main.runner.builder-8')).toBeUndefined();
+});
+
 test('kill -9 of the broker between the steps of a run loses and doubles nothing', async () => {
   const runIds = await Promise.all(Array.from({ length: 10 }, () => createRun(one.ports)));
   await broker.kill();

@@ -8,6 +8,7 @@ import { problemOfFault, problemOfRejection } from '#services/gateway/problem.ts
 import { REJECTIONS, type RejectionCode } from '#streams/rejections.ts';
 
 const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>> = {
+  CONTRACT_TOO_OLD: [409, 'schema-invalid'],
   RUN_UNKNOWN: [404, 'schema-invalid'],
   RUN_CONFLICTING_REQUEST: [409, 'schema-invalid'],
   RUN_CLAIMED: [409, 'runner-lease-conflict'],
