@@ -11,6 +11,7 @@ import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { registerConformanceCommand } from './conformance-command.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
+import { registerTokenCommand } from './token-command.ts';
 import { registerTurnCommands } from './turn-commands.ts';
 import { registerUpCommand } from './up-command.ts';
 import { registerWorkspaceCommand } from './workspace-command.ts';
@@ -82,6 +83,7 @@ export const runFleetlog = (argv: readonly string[], surroundings: Surroundings)
   return runCli(argv, context, [
     registerUpCommand,
     registerSecretsCommand,
+    registerTokenCommand,
     registerTurnCommands,
     registerWorkspaceCommand,
     registerConformanceCommand,

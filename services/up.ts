@@ -28,6 +28,7 @@ import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
 import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
 import { controlNames, loadServices, otherNames } from './registry.ts';
 import { ensureSecrets, type StackSecrets } from './stack-secrets.ts';
+import { tokenFileIn } from './token-file.ts';
 import { connectTo, openNatsPorts, type BrokerAccess } from './wire.ts';
 
 export interface UpOptions {
@@ -221,7 +222,10 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
 };
 
 /** Settings of the services in one process, by flag. */
-const controlSettings = ({ tenant, project, agent }: UpOptions, port: number) => ({
+const controlSettings = (
+  { tenant, project, agent, dataDir, environment }: UpOptions,
+  port: number,
+): Record<string, unknown> => ({
   gatewayPort: port,
   gatewayTenant: tenant,
   gatewayProject: project,
@@ -229,7 +233,16 @@ const controlSettings = ({ tenant, project, agent }: UpOptions, port: number) =>
   mailTenant: tenant,
   mailProject: project,
   mailAgents: [agent],
+  ...tokenSettings(dataDir, environment),
 });
+
+/** What says who may ask: where nothing is said, everybody on this machine, and whoever has a token is known by it. */
+const TOKEN_VARIABLES = ['API_TOKEN', 'API_TOKEN_FILE', 'TOKENS_FILE', 'REQUIRE_TOKEN'];
+
+const tokenSettings = (dataDir: string, environment: UpOptions['environment']): Record<string, unknown> =>
+  TOKEN_VARIABLES.some((name) => environment[`FLEETLOG_GATEWAY_${name}`] !== undefined)
+    ? {}
+    : { gatewayTokensFile: tokenFileIn(dataDir), gatewayRequireToken: false };
 
 /** The port for the API, known to be free a moment ago. Fault: `PORT_IN_USE` (never). */
 const apiPort = async (asked: number): Promise<number> => {

@@ -1,17 +1,27 @@
 // Who may talk to the gateway: the address it is called by (against DNS rebinding), the page it is called from, the token.
-// No cross-origin access is ever granted. Does not know tenants (see boundary-of in requests).
+// No cross-origin access is ever granted. What a request names of tenants is checked by its route (foreignBoundary in http.ts).
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '#libs/config/secret.ts';
 import { Fault } from '#libs/kernel/fault.ts';
-import { SHARED, VIEWER, type Identity } from './identity.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { mayOnlyRead, SHARED, VIEWER, type Identity } from './identity.ts';
+import type { TokenBook } from './token-book.ts';
 
 export interface AccessRules {
   /** The address that is listened on. */
   readonly host: string;
   readonly allowedHosts: readonly string[];
   readonly apiToken?: Secret | undefined;
-  /** Opens what only reads (GET, HEAD). */
+  /** Opens what only reads. */
   readonly viewerToken?: Secret | undefined;
+  /** Tokens of persons, agents and services. */
+  readonly tokens?: TokenBook | undefined;
+  /** Whether a request without a token is turned away; default: where there are tokens. */
+  readonly requireToken?: boolean | undefined;
+  /** What is served here: a token of another tenant or project opens nothing. */
+  readonly boundary: Boundary;
+  /** Wall time, epoch ms. */
+  readonly now: () => number;
 }
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', '[::1]']);
@@ -49,27 +59,50 @@ const isSame = (given: string, token: Secret): boolean =>
 
 const READING = new Set(['GET', 'HEAD']);
 
-const identify = ({ headers, method }: Request, { apiToken, viewerToken }: AccessRules): Identity => {
-  if (apiToken === undefined) return SHARED;
+const tokenRequired = (message: string): Fault =>
+  new Fault({ code: 'TOKEN_REQUIRED', retry: 'never', message });
+
+/** Whoever a token of the file is. Throws `TOKEN_REQUIRED`, `TOKEN_FOREIGN` (never). */
+const holderOf = (given: string, { tokens, boundary, now }: AccessRules): Identity => {
+  const found = tokens?.find(given);
+  if (found === undefined || (found.expiresAt !== null && found.expiresAt <= now()))
+    throw tokenRequired('the bearer token is not valid');
+  if (found.tenant !== boundary.tenant || found.project !== boundary.project)
+    throw new Fault({
+      code: 'TOKEN_FOREIGN',
+      retry: 'never',
+      message: 'this bearer token is of another tenant or project than the one served here',
+    });
+  const { name, kind, roles } = found;
+  return { name, kind, roles, isNamed: true };
+};
+
+const identify = ({ headers }: Request, rules: AccessRules): Identity => {
+  const { apiToken, viewerToken, tokens } = rules;
   const given = /^Bearer (\S{1,4096})$/i.exec(headers.get('authorization') ?? '')?.[1];
-  if (given !== undefined && isSame(given, apiToken)) return SHARED;
-  if (given !== undefined && viewerToken !== undefined && isSame(given, viewerToken)) {
-    if (READING.has(method)) return VIEWER;
+  if (apiToken === undefined && tokens === undefined) return SHARED;
+  if (given === undefined) {
+    const isRequired = rules.requireToken ?? true;
+    if (isRequired || headers.has('authorization')) throw tokenRequired('no bearer token was sent');
+    return SHARED;
+  }
+  if (apiToken !== undefined && isSame(given, apiToken)) return SHARED;
+  if (viewerToken !== undefined && isSame(given, viewerToken)) return VIEWER;
+  return holderOf(given, rules);
+};
+
+/**
+ * Who asks. Throws `HOST_DENIED`, `TOKEN_REQUIRED`, `TOKEN_FOREIGN` or `TOKEN_READS_ONLY` (never). `isReading`: the route changes nothing
+ * although it is posted to.
+ */
+export const checkAccess = (request: Request, rules: AccessRules, isReading = false): Identity => {
+  checkHost(request.headers, rules);
+  const identity = identify(request, rules);
+  if (mayOnlyRead(identity) && !isReading && !READING.has(request.method))
     throw new Fault({
       code: 'TOKEN_READS_ONLY',
       retry: 'never',
       message: 'this bearer token may read and change nothing',
     });
-  }
-  throw new Fault({
-    code: 'TOKEN_REQUIRED',
-    retry: 'never',
-    message: given === undefined ? 'no bearer token was sent' : 'the bearer token is not valid',
-  });
-};
-
-/** Who asks. Throws `HOST_DENIED`, `TOKEN_REQUIRED` or `TOKEN_READS_ONLY` (never). */
-export const checkAccess = (request: Request, rules: AccessRules): Identity => {
-  checkHost(request.headers, rules);
-  return identify(request, rules);
+  return identity;
 };

@@ -15,6 +15,7 @@ import {
   type Route,
 } from './http.ts';
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
+import type { RequestRate } from './request-rate.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
 import { mailRoutes } from './mail-routes.ts';
@@ -26,13 +27,14 @@ import { taskRoutes } from './task-routes.ts';
 
 export interface AppParts extends GatewayParts {
   readonly access: AccessRules;
+  readonly rate: RequestRate;
   readonly hooks: HttpHooks;
   /** The process cannot be trusted any more. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /** What of a route serves a request. */
-type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'handle'>;
+type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'isReading' | 'handle'>;
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -46,6 +48,14 @@ const description: Route = {
   handle: async (request) =>
     request.body(await apiDescription(), 200, { 'content-type': 'application/json' }),
 };
+
+const whoAmI = ({ boundary }: GatewayParts): Route => ({
+  ...READ_API.whoAmI,
+  handle: (request) => {
+    const { name, kind, roles } = request.get('identity');
+    return request.json({ name, kind, roles, ...boundary });
+  },
+});
 
 const problemResponse = ({ status, headers, body }: Problem): Response =>
   new Response(JSON.stringify(body), { status, headers });
@@ -68,7 +78,11 @@ const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknow
 
 const run = async (parts: AppParts, route: Served, request: GatewayRequest): Promise<Response> => {
   try {
-    if (route.isOpen !== true) request.set('identity', checkAccess(request.req.raw, parts.access));
+    if (route.isOpen !== true) {
+      const identity = checkAccess(request.req.raw, parts.access, route.isReading);
+      parts.rate.take(identity.name);
+      request.set('identity', identity);
+    }
     const answer: Response | Refused = await route.handle(request);
     return isRefused(answer)
       ? problemResponse(problemOfRejection(answer.refused, request.get('requestId')))
@@ -126,6 +140,7 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
   const routes: Route[] = [
     health,
     description,
+    whoAmI(parts),
     ...runRoutes(parts),
     ...readRoutes(parts),
     ...approvalRoutes(parts),

@@ -1,5 +1,5 @@
 // What can be set about the gateway (`FLEETLOG_GATEWAY_…`). Limits that clients meet are stated in the answers that refuse.
-import { duration, integer, list, port, secret, size, text } from '#libs/config/fields.ts';
+import { duration, flag, integer, list, port, secret, size, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 
 const name = () =>
@@ -25,12 +25,28 @@ export const GatewayConfig = configSchema({
   people: list().default(['user']).describe('People that can be told how a run ended, besides the agents.'),
   apiToken: secret()
     .optional()
-    .describe('When set, every request but the health check must carry it as a bearer token.'),
+    .describe(
+      'When set, every request but the health check must carry it, or another token, as a bearer token.',
+    ),
   viewerToken: secret()
     .optional()
     .describe(
       'Bearer token of those who may read everything and change nothing; needs an API token beside it.',
     ),
+  tokensFile: text()
+    .optional()
+    .describe(
+      'File of the tokens of persons, agents and services, kept by `fleetlog token add|list|revoke` and read again when it changes.',
+    ),
+  requireToken: flag()
+    .optional()
+    .describe('Whether a request without a token is turned away; by default where tokens are set.'),
+  requestsPerSecond: integer({ min: 1, max: 1_000_000 })
+    .default(2000)
+    .describe('Requests a second that one identity may make for long; beyond it answers are 429.'),
+  requestBurst: integer({ min: 1, max: 1_000_000 })
+    .default(10_000)
+    .describe('Requests that one identity may make at once.'),
   allowedHosts: list()
     .default([])
     .describe('Further host names under which this gateway may be addressed while it listens on loopback.'),

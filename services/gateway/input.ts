@@ -89,7 +89,29 @@ export const readBody = async <Schema extends z.ZodType>(
       message: `the content type is ${type === '' || type === undefined ? 'missing' : JSON.stringify(type.slice(0, 80))}; send application/json`,
     });
   const bytes = await readBytes(request, limitBytes);
+  checkDepth(bytes);
   return parseInput(schema, parseJson(bytes), '');
+};
+
+/** Levels of objects and arrays in a body: what is deeper could not be written again. */
+const MAX_DEPTH = 100;
+
+const OPENING = new Set([0x5b, 0x7b]);
+const CLOSING = new Set([0x5d, 0x7d]);
+
+/** Throws `INPUT_INVALID`. */
+const checkDepth = (bytes: Uint8Array): void => {
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (isText && byte === 0x5c) at += 1;
+    else if (byte === 0x22) isText = !isText;
+    else if (isText) continue;
+    else if (CLOSING.has(byte)) depth -= 1;
+    else if (OPENING.has(byte) && (depth += 1) > MAX_DEPTH)
+      throw inputInvalid([{ path: 'body', message: `nested more than ${MAX_DEPTH} levels deep` }]);
+  }
 };
 
 const parseJson = (bytes: Uint8Array): unknown => {

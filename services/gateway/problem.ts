@@ -29,7 +29,7 @@ export interface Problem {
 
 interface Row {
   readonly status: number;
-  readonly kind: RejectionKind | 'unauthorized';
+  readonly kind: RejectionKind | 'unauthorized' | 'rate-limited';
   readonly title: string;
 }
 
@@ -49,6 +49,11 @@ const FAULTS: Readonly<Record<string, Row>> = {
     kind: 'tenant-policy-denied',
     title: 'The bearer token cannot speak for somebody else.',
   },
+  TOKEN_FOREIGN: {
+    status: 403,
+    kind: 'tenant-policy-denied',
+    title: 'The bearer token is of another tenant or project.',
+  },
   HOST_DENIED: {
     status: 403,
     kind: 'tenant-policy-denied',
@@ -56,6 +61,14 @@ const FAULTS: Readonly<Record<string, Row>> = {
   },
   ROUTE_UNKNOWN: { status: 404, kind: 'schema-invalid', title: 'There is nothing at this path.' },
   METHOD_UNSUPPORTED: { status: 405, kind: 'schema-invalid', title: 'The path does not take this method.' },
+  REQUEST_SLOW: { status: 408, kind: 'schema-invalid', title: 'The request did not come whole in time.' },
+  HTTP_MALFORMED: { status: 400, kind: 'schema-invalid', title: 'The request is not HTTP.' },
+  HEADERS_TOO_LARGE: { status: 431, kind: 'schema-invalid', title: 'The header lines are too large.' },
+  REQUESTS_TOO_MANY: {
+    status: 429,
+    kind: 'rate-limited',
+    title: 'This identity asks more often than it may.',
+  },
   INPUT_TOO_LARGE: { status: 413, kind: 'schema-invalid', title: 'The request body is too large.' },
   CONTENT_TYPE_UNSUPPORTED: {
     status: 415,
@@ -124,11 +137,14 @@ export const problemOfRejection = (rejection: Rejection<RejectionCode>, requestI
 export const problemOfFault = (fault: Fault, requestId: string): Problem => {
   const known = FAULTS[fault.code];
   const facts = { code: fault.code, detail: fault.message, requestId };
-  const { errors, allow } = fault.detail;
+  const { errors, allow, retryAfterSeconds } = fault.detail;
   if (known !== undefined)
     return problem(known, facts, {
       ...(isInputErrors(errors) && { errors }),
-      ...(typeof allow === 'string' && { headers: { allow } }),
+      headers: {
+        ...(typeof allow === 'string' && { allow }),
+        ...(typeof retryAfterSeconds === 'number' && { 'retry-after': String(retryAfterSeconds) }),
+      },
     });
   if (fault.code !== 'UNEXPECTED_ERROR' && fault.retry !== 'never') {
     const title = 'Something this needs is away; try again.';

@@ -1,6 +1,5 @@
 // Gateway — the HTTP API: takes work, shows runs and sessions, streams what happens. Holds no state of its own that could be
 // lost; any number of instances may run. Decides nothing: the owners of the aggregates do.
-import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
@@ -12,16 +11,19 @@ import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
 import { createApp } from './app.ts';
-import { isLoopback } from './access.ts';
+import { isLoopback, type AccessRules } from './access.ts';
 import { GatewayConfig, type GatewaySettings } from './config.ts';
 import { createFeedHub } from './feed-hub.ts';
 import type { FeedStream } from './feed-item.ts';
+import { createHttpServer } from './http-server.ts';
 import { createReadViews } from './read-views.ts';
+import { createRequestRate } from './request-rate.ts';
 import { createServiceClient } from './service-client.ts';
+import { openTokenBook } from './token-book.ts';
 
 type Context = ServiceContext<GatewaySettings>;
 
-const listen = async (server: ServerType, { host, port }: GatewaySettings): Promise<number> => {
+const listen = async (server: Server, { host, port }: GatewaySettings): Promise<number> => {
   server.listen(port, host);
   try {
     await once(server, 'listening');
@@ -41,14 +43,13 @@ const listen = async (server: ServerType, { host, port }: GatewaySettings): Prom
 const CLOSE_LOOK_MS = 50;
 
 /** Takes no more connections, ends each when its answer is out, and cuts those that are not done in time (a reader that does not read). */
-const close = async (server: ServerType, clock: Clock, withinMs: number): Promise<void> => {
-  const http = server as Server;
+const close = async (server: Server, clock: Clock, withinMs: number): Promise<void> => {
   const closed = new AbortController();
-  const gone = new Promise<void>((resolve) => http.close(() => resolve())).finally(() => closed.abort());
+  const gone = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => closed.abort());
   const deadlineMs = clock.monotonicMs() + withinMs;
   while (!closed.signal.aborted) {
-    if (clock.monotonicMs() >= deadlineMs) http.closeAllConnections();
-    else http.closeIdleConnections();
+    if (clock.monotonicMs() >= deadlineMs) server.closeAllConnections();
+    else server.closeIdleConnections();
     await clock.sleep(CLOSE_LOOK_MS, closed.signal);
   }
   await gone;
@@ -84,15 +85,25 @@ const viewsOf = (context: Context) => {
   return { views, check };
 };
 
-/** Without an API token everything is open, and a viewer's token would promise what is not so. Fault: `CONFIG_INVALID` (never). */
-const checkTokens = ({ apiToken, viewerToken }: GatewaySettings): void => {
-  if (viewerToken === undefined || apiToken !== undefined) return;
+/** Without another token everything is open, and a viewer's token would promise what is not so. Fault: `CONFIG_INVALID` (never). */
+const checkTokens = ({ apiToken, viewerToken, tokensFile }: GatewaySettings): void => {
+  if (viewerToken === undefined || apiToken !== undefined || tokensFile !== undefined) return;
   throw new Fault({
     code: 'CONFIG_INVALID',
     retry: 'never',
     message:
       'FLEETLOG_GATEWAY_VIEWER_TOKEN needs FLEETLOG_GATEWAY_API_TOKEN beside it: without that everybody may do everything',
   });
+};
+
+/** Who may ask. Faults: `CONFIG_INVALID`, `TOKENS_UNREADABLE` (never). */
+const accessOf = ({ config, clock, logger }: Context, boundary: Boundary): AccessRules => {
+  checkTokens(config);
+  const { tokensFile } = config;
+  const onTrouble = (fault: Fault): void =>
+    logger.error('the token file cannot be read; the tokens of before count', { error: fault });
+  const tokens = tokensFile === undefined ? undefined : openTokenBook(tokensFile, { clock, onTrouble });
+  return { ...config, tokens, boundary, now: () => clock.now() };
 };
 
 /** The owners that decide. */
@@ -107,8 +118,8 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
 
 const start = async (context: Context): Promise<Started> => {
   const { clock, ids, config, logger } = context;
-  checkTokens(config);
   const boundary = { tenant: config.tenant, project: config.project };
+  const access = accessOf(context, boundary);
   const stopping = new AbortController();
   const broken = Promise.withResolvers<void>();
   const { views, check } = viewsOf(context);
@@ -134,13 +145,14 @@ const start = async (context: Context): Promise<Started> => {
     ...clientsOf(context, boundary),
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),
-    access: config,
+    access,
+    rate: createRequestRate({ perSecond: config.requestsPerSecond, burst: config.requestBurst }, clock),
     hooks: context.hooks.http,
     onFatal: broken.reject,
   });
   // A loop that fails with a broken invariant ends the process.
   context.loop({ name: 'invariants', run: (signal) => Promise.race([broken.promise, aborted(signal)]) });
-  const server = createAdaptorServer({ fetch: app.fetch });
+  const server = createHttpServer((request) => app.fetch(request), ids);
   try {
     await Promise.race([views.ready, aborted(context.signal)]);
     // Told to stop before there was anything to show: it never listens, and nothing else would end the waiting.
@@ -149,8 +161,11 @@ const start = async (context: Context): Promise<Started> => {
     context.loop({ name: 'presence', run: (signal) => views.runners.watch(signal) });
     const port = await listen(server, config);
     logger.info('gateway is listening', { host: config.host, port });
-    if (!isLoopback(config.host) && config.apiToken === undefined)
-      logger.warn('the API is reachable from other machines and asks for no token', { host: config.host });
+    const asksForToken = config.apiToken !== undefined || config.tokensFile !== undefined;
+    if (!isLoopback(config.host) && (!asksForToken || config.requireToken === false))
+      logger.warn('the API is reachable from other machines and does not insist on a token', {
+        host: config.host,
+      });
   } catch (error) {
     await views.stop();
     throw error;

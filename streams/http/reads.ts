@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { presenceSchema, sessionViewSchema } from '#streams/buckets.ts';
 import { nameSchema } from '#streams/ids.ts';
 import { sourceViewSchema } from '#streams/source-view.ts';
+import { IDENTITY_KINDS } from '#streams/tokens.ts';
 import { boundaryQuery, boundaryShape, cursorQuery, listLimit, nextAnswer, type ApiTable } from './route.ts';
 
 const session = sessionViewSchema.meta({ id: 'Session' });
@@ -22,6 +23,19 @@ export const READ_API = {
     means: 'This description.',
     status: 200,
     answer: z.looseObject({ openapi: z.string() }),
+  },
+  whoAmI: {
+    method: 'GET',
+    path: '/api/v1/me',
+    means: 'Who asks, by the token that was sent: name, kind, roles, and what it opens.',
+    status: 200,
+    answer: z.object({
+      name: z.string(),
+      kind: z.enum(IDENTITY_KINDS),
+      roles: z.array(z.string()),
+      tenant: z.string(),
+      project: z.string(),
+    }),
   },
   listSessions: {
     method: 'GET',

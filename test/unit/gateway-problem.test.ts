@@ -92,7 +92,8 @@ describe('a fault', () => {
 });
 
 describe('access', () => {
-  const rules = { host: '127.0.0.1', allowedHosts: ['fleet.test'] };
+  const boundary = { tenant: 'local', project: 'main' };
+  const rules = { host: '127.0.0.1', allowedHosts: ['fleet.test'], boundary, now: () => 1000 };
   const codeOf = (
     headers: Record<string, string>,
     given: Parameters<typeof checkAccess>[1],
@@ -121,7 +122,7 @@ describe('access', () => {
   });
 
   test('on other addresses is by any name, and never from a page of another origin', () => {
-    const open = { host: '0.0.0.0', allowedHosts: [] };
+    const open = { ...rules, host: '0.0.0.0', allowedHosts: [] };
     expect(codeOf({ host: 'fleet.example' }, open)).toBe('ok');
     expect(codeOf({ host: 'fleet.example', origin: 'https://fleet.example' }, open)).toBe('ok');
     expect(codeOf({ host: 'fleet.example', origin: 'https://evil.example' }, open)).toBe('HOST_DENIED');
