@@ -81,25 +81,6 @@ export const approvalsViewSchema = z.object({
 });
 export type ApprovalsView = z.infer<typeof approvalsViewSchema>;
 
-/** Bucket `sessions`, folded from the run transitions of TRANSITIONS. */
-export const sessionViewSchema = z.object({
-  seq,
-  tenant: z.string(),
-  project: z.string(),
-  sessionId: z.string(),
-  agent: z.string(),
-  provider: providerSchema,
-  title: z.string().nullable(),
-  /** Runs that have not ended. */
-  activeRuns: z.array(z.string()),
-  runs: z.int().nonnegative(),
-  lastRunId: z.string(),
-  lastOutcome: z.enum(['completed', 'blocked', 'failed', 'cancelled']).nullable(),
-  createdAt: epochMs,
-  lastActivityAt: epochMs,
-});
-export type SessionView = z.infer<typeof sessionViewSchema>;
-
 /** Bucket `activity`, folded from the reports of EVENTS, one key per run: what is going on inside it. */
 export const activityViewSchema = z.object({
   seq,
@@ -215,6 +196,13 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   },
   { name: 'tasks', description: 'Summary of every task.', history: 1, replicas, holds: 'derived' },
   { name: 'hosts', description: 'Summary of every host.', history: 1, replicas, holds: 'derived' },
+  {
+    name: 'cursors',
+    description: 'Up to which version a reader has seen a session or a task.',
+    history: 1,
+    replicas,
+    holds: 'state',
+  },
   ...DERIVED_BUCKETS.map((bucket): BucketDefinition => ({
     name: scratchBucket(bucket),
     description: `Scratch of a rebuild of ${bucket}.`,

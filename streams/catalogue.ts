@@ -27,6 +27,8 @@ import { mailNameOf, readMail, type MailEvent } from './mail-codec.ts';
 import { REPORTS } from './reports.ts';
 import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
+import { isSessionEventType, readSessionEvent, type SessionEventType } from './session-codec.ts';
+import { sessionEventSchema, type SessionEvent } from './session.ts';
 import { isTaskEventType, readTaskEvent, type TaskEventType } from './task-codec.ts';
 import { taskEventSchema, type TaskEvent } from './task.ts';
 
@@ -37,7 +39,7 @@ export interface CatalogueEntry {
   /** The number at the end of the type. */
   readonly version: number;
   readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'MESSAGES' | 'DEADLETTERS';
-  readonly family: 'run' | 'task' | 'host' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
+  readonly family: 'run' | 'session' | 'task' | 'host' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
   /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
   readonly subjectType: string | null;
   /** Schema of the JSON body. */
@@ -61,6 +63,15 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.blocked.v1': 'The agent says that it cannot go on; `reason` says why. Final.',
   'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
+};
+
+const SESSION_EVENT_MEANS: Readonly<Record<SessionEventType, string>> = {
+  'fleetlog.session.opened.v1':
+    'A conversation of an agent began: with its first run, or because somebody made it. Whose it is never changes.',
+  'fleetlog.session.updated.v1':
+    'Title, metadata, conversation, the program’s own id or expiry changed; holds what changed and nothing else.',
+  'fleetlog.session.stored.v1': 'Its keeper says where what the session wrote is kept.',
+  'fleetlog.session.evicted.v1': 'The storage named is given up; its keeper removes it.',
 };
 
 const TASK_EVENT_MEANS: Readonly<Record<TaskEventType, string>> = {
@@ -90,7 +101,7 @@ const versionOf = (type: string): number => Number(/\.v(\d+)$/.exec(type)?.[1]);
 
 /** The events of an aggregate. */
 const aggregateEntries = <Type extends string>(
-  family: 'run' | 'task' | 'host' | 'admission',
+  family: 'run' | 'session' | 'task' | 'host' | 'admission',
   options: readonly { readonly shape: z.ZodRawShape & { readonly type: z.ZodLiteral<Type> } }[],
   means: Readonly<Record<Type, string>>,
 ): readonly CatalogueEntry[] =>
@@ -124,6 +135,7 @@ const typedEntry =
 /** Every event type of this version, by stream. */
 export const CATALOGUE: readonly CatalogueEntry[] = [
   ...aggregateEntries('run', runEventSchema.options, RUN_EVENT_MEANS),
+  ...aggregateEntries('session', sessionEventSchema.options, SESSION_EVENT_MEANS),
   ...aggregateEntries('task', taskEventSchema.options, TASK_EVENT_MEANS),
   ...aggregateEntries('host', hostEventSchema.options, HOST_EVENT_MEANS),
   ...aggregateEntries('admission', admissionEventSchema.options, ADMISSION_EVENT_MEANS),
@@ -146,9 +158,10 @@ const BY_TYPE: ReadonlyMap<string, CatalogueEntry> = new Map(CATALOGUE.map((entr
 /** The catalogue's entry of a `ce-type`, or undefined. */
 export const catalogueEntryOf = (type: string): CatalogueEntry | undefined => BY_TYPE.get(type);
 
-/** Any entry, read. `data` is the body in every kind; in `run`, `report`, `instruction` and `mail` it is typed by `type` or `name`. */
+/** Any entry, read. `data` is the body in every kind; in `run`, `session`, `report`, `instruction` and `mail` it is typed by `type` or `name`. */
 export type EntryReading =
   | (OpenEntry & { readonly kind: 'run'; readonly type: RunEventType; readonly data: RunEvent })
+  | (OpenEntry & { readonly kind: 'session'; readonly type: SessionEventType; readonly data: SessionEvent })
   | (OpenEntry & { readonly kind: 'task'; readonly type: TaskEventType; readonly data: TaskEvent })
   | (OpenEntry & { readonly kind: 'host'; readonly type: HostEventType; readonly data: HostEvent })
   | (OpenEntry & {
@@ -172,6 +185,10 @@ const readTransition = (opened: OpenEntry, entry: EntryLike): EntryReading | und
   if (isRunEventType(type)) {
     const read = readRunEvent(opened, entry);
     return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
+  }
+  if (isSessionEventType(type)) {
+    const read = readSessionEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'session', type, data: read.event } : kept(read, entry);
   }
   if (isTaskEventType(type)) {
     const read = readTaskEvent(opened, entry);

@@ -56,6 +56,27 @@ export const serviceConsumers = {
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
   },
+  /** Opens sessions with their first run. */
+  sessionOpenings: {
+    stream: 'TRANSITIONS',
+    name: 'sessions-openings',
+    description: 'Reactor: the first run of a session opens it; a run of another agent is turned away.',
+    filterSubjects: [aggregateFilter('run')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Keeps which conversation of its program a session is. */
+  sessionBindings: {
+    stream: 'EVENTS',
+    name: 'sessions-bindings',
+    description: 'The conversations that programs say they are in become those of their sessions.',
+    filterSubjects: [
+      typedFilter('evt', { type: 'session-bound' }),
+      typedFilter('evt', { type: 'session-forked' }),
+    ],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
   /** Turns what runners report about mail into entries of MESSAGES. */
   mailReports: {
     stream: 'EVENTS',

@@ -6,7 +6,6 @@ import {
   leaseSchema,
   presenceSchema,
   runViewSchema,
-  sessionViewSchema,
 } from './buckets.ts';
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { parseJson, type EntryParts } from './entry.ts';
@@ -16,6 +15,7 @@ import { sourceViewSchema } from './source-view.ts';
 import { BUCKET_EXAMPLES } from './generate-example-values.ts';
 import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
 import { messageViewSchema, obligationsSchema } from './mail-views.ts';
+import { cursorSchema, sessionViewSchema } from './session-view.ts';
 import { streamDefinitions } from './streams.ts';
 import { taskViewSchema } from './task-view.ts';
 
@@ -93,6 +93,7 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   project: { description: 'Boundary: project.' },
   partition: { description: 'FNV-1a (32 bit) of the id, modulo 16.' },
   runId: { description: 'run_ and a ULID.' },
+  sessionId: { description: 'ses_ and a ULID.' },
   taskId: { description: 'tsk_ and a ULID.' },
   host: { description: 'Name of a host.' },
   admissionId: { description: 'fleet: there is one of a tenant and project.', enum: ['fleet'] },
@@ -121,6 +122,7 @@ const channel = (address: string, entries: readonly CatalogueEntry[], descriptio
 const addressOf = ({ family, subjectType }: CatalogueEntry): string => {
   const tail = {
     run: '{runId}',
+    session: '{sessionId}',
     task: '{taskId}',
     host: '{host}',
     admission: '{admissionId}',
@@ -211,6 +213,7 @@ const operations = (): Json => ({
 const BUCKETS = {
   runs: runViewSchema,
   sessions: sessionViewSchema,
+  cursors: cursorSchema,
   activity: activityViewSchema,
   approvals: approvalsViewSchema,
   sources: sourceViewSchema,

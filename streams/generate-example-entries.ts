@@ -9,6 +9,8 @@ import {
   REPORT_EXAMPLES,
   RUN_EXAMPLES,
 } from './generate-examples.ts';
+import { SESSION_EXAMPLES } from './generate-session-examples.ts';
+import { encodeSessionEvent } from './session-codec.ts';
 import { ADMISSION_EXAMPLE, TASK_EXAMPLES } from './generate-task-examples.ts';
 import { MAIL_EXAMPLES, MAIL_REPORT_EXAMPLES } from './generate-mail-examples.ts';
 import {
@@ -40,7 +42,7 @@ const ALL_INSTRUCTIONS: { readonly [Name in InstructionName]: InstructionData<Na
   ...HOST_INSTRUCTION_EXAMPLES,
 };
 
-const { boundary, agent, runId, commandId, eventId } = EXAMPLE;
+const { boundary, agent, runId, sessionId, commandId, eventId } = EXAMPLE;
 const SECOND = 1000;
 
 const serviceMeta = (timeMs: number): EntryMeta => ({
@@ -63,6 +65,13 @@ const taskMeta = (about: string): EntryMeta => ({
 });
 
 const hostMeta = (host: string): EntryMeta => ({ ...taskMeta(host), source: '/service/hosts' });
+const sessionMeta: EntryMeta = {
+  ...serviceMeta(EXAMPLE_AT),
+  id: `${sessionId}:1`,
+  source: '/service/sessions',
+  causation: `${runId}:1`,
+  correlation: sessionId,
+};
 
 const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
   encodeReport(name, data, {
@@ -142,6 +151,7 @@ const deadLetter = (): EntryParts => {
 /** One entry of every type of the catalogue, as it would be stored. */
 export const exampleEntries = (): readonly EntryParts[] => [
   ...Object.values(RUN_EXAMPLES).map((event) => encodeRunEvent(event, serviceMeta(EXAMPLE_AT))),
+  ...Object.values(SESSION_EXAMPLES).map((event) => encodeSessionEvent(event, sessionMeta)),
   ...Object.values(TASK_EXAMPLES).map((event) => encodeTaskEvent(event, taskMeta(event.taskId))),
   ...Object.values(HOST_EXAMPLES).map((event) => encodeHostEvent(event, hostMeta(event.host))),
   encodeAdmissionEvent(ADMISSION_EXAMPLE, taskMeta('fleet')),

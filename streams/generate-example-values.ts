@@ -1,9 +1,11 @@
 // One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
-import type { ActivityView, ApprovalsView, Lease, Presence, RunView, SessionView } from './buckets.ts';
+import type { ActivityView, ApprovalsView, Lease, Presence, RunView } from './buckets.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
 import { HOST_VIEW_EXAMPLE } from './generate-host-examples.ts';
 import type { HostView } from './host-views.ts';
 import type { SourceView } from './source-view.ts';
+import { CURSOR_EXAMPLE, SESSION_VIEW_EXAMPLE } from './generate-session-examples.ts';
+import type { ReadCursor, SessionView } from './session-view.ts';
 import { TASK_VIEW_EXAMPLE } from './generate-task-examples.ts';
 import type { TaskView } from './task-view.ts';
 import { MAIL_BUCKET_EXAMPLES } from './generate-mail-examples.ts';
@@ -78,6 +80,7 @@ export const REQUEST_EXAMPLES: {
 export const BUCKET_EXAMPLES: {
   readonly runs: RunView;
   readonly sessions: SessionView;
+  readonly cursors: ReadCursor;
   readonly activity: ActivityView;
   readonly approvals: ApprovalsView;
   readonly sources: SourceView;
@@ -113,20 +116,8 @@ export const BUCKET_EXAMPLES: {
     endedAt: null,
     updatedAt: AT + 2 * SECOND,
   },
-  sessions: {
-    seq: 14,
-    ...boundary,
-    sessionId,
-    agent,
-    provider: 'exec',
-    title: 'Cart rounding',
-    activeRuns: [runId],
-    runs: 1,
-    lastRunId: runId,
-    lastOutcome: null,
-    createdAt: AT,
-    lastActivityAt: AT + 2 * SECOND,
-  },
+  sessions: SESSION_VIEW_EXAMPLE,
+  cursors: CURSOR_EXAMPLE,
   activity: {
     seq: 52,
     ...boundary,

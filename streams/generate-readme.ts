@@ -18,6 +18,7 @@ import { hostPresenceKey } from './host-views.ts';
 import { REJECTIONS } from './rejections.ts';
 import { MAIL_EXAMPLES } from './generate-mail-examples.ts';
 import { obligationsKey } from './mail-views.ts';
+import { cursorKey } from './session-view.ts';
 import { streamDefinitions } from './streams.ts';
 import { subjects } from './generate-subjects.ts';
 import { agentRequestSubject, requestSubject } from './subjects.ts';
@@ -95,7 +96,7 @@ ${json(body)}`;
 
 const STREAM_INTRODUCTIONS = {
   TRANSITIONS:
-    'Decided by the control plane, appended at the expected sequence of the one subject of the run, task, host or admission.',
+    'Decided by the control plane, appended at the expected sequence of the one subject of the run, session, task, host or admission.',
   EVENTS: 'Facts that runners and hosts report. They decide nothing by themselves.',
   MESSAGES:
     'Mail between agents and people, under its recipient. `sent` holds the message; the others say what became of it, and name it.',
@@ -138,6 +139,10 @@ ${block('text', lines.join('\n'))}`;
 const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, string]>> = {
   runs: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   sessions: ['<tenant>.<project>.<session id>', viewKey(boundary, sessionId)],
+  cursors: [
+    '<tenant>.<project>.<session|task>.<reader>.<id>',
+    cursorKey(boundary, { kind: 'session', reader: 'anna', id: sessionId }),
+  ],
   activity: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   approvals: ['<tenant>.<project>.<run id>', viewKey(boundary, runId)],
   sources: ['<tenant>.<project>.<agent>', viewKey(boundary, agent)],

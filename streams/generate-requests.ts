@@ -8,6 +8,8 @@ import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
 import type { RequestTable } from './requests.ts';
 import { TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
 import { TASK_REQUESTS } from './task-requests.ts';
+import { SESSION_REQUEST_EXAMPLES } from './generate-session-examples.ts';
+import { SESSION_REQUESTS } from './session-requests.ts';
 import { RUN_REQUESTS, RUNNER_OPERATIONS } from './run-requests.ts';
 
 /** One operation as it is asked. */
@@ -51,6 +53,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     table: RUN_REQUESTS,
     examples: REQUEST_EXAMPLES,
     byAgent: (operation) => (RUNNER_OPERATIONS as readonly string[]).includes(operation),
+  }),
+  ...documented({
+    service: 'sessions',
+    table: SESSION_REQUESTS,
+    examples: SESSION_REQUEST_EXAMPLES,
+    byAgent: () => false,
   }),
   ...documented({
     service: 'tasks',

@@ -13,10 +13,11 @@ import {
   typedSubject,
 } from './subjects.ts';
 
-const { boundary, agent, runId } = EXAMPLE;
+const { boundary, agent, runId, sessionId } = EXAMPLE;
 
 const AGGREGATES = {
   run: { means: 'every transition of one run, in order', id: runId },
+  session: { means: 'every transition of one session itself, in order', id: sessionId },
   task: { means: 'every transition of one task, in order', id: EXAMPLE_TASK_ID },
   host: { means: 'every transition of one host, in order', id: EXAMPLE_HOST },
   admission: { means: 'every hand-over of tasks to agents, in order', id: ADMISSION_ID },

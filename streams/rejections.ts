@@ -107,6 +107,19 @@ export const REJECTIONS = {
     kind: 'tenant-policy-denied',
     meaning: 'The session is a conversation of another agent.',
   },
+  SESSION_OTHER_PROVIDER: {
+    kind: 'schema-invalid',
+    meaning: 'The session is a conversation with another kind of program.',
+  },
+  SESSION_STORAGE_CHANGED: {
+    kind: 'conflict',
+    meaning: 'The storage named is not the session’s current one; look at it again.',
+  },
+  SESSION_ACTIVE: {
+    kind: 'conflict',
+    meaning: 'A run of the session has not ended: its storage is in use and stays.',
+  },
+  SESSION_NOT_EXPIRED: { kind: 'conflict', meaning: 'The time of the session is not over.' },
   SESSION_UNKNOWN: { kind: 'not-found', meaning: 'No session has this id in this tenant and project.' },
   BOUNDARY_DENIED: {
     kind: 'tenant-policy-denied',

@@ -1,5 +1,6 @@
 // fleetlog sessions and fleetlog runners: who talks with whom, and which runners are alive. Read from the gateway.
-import { presenceSchema, sessionViewSchema } from '#streams/buckets.ts';
+import { presenceSchema } from '#streams/buckets.ts';
+import { sessionViewSchema } from '#streams/session-view.ts';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { invocation, withStackFlags, type StackFlags } from './command.ts';

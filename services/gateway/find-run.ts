@@ -2,7 +2,8 @@
 // unknown, so an id that a client was just given is always found. Nothing is looked up beyond the tenant and project served here: what
 // others have is unknown here, like what nobody has.
 import { aggregateSubject } from '#streams/subjects.ts';
-import { viewKey, type ActivityView, type RunView, type SessionView } from '#streams/buckets.ts';
+import { viewKey, type ActivityView, type RunView } from '#streams/buckets.ts';
+import type { SessionView } from '#streams/session-view.ts';
 import { catchUp } from './catch-up.ts';
 import { refuse, type GatewayParts, type Refused } from './http.ts';
 import { isRunId, isSessionId } from './input.ts';

@@ -9,12 +9,10 @@ import {
   approvalsViewSchema,
   presenceSchema,
   runViewSchema,
-  sessionViewSchema,
   type ActivityView,
   type ApprovalsView,
   type Presence,
   type RunView,
-  type SessionView,
 } from '#streams/buckets.ts';
 import {
   messageViewSchema,
@@ -24,6 +22,7 @@ import {
 } from '#streams/mail-views.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
+import { sessionViewSchema, type SessionView } from '#streams/session-view.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
 import { createApprovalIndex, type ApprovalIndex } from './approval-index.ts';
 

@@ -6,7 +6,8 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { RequestClient } from '#libs/ports/requests.ts';
 import { askRequest } from '#libs/service/ask-request.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
-import { sessionViewSchema, viewKey } from '#streams/buckets.ts';
+import { viewKey } from '#streams/buckets.ts';
+import { sessionViewSchema } from '#streams/session-view.ts';
 import { parseJson } from '#streams/entry.ts';
 import {
   mailRunId,

@@ -1,83 +1,147 @@
-// The summary of a session as a fold of the transitions of its runs (bucket `sessions`). Pure and total over every released event.
-// Active is a set of runs: the end of one never touches another. Nothing is decided from it.
-import type { SessionView } from '#streams/buckets.ts';
+// The summary of a session as a fold of its own transitions and those of its runs (bucket `sessions`). Pure and total over every
+// released event. Active is a set of runs: the end of one never touches another (WK-52), and nothing that an event does not name is
+// dropped (WK-50). `version` is the sequence of the last transition that a reader should know of (ST-40). Nothing is decided from it.
 import type { RunEvent } from '#streams/run.ts';
+import type { SessionView } from '#streams/session-view.ts';
+import type { SessionEvent } from '#streams/session.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import { namedDetails } from './session-state.policy.ts';
 
 /** The value of the bucket without its stamp. */
 export type SessionSummary = Omit<SessionView, 'seq'>;
 
-/** A run transition and whose it is. */
+/** A transition of a session or of one of its runs, whose it is and where it stands. */
 export interface PlacedSessionEvent {
   readonly boundary: Boundary;
+  readonly seq: number;
   /** When it happened, epoch ms. */
   readonly occurredAt: number;
-  readonly event: RunEvent;
+  readonly event: RunEvent | SessionEvent;
 }
 
-type Outcome = 'completed' | 'blocked' | 'failed' | 'cancelled';
-
 type Created = Extract<RunEvent, { readonly type: 'fleetlog.run.created.v1' }>;
+type Opened = Extract<SessionEvent, { readonly type: 'fleetlog.session.opened.v1' }>;
 
-/** How a transition ended its run; undefined when it did not. */
-const OUTCOME: {
-  readonly [Type in RunEvent['type']]: (
-    event: Extract<RunEvent, { readonly type: Type }>,
-  ) => Outcome | undefined;
+/** What a transition of a run means for its session: how it ended the run, or what else a reader should know of (`news`), if anything. */
+type Effect =
+  | { readonly ends: 'completed' | 'blocked' | 'failed' | 'cancelled'; readonly failureKind?: string }
+  | 'news'
+  | undefined;
+
+const EFFECT: {
+  readonly [Type in RunEvent['type']]: (event: Extract<RunEvent, { readonly type: Type }>) => Effect;
 } = {
-  'fleetlog.run.created.v1': () => undefined,
+  'fleetlog.run.created.v1': () => 'news',
   'fleetlog.run.claimed.v1': () => undefined,
   'fleetlog.run.turn-started.v1': () => undefined,
   'fleetlog.run.cancel-requested.v1': () => undefined,
-  'fleetlog.run.lease-expired.v1': ({ next }) => (next === 'queued' ? undefined : next),
+  'fleetlog.run.lease-expired.v1': ({ next }) => {
+    if (next === 'queued') return undefined;
+    return next === 'failed' ? { ends: next, failureKind: 'runner-lost' } : { ends: next };
+  },
   'fleetlog.run.approval-asked.v1': () => undefined,
   'fleetlog.run.approval-answered.v1': () => undefined,
-  'fleetlog.run.completed.v1': () => 'completed',
-  'fleetlog.run.blocked.v1': () => 'blocked',
-  'fleetlog.run.failed.v1': () => 'failed',
-  'fleetlog.run.cancelled.v1': () => 'cancelled',
+  'fleetlog.run.completed.v1': () => ({ ends: 'completed' }),
+  'fleetlog.run.blocked.v1': () => ({ ends: 'blocked' }),
+  'fleetlog.run.failed.v1': ({ failure }) => ({ ends: 'failed', failureKind: failure.kind }),
+  'fleetlog.run.cancelled.v1': () => ({ ends: 'cancelled' }),
 };
 
-const opened = ({ boundary, occurredAt }: PlacedSessionEvent, event: Created): SessionSummary => ({
+/** A session in which nothing has happened yet. */
+const empty = ({ boundary, seq, occurredAt, event }: PlacedSessionEvent & { event: Created | Opened }) => ({
   tenant: boundary.tenant,
   project: boundary.project,
   sessionId: event.sessionId,
   agent: event.agent,
   provider: event.provider,
-  title: event.title,
-  activeRuns: [event.runId],
-  runs: 1,
-  lastRunId: event.runId,
+  title: null,
+  isTitled: false,
+  activeRuns: [],
+  runs: 0,
+  lastRunId: null,
   lastOutcome: null,
-  createdAt: event.createdAt,
+  lastFailureKind: null,
+  version: seq,
+  metadata: {},
+  conversationId: null,
+  providerSessionId: null,
+  expiresAt: null,
+  storage: null,
+  subfolder: null,
+  createdAt: occurredAt,
   lastActivityAt: occurredAt,
+  updatedAt: occurredAt,
 });
 
 const withRun = (view: SessionSummary, event: Created): Partial<SessionSummary> => ({
-  // A run without a title keeps the one that is there.
-  title: event.title ?? view.title,
+  // A prompt names a session that nobody has named; a run without a title keeps the one that is there.
+  title: view.isTitled ? view.title : (event.title ?? view.title),
   activeRuns: [...view.activeRuns, event.runId],
   runs: view.runs + 1,
   lastRunId: event.runId,
 });
 
-const withOutcome = (view: SessionSummary, event: RunEvent): Partial<SessionSummary> => {
-  const outcome = (OUTCOME[event.type] as (event: RunEvent) => Outcome | undefined)(event);
-  if (outcome === undefined) return {};
-  return { activeRuns: view.activeRuns.filter((runId) => runId !== event.runId), lastOutcome: outcome };
+const afterRunEvent = (view: SessionSummary, placed: PlacedSessionEvent, event: RunEvent): SessionSummary => {
+  const { occurredAt, seq } = placed;
+  const effect = (EFFECT[event.type] as (event: RunEvent) => Effect)(event);
+  const lastActivityAt = Math.max(view.lastActivityAt, occurredAt);
+  if (effect === undefined)
+    return lastActivityAt === view.lastActivityAt ? view : { ...view, lastActivityAt };
+  const news = { lastActivityAt, version: seq, updatedAt: Math.max(view.updatedAt, occurredAt) };
+  if (event.type === 'fleetlog.run.created.v1') return { ...view, ...withRun(view, event), ...news };
+  if (effect === 'news') return { ...view, ...news };
+  const activeRuns = view.activeRuns.filter((runId) => runId !== event.runId);
+  const lastFailureKind = effect.failureKind ?? null;
+  return { ...view, ...news, activeRuns, lastOutcome: effect.ends, lastFailureKind };
 };
 
+/** What a session's own event says about it. A title that somebody gave is not changed by prompts; taken away, they name it again. */
+const told = (
+  event: Exclude<SessionEvent, { type: 'fleetlog.session.evicted.v1' }>,
+): Partial<SessionSummary> => {
+  if (event.type === 'fleetlog.session.stored.v1') {
+    const { storage, subfolder, storedAt } = event;
+    return { storage: { ...storage, updatedAt: storedAt, evictedAt: null }, subfolder };
+  }
+  const { title, ...rest } = namedDetails(event);
+  if (title === undefined) return rest;
+  return title === null ? { ...rest, isTitled: false } : { ...rest, title, isTitled: true };
+};
+
+const evicted = (
+  { storage }: SessionSummary,
+  { name, evictedAt }: Extract<SessionEvent, { type: 'fleetlog.session.evicted.v1' }>,
+): Partial<SessionSummary> | undefined =>
+  storage === null || storage.name !== name
+    ? undefined
+    : { storage: { ...storage, evictedAt, updatedAt: evictedAt } };
+
+const afterSessionEvent = (
+  view: SessionSummary,
+  { seq, occurredAt }: PlacedSessionEvent,
+  event: SessionEvent,
+): SessionSummary => {
+  const change = event.type === 'fleetlog.session.evicted.v1' ? evicted(view, event) : told(event);
+  // The opening that follows from a first run says nothing that the run did not.
+  if (change === undefined || Object.keys(change).length === 0) return view;
+  return { ...view, ...change, version: seq, updatedAt: Math.max(view.updatedAt, occurredAt) };
+};
+
+/** Whether the event is one of a session itself. */
+const isSessionEvent = (event: RunEvent | SessionEvent): event is SessionEvent =>
+  event.type.startsWith('fleetlog.session.');
+
 /**
- * The summary after one more transition; undefined while no run was created in it. Does not skip what it has seen: the
- * projection does, by the sequence it stores beside the summary.
+ * The summary after one more transition; undefined while the session was not opened and no run was created in it. Does not skip what it
+ * has seen: the projection does, by the sequence it stores beside the summary.
  */
 export const foldSession = (
-  view: SessionSummary | undefined,
+  before: SessionSummary | undefined,
   placed: PlacedSessionEvent,
 ): SessionSummary | undefined => {
-  const { event, occurredAt } = placed;
-  const isCreated = event.type === 'fleetlog.run.created.v1';
-  if (view === undefined) return isCreated ? opened(placed, event) : undefined;
-  const change = isCreated ? withRun(view, event) : withOutcome(view, event);
-  return { ...view, ...change, lastActivityAt: Math.max(view.lastActivityAt, occurredAt) };
+  const { event } = placed;
+  const isFirst = event.type === 'fleetlog.run.created.v1' || event.type === 'fleetlog.session.opened.v1';
+  if (before === undefined && !isFirst) return undefined;
+  const view = before ?? empty({ ...placed, event: event as Created | Opened });
+  return isSessionEvent(event) ? afterSessionEvent(view, placed, event) : afterRunEvent(view, placed, event);
 };

@@ -1,6 +1,7 @@
 // The HTTP API about sessions, runners and what is missing of their reports; and what is open to everybody.
 import { z } from 'zod';
-import { presenceSchema, sessionViewSchema } from '#streams/buckets.ts';
+import { presenceSchema } from '#streams/buckets.ts';
+import { sessionViewSchema } from '#streams/session-view.ts';
 import { nameSchema } from '#streams/ids.ts';
 import { sourceViewSchema } from '#streams/source-view.ts';
 import { IDENTITY_KINDS } from '#streams/tokens.ts';

@@ -42,6 +42,10 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   MESSAGE_FOREIGN: [403, 'tenant-policy-denied'],
   MESSAGE_CONFLICTING_REQUEST: [409, 'schema-invalid'],
   SESSION_FOREIGN: [403, 'tenant-policy-denied'],
+  SESSION_OTHER_PROVIDER: [400, 'schema-invalid'],
+  SESSION_STORAGE_CHANGED: [409, 'schema-invalid'],
+  SESSION_ACTIVE: [409, 'schema-invalid'],
+  SESSION_NOT_EXPIRED: [409, 'schema-invalid'],
   SESSION_UNKNOWN: [404, 'schema-invalid'],
   BOUNDARY_DENIED: [403, 'tenant-policy-denied'],
 };

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { foldActivity } from '#services/runs/activity.view.ts';
 import { foldRun } from '#services/runs/run.view.ts';
 import { foldSession } from '#services/sessions/session.view.ts';
-import { activityViewSchema, runViewSchema, sessionViewSchema } from '#streams/buckets.ts';
+import { activityViewSchema, runViewSchema } from '#streams/buckets.ts';
 import type { Report } from '#streams/report-codec.ts';
 import type { RunEvent } from '#streams/run.ts';
+import { sessionViewSchema } from '#streams/session-view.ts';
 
 const boundary = { tenant: 'local', project: 'main' };
 const ULID = '01HF3Z0000000000000000000';
@@ -74,7 +75,8 @@ test('WK-52 two runs of a session are both active, and the end of one leaves the
     [30, lost],
   ];
   let view: ReturnType<typeof foldSession>;
-  for (const [occurredAt, event] of steps) view = foldSession(view, { boundary, occurredAt, event });
+  for (const [occurredAt, event] of steps)
+    view = foldSession(view, { boundary, seq: occurredAt, occurredAt, event });
   expect(sessionViewSchema.parse({ ...view, seq: 1 })).toMatchObject({
     activeRuns: [runB],
     runs: 2,

@@ -1,0 +1,154 @@
+// The rules of a session: whose it is, what may be said about it, when its storage may be given up. Pure.
+// Guarantees: tenant, project, agent and provider never change, and every command that takes them to be others is refused, tenancy
+// first (ST-09, WK-51); no update drops what it does not name (WK-50); only the current storage is evicted, and never while a run is
+// under way (WK-57); an older claim does not overwrite the program's id that a newer one told. Does not know runs: who asks for an eviction says whether one is active.
+//
+// (nothing) ─open | upsert→ opened ─upsert | bind→ updated*;  ─store→ stored ─evict→ evicted ─store→ stored …
+import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
+import type { RejectionCode } from '#streams/rejections.ts';
+import type { AskedSession, SessionCommand, SessionEvent } from '#streams/session.ts';
+import { evolveSession, namedDetails, type Session, type SessionState } from './session-state.policy.ts';
+
+/** Refusals of a session. */
+export type SessionRejection = Extract<RejectionCode, `SESSION_${string}` | 'BOUNDARY_DENIED'>;
+
+type SessionDecision = Decision<SessionEvent, SessionRejection>;
+type CommandOf<Kind extends SessionCommand['kind']> = Extract<SessionCommand, { readonly kind: Kind }>;
+
+const aboutOf = ({ sessionId, tenant, project, agent, provider }: Session) => ({
+  sessionId,
+  tenant,
+  project,
+  agent,
+  provider,
+});
+
+/** Why a command may not touch this session; undefined when it may. Tenancy is told first, and nothing of the session with it. */
+const boundaryBroken = (session: Session, asked: AskedSession): SessionDecision | undefined => {
+  const { sessionId } = session;
+  if (asked.tenant !== session.tenant || asked.project !== session.project)
+    return reject('BOUNDARY_DENIED', `session ${sessionId} belongs to another tenant or project`, {
+      sessionId,
+    });
+  if (asked.agent !== undefined && asked.agent !== session.agent)
+    return reject('SESSION_FOREIGN', `session ${sessionId} is a conversation of another agent`, {
+      sessionId,
+    });
+  if (asked.provider !== undefined && asked.provider !== session.provider)
+    return reject(
+      'SESSION_OTHER_PROVIDER',
+      `session ${sessionId} is of provider ${session.provider}, not ${asked.provider}`,
+      { sessionId, existing: session.provider, requested: asked.provider },
+    );
+  return undefined;
+};
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const upsert = ({ details }: CommandOf<'upsert'>, session: Session, now: number): SessionDecision => {
+  const named = namedDetails(details);
+  const changed = Object.entries(named).filter(
+    ([name, value]) => !isSame(session[name as keyof typeof named], value),
+  );
+  if (changed.length === 0) return unchanged;
+  return accept({
+    type: 'fleetlog.session.updated.v1',
+    ...aboutOf(session),
+    ...Object.fromEntries(changed),
+    updatedAt: now,
+  });
+};
+
+const bind = (command: CommandOf<'bind'>, session: Session, now: number): SessionDecision => {
+  const { providerSessionId, boundBy } = command;
+  if (session.providerSessionId === providerSessionId) return unchanged;
+  // What the program of an earlier claim of the same run says comes late.
+  const last = session.boundBy;
+  if (last !== null && last.runId === boundBy.runId && last.fence > boundBy.fence) return unchanged;
+  return accept({
+    type: 'fleetlog.session.updated.v1',
+    ...aboutOf(session),
+    providerSessionId,
+    boundBy,
+    updatedAt: now,
+  });
+};
+
+const store = (command: CommandOf<'store'>, session: Session, now: number): SessionDecision => {
+  const { storage, subfolder = session.subfolder } = command;
+  const kept = session.storage;
+  const isKnown = kept !== null && !kept.isEvicted && subfolder === session.subfolder;
+  if (isKnown && isSame(kept, { ...storage, isEvicted: false })) return unchanged;
+  return accept({
+    type: 'fleetlog.session.stored.v1',
+    ...aboutOf(session),
+    storage,
+    subfolder,
+    storedAt: now,
+  });
+};
+
+const evict = (command: CommandOf<'evict'>, session: Session, now: number): SessionDecision => {
+  const { name, reason, isActive, onlyExpired } = command;
+  const { storage, sessionId, expiresAt } = session;
+  if (storage === null || storage.name !== name)
+    return reject('SESSION_STORAGE_CHANGED', `the storage of session ${sessionId} is not ${name}`, {
+      current: storage?.name ?? null,
+    });
+  if (storage.isEvicted) return unchanged;
+  if (isActive) return reject('SESSION_ACTIVE', `a run of session ${sessionId} has not ended`, { sessionId });
+  if (onlyExpired && (expiresAt === null || expiresAt > now))
+    return reject('SESSION_NOT_EXPIRED', `session ${sessionId} has not expired`, { sessionId, expiresAt });
+  return accept({
+    type: 'fleetlog.session.evicted.v1',
+    ...aboutOf(session),
+    kind: storage.kind,
+    name,
+    reason,
+    evictedAt: now,
+  });
+};
+
+/** A session that nobody has opened yet. */
+const begin = (command: SessionCommand, now: number): SessionDecision => {
+  const { sessionId } = command.asked;
+  if (command.kind !== 'open' && command.kind !== 'upsert')
+    return reject('SESSION_UNKNOWN', `no session ${sessionId} in this tenant and project`, { sessionId });
+  const { tenant, project, agent, provider } = command.asked;
+  return accept({
+    type: 'fleetlog.session.opened.v1',
+    sessionId,
+    tenant,
+    project,
+    agent,
+    provider,
+    runId: command.kind === 'open' ? command.runId : null,
+    ...(command.kind === 'upsert' && namedDetails(command.details)),
+    openedAt: now,
+  });
+};
+
+const HANDLERS: {
+  readonly [Kind in SessionCommand['kind']]: (
+    command: CommandOf<Kind>,
+    session: Session,
+    now: number,
+  ) => SessionDecision;
+} = { open: () => unchanged, upsert, bind, store, evict };
+
+/** The rules as a decider. */
+export const sessionDecider: Decider<SessionCommand, SessionEvent, SessionState, SessionRejection> = {
+  initial: undefined,
+  evolve: evolveSession,
+  decide: (command, session, { now }) => {
+    if (session === undefined) return begin(command, now);
+    const refusal = boundaryBroken(session, command.asked);
+    if (refusal !== undefined) return refusal;
+    const handler = HANDLERS[command.kind] as (
+      command: SessionCommand,
+      session: Session,
+      now: number,
+    ) => SessionDecision;
+    return handler(command, session, now);
+  },
+};
