@@ -220,6 +220,14 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
     holds: 'state',
   },
   {
+    name: 'receipts',
+    description: 'The first answers of requests under an idempotency key.',
+    history: 1,
+    replicas,
+    markerTtlMs: 60_000,
+    holds: 'state',
+  },
+  {
     name: 'presence',
     description: 'Which runners and hosts are alive.',
     history: 1,

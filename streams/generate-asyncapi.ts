@@ -18,6 +18,7 @@ import { messageViewSchema, obligationsSchema } from './mail-views.ts';
 import { cursorSchema, sessionViewSchema } from './session-view.ts';
 import { streamDefinitions } from './streams.ts';
 import { taskViewSchema } from './task-view.ts';
+import { receiptSchema } from './receipts.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -222,6 +223,7 @@ const BUCKETS = {
   obligations: obligationsSchema,
   hosts: hostViewSchema,
   leases: leaseSchema,
+  receipts: receiptSchema,
   presence: presenceSchema,
 } as const;
 

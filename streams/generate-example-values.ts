@@ -11,6 +11,7 @@ import type { TaskView } from './task-view.ts';
 import { MAIL_BUCKET_EXAMPLES } from './generate-mail-examples.ts';
 import type { MessageView, ObligationsView } from './mail-views.ts';
 import type { RunOperation, RunRequestOf, RunResultOf } from './run-requests.ts';
+import type { Receipt } from './receipts.ts';
 
 const { boundary, agent, runnerId, runId, sessionId, turnId, commandId, approvalId } = EXAMPLE;
 const EXAMPLE_BUFFER = '01KAJ5M7Y0B3D5F7H9K1M3P5R7';
@@ -89,6 +90,7 @@ export const BUCKET_EXAMPLES: {
   readonly obligations: ObligationsView;
   readonly hosts: HostView;
   readonly leases: Lease;
+  readonly receipts: Receipt;
   readonly presence: Presence;
 } = {
   runs: {
@@ -177,6 +179,18 @@ export const BUCKET_EXAMPLES: {
   tasks: TASK_VIEW_EXAMPLE,
   ...MAIL_BUCKET_EXAMPLES,
   hosts: HOST_VIEW_EXAMPLE,
+  receipts: {
+    requestHash: '1f3a'.repeat(16),
+    request: 'POST /api/v1/runs',
+    by: 'anna',
+    receivedAt: AT,
+    defaults: { agent, turnTimeoutMs: 1_800_000, leaseMs: 30_000, maxAttempts: 3 },
+    answer: {
+      status: 202,
+      body: JSON.stringify({ runId, seq: 12, repeated: false }),
+      location: `/api/v1/runs/${runId}`,
+    },
+  },
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {
     agent,

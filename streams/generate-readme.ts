@@ -22,6 +22,7 @@ import { cursorKey } from './session-view.ts';
 import { streamDefinitions } from './streams.ts';
 import { subjects } from './generate-subjects.ts';
 import { agentRequestSubject, requestSubject } from './subjects.ts';
+import { receiptKey } from './receipts.ts';
 
 const { boundary, agent, runId, sessionId } = EXAMPLE;
 const EXAMPLES: ReadonlyMap<string, EntryParts> = new Map(
@@ -150,6 +151,7 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   messages: ['<tenant>.<project>.<message id>', viewKey(boundary, MAIL_EXAMPLES.sent.messageId)],
   obligations: ['<tenant>.<project>.<agent>', obligationsKey(boundary, agent)],
   hosts: ['<tenant>.<project>.<host>', viewKey(boundary, EXAMPLE_HOST)],
+  receipts: ['<tenant>.<project>.<SHA-256 of asker, path and key>', receiptKey(boundary, '0c8d'.repeat(16))],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: [
     '<tenant>.<project>.runner.<agent>` and `<tenant>.<project>.host.<host>',
@@ -161,7 +163,7 @@ const buckets = (): string => `## Buckets
 
 Each value is JSON. \`derived\` buckets are folds of a stream, can be rebuilt (\`fleetlog projections rebuild\`) and carry \`seq\`: the
 stream sequence of the last entry folded into the value. Keys that begin with \`_\` are the projection’s own (\`_position\`: how far it
-has come); skip them. Keys of \`leases\` and \`presence\` expire: their absence is the fact.
+has come); skip them. Keys of \`leases\`, \`presence\` and \`receipts\` expire: their absence is the fact.
 
 ${table(
   ['bucket', 'key', 'holds', 'what'],

@@ -85,6 +85,10 @@ export const REJECTIONS = {
     meaning:
       'The runner or host speaks a contract that is not understood any more: install a newer version there.',
   },
+  KEY_CONFLICTING_REQUEST: {
+    kind: 'conflict',
+    meaning: 'Another request was made under this idempotency key; the first one stands.',
+  },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   RECIPIENT_UNKNOWN: {
     kind: 'not-found',

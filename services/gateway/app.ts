@@ -5,19 +5,15 @@ import { Fault, toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { HttpHooks } from '#libs/telemetry/hooks.ts';
 import { READ_API } from '#streams/http/reads.ts';
+import type { WorkDefaults } from '#streams/receipts.ts';
 import { checkAccess, type AccessRules } from './access.ts';
-import {
-  isRefused,
-  type GatewayEnv,
-  type GatewayParts,
-  type GatewayRequest,
-  type Refused,
-  type Route,
-} from './http.ts';
+import { isRefused, type GatewayEnv, type GatewayParts, type GatewayRequest, type Route } from './http.ts';
 import { problemOfFault, problemOfRejection, type Problem } from './problem.ts';
+import type { Receipts } from './receipts.ts';
 import type { RequestRate } from './request-rate.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
+import { handleOnce } from './keyed-request.ts';
 import { mailRoutes } from './mail-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -28,13 +24,16 @@ import { taskRoutes } from './task-routes.ts';
 export interface AppParts extends GatewayParts {
   readonly access: AccessRules;
   readonly rate: RequestRate;
+  readonly receipts: Receipts;
+  /** What counts where a request says nothing. */
+  readonly defaults: WorkDefaults;
   readonly hooks: HttpHooks;
   /** The process cannot be trusted any more. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /** What of a route serves a request. */
-type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'isReading' | 'handle'>;
+type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'isReading' | 'body' | 'handle'>;
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -83,7 +82,8 @@ const run = async (parts: AppParts, route: Served, request: GatewayRequest): Pro
       parts.rate.take(identity.name);
       request.set('identity', identity);
     }
-    const answer: Response | Refused = await route.handle(request);
+    request.set('defaults', parts.defaults);
+    const answer = await handleOnce(parts.receipts, route, request, parts.config.maxBodyBytes);
     return isRefused(answer)
       ? problemResponse(problemOfRejection(answer.refused, request.get('requestId')))
       : answer;

@@ -8,6 +8,7 @@ import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
   isRefused,
+  keyOf,
   refuse,
   speakerOf,
   type GatewayParts,
@@ -15,7 +16,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { idempotencyKeyOf, parseInput, readBody } from './input.ts';
+import { parseInput, readBody } from './input.ts';
 import { pageOf } from './list-page.ts';
 
 /** An approval and whose it is. */
@@ -104,7 +105,7 @@ const getApproval =
 const answerApproval =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
-    const key = idempotencyKeyOf(request.req.raw);
+    const key = keyOf(request);
     const input = await readBody(
       request.req.raw,
       APPROVAL_API.answerApproval.body,

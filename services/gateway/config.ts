@@ -47,6 +47,9 @@ export const GatewayConfig = configSchema({
   requestBurst: integer({ min: 1, max: 1_000_000 })
     .default(10_000)
     .describe('Requests that one identity may make at once.'),
+  receiptTtlMs: duration({ min: 60_000, max: 365 * 86_400_000 })
+    .default(7 * 86_400_000)
+    .describe('How long the same request under the same idempotency key is answered as the first time.'),
   allowedHosts: list()
     .default([])
     .describe('Further host names under which this gateway may be addressed while it listens on loopback.'),

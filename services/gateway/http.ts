@@ -1,5 +1,6 @@
 // The shapes that routes are written in: what a route is, what it is given, and what it answers besides a response.
 import type { Context } from 'hono';
+import { createHash } from 'node:crypto';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
@@ -9,18 +10,25 @@ import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
 import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
+import type { WorkDefaults } from '#streams/receipts.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { GatewaySettings } from './config.ts';
 import type { FeedHub } from './feed-hub.ts';
 import { mayNameOthers, type Identity } from './identity.ts';
+import { idempotencyKeyOf } from './input.ts';
 import type { ReadViews } from './read-views.ts';
 import type { ServiceClient } from './service-client.ts';
 
 /** What middleware leaves for the routes. */
 export interface GatewayEnv {
-  readonly Variables: { requestId: string; identity: Identity };
+  readonly Variables: {
+    requestId: string;
+    identity: Identity;
+    /** What counts where the request says nothing. */
+    defaults: WorkDefaults;
+  };
 }
 export type GatewayRequest = Context<GatewayEnv>;
 
@@ -55,6 +63,19 @@ export interface Refused {
 export interface Route extends ApiRoute {
   handle(request: GatewayRequest): Promise<Response | Refused> | Response | Refused;
 }
+
+/**
+ * The idempotency key of a request within whoever asks, or undefined: what a named holder has asked is never taken for what another has.
+ * Throws `INPUT_INVALID`.
+ */
+export const keyOf = (request: GatewayRequest): string | undefined => {
+  const key = idempotencyKeyOf(request.req.raw);
+  const { name, isNamed } = request.get('identity');
+  if (key === undefined || !isNamed) return key;
+  return createHash('sha256')
+    .update(JSON.stringify([name, key]))
+    .digest('hex');
+};
 
 /** Who asks, for the record: `user:anna`. */
 export const actorOf = (request: GatewayRequest): string => `user:${request.get('identity').name}`;

@@ -60,6 +60,17 @@ const tooLarge = (limitBytes: number): Fault =>
     detail: { limitBytes },
   });
 
+/** What was read of a request: its body comes once, and several look at it. */
+const bodies = new WeakMap<Request, Promise<Uint8Array>>();
+
+const bytesOf = (request: Request, limitBytes: number): Promise<Uint8Array> => {
+  const known = bodies.get(request);
+  if (known !== undefined) return known;
+  const reading = readBytes(request, limitBytes);
+  bodies.set(request, reading);
+  return reading;
+};
+
 const readBytes = async (request: Request, limitBytes: number): Promise<Uint8Array> => {
   // A declared length is believed when it says too much; what comes is counted in any case.
   if (Number(request.headers.get('content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
@@ -74,12 +85,8 @@ const readBytes = async (request: Request, limitBytes: number): Promise<Uint8Arr
   return Buffer.concat(chunks);
 };
 
-/** The JSON body of a request, parsed by a schema. Throws `CONTENT_TYPE_UNSUPPORTED`, `INPUT_TOO_LARGE`, `INPUT_MALFORMED`, `INPUT_INVALID`. */
-export const readBody = async <Schema extends z.ZodType>(
-  request: Request,
-  schema: Schema,
-  limitBytes: number,
-): Promise<z.infer<Schema>> => {
+/** The JSON body of a request. Throws `CONTENT_TYPE_UNSUPPORTED`, `INPUT_TOO_LARGE`, `INPUT_MALFORMED`, `INPUT_INVALID`. */
+export const readJson = async (request: Request, limitBytes: number): Promise<unknown> => {
   // Also what keeps a foreign web page out: a form cannot send this type without asking first.
   const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json')
@@ -88,10 +95,17 @@ export const readBody = async <Schema extends z.ZodType>(
       retry: 'never',
       message: `the content type is ${type === '' || type === undefined ? 'missing' : JSON.stringify(type.slice(0, 80))}; send application/json`,
     });
-  const bytes = await readBytes(request, limitBytes);
+  const bytes = await bytesOf(request, limitBytes);
   checkDepth(bytes);
-  return parseInput(schema, parseJson(bytes), '');
+  return parseJson(bytes);
 };
+
+/** The JSON body of a request, parsed by a schema. Throws as {@link readJson}. */
+export const readBody = async <Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+  limitBytes: number,
+): Promise<z.infer<Schema>> => parseInput(schema, await readJson(request, limitBytes), '');
 
 /** Levels of objects and arrays in a body: what is deeper could not be written again. */
 const MAX_DEPTH = 100;

@@ -10,6 +10,7 @@ import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
   isRefused,
+  keyOf,
   refuse,
   speakerOf,
   type GatewayParts,
@@ -17,7 +18,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { idempotencyKeyOf, inputInvalid, parseInput, readBody } from './input.ts';
+import { inputInvalid, parseInput, readBody } from './input.ts';
 import { pageOf } from './list-page.ts';
 import { idMaker } from './new-ids.ts';
 
@@ -32,7 +33,7 @@ const DEFAULT_WRITER = 'user';
 /** On whose behalf the service is asked, and the id of what is written. */
 const writingOf = (parts: GatewayParts, request: GatewayRequest, named: string | undefined) => {
   const from = speakerOf(request, named, DEFAULT_WRITER);
-  const messageId = idMaker(parts.ids, parts.boundary, idempotencyKeyOf(request.req.raw))('message');
+  const messageId = idMaker(parts.ids, parts.boundary, keyOf(request))('message');
   return { messageId, from, actor: `user:${from}` };
 };
 

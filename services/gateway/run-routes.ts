@@ -3,6 +3,7 @@
 // finds what the first request made, at any later time and through any gateway.
 import { RUN_API, type CreateRunInput } from '#streams/http/runs.ts';
 import type { IdKind } from '#streams/ids.ts';
+import type { WorkDefaults } from '#streams/receipts.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import type { RunRequest } from '#streams/run.ts';
 import { idMaker } from './new-ids.ts';
@@ -11,13 +12,14 @@ import {
   actorOf,
   foreignBoundary,
   isRefused,
+  keyOf,
   refuse,
   type GatewayParts,
   type GatewayRequest,
   type Refused,
   type Route,
 } from './http.ts';
-import { idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
+import { inputInvalid, readBody } from './input.ts';
 
 /** Where everything about a run is. */
 export const linksOf = (run: { readonly runId: string; readonly sessionId: string }) => {
@@ -61,24 +63,27 @@ export const givenRules = (input: CreateRunInput): Partial<RunRequest> => {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 };
 
-const requestOf = (
-  { config }: GatewayParts,
-  input: CreateRunInput,
-  { newId, actor }: { readonly newId: (kind: IdKind) => string; readonly actor: string },
-): RunRequestOf<'create'> => ({
+/** What is not in the input of a request. */
+interface Asking {
+  readonly defaults: WorkDefaults;
+  readonly newId: (kind: IdKind) => string;
+  readonly actor: string;
+}
+
+const requestOf = (input: CreateRunInput, { defaults, newId, actor }: Asking): RunRequestOf<'create'> => ({
   runId: newId('run'),
   sessionId: input.session ?? newId('session'),
-  agent: input.agent ?? config.agents[0] ?? '',
+  agent: input.agent ?? defaults.agent,
   provider: input.provider ?? 'exec',
   title: input.title ?? titleOfPrompt(input.prompt),
   request: {
     prompt: input.prompt,
-    turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+    turnTimeoutMs: input.turnTimeoutMs ?? defaults.turnTimeoutMs,
     ...givenRules(input),
   },
   replay: input.replay ?? 'requeue',
-  maxAttempts: input.maxAttempts ?? config.maxAttempts,
-  leaseMs: input.leaseMs ?? config.leaseMs,
+  maxAttempts: input.maxAttempts ?? defaults.maxAttempts,
+  leaseMs: input.leaseMs ?? defaults.leaseMs,
   ...(input.parent !== undefined && { parent: input.parent }),
   actor,
 });
@@ -87,11 +92,12 @@ const createRun =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const { config, boundary, ids } = parts;
-    const key = idempotencyKeyOf(request.req.raw);
+    const key = keyOf(request);
     const input = await readBody(request.req.raw, RUN_API.createRun.body, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
-    const asked = requestOf(parts, input, {
+    const asked = requestOf(input, {
+      defaults: request.get('defaults'),
       newId: idMaker(ids, boundary, key),
       actor: actorOf(request),
     });

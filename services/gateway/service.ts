@@ -17,6 +17,7 @@ import { createFeedHub } from './feed-hub.ts';
 import type { FeedStream } from './feed-item.ts';
 import { createHttpServer } from './http-server.ts';
 import { createReadViews } from './read-views.ts';
+import { createReceipts } from './receipts.ts';
 import { createRequestRate } from './request-rate.ts';
 import { createServiceClient } from './service-client.ts';
 import { openTokenBook } from './token-book.ts';
@@ -106,6 +107,21 @@ const accessOf = ({ config, clock, logger }: Context, boundary: Boundary): Acces
   return { ...config, tokens, boundary, now: () => clock.now() };
 };
 
+const receiptsOf = (context: Context, boundary: Boundary) => {
+  const { clock, config, logger } = context;
+  const { agents, turnTimeoutMs, leaseMs, maxAttempts, receiptTtlMs } = config;
+  const defaults = { agent: agents[0] ?? '', turnTimeoutMs, leaseMs, maxAttempts };
+  const receipts = createReceipts({
+    bucket: context.bucket('receipts'),
+    boundary,
+    clock,
+    ttlMs: Math.ceil(receiptTtlMs / 1000) * 1000,
+    defaults,
+    onTrouble: (error) => logger.warn('a receipt is not as it should be; a repeat asks again', { error }),
+  });
+  return { receipts, defaults };
+};
+
 /** The owners that decide. */
 const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
   const common = { boundary, timeoutMs: config.requestTimeoutMs };
@@ -116,13 +132,9 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
   };
 };
 
-const start = async (context: Context): Promise<Started> => {
-  const { clock, ids, config, logger } = context;
-  const boundary = { tenant: config.tenant, project: config.project };
-  const access = accessOf(context, boundary);
-  const stopping = new AbortController();
-  const broken = Promise.withResolvers<void>();
-  const { views, check } = viewsOf(context);
+/** What streams are served from. */
+const hubsOf = (context: Context) => {
+  const { clock, logger } = context;
   const hub = (stream: FeedStream) =>
     createFeedHub({
       stream,
@@ -130,8 +142,18 @@ const start = async (context: Context): Promise<Started> => {
       clock,
       onTrouble: (fault) => logger.warn('live replay was interrupted', { stream, error: fault }),
     });
+  return { transitions: hub('TRANSITIONS'), events: hub('EVENTS') };
+};
+
+const start = async (context: Context): Promise<Started> => {
+  const { clock, ids, config, logger } = context;
+  const boundary = { tenant: config.tenant, project: config.project };
+  const access = accessOf(context, boundary);
+  const stopping = new AbortController();
+  const broken = Promise.withResolvers<void>();
+  const { views, check } = viewsOf(context);
   const streams = context.metrics.gauge('fleetlog_gateway_streams', 'Live streams that are open.');
-  const hubs = { transitions: hub('TRANSITIONS'), events: hub('EVENTS') };
+  const hubs = hubsOf(context);
   const app = createApp({
     config,
     boundary,
@@ -146,6 +168,7 @@ const start = async (context: Context): Promise<Started> => {
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),
     access,
+    ...receiptsOf(context, boundary),
     rate: createRequestRate({ perSecond: config.requestsPerSecond, burst: config.requestBurst }, clock),
     hooks: context.hooks.http,
     onFatal: broken.reject,

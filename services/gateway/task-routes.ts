@@ -3,19 +3,21 @@
 // later time and through any gateway. What is read of tasks is in task-read-routes.ts.
 import { createHash } from 'node:crypto';
 import { TASK_API, type CreateTaskInput } from '#streams/http/tasks.ts';
+import type { WorkDefaults } from '#streams/receipts.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
 import { findSession } from './find-run.ts';
 import {
   actorOf,
   foreignBoundary,
   isRefused,
+  keyOf,
   refuse,
   type GatewayParts,
   type GatewayRequest,
   type Refused,
   type Route,
 } from './http.ts';
-import { idempotencyKeyOf, inputInvalid, readBody } from './input.ts';
+import { inputInvalid, readBody } from './input.ts';
 import { idMaker } from './new-ids.ts';
 import { givenRules, titleOfPrompt } from './run-routes.ts';
 import { findTask, taskLinks } from './task-reading.ts';
@@ -42,7 +44,7 @@ const whoMay = async (
 type Order = Omit<TaskRequestOf<'create'>, 'taskId' | 'actor' | 'agent' | 'provider' | 'sessionId'>;
 
 /** What was asked for, with what counts where nothing was said. */
-const orderOf = ({ config }: GatewayParts, input: CreateTaskInput): Order => ({
+const orderOf = (defaults: WorkDefaults, input: CreateTaskInput): Order => ({
   queue: input.queue,
   lane: input.lane ?? 'main',
   priority: input.priority ?? 0,
@@ -50,12 +52,12 @@ const orderOf = ({ config }: GatewayParts, input: CreateTaskInput): Order => ({
   labels: [...new Set(input.labels)].toSorted(),
   request: {
     prompt: input.prompt,
-    turnTimeoutMs: input.turnTimeoutMs ?? config.turnTimeoutMs,
+    turnTimeoutMs: input.turnTimeoutMs ?? defaults.turnTimeoutMs,
     ...givenRules(input),
   },
   replay: input.replay ?? 'requeue',
-  maxAttempts: input.maxAttempts ?? config.maxAttempts,
-  leaseMs: input.leaseMs ?? config.leaseMs,
+  maxAttempts: input.maxAttempts ?? defaults.maxAttempts,
+  leaseMs: input.leaseMs ?? defaults.leaseMs,
   references: input.references ?? [],
   metadata: input.metadata ?? {},
 });
@@ -64,7 +66,7 @@ const createTask =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const { config, boundary, ids } = parts;
-    const key = idempotencyKeyOf(request.req.raw);
+    const key = keyOf(request);
     const input = await readBody(request.req.raw, TASK_API.createTask.body, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
@@ -75,7 +77,7 @@ const createTask =
     const taskId = idMaker(ids, boundary, key)('task');
     const answer = await parts.tasksClient.ask('create', {
       taskId,
-      ...orderOf(parts, input),
+      ...orderOf(request.get('defaults'), input),
       ...who,
       actor: actorOf(request),
     });
@@ -86,7 +88,7 @@ const createTask =
 
 /** What a client repeats under one key is one request. */
 const requestIdOf = ({ ids }: GatewayParts, request: GatewayRequest): string => {
-  const key = idempotencyKeyOf(request.req.raw);
+  const key = keyOf(request);
   return key === undefined ? ids.ulid() : createHash('sha256').update(key).digest('hex').slice(0, 32);
 };
 

@@ -150,7 +150,7 @@ test('an idempotency key gives one run, however often it is sent', async () => {
   expect(answers.filter(({ body }) => body['repeated'] === false)).toHaveLength(1);
   await wholeStream(`${stack.apiUrl}/api/v1/runs/${String(answers[0]?.body['runId'])}/stream`);
   const changed = await api(stack.apiUrl, '/api/v1/runs', { json: { prompt: 'other' }, headers });
-  expect(changed).toMatchObject({ status: 409, body: { code: 'RUN_CONFLICTING_REQUEST' } });
+  expect(changed).toMatchObject({ status: 409, body: { code: 'KEY_CONFLICTING_REQUEST' } });
 });
 
 test('tail shows entries as they are appended, and replay gives exactly what the streams hold', async () => {

@@ -145,7 +145,7 @@ describe('over HTTP', () => {
     });
     expect(await answer(approvalId, { decision: 'approve' }, key)).toMatchObject({
       status: 409,
-      body: { code: 'RUN_CONFLICTING_REQUEST' },
+      body: { code: 'KEY_CONFLICTING_REQUEST' },
     });
   });
 

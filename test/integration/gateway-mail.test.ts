@@ -92,7 +92,7 @@ describe('IM-18 over HTTP', () => {
     expect(again.body['messageId']).toBe(first.body['messageId']);
     expect(await post('/api/v1/messages', { ...body, body: 'twice' }, key)).toMatchObject({
       status: 409,
-      body: { code: 'MESSAGE_CONFLICTING_REQUEST' },
+      body: { code: 'KEY_CONFLICTING_REQUEST' },
     });
   });
 

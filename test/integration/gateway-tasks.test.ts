@@ -110,12 +110,12 @@ describe('asking for a task', () => {
     await post(`/api/v1/tasks/${first.taskId}/cancel`, {});
     expect(await create({ metadata: { a: '1', b: '2' } }, key)).toMatchObject({
       taskId: first.taskId,
-      state: 'cancelled',
+      state: 'pending',
       repeated: true,
     });
     expect(await post('/api/v1/tasks', { queue: 'fix', prompt: 'something else' }, key)).toMatchObject({
       status: 409,
-      body: { code: 'TASK_CONFLICTING_REQUEST', kind: 'schema-invalid' },
+      body: { code: 'KEY_CONFLICTING_REQUEST', kind: 'schema-invalid' },
     });
     expect(await taskTypes(plane.ports, first.taskId)).toEqual(['created', 'cancelled']);
   });

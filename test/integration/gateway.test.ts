@@ -111,7 +111,7 @@ describe('asking for a run', () => {
     expect(await create({ title: 'One' }, key)).toEqual({ ...first, repeated: true });
     expect(await post('/api/v1/runs', { prompt: 'say hello', title: 'Two' }, key)).toMatchObject({
       status: 409,
-      body: { code: 'RUN_CONFLICTING_REQUEST', kind: 'schema-invalid' },
+      body: { code: 'KEY_CONFLICTING_REQUEST', kind: 'schema-invalid' },
     });
   });
 

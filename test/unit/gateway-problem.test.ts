@@ -35,6 +35,7 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   TASK_COMPLETED: [409, 'schema-invalid'],
   TASK_NOT_ENDED: [409, 'schema-invalid'],
   ADMISSION_SUPERSEDED: [409, 'schema-invalid'],
+  KEY_CONFLICTING_REQUEST: [409, 'schema-invalid'],
   AGENT_UNKNOWN: [404, 'schema-invalid'],
   RECIPIENT_UNKNOWN: [404, 'schema-invalid'],
   SENDER_UNKNOWN: [404, 'schema-invalid'],
