@@ -167,6 +167,13 @@ const DERIVED_BUCKETS = [
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
+/** Buckets whose keys expire. */
+const EXPIRING_BUCKETS = [
+  ['leases', 'Who holds a run, and until when a question may be answered.'],
+  ['receipts', 'The first answers of requests under an idempotency key.'],
+  ['presence', 'Which runners and hosts are alive.'],
+] as const;
+
 /** Declares the buckets. */
 export const bucketDefinitions = (replicas: number): readonly BucketDefinition[] => [
   { name: 'runs', description: 'Summary of every run.', history: 1, replicas, holds: 'derived' },
@@ -210,31 +217,15 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
     replicas,
     holds: 'derived',
   })),
-  // history 1: with more, the expiry of the newest revision would bring back an older one (nats-facts §7).
-  {
-    name: 'leases',
-    description: 'Who holds a run, and until when a question may be answered.',
+  ...EXPIRING_BUCKETS.map(([name, description]): BucketDefinition => ({
+    name,
+    description,
+    // With more, the expiry of the newest revision would bring back an older one (nats-facts §7).
     history: 1,
     replicas,
     markerTtlMs: 60_000,
     holds: 'state',
-  },
-  {
-    name: 'receipts',
-    description: 'The first answers of requests under an idempotency key.',
-    history: 1,
-    replicas,
-    markerTtlMs: 60_000,
-    holds: 'state',
-  },
-  {
-    name: 'presence',
-    description: 'Which runners and hosts are alive.',
-    history: 1,
-    replicas,
-    markerTtlMs: 60_000,
-    holds: 'state',
-  },
+  })),
 ];
 
 /** Declares the object stores. */
