@@ -13,6 +13,7 @@ const CONTROL: Readonly<Record<string, Load>> = {
   mail: async () => (await import('./mail/service.ts')).mail,
   tasks: async () => (await import('./tasks/service.ts')).tasks,
   dispatch: async () => (await import('./dispatch/service.ts')).dispatch,
+  lifecycle: async () => (await import('./lifecycle/service.ts')).lifecycle,
   audit: async () => (await import('./audit/service.ts')).audit,
   gateway: async () => (await import('./gateway/service.ts')).gateway,
 };

@@ -24,6 +24,8 @@ import { INSTRUCTIONS } from './instructions.ts';
 import { readReport, reportNameOf, type Report } from './report-codec.ts';
 import { MAIL } from './mail.ts';
 import { mailNameOf, readMail, type MailEvent } from './mail-codec.ts';
+import { isPolicyEventType, readPolicyEvent } from './policy-codec.ts';
+import { POLICY_EVENT_MEANS, policyEventSchema, type PolicyEvent, type PolicyEventType } from './policy.ts';
 import { REPORTS } from './reports.ts';
 import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
@@ -39,7 +41,17 @@ export interface CatalogueEntry {
   /** The number at the end of the type. */
   readonly version: number;
   readonly stream: 'EVENTS' | 'COMMANDS' | 'TRANSITIONS' | 'MESSAGES' | 'DEADLETTERS';
-  readonly family: 'run' | 'session' | 'task' | 'host' | 'admission' | 'evt' | 'cmd' | 'msg' | 'dead';
+  readonly family:
+    | 'run'
+    | 'session'
+    | 'task'
+    | 'host'
+    | 'policy'
+    | 'admission'
+    | 'evt'
+    | 'cmd'
+    | 'msg'
+    | 'dead';
   /** Last token of the subject; null where the subject ends with the aggregate's id, or the token says something else. */
   readonly subjectType: string | null;
   /** Schema of the JSON body. */
@@ -63,14 +75,6 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.blocked.v1': 'The agent says that it cannot go on; `reason` says why. Final.',
   'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
-  'fleetlog.run.turn-finished.v1':
-    'A turn is over and the run goes on: `turnCommandId` is the next turn, started with `commandId`.',
-  'fleetlog.run.command-created.v1':
-    'Somebody told the run something: a further turn, words to the running one, or to interrupt it.',
-  'fleetlog.run.command-acknowledged.v1': 'The runner has passed the command on to its program.',
-  'fleetlog.run.command-finished.v1':
-    'The command came to its end before its turn did; `deferred`: its words wait for the next turn.',
-  'fleetlog.run.command-cancelled.v1': 'The command was taken back before anybody was told of it.',
 };
 
 const SESSION_EVENT_MEANS: Readonly<Record<SessionEventType, string>> = {
@@ -109,7 +113,7 @@ const versionOf = (type: string): number => Number(/\.v(\d+)$/.exec(type)?.[1]);
 
 /** The events of an aggregate. */
 const aggregateEntries = <Type extends string>(
-  family: 'run' | 'session' | 'task' | 'host' | 'admission',
+  family: 'run' | 'session' | 'task' | 'host' | 'policy' | 'admission',
   options: readonly { readonly shape: z.ZodRawShape & { readonly type: z.ZodLiteral<Type> } }[],
   means: Readonly<Record<Type, string>>,
 ): readonly CatalogueEntry[] =>
@@ -146,6 +150,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
   ...aggregateEntries('session', sessionEventSchema.options, SESSION_EVENT_MEANS),
   ...aggregateEntries('task', taskEventSchema.options, TASK_EVENT_MEANS),
   ...aggregateEntries('host', hostEventSchema.options, HOST_EVENT_MEANS),
+  ...aggregateEntries('policy', policyEventSchema.options, POLICY_EVENT_MEANS),
   ...aggregateEntries('admission', admissionEventSchema.options, ADMISSION_EVENT_MEANS),
   ...Object.entries(REPORTS).map(typedEntry('EVENTS', 'evt')),
   ...Object.entries(INSTRUCTIONS).map(typedEntry('COMMANDS', 'cmd')),
@@ -172,6 +177,7 @@ export type EntryReading =
   | (OpenEntry & { readonly kind: 'session'; readonly type: SessionEventType; readonly data: SessionEvent })
   | (OpenEntry & { readonly kind: 'task'; readonly type: TaskEventType; readonly data: TaskEvent })
   | (OpenEntry & { readonly kind: 'host'; readonly type: HostEventType; readonly data: HostEvent })
+  | (OpenEntry & { readonly kind: 'policy'; readonly type: PolicyEventType; readonly data: PolicyEvent })
   | (OpenEntry & {
       readonly kind: 'admission';
       readonly type: AdmissionEventType;
@@ -205,6 +211,10 @@ const readTransition = (opened: OpenEntry, entry: EntryLike): EntryReading | und
   if (isHostEventType(type)) {
     const read = readHostEvent(opened, entry);
     return read.kind === 'known' ? { ...named, kind: 'host', type, data: read.event } : kept(read, entry);
+  }
+  if (isPolicyEventType(type)) {
+    const read = readPolicyEvent(opened, entry);
+    return read.kind === 'known' ? { ...named, kind: 'policy', type, data: read.event } : kept(read, entry);
   }
   if (!isAdmissionEventType(type)) return undefined;
   const read = readAdmissionEvent(opened, entry);

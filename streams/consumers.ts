@@ -4,7 +4,7 @@ import { bucketDefinitions, objectStoreDefinitions } from './buckets.ts';
 import { MAIL_REPORTS } from './mail-reports.ts';
 import { OBLIGATIONS_STREAM, obligationsSubject } from './mail-views.ts';
 import { streamDefinitions } from './streams.ts';
-import { aggregateFilter, typedFilter, type Boundary } from './subjects.ts';
+import { aggregateFilter, timerFilter, typedFilter, type Boundary } from './subjects.ts';
 
 /** Consumer of a runner: the instructions to its agent. `=` is in no name, so no two runners can mean one consumer. */
 export const runnerConsumerName = (boundary: Boundary, agent: string): string =>
@@ -29,20 +29,21 @@ export const hostConsumerName = (boundary: Boundary, host: string): string =>
  */
 export const ACK_WAIT_MS = 10_000;
 
+/** The owner of the timers of policies. */
+export const POLICY_TIMER = 'policy';
+
 /** Consumers of the services. */
 export const serviceConsumers = {
   /** Turns what runners report about turns into transitions. */
   runReports: {
     stream: 'EVENTS',
     name: 'runs-reports',
-    description: 'Turns, approvals and commands of runs: what moves a run becomes a transition.',
+    description: 'Turns and approvals of runs: what moves a run becomes a transition.',
     filterSubjects: [
       typedFilter('evt', { type: 'turn-started' }),
       typedFilter('evt', { type: 'turn-finished' }),
       typedFilter('evt', { type: 'approval-wanted' }),
       typedFilter('evt', { type: 'approval-withdrawn' }),
-      typedFilter('evt', { type: 'command-acknowledged' }),
-      typedFilter('evt', { type: 'command-finished' }),
     ],
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
@@ -118,6 +119,39 @@ export const serviceConsumers = {
     name: 'tasks-runs',
     description: 'Reactor: claimed and ended runs move the tasks whose attempts they are.',
     filterSubjects: [aggregateFilter('run')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Instructs hosts, sets timers, and goes on from each transition of a policy. */
+  lifecyclePolicies: {
+    stream: 'TRANSITIONS',
+    name: 'lifecycle-policies',
+    description:
+      'Reactor: transitions of policies cause instructions to hosts, timers, and what follows next.',
+    filterSubjects: [aggregateFilter('policy')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Tells policies what hosts say of their starts, and what their agents do. */
+  lifecycleReports: {
+    stream: 'EVENTS',
+    name: 'lifecycle-reports',
+    description: 'What hosts report of starts and ends, and turns that ended, move policies.',
+    filterSubjects: [
+      typedFilter('evt', { type: 'spawn-refused' }),
+      typedFilter('evt', { type: 'agent-exited' }),
+      typedFilter('evt', { type: 'turn-finished' }),
+    ],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+    deliver: 'new',
+  },
+  /** What becomes of policies when their time has come. */
+  lifecycleTimers: {
+    stream: 'TIMERS',
+    name: 'lifecycle-timers',
+    description: 'Timers of policies that ring.',
+    filterSubjects: [timerFilter(POLICY_TIMER)],
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
   },

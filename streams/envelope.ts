@@ -46,6 +46,9 @@ const DATAREF = /^blob:sha256-[0-9a-f]{64}$/;
 /** Last millisecond of the year 9999: what an ISO date of four-digit years can say. */
 const LAST_TIME_MS = 253_402_300_799_999;
 
+/** A time (epoch ms) as ISO 8601 in UTC. */
+export const isoTime = (timeMs: number): string => new Date(timeMs).toISOString();
+
 /** One line of text without blanks at its ends: what a header gives back as it was. */
 // oxlint-disable-next-line no-control-regex -- control characters are what is refused
 const LINE = /^[^\s\u0000-\u001f\u007f](?:[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f])?$/;
@@ -96,7 +99,7 @@ export const encodeEnvelope = (envelope: Envelope): Record<string, string> => {
     'ce-type': envelope.type,
     'ce-source': envelope.source,
     'ce-subject': envelope.subject,
-    'ce-time': new Date(envelope.timeMs).toISOString(),
+    'ce-time': isoTime(envelope.timeMs),
     'content-type': envelope.contentType ?? JSON_TYPE,
     'Fleet-Actor': envelope.actor,
   };

@@ -11,6 +11,7 @@ import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { parseJson, type EntryParts } from './entry.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { hostViewSchema } from './host-views.ts';
+import { managedAgentSchema, policyViewSchema } from './policy-views.ts';
 import { sourceViewSchema } from './source-view.ts';
 import { BUCKET_EXAMPLES } from './generate-example-values.ts';
 import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
@@ -97,6 +98,7 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   sessionId: { description: 'ses_ and a ULID.' },
   taskId: { description: 'tsk_ and a ULID.' },
   host: { description: 'Name of a host.' },
+  policy: { description: 'Name of a policy.' },
   admissionId: { description: 'fleet: there is one of a tenant and project.', enum: ['fleet'] },
   agent: { description: 'Name of the agent or host that reports or asks.' },
   recipient: { description: 'Agent or person that the message is for.' },
@@ -126,6 +128,7 @@ const addressOf = ({ family, subjectType }: CatalogueEntry): string => {
     session: '{sessionId}',
     task: '{taskId}',
     host: '{host}',
+    policy: '{policy}',
     admission: '{admissionId}',
     evt: `{agent}.${subjectType}`,
     cmd: `{target}.${subjectType}`,
@@ -222,6 +225,8 @@ const BUCKETS = {
   messages: messageViewSchema,
   obligations: obligationsSchema,
   hosts: hostViewSchema,
+  policies: policyViewSchema,
+  agents: managedAgentSchema,
   leases: leaseSchema,
   receipts: receiptSchema,
   presence: presenceSchema,

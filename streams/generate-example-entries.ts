@@ -19,6 +19,8 @@ import {
   HOST_INSTRUCTION_EXAMPLES,
   HOST_REPORT_EXAMPLES,
 } from './generate-host-examples.ts';
+import { POLICY_EXAMPLES } from './generate-policy-examples.ts';
+import { encodePolicyEvent } from './policy-codec.ts';
 import { encodeHostEvent } from './host-codec.ts';
 import { HOST_REPORTS } from './host-reports.ts';
 import { encodeInstruction, type InstructionData } from './instruction-codec.ts';
@@ -72,6 +74,8 @@ const sessionMeta: EntryMeta = {
   causation: `${runId}:1`,
   correlation: sessionId,
 };
+
+const policyMeta = (policy: string): EntryMeta => ({ ...taskMeta(policy), source: '/service/lifecycle' });
 
 const exampleReport = <Name extends ReportName>(name: Name, data: ReportData<Name>): EntryParts =>
   encodeReport(name, data, {
@@ -154,6 +158,7 @@ export const exampleEntries = (): readonly EntryParts[] => [
   ...Object.values(SESSION_EXAMPLES).map((event) => encodeSessionEvent(event, sessionMeta)),
   ...Object.values(TASK_EXAMPLES).map((event) => encodeTaskEvent(event, taskMeta(event.taskId))),
   ...Object.values(HOST_EXAMPLES).map((event) => encodeHostEvent(event, hostMeta(event.host))),
+  ...Object.values(POLICY_EXAMPLES).map((event) => encodePolicyEvent(event, policyMeta(event.policy))),
   encodeAdmissionEvent(ADMISSION_EXAMPLE, taskMeta('fleet')),
   ...(Object.keys(REPORTS) as ReportName[]).map((name) =>
     (name in HOST_REPORTS ? hostReport : exampleReport)(name, ALL_REPORTS[name]),

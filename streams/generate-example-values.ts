@@ -3,6 +3,8 @@ import type { ActivityView, ApprovalsView, Lease, Presence, RunView } from './bu
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
 import { HOST_VIEW_EXAMPLE } from './generate-host-examples.ts';
 import type { HostView } from './host-views.ts';
+import { MANAGED_AGENT_EXAMPLE, POLICY_VIEW_EXAMPLE } from './generate-policy-examples.ts';
+import type { ManagedAgentView, PolicyView } from './policy-views.ts';
 import type { SourceView } from './source-view.ts';
 import { CURSOR_EXAMPLE, SESSION_VIEW_EXAMPLE } from './generate-session-examples.ts';
 import type { ReadCursor, SessionView } from './session-view.ts';
@@ -89,6 +91,8 @@ export const BUCKET_EXAMPLES: {
   readonly messages: MessageView;
   readonly obligations: ObligationsView;
   readonly hosts: HostView;
+  readonly policies: PolicyView;
+  readonly agents: ManagedAgentView;
   readonly leases: Lease;
   readonly receipts: Receipt;
   readonly presence: Presence;
@@ -112,20 +116,6 @@ export const BUCKET_EXAMPLES: {
     result: null,
     openApprovals: [],
     parkings: 0,
-    turnCommandId: commandId,
-    commands: [
-      {
-        commandId,
-        seq: 1,
-        type: 'turn',
-        state: 'acknowledged',
-        text: null,
-        code: null,
-        createdAt: AT,
-        acknowledgedAt: AT + SECOND,
-        endedAt: null,
-      },
-    ],
     createdAt: AT,
     claimedAt: AT + SECOND,
     startedAt: AT + 2 * SECOND,
@@ -205,6 +195,8 @@ export const BUCKET_EXAMPLES: {
       location: `/api/v1/runs/${runId}`,
     },
   },
+  policies: POLICY_VIEW_EXAMPLE,
+  agents: MANAGED_AGENT_EXAMPLE,
   leases: { runId, runnerId, fence: 17, renewedAt: AT + 11 * SECOND },
   presence: {
     agent,

@@ -9,6 +9,7 @@ import { exampleEntries } from './generate-example-entries.ts';
 import { EXAMPLE } from './generate-examples.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
 import { EXAMPLE_HOST, HOST_PRESENCE_EXAMPLE } from './generate-host-examples.ts';
+import { EXAMPLE_POLICY } from './generate-policy-examples.ts';
 import { BUCKET_EXAMPLES } from './generate-example-values.ts';
 import { DOCUMENTED_REQUESTS } from './generate-requests.ts';
 import { guarantees, howTo, introduction } from './generate-guide.ts';
@@ -97,7 +98,7 @@ ${json(body)}`;
 
 const STREAM_INTRODUCTIONS = {
   TRANSITIONS:
-    'Decided by the control plane, appended at the expected sequence of the one subject of the run, session, task, host or admission.',
+    'Decided by the control plane, appended at the expected sequence of the one subject of the run, session, task, host, policy or admission.',
   EVENTS: 'Facts that runners and hosts report. They decide nothing by themselves.',
   MESSAGES:
     'Mail between agents and people, under its recipient. `sent` holds the message; the others say what became of it, and name it.',
@@ -152,6 +153,8 @@ const KEYS: Readonly<Record<keyof typeof BUCKET_EXAMPLES, readonly [string, stri
   obligations: ['<tenant>.<project>.<agent>', obligationsKey(boundary, agent)],
   hosts: ['<tenant>.<project>.<host>', viewKey(boundary, EXAMPLE_HOST)],
   receipts: ['<tenant>.<project>.<SHA-256 of asker, path and key>', receiptKey(boundary, '0c8d'.repeat(16))],
+  policies: ['<tenant>.<project>.<policy>', viewKey(boundary, EXAMPLE_POLICY)],
+  agents: ['<tenant>.<project>.<policy>', viewKey(boundary, EXAMPLE_POLICY)],
   leases: ['<tenant>.<project>.run.<run id>', leaseKey(boundary, runId)],
   presence: [
     '<tenant>.<project>.runner.<agent>` and `<tenant>.<project>.host.<host>',

@@ -5,6 +5,8 @@ import { AGENT_MAIL_REQUEST_EXAMPLES, MAIL_REQUEST_EXAMPLES } from './generate-m
 import { AGENT_MAIL_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
 import { HOST_REQUEST_EXAMPLES } from './generate-host-examples.ts';
 import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
+import { POLICY_REQUEST_EXAMPLES } from './generate-policy-examples.ts';
+import { POLICY_REQUESTS } from './policy-requests.ts';
 import type { RequestTable } from './requests.ts';
 import { TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
 import { TASK_REQUESTS } from './task-requests.ts';
@@ -71,6 +73,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     table: HOST_REQUESTS,
     examples: HOST_REQUEST_EXAMPLES,
     byAgent: (operation) => (HOST_OPERATIONS as readonly string[]).includes(operation),
+  }),
+  ...documented({
+    service: 'lifecycle',
+    table: POLICY_REQUESTS,
+    examples: POLICY_REQUEST_EXAMPLES,
+    byAgent: () => false,
   }),
   ...documented({
     service: 'mail',

@@ -3,6 +3,8 @@ import { ADMISSION_ID } from './admission.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
 import { EXAMPLE_HOST } from './generate-host-examples.ts';
 import { EXAMPLE } from './generate-examples.ts';
+import { EXAMPLE_POLICY } from './generate-policy-examples.ts';
+import { POLICY_TIMER } from './consumers.ts';
 import { code, table } from './generate-markdown.ts';
 import {
   agentRequestSubject,
@@ -20,6 +22,7 @@ const AGGREGATES = {
   session: { means: 'every transition of one session itself, in order', id: sessionId },
   task: { means: 'every transition of one task, in order', id: EXAMPLE_TASK_ID },
   host: { means: 'every transition of one host, in order', id: EXAMPLE_HOST },
+  policy: { means: 'configuration and life of one policy, in order', id: EXAMPLE_POLICY },
   admission: { means: 'every hand-over of tasks to agents, in order', id: ADMISSION_ID },
 } as const;
 
@@ -72,8 +75,8 @@ const otherRows = (): readonly (readonly string[])[] => [
     code('timer'),
     code('fleet.*.*.timer.{set,fire}.<owner>.<id>'),
     'TIMERS',
-    'schedules, and where they ring (reserved)',
-    code(timerSubject(boundary, 'fire', { owner: 'runs', id: 'lease-1' })),
+    'schedules, and where they ring',
+    code(timerSubject(boundary, 'fire', { owner: POLICY_TIMER, id: EXAMPLE_POLICY })),
   ],
   [
     '–',

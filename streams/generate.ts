@@ -1,10 +1,11 @@
-// Writes streams/README.md, streams/asyncapi.yaml and streams/openapi.json from the contract: `node streams/generate.ts`. With --check it writes nothing
+// Writes streams/README.md, asyncapi.yaml, openapi.json and policies.schema.json from the contract: `node streams/generate.ts`. With --check it writes nothing
 // and exits with 1, naming the first difference, when one of them is not what would be written.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { asyncApiDocument } from './generate-asyncapi.ts';
 import { openApiDocument } from './generate-openapi.ts';
+import { policySchemaDocument } from './generate-policy-schema.ts';
 import { readmePage } from './generate-readme.ts';
 
 const packageVersion = (): string => {
@@ -23,6 +24,7 @@ const PAGES: readonly (readonly [string, () => string])[] = [
   ['README.md', readmePage],
   ['asyncapi.yaml', asyncApiPage],
   ['openapi.json', () => `${JSON.stringify(openApiDocument(packageVersion()), null, 1)}\n`],
+  ['policies.schema.json', () => `${JSON.stringify(policySchemaDocument(), null, 1)}\n`],
 ];
 
 const read = (path: string): string => {

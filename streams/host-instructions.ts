@@ -7,7 +7,7 @@ import { providerSchema } from './run.ts';
 const epochMs = z.int().nonnegative();
 
 /** A setting of the runner (services/runner/runner-config.ts) by its name there: `concurrency`, `claudeProgram`, … */
-const runnerSettingsSchema = z.record(
+export const runnerSettingsSchema = z.record(
   z
     .string()
     .max(64)

@@ -49,28 +49,6 @@ export const REJECTIONS = {
     kind: 'runner-lease-conflict',
     meaning: 'The instruction is of an earlier attempt; a later one says how to go on.',
   },
-  RUN_NOT_RUNNING: {
-    kind: 'conflict',
-    meaning: 'No turn of the run is under way, so there is nothing to interrupt.',
-  },
-  RUN_COMMAND_UNKNOWN: { kind: 'not-found', meaning: 'The run has no command of this id.' },
-  RUN_COMMAND_CONFLICTING: {
-    kind: 'conflict',
-    meaning: 'The idempotency key was used before with another command of this run; the first one stands.',
-  },
-  RUN_COMMAND_UNDER_WAY: {
-    kind: 'conflict',
-    meaning: 'The command is under way: its runner has been told of it, or it is the turn of the run.',
-  },
-  RUN_COMMAND_NOT_DUE: {
-    kind: 'conflict',
-    meaning: 'The report is about a command that is a turn; it is recorded and changes nothing.',
-  },
-  RUN_COMMANDS_FULL: {
-    kind: 'conflict',
-    meaning:
-      'The run has had, or has open, as many commands as a run may have; create another run of its session.',
-  },
   APPROVAL_UNKNOWN: { kind: 'not-found', meaning: 'No approval of this run has this id.' },
   APPROVAL_ANSWERED: {
     kind: 'conflict',
@@ -111,6 +89,23 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'Another request was made under this idempotency key; the first one stands.',
   },
+  POLICY_UNKNOWN: { kind: 'not-found', meaning: 'No policy has this name in this tenant and project.' },
+  POLICY_VERSION_CONFLICT: {
+    kind: 'conflict',
+    meaning: 'The policy was changed by somebody else meanwhile; look at it and apply again.',
+  },
+  POLICY_VERSION_UNKNOWN: { kind: 'not-found', meaning: 'The policy has no such version, or not any more.' },
+  POLICY_REMOVED: { kind: 'conflict', meaning: 'The policy was removed; applying it brings it back.' },
+  POLICY_PAUSED: { kind: 'conflict', meaning: 'The policy is set aside; nothing starts its agent.' },
+  POLICY_FAILED: {
+    kind: 'conflict',
+    meaning: 'The agent crashed too often; a person looks at it and resets the policy.',
+  },
+  POLICY_INVALID: {
+    kind: 'schema-invalid',
+    meaning: 'The configuration cannot be done; the message says why.',
+  },
+  POLICY_AGENT_TAKEN: { kind: 'conflict', meaning: 'Another policy has an agent of this name.' },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   RECIPIENT_UNKNOWN: {
     kind: 'not-found',

@@ -65,6 +65,12 @@ export const timerSubject = (
   timer: { readonly owner: string; readonly id: string },
 ): string => `${prefix(boundary, 'timer')}.${phase}.${token('owner', timer.owner)}.${token('id', timer.id)}`;
 
+/** The mailbox of a policy: its id is in no name of an agent or a person, for it has a capital letter. */
+export const policyMailbox = (policy: string): string => `POLICY-${policy}`;
+
+/** Where the timers of one owner ring, in every tenant and project. */
+export const timerFilter = (owner: string): string => `fleet.*.*.timer.fire.${token('owner', owner)}.*`;
+
 /** Parts of a filter; what is left out matches anything. */
 export interface SubjectFilter {
   readonly tenant?: string;

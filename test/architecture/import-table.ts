@@ -49,6 +49,11 @@ export const LAYERS: readonly Layer[] = [
     except: ['libs/nats/', 'libs/memory/', 'libs/broker/'],
   },
   {
+    name: 'libs/cron',
+    files: /^libs\/cron\//,
+    mayImport: [...CORE, 'npm:croner'],
+  },
+  {
     name: 'libs/config',
     files: /^libs\/config\//,
     mayImport: [...CORE, 'libs/redaction/', 'node:', 'npm:zod'],

@@ -23,9 +23,14 @@ export const BOUNDARY: Boundary = { tenant: 'local', project: 'main' };
 export const provision = async (
   broker: TestBroker,
   agents: readonly string[] = ['builder-1'],
+  hosts: readonly string[] = [],
 ): Promise<void> => {
   const connection = await connectTo({ ...broker, urls: [broker.url] });
-  const declared = topologyOf({ replicas: 1, agents: agents.map((agent) => ({ ...BOUNDARY, agent })) });
+  const declared = topologyOf({
+    replicas: 1,
+    agents: agents.map((agent) => ({ ...BOUNDARY, agent })),
+    hosts: hosts.map((host) => ({ ...BOUNDARY, host })),
+  });
   const driver = natsTopologyDriver(connection);
   const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
   await connection.close();

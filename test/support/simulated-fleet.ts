@@ -15,8 +15,7 @@ import { runnerConsumerName, topologyOf } from '#streams/consumers.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { RunAnswerOf, RunOperation, RunRequestOf } from '#streams/run-requests.ts';
-import type { ProviderName } from '#streams/run.ts';
-import type { TurnResult } from '#streams/turn-result.ts';
+import type { ProviderName, TurnResult } from '#streams/run.ts';
 import type { TaskAnswerOf, TaskOperation, TaskRequestOf } from '#streams/task-requests.ts';
 import { BOUNDARY } from './control-plane.ts';
 import { ask, done, turnUnder } from './scripted-runner.ts';
@@ -39,11 +38,19 @@ export interface World {
   readonly fatal: unknown[];
 }
 
-export const createWorld = (seed: number, runners: readonly SimulatedRunner[]): World => {
+export const createWorld = (
+  seed: number,
+  runners: readonly SimulatedRunner[],
+  hosts: readonly string[] = [],
+): World => {
   const clock = createManualClock();
   const ids = createSeededIds(seed, clock);
   const agents = runners.map(({ agent }) => ({ ...BOUNDARY, agent }));
-  const declared = topologyOf({ replicas: 1, agents });
+  const declared = topologyOf({
+    replicas: 1,
+    agents,
+    hosts: hosts.map((host) => ({ ...BOUNDARY, host })),
+  });
   // In memory a bucket is no stream that a consumer could be on; nobody here reads one that way.
   const consumers = declared.consumers.filter(({ stream }) => !stream.startsWith('KV_'));
   const broker = createMemoryBroker({ clock, ids, topology: { ...declared, consumers } });

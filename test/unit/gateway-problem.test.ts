@@ -8,6 +8,14 @@ import { problemOfFault, problemOfRejection } from '#services/gateway/problem.ts
 import { REJECTIONS, type RejectionCode } from '#streams/rejections.ts';
 
 const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>> = {
+  POLICY_UNKNOWN: [404, 'schema-invalid'],
+  POLICY_VERSION_CONFLICT: [409, 'schema-invalid'],
+  POLICY_VERSION_UNKNOWN: [404, 'schema-invalid'],
+  POLICY_REMOVED: [409, 'schema-invalid'],
+  POLICY_PAUSED: [409, 'schema-invalid'],
+  POLICY_FAILED: [409, 'schema-invalid'],
+  POLICY_INVALID: [400, 'schema-invalid'],
+  POLICY_AGENT_TAKEN: [409, 'schema-invalid'],
   CONTRACT_TOO_OLD: [409, 'schema-invalid'],
   RUN_UNKNOWN: [404, 'schema-invalid'],
   RUN_CONFLICTING_REQUEST: [409, 'schema-invalid'],
@@ -20,12 +28,6 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   RUN_CANCELLED: [409, 'cancelled'],
   RUN_WAITING: [409, 'runner-lease-conflict'],
   RUN_INSTRUCTION_OLD: [409, 'runner-lease-conflict'],
-  RUN_NOT_RUNNING: [409, 'schema-invalid'],
-  RUN_COMMAND_UNKNOWN: [404, 'schema-invalid'],
-  RUN_COMMAND_CONFLICTING: [409, 'schema-invalid'],
-  RUN_COMMAND_UNDER_WAY: [409, 'schema-invalid'],
-  RUN_COMMAND_NOT_DUE: [409, 'schema-invalid'],
-  RUN_COMMANDS_FULL: [409, 'schema-invalid'],
   APPROVAL_UNKNOWN: [404, 'schema-invalid'],
   APPROVAL_ANSWERED: [409, 'schema-invalid'],
   APPROVAL_CLOSED: [409, 'schema-invalid'],

@@ -1,0 +1,117 @@
+// Which policies there are and how their agents stand, in memory, from the buckets `policies` and `agents`: whom a runner, a turn or a
+// host concerns. A hint: nothing is decided from it, and whoever is looked at in vain is left as it is.
+import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
+import { viewKey } from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+import { managedAgentSchema, policyViewSchema } from '#streams/policy-views.ts';
+import type { PolicyConfig } from '#streams/policy-config.ts';
+import type { PolicyStateName } from '#streams/policy.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { z } from 'zod';
+import type { Place } from './keeper.ts';
+
+interface Entry {
+  readonly boundary: Boundary;
+  readonly config: PolicyConfig;
+  readonly isRemoved: boolean;
+}
+
+const standing = managedAgentSchema.pick({
+  tenant: true,
+  project: true,
+  policy: true,
+  state: true,
+  seq: true,
+});
+
+/** How an agent stands, as the summary says. */
+export interface Standing extends Place {
+  readonly state: PolicyStateName;
+  readonly seq: number;
+}
+
+/** True when the end of a turn may lead to something. */
+const cares = ({ config: { limits, restartOnUpdate } }: Entry): boolean =>
+  limits.runs > 0 || limits.spendMicroUsd > 0 || restartOnUpdate;
+
+export class Directory {
+  readonly #policies = new Map<string, Entry>();
+  readonly #byAgent = new Map<string, Set<string>>();
+  readonly #standings = new Map<string, Standing>();
+  readonly #waiting = new Set<string>();
+
+  /** Names of policies whose agent has this name, removed ones included. */
+  of(boundary: Boundary, agent: string): readonly string[] {
+    return [...(this.#byAgent.get(viewKey(boundary, agent)) ?? [])];
+  }
+
+  /** Those of them that a turn of the agent may lead to something for. */
+  caringFor(boundary: Boundary, agent: string): readonly string[] {
+    return this.of(boundary, agent).filter((policy) => {
+      const entry = this.#policies.get(viewKey(boundary, policy));
+      return entry !== undefined && cares(entry);
+    });
+  }
+
+  /** Another policy than this one that has the agent and was not removed. */
+  holderOf(boundary: Boundary, agent: string, except: string): string | undefined {
+    return this.of(boundary, agent).find(
+      (policy) => policy !== except && this.#policies.get(viewKey(boundary, policy))?.isRemoved === false,
+    );
+  }
+
+  configOf({ boundary, policy }: Place): PolicyConfig | undefined {
+    return this.#policies.get(viewKey(boundary, policy))?.config;
+  }
+
+  /** Those that wait for a host. */
+  waiting(): readonly Standing[] {
+    return [...this.#waiting].flatMap((key) => this.#standings.get(key) ?? []);
+  }
+
+  standings(): readonly Standing[] {
+    return [...this.#standings.values()];
+  }
+
+  /** Takes in a change of the bucket `policies`. */
+  notePolicy(event: WatchEvent): void {
+    if (event.kind !== 'put') return;
+    const parsed = policyViewSchema.safeParse(parseJson(event.entry.value));
+    if (!parsed.success) return;
+    const { tenant, project, policy, config, isRemoved } = parsed.data;
+    const boundary = { tenant, project };
+    const key = viewKey(boundary, policy);
+    const before = this.#policies.get(key);
+    if (before !== undefined && before.config.agent !== config.agent)
+      this.#byAgent.get(viewKey(boundary, before.config.agent))?.delete(policy);
+    this.#policies.set(key, { boundary, config, isRemoved });
+    const agentKey = viewKey(boundary, config.agent);
+    const names = this.#byAgent.get(agentKey) ?? new Set<string>();
+    names.add(policy);
+    this.#byAgent.set(agentKey, names);
+  }
+
+  /** Takes in a change of the bucket `agents`; gives the standing that it is now. */
+  noteAgent(event: WatchEvent): Standing | undefined {
+    if (event.kind !== 'put') return undefined;
+    const parsed = standing.safeParse(parseJson(event.entry.value));
+    if (!parsed.success) return undefined;
+    const { tenant, project, policy, state, seq } = parsed.data satisfies z.infer<typeof standing>;
+    const boundary = { tenant, project };
+    const key = viewKey(boundary, policy);
+    const now = { boundary, policy, state, seq };
+    this.#standings.set(key, now);
+    if (state === 'waiting-for-host') this.#waiting.add(key);
+    else this.#waiting.delete(key);
+    return now;
+  }
+}
+
+/** Feeds the changes of a bucket until the signal aborts. `onCurrent`: what was there at the start is in. */
+export const followBucket = async (
+  bucket: KeyValue,
+  { keys, signal }: { readonly keys?: readonly string[]; readonly signal: AbortSignal },
+  note: (event: WatchEvent) => void,
+): Promise<void> => {
+  for await (const event of bucket.watch({ signal, ...(keys !== undefined && { keys }) })) note(event);
+};

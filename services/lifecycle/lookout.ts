@@ -1,0 +1,203 @@
+// What is pushed and no consumer brings: runners and hosts that appear and fall silent, and what stood when this instance began. Each is
+// one look at the policies that it concerns. Runs until its signal aborts; its supervisor starts it again after a fault.
+import type { Clock } from '#libs/ports/clock.ts';
+import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
+import { POSITION_KEY } from '#libs/projections/position.ts';
+import { presenceSchema } from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import { followBucket, type Directory, type Standing } from './directory.ts';
+import type { HostBoard } from './host-board.ts';
+import type { Keeper, Place } from './keeper.ts';
+
+export interface LookoutParts {
+  readonly bucket: (name: string) => KeyValue;
+  readonly directory: Directory;
+  readonly hosts: HostBoard;
+  readonly keeper: Keeper;
+  readonly clock: Clock;
+}
+
+/** Policies looked at at once. */
+const WIDTH = 32;
+
+/** Of `<tenant>.<project>.<kind>.<name>`. */
+const parseKey = (key: string) => {
+  const [tenant, project, kind, name, ...rest] = key.split('.');
+  if (tenant === undefined || project === undefined || name === undefined || rest.length > 0)
+    return undefined;
+  return kind === 'runner' || kind === 'host' ? { boundary: { tenant, project }, kind, name } : undefined;
+};
+
+/** Runs some at once, in the order in which they came; the same policy is asked for once while it waits. */
+class Looks {
+  readonly #keeper: Keeper;
+  readonly #queue = new Map<string, { readonly place: Place; readonly cause: string }>();
+  readonly #busy = new Set<Promise<void>>();
+
+  constructor(keeper: Keeper) {
+    this.#keeper = keeper;
+  }
+
+  add(place: Place, cause: string): void {
+    this.#queue.set(`${place.boundary.tenant}.${place.boundary.project}.${place.policy}`, { place, cause });
+    this.#fill();
+  }
+
+  async done(): Promise<void> {
+    this.#queue.clear();
+    await Promise.all(this.#busy);
+  }
+
+  #fill(): void {
+    for (const [key, { place, cause }] of this.#queue) {
+      if (this.#busy.size >= WIDTH) return;
+      this.#queue.delete(key);
+      const work = this.#keeper.tryToConsider(place, { cause }).finally(() => {
+        this.#busy.delete(work);
+        this.#fill();
+      });
+      this.#busy.add(work);
+    }
+  }
+}
+
+/** A summary that says that something is under way, or should be: mail wakes by itself, a reset as well. */
+const isUnsettled = ({ state }: Standing, mode: string | undefined): boolean =>
+  state !== 'failed' && (state !== 'stopped' || mode !== 'on-demand');
+
+class Lookout {
+  readonly #parts: LookoutParts;
+  readonly #looks: Looks;
+  /** By key of its presence: which start a runner said it is. */
+  readonly #runners = new Map<string, string | null>();
+  readonly #known = {
+    policies: Promise.withResolvers<void>(),
+    agents: Promise.withResolvers<void>(),
+    hosts: Promise.withResolvers<void>(),
+  };
+
+  constructor(parts: LookoutParts) {
+    this.#parts = parts;
+    this.#looks = new Looks(parts.keeper);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { bucket, directory } = this.#parts;
+    const ending = new AbortController();
+    const stop = (): void => ending.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    ending.signal.addEventListener('abort', () => {
+      for (const { resolve } of Object.values(this.#known)) resolve();
+    });
+    if (signal.aborted) stop();
+    const follow = (name: string, note: (event: WatchEvent) => void): Promise<void> =>
+      followBucket(bucket(name), { signal: ending.signal }, (event) => {
+        if (event.kind !== 'put' || event.entry.key !== POSITION_KEY) note(event);
+      });
+    const watches = [
+      follow('policies', (event) =>
+        event.kind === 'current' ? this.#known.policies.resolve() : directory.notePolicy(event),
+      ),
+      follow('hosts', (event) => this.#noteHostView(event)),
+      follow('agents', (event) => this.#noteAgent(event)),
+    ];
+    const all = this.#ready().then(() =>
+      ending.signal.aborted ? undefined : follow('presence', (event) => this.#notePresence(event)),
+    );
+    try {
+      await Promise.all([...watches, all].map((watch) => watch.finally(stop)));
+    } finally {
+      stop();
+      await Promise.allSettled([...watches, all]);
+      signal.removeEventListener('abort', stop);
+      await this.#looks.done();
+    }
+  }
+
+  /** Resolves when it is known whom a runner concerns. */
+  async #ready(): Promise<void> {
+    const { policies, agents, hosts } = this.#known;
+    await Promise.all([policies.promise, agents.promise, hosts.promise]);
+  }
+
+  #noteHostView(event: WatchEvent): void {
+    if (event.kind === 'current') return this.#known.hosts.resolve();
+    if (event.kind !== 'put') return;
+    const noted = this.#parts.hosts.noteView(event.entry.value);
+    if (noted !== undefined) this.#wakeWaiting(noted.boundary, `host${event.entry.revision}`);
+  }
+
+  #noteAgent(event: WatchEvent): void {
+    if (event.kind === 'current') return this.#known.agents.resolve();
+    const now = this.#parts.directory.noteAgent(event);
+    // A host may have come between the decision to wait for one and its summary.
+    if (now?.state === 'waiting-for-host') this.#wakeWaiting(now.boundary, `waits${now.seq}`, now);
+  }
+
+  #notePresence(event: WatchEvent): void {
+    if (event.kind === 'current') return this.#sweep();
+    const key = event.kind === 'put' ? event.entry.key : event.key;
+    const at = event.kind === 'put' ? event.entry.revision : event.revision;
+    const place = parseKey(key);
+    if (place === undefined) return;
+    const value = event.kind === 'put' ? event.entry.value : undefined;
+    if (place.kind === 'host') this.#noteHost(place.boundary, place.name, { value, at });
+    else this.#noteRunner(place.boundary, { key, agent: place.name, value, at });
+  }
+
+  /** What happened while nobody watched: everything that is under way is looked at once. */
+  #sweep(): void {
+    const { directory, clock } = this.#parts;
+    for (const now of directory.standings())
+      if (isUnsettled(now, directory.configOf(now)?.mode))
+        this.#looks.add(now, `start${now.seq}.${clock.now()}`);
+  }
+
+  #noteHost(
+    boundary: Boundary,
+    host: string,
+    { value, at }: { readonly value: Uint8Array | undefined; readonly at: number },
+  ): void {
+    const { hosts, directory } = this.#parts;
+    if (hosts.notePresence(boundary, host, value)) this.#wakeWaiting(boundary, `host${host}.${at}`);
+    // Stops that its word would have ended are over with it.
+    if (value === undefined)
+      for (const now of directory.standings())
+        if (now.state === 'stopping') this.#looks.add(now, `silent${host}.${at}`);
+  }
+
+  /** Looks at those that wait and would be taken now, no more than there is room for. */
+  #wakeWaiting(boundary: Boundary, cause: string, only?: Standing): void {
+    const { directory, hosts } = this.#parts;
+    for (const now of only === undefined ? directory.waiting() : [only]) {
+      if (now.boundary.tenant !== boundary.tenant || now.boundary.project !== boundary.project) continue;
+      const config = directory.configOf(now);
+      if (config !== undefined && hosts.choose(boundary, config).kind === 'host') this.#looks.add(now, cause);
+    }
+  }
+
+  #noteRunner(
+    boundary: Boundary,
+    seen: {
+      readonly key: string;
+      readonly agent: string;
+      readonly value: Uint8Array | undefined;
+      readonly at: number;
+    },
+  ): void {
+    const parsed = seen.value === undefined ? undefined : presenceSchema.safeParse(parseJson(seen.value));
+    if (parsed?.success === true) {
+      const spawnId = parsed.data.spawnId ?? null;
+      // It says so every few seconds: only a new one is news.
+      if (this.#runners.has(seen.key) && this.#runners.get(seen.key) === spawnId) return;
+      this.#runners.set(seen.key, spawnId);
+    } else this.#runners.delete(seen.key);
+    for (const policy of this.#parts.directory.of(boundary, seen.agent))
+      this.#looks.add({ boundary, policy }, `runner${seen.at}`);
+  }
+}
+
+/** Follows until the signal aborts. Faults: those of the buckets. */
+export const runLookout = (parts: LookoutParts, signal: AbortSignal): Promise<void> =>
+  new Lookout(parts).run(signal);

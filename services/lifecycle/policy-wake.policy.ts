@@ -1,0 +1,69 @@
+// When a policy has to be looked at again although nothing happens: the time of its timer. Pure. Too early costs a look, too late is
+// never right, so the earliest of all reasons counts.
+import type { PolicyEvidence } from '#streams/policy.ts';
+import { isForbidden, type Policy, type Spawn } from './policy-state.policy.ts';
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** When the agent will have been idle for long enough, if nothing happens. Of a busy one nobody knows; its idle time begins now at the earliest. */
+const ofIdleness = ({ config, restart }: Policy, spawn: Spawn, idleFrom: number): number[] => {
+  const at: number[] = [];
+  if (config.mode !== 'always-on' && config.keepAliveSeconds > 0)
+    at.push(idleFrom + config.keepAliveSeconds * SECOND_MS);
+  if (config.dailyRestart) at.push(Math.max(spawn.startedAt + DAY_MS, idleFrom + HOUR_MS));
+  if (restart?.cause === 'restart-on-update') at.push(idleFrom + Math.max(restart.idleMs, MINUTE_MS));
+  return at;
+};
+
+/** A busy agent is looked at as often as it may be silent, a loop every minute. */
+const ofHealth = (
+  { config: { health }, stuck }: Policy,
+  { isBusy, lastAt }: { readonly isBusy: boolean; readonly lastAt: number },
+  now: number,
+): number[] => {
+  const at: number[] = stuck === null ? [] : [stuck.nextAt];
+  if (health.stuckAfterSeconds > 0 && isBusy)
+    at.push(Math.max(lastAt, now) + health.stuckAfterSeconds * SECOND_MS);
+  if (health.sameCalls > 0 && isBusy) at.push(now + MINUTE_MS);
+  return at;
+};
+
+const ofRunning = (policy: Policy, spawn: Spawn, { activity }: PolicyEvidence, now: number): number[] => {
+  const runningAt = spawn.runningAt ?? spawn.startedAt;
+  const isBusy = activity?.isBusy === true;
+  const lastAt = Math.max(activity?.lastAt ?? 0, runningAt);
+  const at = [
+    ...ofIdleness(policy, spawn, isBusy ? now : lastAt),
+    ...ofHealth(policy, { isBusy, lastAt }, now),
+  ];
+  if (policy.failures > 0) at.push(runningAt + policy.config.backoff.resetAfterSeconds * SECOND_MS);
+  return at;
+};
+
+const atRest = (policy: Policy, calendarAt: number | null, now: number): number[] => {
+  const { state, dueAt, limitedUntil, config } = policy;
+  if (isForbidden(policy)) return [];
+  const at: number[] = [];
+  if (state === 'backoff' && dueAt !== null && dueAt > now) at.push(dueAt);
+  if (limitedUntil > now) at.push(limitedUntil);
+  if (config.mode === 'scheduled' && calendarAt !== null) at.push(calendarAt);
+  return at;
+};
+
+/** Epoch ms, at least a second from now unless it is a deadline; null: it need not be looked at. `calendarAt`: the next of its calendar. */
+export const nextWake = (
+  policy: Policy,
+  evidence: PolicyEvidence,
+  { now, calendarAt }: { readonly now: number; readonly calendarAt: number | null },
+): number | null => {
+  const { state, spawn, dueAt } = policy;
+  if (state === 'starting' || state === 'stopping') return dueAt;
+  const at =
+    state === 'running' && spawn !== null
+      ? ofRunning(policy, spawn, evidence, now)
+      : atRest(policy, calendarAt, now);
+  return at.length === 0 ? null : Math.max(now + SECOND_MS, Math.min(...at));
+};

@@ -1,0 +1,77 @@
+// What hosts and runners report, told to the policies that it concerns: a start that was refused, a process that has ended, and a turn
+// that has ended where limits or a pending restart wait for one. At least once in, exactly once out: ids follow from the report.
+import { ok, type Handled } from '#libs/consumers/disposition.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { Ids } from '#libs/ports/ids.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { PolicyCommand } from '#streams/policy.ts';
+import { decodeReport, type Report } from '#streams/report-codec.ts';
+import type { Boundary } from '#streams/subjects.ts';
+import type { Directory } from './directory.ts';
+import type { Keeper } from './keeper.ts';
+import { ACTOR, policyKey, type PolicyLog } from './policy-log.ts';
+
+type Told = Extract<Report, { readonly name: 'spawn-refused' | 'agent-exited' | 'turn-finished' }>;
+
+/** A report that may concern a policy. */
+export interface PolicyReport {
+  readonly boundary: Boundary;
+  /** The agent or host whose report it is. */
+  readonly from: string;
+  readonly report: Told;
+  readonly seq: number;
+  readonly causation: string;
+}
+
+/** The report of an entry; undefined for one that concerns no policy. Throws `REPORT_UNREADABLE` (never). */
+export const decodePolicyReport = (entry: StoredEntry): PolicyReport | undefined => {
+  const reading = decodeReport(entry);
+  if (reading.kind === 'problem')
+    throw new Fault({ code: 'REPORT_UNREADABLE', retry: 'never', message: reading.problem });
+  if (reading.kind === 'unknown') return undefined;
+  if (reading.name !== 'spawn-refused' && reading.name !== 'agent-exited' && reading.name !== 'turn-finished')
+    return undefined;
+  const { place, envelope } = reading;
+  const boundary = { tenant: place.tenant, project: place.project };
+  return { boundary, from: place.id, report: reading, seq: entry.seq, causation: envelope.id };
+};
+
+/** What orders them: those of one policy, or agent, one after another. */
+export const laneOf = ({ report, from }: PolicyReport): string =>
+  report.name === 'turn-finished' ? `agent ${from}` : `policy ${report.data.policy}`;
+
+interface Parts {
+  readonly policyLog: PolicyLog;
+  readonly keeper: Keeper;
+  readonly directory: Directory;
+  readonly ids: Ids;
+}
+
+const commandOf = (
+  report: Exclude<Told, { readonly name: 'turn-finished' }>,
+  chance: number,
+): PolicyCommand => {
+  if (report.name === 'spawn-refused') {
+    const { spawnId, code, message } = report.data;
+    return { kind: 'refused', spawnId, code, message, chance };
+  }
+  const { spawnId, exitCode, signal, lastWords } = report.data;
+  return { kind: 'exited', spawnId, exitCode, signal, lastWords, chance };
+};
+
+export const handlePolicyReport =
+  ({ policyLog, keeper, directory, ids }: Parts) =>
+  async ({ boundary, from, report, seq, causation }: PolicyReport): Promise<Handled> => {
+    const cause = `report${seq}`;
+    if (report.name === 'turn-finished') {
+      for (const policy of directory.caringFor(boundary, from))
+        await keeper.consider({ boundary, policy }, { cause, causation });
+      return ok;
+    }
+    const { policy, host } = report.data;
+    // A host speaks of itself only.
+    if (host !== from) return ok;
+    const place = { boundary, policy };
+    const target = { ...place, actor: ACTOR, causation };
+    return policyLog.handle(target, commandOf(report, ids.random()), { id: `${policyKey(place)}.${cause}` });
+  };

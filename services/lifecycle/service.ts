@@ -1,0 +1,155 @@
+// Lifecycle — owns the policy aggregate: keeps the agents that policies want, on hosts, and says why when it cannot. Answers what people
+// ask of policies, follows hosts, runners, mail and timers, instructs hosts, and folds `policies` and `agents`. Driven by what happens and
+// by timers in the broker: it never goes through all policies but once, when it begins. Any number of instances may run. Starts no process
+// itself (see host).
+import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
+import { ok } from '#libs/consumers/disposition.ts';
+import { decimal, duration, integer } from '#libs/config/fields.ts';
+import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import type { Loop, ServiceContext } from '#libs/service/context.ts';
+import { defineService } from '#libs/service/define-service.ts';
+import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { buildDeadLetter } from '#streams/dead-letters.ts';
+import { Directory } from './directory.ts';
+import { createEvidence } from './evidence.ts';
+import { createFirstWords } from './first-words.ts';
+import { HostBoard } from './host-board.ts';
+import { createInstructions, decodePolicyTransition } from './instructions.ts';
+import { createKeeper } from './keeper.ts';
+import { runLookout } from './lookout.ts';
+import { policyRequests } from './orders.ts';
+import { createPolicyLog } from './policy-log.ts';
+import { createPolicyTimers, decodeRing } from './policy-timers.ts';
+import { agentsProjection, policiesProjection } from './projections.ts';
+import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
+import { createStartPace } from './start-pace.ts';
+
+const LifecycleConfig = configSchema({
+  startsPerSecond: decimal({ min: 0.01, max: 10_000 })
+    .default(20)
+    .describe('Agents that one instance starts in a second, in the long run: a large apply is spread.'),
+  startBurst: integer({ min: 1, max: 10_000 })
+    .default(50)
+    .describe('Agents that it starts at once before that.'),
+  requestTimeoutMs: duration({ min: 100 })
+    .default(5000)
+    .describe('How long the owner of runs may take to answer; it is asked again and again.'),
+  turnTimeoutMs: duration({ min: 1000, max: 86_400_000 })
+    .default(1_800_000)
+    .describe('Hard limit of the turn that a policy’s prompt begins.'),
+});
+type Context = ServiceContext<ConfigOf<typeof LifecycleConfig>>;
+
+/** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
+const partsOf = (context: Context) => {
+  const { clock, ids, config } = context;
+  const policyLog = createPolicyLog({ log: context.log('TRANSITIONS'), clock, ids });
+  const hosts = new HostBoard(clock);
+  const directory = new Directory();
+  const keeper = createKeeper({
+    policyLog,
+    hosts,
+    evidence: createEvidence({
+      presence: context.bucket('presence'),
+      events: context.log('EVENTS'),
+      messages: context.log('MESSAGES'),
+      hosts,
+    }),
+    timers: createPolicyTimers(context.log('TIMERS')),
+    pace: createStartPace({ perSecond: config.startsPerSecond, burst: config.startBurst }),
+    clock,
+    ids,
+    onTrouble: (policy, fault) =>
+      context.logger.warn('a policy is looked at again later', { policy, error: fault }),
+  });
+  const instructions = createInstructions({
+    commands: context.log('COMMANDS'),
+    firstWords: createFirstWords({
+      client: context.requests.client,
+      timeoutMs: config.requestTimeoutMs,
+      turnTimeoutMs: config.turnTimeoutMs,
+    }),
+  });
+  return { policyLog, hosts, directory, keeper, instructions };
+};
+type Parts = ReturnType<typeof partsOf>;
+
+const known = new WeakMap<Context, Parts>();
+
+const sharedParts = (context: Context): Parts => {
+  const made = known.get(context) ?? partsOf(context);
+  known.set(context, made);
+  return made;
+};
+
+const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
+  const { policyLog, keeper, instructions, directory } = sharedParts(context);
+  const { lifecyclePolicies, lifecycleReports, lifecycleTimers } = serviceConsumers;
+  const limits = { ackWaitMs: ACK_WAIT_MS };
+  return [
+    consumerLoop(context, {
+      name: lifecyclePolicies.name,
+      queue: context.queue(lifecyclePolicies.stream, lifecyclePolicies.name),
+      decode: decodePolicyTransition,
+      lane: ({ boundary, event }) => `${boundary.tenant}.${boundary.project}.${event.policy}`,
+      handle: async (transition) => {
+        const { boundary, event, envelope, seq } = transition;
+        const place = { boundary, policy: event.policy };
+        const { state } = await policyLog.load({ ...place, actor: envelope.actor });
+        await instructions.follow(transition, state);
+        await keeper.consider(place, { cause: `t${seq}`, causation: envelope.id });
+        return ok;
+      },
+      deadLetters,
+      limits,
+    }),
+    consumerLoop(context, {
+      name: lifecycleReports.name,
+      queue: context.queue(lifecycleReports.stream, lifecycleReports.name),
+      decode: decodePolicyReport,
+      lane: laneOf,
+      handle: handlePolicyReport({ policyLog, keeper, directory, ids: context.ids }),
+      deadLetters,
+      limits,
+    }),
+    consumerLoop(context, {
+      name: lifecycleTimers.name,
+      queue: context.queue(lifecycleTimers.stream, lifecycleTimers.name),
+      decode: decodeRing,
+      lane: ({ boundary, policy }) => `${boundary.tenant}.${boundary.project}.${policy}`,
+      handle: async ({ cause, ...place }) => {
+        await keeper.consider(place, { cause });
+        return ok;
+      },
+      deadLetters,
+      limits,
+    }),
+  ];
+};
+
+export const lifecycle = defineService({
+  name: 'lifecycle',
+  config: LifecycleConfig,
+  loops: (context) => {
+    const { directory, hosts, keeper } = sharedParts(context);
+    const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
+    return [
+      projectionLoop(context, { projection: policiesProjection, deadLetters }),
+      projectionLoop(context, { projection: agentsProjection, deadLetters }),
+      ...consumerLoops(context, deadLetters),
+      {
+        name: 'lookout',
+        run: (signal) =>
+          runLookout(
+            { bucket: (name) => context.bucket(name), directory, hosts, keeper, clock: context.clock },
+            signal,
+          ),
+      },
+    ];
+  },
+  requests: (context) => {
+    const { policyLog, directory } = sharedParts(context);
+    return policyRequests({ policyLog, directory, redactor: context.redactor });
+  },
+});

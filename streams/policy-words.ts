@@ -1,0 +1,74 @@
+// What happened to a policy, in one plain sentence for each event: for `fleetlog why`, lists and logs. Pure.
+import { isoTime } from './envelope.ts';
+import type { PolicyEvent, PolicyEventType } from './policy.ts';
+
+type EventOf<Type extends PolicyEventType> = Extract<PolicyEvent, { readonly type: Type }>;
+
+const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
+
+const START_WORDS: Readonly<Record<EventOf<'fleetlog.policy.starting.v1'>['cause'], string>> = {
+  'always-on': 'it is always on',
+  'message-trigger': 'there is mail for it',
+  scheduled: 'its calendar says so',
+  operator: 'a person asked for it',
+  restart: 'it is started anew',
+  'backoff-expired': 'its wait after a failure is over',
+};
+
+const STOP_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stopping.v1'>['cause'], string>> = {
+  operator: 'a person asked for it',
+  paused: 'the policy is paused',
+  removed: 'the policy was removed',
+  'idle-timeout': 'it was idle',
+  limit: 'it has reached a limit',
+  'daily-restart': 'it is started anew once a day',
+  'restart-on-update': 'it is to follow an update',
+  stuck: 'it was stuck',
+};
+
+const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => string } = {
+  'fleetlog.policy.applied.v1': ({ version, changed, rolledBackTo }) =>
+    rolledBackTo === null
+      ? `version ${version} was applied (${changed.join(', ')})`
+      : `version ${version} was applied: version ${rolledBackTo} again`,
+  'fleetlog.policy.removed.v1': ({ reason }) => `the policy was removed: ${reason}`,
+  'fleetlog.policy.start-asked.v1': ({ reason }) => `a start was asked for: ${reason}`,
+  'fleetlog.policy.stop-asked.v1': ({ reason }) => `a stop was asked for: ${reason}`,
+  'fleetlog.policy.restart-asked.v1': ({ cause, reason, idleMs }) =>
+    `a restart was asked for (${cause}): ${reason}${idleMs > 0 ? `; it waits for ${seconds(idleMs)} of idleness` : ''}`,
+  'fleetlog.policy.paused.v1': ({ reason }) => `the policy was paused: ${reason}`,
+  'fleetlog.policy.resumed.v1': ({ reason }) => `the policy was resumed: ${reason}`,
+  'fleetlog.policy.reset.v1': ({ reason }) => `failures were forgotten: ${reason}`,
+  'fleetlog.policy.waiting-for-host.v1': ({ message }) => `it waits for a host: ${message}`,
+  'fleetlog.policy.starting.v1': ({ host, cause, version }) =>
+    `${host} was told to start it (version ${version}), because ${START_WORDS[cause]}`,
+  'fleetlog.policy.running.v1': ({ runnerId, host }) =>
+    `its runner ${runnerId} announced itself from ${host}`,
+  'fleetlog.policy.healthy.v1': ({ failures }) =>
+    `it has run long enough: ${failures} failures are forgotten`,
+  'fleetlog.policy.stuck.v1': ({ step, evidence }) =>
+    `it looks stuck (${evidence.detail}); it was ${step === 'nudge' ? 'nudged' : 'interrupted'}`,
+  'fleetlog.policy.stopping.v1': ({ host, cause, reason, isRestart }) =>
+    `${host} was told to stop it, because ${STOP_WORDS[cause]} (${reason})${isRestart ? '; it is started again then' : ''}`,
+  'fleetlog.policy.stop-escalated.v1': ({ host, tries }) =>
+    `it was not gone in time; ${host} was told to kill it (${tries})`,
+  'fleetlog.policy.stopped.v1': ({ how, exitCode, signal, spawnId }) => {
+    if (spawnId === null) return 'it is not wanted any more';
+    if (how === 'vanished') return 'it has stopped: its runner is not heard of';
+    if (how === 'refused') return 'it was not running';
+    return `it has stopped${signal === null ? '' : ` by ${signal}`}${exitCode === null ? '' : ` with exit code ${exitCode}`}`;
+  },
+  'fleetlog.policy.backoff.v1': ({ message, failures, until, delayMs }) =>
+    `it failed: ${message} (failure ${failures} in a row); the next start is at ${isoTime(until)}, after ${seconds(delayMs)}`,
+  'fleetlog.policy.failed.v1': ({ policy, message, failures }) =>
+    `it failed: ${message} (failure ${failures} in a row); that is too often: look at it, then: fleetlog policy reset ${policy}`,
+  'fleetlog.policy.stray-found.v1': ({ spawnId, host }) =>
+    `a runner of an earlier start (${spawnId}) was alive on ${host}, which was told to end it`,
+};
+
+/** The sentence of an event, without its time. */
+export const policyWords = (event: PolicyEvent): string => {
+  // The table has the words of each type; the compiler cannot follow the pairing through a union.
+  const words = WORDS[event.type] as (event: PolicyEvent) => string;
+  return words(event);
+};

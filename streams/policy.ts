@@ -1,0 +1,351 @@
+// The policy aggregate on the wire: a wanted agent, its configuration in versions, and its life. The rules are in
+// services/lifecycle/policy.decider.ts; hosts do what the instructions (host-instructions.ts) say that follow from `starting` and `stopping`.
+import { z } from 'zod';
+import { nameSchema, spawnIdSchema } from './ids.ts';
+import { policyConfigSchema, type PolicyConfig } from './policy-config.ts';
+
+const epochMs = z.int().nonnegative();
+const count = z.int().nonnegative();
+const text = z.string().max(500);
+
+/** How a policy stands. `failed`: it crashed too often, and a person has to reset it. */
+export const POLICY_STATES = [
+  'stopped',
+  'starting',
+  'running',
+  'stopping',
+  'backoff',
+  'waiting-for-host',
+  'failed',
+] as const;
+export type PolicyStateName = (typeof POLICY_STATES)[number];
+
+/** Why it is started. */
+const START_CAUSES = [
+  'always-on',
+  'message-trigger',
+  'scheduled',
+  'operator',
+  'restart',
+  'backoff-expired',
+] as const;
+export type StartCause = (typeof START_CAUSES)[number];
+
+/** Why it is started anew. */
+const RESTART_CAUSES = ['operator', 'daily-restart', 'restart-on-update', 'stuck'] as const;
+export type RestartCause = (typeof RESTART_CAUSES)[number];
+
+/** Why it is stopped. */
+const STOP_CAUSES = [
+  'operator',
+  'paused',
+  'removed',
+  'idle-timeout',
+  'limit',
+  ...RESTART_CAUSES.slice(1),
+] as const;
+export type StopCause = (typeof STOP_CAUSES)[number];
+
+/** What counts as a failure. */
+const FAILURE_CAUSES = ['vanished', 'exited', 'refused', 'timed-out'] as const;
+export type FailureCause = (typeof FAILURE_CAUSES)[number];
+
+/** Why it waits for a host. */
+const WAIT_CODES = [
+  'HOST_UNKNOWN',
+  'HOST_OFFLINE',
+  'HOST_DRAINING',
+  'HOST_FULL',
+  'HOST_LOW',
+  'NO_HOST_FITS',
+  'AGENT_TAKEN',
+] as const;
+type WaitCode = (typeof WAIT_CODES)[number];
+
+const about = { policy: nameSchema, decidedAt: epochMs };
+const asked = { ...about, reason: text };
+/** One start for good. */
+const ofSpawn = { ...about, spawnId: spawnIdSchema, agent: nameSchema, host: nameSchema };
+
+const applied = z.object({
+  type: z.literal('fleetlog.policy.applied.v1'),
+  ...about,
+  /** From 1, without gaps; what a writer has seen is what it may overwrite. */
+  version: z.int().positive(),
+  config: policyConfigSchema,
+  /** Fields that differ from the version before. */
+  changed: z.array(z.string().max(64)).max(64),
+  /** The earlier version that this one repeats; null: it repeats none. */
+  rolledBackTo: z.int().positive().nullable(),
+  note: text.nullable(),
+});
+const removed = z.object({
+  type: z.literal('fleetlog.policy.removed.v1'),
+  ...asked,
+  version: z.int().positive(),
+});
+
+const startAsked = z.object({ type: z.literal('fleetlog.policy.start-asked.v1'), ...asked });
+const stopAsked = z.object({ type: z.literal('fleetlog.policy.stop-asked.v1'), ...asked });
+const restartAsked = z.object({
+  type: z.literal('fleetlog.policy.restart-asked.v1'),
+  ...asked,
+  cause: z.enum(RESTART_CAUSES),
+  /** It is done when the agent has been idle for so long; 0: at once. */
+  idleMs: count,
+});
+const paused = z.object({ type: z.literal('fleetlog.policy.paused.v1'), ...asked });
+const resumed = z.object({ type: z.literal('fleetlog.policy.resumed.v1'), ...asked });
+const reset = z.object({ type: z.literal('fleetlog.policy.reset.v1'), ...asked });
+
+const waiting = z.object({
+  type: z.literal('fleetlog.policy.waiting-for-host.v1'),
+  ...about,
+  code: z.enum(WAIT_CODES),
+  message: text,
+});
+const starting = z.object({
+  type: z.literal('fleetlog.policy.starting.v1'),
+  ...ofSpawn,
+  /** Of the configuration that it is started with. */
+  version: z.int().positive(),
+  cause: z.enum(START_CAUSES),
+  /** The time of its calendar that it is started for. */
+  scheduledFor: epochMs.nullable(),
+  /** By when its runner has to have announced itself. */
+  deadlineAt: epochMs,
+});
+const running = z.object({
+  type: z.literal('fleetlog.policy.running.v1'),
+  ...ofSpawn,
+  runnerId: z.string().max(128),
+  /** It runs the version of Fleetlog that its runner said. */
+  runnerVersion: z.string().max(64),
+});
+const healthy = z.object({
+  type: z.literal('fleetlog.policy.healthy.v1'),
+  ...ofSpawn,
+  /** Failures that are forgotten. */
+  failures: count,
+});
+/** What was seen of a turn that does not go on. */
+export const stuckEvidenceSchema = z.object({
+  kind: z.enum(['silent', 'looping', 'waiting']),
+  runId: z.string().max(64).nullable(),
+  turnId: z.string().max(64).nullable(),
+  sinceAt: epochMs,
+  detail: text,
+});
+const stuck = z.object({
+  type: z.literal('fleetlog.policy.stuck.v1'),
+  ...ofSpawn,
+  step: z.enum(['nudge', 'interrupt']),
+  evidence: stuckEvidenceSchema,
+  /** When the next step is due if nothing has changed. */
+  nextAt: epochMs,
+});
+const stopping = z.object({
+  type: z.literal('fleetlog.policy.stopping.v1'),
+  ...ofSpawn,
+  cause: z.enum(STOP_CAUSES),
+  reason: text,
+  isGraceful: z.boolean(),
+  timeoutMs: count,
+  /** Started again when it has stopped. */
+  isRestart: z.boolean(),
+  /** By when it has to be gone. */
+  deadlineAt: epochMs,
+  /** Mail to the policy up to this sequence of MESSAGES does not wake it any more. */
+  settledSeq: count,
+  /** Of cause `limit`: not started before. */
+  limitedUntil: epochMs.nullable(),
+  /** Of cause `stuck`. */
+  evidence: stuckEvidenceSchema.nullable(),
+});
+const stopEscalated = z.object({
+  type: z.literal('fleetlog.policy.stop-escalated.v1'),
+  ...ofSpawn,
+  /** From 1; from the first on it is killed without asking. */
+  tries: z.int().positive(),
+  deadlineAt: epochMs,
+});
+const stopped = z.object({
+  type: z.literal('fleetlog.policy.stopped.v1'),
+  ...about,
+  /** The start that has ended; null: none was under way. */
+  spawnId: spawnIdSchema.nullable(),
+  how: z.enum(['exited', 'vanished', 'refused', 'not-wanted']),
+  exitCode: z.int().nullable(),
+  signal: z.string().max(32).nullable(),
+  settledSeq: count,
+});
+const failure = {
+  ...about,
+  spawnId: spawnIdSchema,
+  host: nameSchema,
+  cause: z.enum(FAILURE_CAUSES),
+  code: z.string().max(64),
+  message: z.string().max(2000),
+  /** In a row, this one included. */
+  failures: z.int().positive(),
+};
+const backoff = z.object({
+  type: z.literal('fleetlog.policy.backoff.v1'),
+  ...failure,
+  delayMs: count,
+  until: epochMs,
+});
+const failed = z.object({
+  type: z.literal('fleetlog.policy.failed.v1'),
+  ...failure,
+  /** Crashes within this time before it. */
+  windowMs: count,
+});
+const stray = z.object({
+  type: z.literal('fleetlog.policy.stray-found.v1'),
+  ...ofSpawn,
+});
+
+/** Every event that was ever appended to a policy's subject. Unknown keys are dropped at reading: changes are additive. */
+export const policyEventSchema = z.discriminatedUnion('type', [
+  applied,
+  removed,
+  startAsked,
+  stopAsked,
+  restartAsked,
+  paused,
+  resumed,
+  reset,
+  waiting,
+  starting,
+  running,
+  healthy,
+  stuck,
+  stopping,
+  stopEscalated,
+  stopped,
+  backoff,
+  failed,
+  stray,
+]);
+export type PolicyEvent = z.infer<typeof policyEventSchema>;
+export type PolicyEventType = PolicyEvent['type'];
+export type StuckEvidence = z.infer<typeof stuckEvidenceSchema>;
+
+/** What each event means, for the catalogue. */
+export const POLICY_EVENT_MEANS: Readonly<Record<PolicyEventType, string>> = {
+  'fleetlog.policy.applied.v1':
+    'A version of the configuration; holds all of it. A start takes the newest one.',
+  'fleetlog.policy.removed.v1':
+    'The policy is given up; its agent is stopped. Applying it again brings it back.',
+  'fleetlog.policy.start-asked.v1': 'A person wants the agent to run, whatever was asked before.',
+  'fleetlog.policy.stop-asked.v1':
+    'A person wants the agent to be stopped; it stays so until a start is asked.',
+  'fleetlog.policy.restart-asked.v1':
+    'The agent is to be started anew once it is idle enough; done with the next `running`.',
+  'fleetlog.policy.paused.v1': 'The policy is set aside: its agent is stopped, nothing starts it.',
+  'fleetlog.policy.resumed.v1': 'The policy counts again.',
+  'fleetlog.policy.reset.v1': 'A person closed the breaker, or ended a wait: failures are forgotten.',
+  'fleetlog.policy.waiting-for-host.v1':
+    'It is wanted and no host takes it; no failure. A host that changes wakes it.',
+  'fleetlog.policy.starting.v1': 'A host is told to start its runner; one start has one spawn id for good.',
+  'fleetlog.policy.running.v1': 'The runner of this start has announced itself.',
+  'fleetlog.policy.healthy.v1': 'It has run long enough: earlier failures are forgotten.',
+  'fleetlog.policy.stuck.v1': 'A turn does not go on; the evidence and what is done about it.',
+  'fleetlog.policy.stopping.v1': 'Its host is told to end it; the cause says why, `isRestart` what follows.',
+  'fleetlog.policy.stop-escalated.v1': 'It was not gone in time; its host is told to kill it.',
+  'fleetlog.policy.stopped.v1': 'It is not running and not wanted, or about to be started anew.',
+  'fleetlog.policy.backoff.v1': 'A start or an agent failed; it is tried again at `until`, not before.',
+  'fleetlog.policy.failed.v1': 'It failed too often within the window of its limits. Only a reset leads out.',
+  'fleetlog.policy.stray-found.v1': 'A runner of an earlier start is alive; its host is told to end it.',
+};
+
+/** Of a host that may run it, or why none does. */
+export type HostChoice =
+  | { readonly kind: 'host'; readonly host: string }
+  | { readonly kind: 'none'; readonly code: WaitCode; readonly message: string };
+
+/** A runner of the policy's agent that is alive. */
+export interface SeenRunner {
+  /** Null: no host started it. */
+  readonly spawnId: string | null;
+  readonly host: string | null;
+  readonly runnerId: string;
+  readonly version: string;
+}
+
+/** What is the case besides the record, looked up for one decision. Absent: not looked at, because it does not matter in the state. */
+export interface PolicyEvidence {
+  /** The runner alive under the agent's name; null: none, read from the leader. */
+  readonly runner?: SeenRunner | null;
+  readonly hosts?: HostChoice;
+  /** Whether the host of the start under way is heard of. */
+  readonly isHostOnline?: boolean;
+  /** Last entry of the policy's mailbox in MESSAGES; 0: none. */
+  readonly mailSeq?: number;
+  readonly activity?: {
+    readonly isBusy: boolean;
+    /** The latest of message and turn; the start counts besides. */
+    readonly lastAt: number;
+  };
+  readonly usage?: {
+    readonly runs: number;
+    readonly spendMicroUsd: number;
+    /** When the oldest of them leaves the window. */
+    readonly freeAt: number;
+  };
+  /** The newest time of the calendar that is over and not older than its grace. */
+  readonly scheduledFor?: number | null;
+  readonly stuck?: StuckEvidence | null;
+}
+
+/** What can be asked of a policy. */
+export type PolicyCommand =
+  | {
+      readonly kind: 'apply';
+      readonly policy: string;
+      readonly config: PolicyConfig;
+      /** The version that the writer has seen; 0: none. Null: whatever there is. */
+      readonly expectedVersion: number | null;
+      readonly note: string | null;
+    }
+  | {
+      readonly kind: 'rollback';
+      readonly toVersion: number;
+      readonly expectedVersion: number | null;
+      readonly note: string | null;
+    }
+  | { readonly kind: 'remove'; readonly expectedVersion: number | null; readonly reason: string }
+  | { readonly kind: 'start' | 'stop' | 'pause' | 'resume' | 'reset'; readonly reason: string }
+  | {
+      readonly kind: 'restart';
+      readonly cause: RestartCause;
+      readonly idleMs: number;
+      readonly reason: string;
+    }
+  /** Something has changed or its time has come: what follows from the record and the evidence? */
+  | {
+      readonly kind: 'tick';
+      readonly evidence: PolicyEvidence;
+      /** Of a start that follows. */
+      readonly spawnId: string;
+      /** In [0, 1), for the jitter. */
+      readonly chance: number;
+    }
+  /** A host says that the process of a start has ended. */
+  | {
+      readonly kind: 'exited';
+      readonly spawnId: string;
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly lastWords: string;
+      readonly chance: number;
+    }
+  /** A host says that it will not do an instruction. */
+  | {
+      readonly kind: 'refused';
+      readonly spawnId: string;
+      readonly code: string;
+      readonly message: string;
+      readonly chance: number;
+    };
