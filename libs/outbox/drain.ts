@@ -178,8 +178,11 @@ export class Drain {
     store.setWaitingLanes([...this.#blocked.keys()]);
     const unreadable: { sourceSeq: number; problem: string }[] = [];
     const blocked = [...this.#blocked.keys()];
+    const { syncedSeq } = store;
     const readable = function* (): Generator<BufferedRecord> {
       for (const reading of store.pending(blocked)) {
+        // A number that the other side has must be on disk here: after a power cut it would be given again.
+        if (reading.ok && reading.record.sourceSeq >= syncedSeq) return;
         if (reading.ok) yield reading.record;
         else unreadable.push(reading);
       }

@@ -2,7 +2,7 @@
 // numbers. Keeps the budget: what is over it sheds the least worthy records and says so in a gap record, in the same transaction.
 import { Fault } from '#libs/kernel/fault.ts';
 import { raiseCeiling, readCeiling } from './ceiling.ts';
-import type { Change, Enqueued, Gap, NewRecord, OutboxEvent } from './outbox.ts';
+import type { Certainty, Change, Enqueued, Gap, NewRecord, OutboxEvent } from './outbox.ts';
 import { chooseVictims, gapsOf, isFull, isOver, type Budget, type Candidate } from './shed.policy.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
 import type { InsertTransaction, Store } from './store.ts';
@@ -20,8 +20,10 @@ export interface WriterOptions {
   /** Whether the other side can have a record already: then none takes its place. */
   readonly mayBeStored: (sourceSeq: number) => boolean;
   readonly observe: (event: OutboxEvent) => void;
-  /** Something was written. */
+  /** Something was written, and is on disk. */
   readonly onCommitted: () => void;
+  /** Brings to the disk what was written as sure of the process only; calls back by itself. */
+  readonly sync: () => void;
 }
 
 interface Waiting {
@@ -84,9 +86,12 @@ export class GroupWriter {
     try {
       const { store, base, now, makeId, mayBeStored } = this.#options;
       const changes = group.map(({ change }) => change);
-      this.#reserve(changes.reduce((sum, { records }) => sum + (records?.length ?? 0), 0));
+      const records = changes.reduce((sum, { records: some }) => sum + (some?.length ?? 0), 0);
+      const certainty = certaintyOf(changes);
+      this.#reserve(records);
       const results = store.insert(changes, now(), {
         makeId,
+        certainty,
         mayReplace: (sourceSeq) => !mayBeStored(sourceSeq),
         inside: (transaction) => this.#keepBudget(transaction, gaps),
       });
@@ -94,7 +99,8 @@ export class GroupWriter {
         this.#ceiling = raiseCeiling(base, store.state.nextSourceSeq, store.firstPending()).ceiling;
       for (const gap of gaps) this.#options.observe({ kind: 'shed', gap });
       group.forEach(({ resolve }, at) => resolve(results[at] ?? []));
-      this.#options.onCommitted();
+      if (certainty === 'disk') this.#options.onCommitted();
+      else if (records > 0) this.#options.sync();
     } catch (error) {
       this.#fail(group, error);
     }
@@ -137,6 +143,15 @@ export class GroupWriter {
 }
 
 const GAP_MARGIN = 4096;
+
+/** A record that takes the place of another must not be undone by a power cut once it has been sent: its number is known already. */
+const certaintyOf = (changes: readonly Change[]): Certainty =>
+  changes.every(
+    ({ certainty, records = [] }) =>
+      certainty === 'process' && records.every(({ replaces }) => replaces === undefined),
+  )
+    ? 'process'
+    : 'disk';
 
 function* skip(
   candidates: Iterable<Candidate>,

@@ -1,5 +1,6 @@
 // Transactions of a buffer's file, all or nothing, with its counters kept in step. Knows no rules of the buffer.
 import type { DatabaseSync } from 'node:sqlite';
+import type { Certainty } from './outbox.ts';
 import type { BufferState } from './row.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 
@@ -14,9 +15,6 @@ export interface Draft {
   isStale: boolean;
 }
 
-/** How sure a transaction is at its end: on disk, or safe from a crash of the process only. */
-export type Certainty = 'disk' | 'process';
-
 /** Inserted rows the counters on disk may be behind: what a start counts again. */
 const LAG_ROWS = 2000;
 
@@ -27,6 +25,8 @@ export class Ledger {
   /** As far as the counters on disk go. */
   #writtenSeq: number;
   #certainty: Certainty = 'disk';
+  /** What an earlier process wrote may be in the system's memory only. */
+  #syncedSeq = 0;
 
   constructor(database: DatabaseSync, state: BufferState) {
     this.#database = database;
@@ -37,6 +37,16 @@ export class Ledger {
 
   get state(): BufferState {
     return this.#state;
+  }
+
+  /** Records with lower numbers are on disk. */
+  get syncedSeq(): number {
+    return this.#syncedSeq;
+  }
+
+  /** The write-ahead log was brought to the disk after `seq` had become the next number. */
+  noteSynced(seq: number): void {
+    this.#syncedSeq = Math.max(this.#syncedSeq, seq);
   }
 
   transact<T>(work: (draft: Draft) => T, certainty: Certainty = 'disk'): T {
@@ -51,6 +61,8 @@ export class Ledger {
       this.statements.commit.run();
       if (isWritten) this.#writtenSeq = nextSourceSeq;
       this.#state = { bufferId, nextSourceSeq, rows, bytes, parked };
+      // The log is synced as a whole: what was written before is there as well.
+      if (certainty === 'disk') this.noteSynced(nextSourceSeq);
       return result;
     } catch (error) {
       // SQLite has rolled back by itself after some errors (a full disk).

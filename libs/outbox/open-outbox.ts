@@ -8,6 +8,7 @@ import { Drain } from './drain.ts';
 import { bufferBase } from './file-names.ts';
 import { GroupWriter } from './group-writer.ts';
 import { lockBuffer, type BufferLock } from './lock.ts';
+import { LogSync, type SyncFile } from './log-sync.ts';
 import { makeFolder } from './make-folder.ts';
 import type { Gap, NewRecord, Outbox, OutboxEvent, ParkedRecord, Sender } from './outbox.ts';
 import type { Budget } from './shed.policy.ts';
@@ -31,6 +32,8 @@ export interface OutboxOptions {
   /** Stores a record that was refused 12 times where people look for it. Retried for ever; may be called twice for one record. */
   readonly storeLetter: (parked: ParkedRecord) => Promise<void>;
   readonly observe?: (event: OutboxEvent) => void;
+  /** Default: what the system does. */
+  readonly syncFile?: SyncFile;
   /** The buffer cannot be used any longer (damaged file, broken invariant): end the process. Called once. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -43,6 +46,7 @@ interface Parts {
   readonly store: Store;
   readonly writer: GroupWriter;
   readonly drain: Drain;
+  readonly sync: LogSync;
   readonly lock: BufferLock;
 }
 
@@ -65,6 +69,13 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     random: () => ids.random(),
     storeLetter: options.storeLetter,
   });
+  const sync = new LogSync({
+    store,
+    path: opened.path,
+    syncFile: options.syncFile,
+    onSynced: () => drain.wake(),
+    onFailed: onFatal,
+  });
   const writer = new GroupWriter({
     store,
     base,
@@ -76,7 +87,10 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     isInFlight: (sourceSeq) => drain.isInFlight(sourceSeq),
     mayBeStored: (sourceSeq) => drain.mayBeStored(sourceSeq),
     onCommitted: () => drain.wake(),
+    sync: () => sync.ask(),
   });
+  // What an earlier process committed may be in the system's memory only.
+  if (store.state.rows > 0) sync.ask();
   const { lost } = opened;
   if (lost !== undefined) {
     const { problem, movedTo, firstSourceSeq, lastSourceSeq } = lost;
@@ -89,12 +103,13 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
   }
   const { rows: pending, parked, nextSourceSeq } = store.state;
   observe({ kind: 'opened', pending, parked, nextSourceSeq });
-  return { store, writer, drain, lock };
+  return { store, writer, drain, sync, lock };
 };
 
 const closeParts = async (parts: Parts, clock: Clock, drainMs: number): Promise<{ undelivered: number }> => {
-  const { store, writer, drain, lock } = parts;
+  const { store, writer, drain, sync, lock } = parts;
   await writer.flushed();
+  await sync.idle();
   const deadline = Promise.withResolvers<void>();
   const cancel = clock.timer(drainMs, deadline.resolve, { keepAlive: true });
   drain.nudge();
@@ -105,6 +120,7 @@ const closeParts = async (parts: Parts, clock: Clock, drainMs: number): Promise<
   drain.abandon();
   const undelivered = store.state.rows;
   store.close();
+  sync.close();
   lock.release();
   return { undelivered };
 };

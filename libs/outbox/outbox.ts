@@ -49,10 +49,19 @@ export interface Note {
   readonly value: unknown;
 }
 
+/**
+ * How sure a change is when its commit resolves. `disk`: no crash loses it. `process`: no crash of the process loses it; a power cut may,
+ * with whatever else was committed since the last change that was on disk, and never in the middle. Its records are brought to the disk at
+ * once, off the event loop, and none is sent before it is there; its notes get there with the next record.
+ */
+export type Certainty = 'disk' | 'process';
+
 /** Records and notes that reach the disk together or not at all. */
 export interface Change {
   readonly records?: readonly NewRecord[];
   readonly notes?: readonly Note[];
+  /** Default `disk`. One that coalesces, and whatever is committed in the same turn of the event loop as one on `disk`, is on disk as well. */
+  readonly certainty?: Certainty;
 }
 
 /**
@@ -175,14 +184,15 @@ interface OutboxStatus {
 /**
  * Faults of writing: `OUTBOX_CLOSED` (never), `OUTBOX_KEYLESS` (never: `replaces` is empty), `OUTBOX_FULL` (later: only essential records are left and they fill twice the
  * budget), `OUTBOX_DISK_FULL` (later), `OUTBOX_BUSY` (later: another program keeps the file locked), `OUTBOX_IO` (later),
- * `OUTBOX_CORRUPT` (never: restart, the file is checked and moved aside at the next open). A failed write changed nothing.
+ * `OUTBOX_CORRUPT` (never: restart, the file is checked and moved aside at the next open). A failed write changed nothing. A disk that fails to
+ * take what was written as sure of the process only cannot be undone: the buffer ends its process (`OUTBOX_SYNC`).
  */
 export interface Outbox {
   /** Names this buffer for ever: made with the file, and a new one when the file is lost. */
   readonly bufferId: string;
   /** Resolves when the record is on disk. Concurrent calls share one transaction and keep their order. */
   enqueue(record: NewRecord): Promise<Enqueued>;
-  /** Resolves when all of it is on disk, in one transaction. */
+  /** Resolves when all of it is as sure as it asks to be (default: on disk), in one transaction. */
   commit(change: Change): Promise<readonly Enqueued[]>;
   /** The notes as they are on disk whose keys begin with `prefix`; default: all of them. */
   notes(prefix?: string): ReadonlyMap<string, unknown>;

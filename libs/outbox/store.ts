@@ -2,7 +2,16 @@
 // Synchronous: a returned call is on disk (synchronous=FULL) unless it says otherwise. Does not decide when to write or what to send.
 import type { DatabaseSync } from 'node:sqlite';
 import { Ledger, type Draft } from './ledger.ts';
-import type { BufferedRecord, Change, Enqueued, NewRecord, Note, Refusal, StoredMark } from './outbox.ts';
+import type {
+  BufferedRecord,
+  Certainty,
+  Change,
+  Enqueued,
+  NewRecord,
+  Note,
+  Refusal,
+  StoredMark,
+} from './outbox.ts';
 import { bytesOf, Parking } from './parking.ts';
 import {
   candidateRowSchema,
@@ -27,6 +36,7 @@ export interface Settlement {
 
 /** What an insert is given. */
 export interface InsertMeans {
+  readonly certainty: Certainty;
   readonly makeId: () => string;
   /** Whether a waiting record may be replaced: false when it can be with the other side already. */
   readonly mayReplace: (sourceSeq: number) => boolean;
@@ -65,6 +75,16 @@ export class Store {
     return this.#ledger.state;
   }
 
+  /** Records with lower numbers are on disk: no others may be sent. */
+  get syncedSeq(): number {
+    return this.#ledger.syncedSeq;
+  }
+
+  /** The write-ahead log was brought to the disk after `seq` had become the next number. */
+  noteSynced(seq: number): void {
+    this.#ledger.noteSynced(seq);
+  }
+
   /** Inserts in order; `inside` runs in the same transaction after the changes. Returns what was fixed, per change. */
   insert(changes: readonly Change[], now: number, means: InsertMeans): readonly (readonly Enqueued[])[] {
     return this.#ledger.transact((draft) => {
@@ -82,7 +102,7 @@ export class Store {
         },
       });
       return results;
-    });
+    }, means.certainty);
   }
 
   /** Records in delivery order without those of `waitingLanes`. Read it to the end or `return` it before any other call. */

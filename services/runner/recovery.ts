@@ -4,7 +4,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import { sweepMarked } from './providers/marked-processes.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
 import type { ReportWriter } from './report-writer.ts';
-import type { JournalEntry, TurnJournal } from './turn-journal.ts';
+import type { FoundEntry, JournalEntry, TurnJournal } from './turn-journal.ts';
 
 export interface RecoveryParts {
   readonly clock: Clock;
@@ -20,8 +20,8 @@ export interface Recovered {
   readonly swept: number;
   /** Turns that were reported as lost. */
   readonly lost: readonly JournalEntry[];
-  /** Claims that may have been granted, with nothing done under them. */
-  readonly claims: readonly JournalEntry[];
+  /** Claims that may have been granted, with nothing done under them unless they were cut short. */
+  readonly claims: readonly FoundEntry[];
   readonly unreadable: readonly { readonly key: string; readonly problem: string }[];
 }
 

@@ -1,7 +1,7 @@
 // Reports on their way to the disk: redacted, put into their envelope, enqueued in order. Waits out a full disk; whoever
 // awaits it slows down, and nothing is lost or reordered. Does not send anything (report-sender.ts).
 import { Fault, toFault } from '#libs/kernel/fault.ts';
-import { ESSENTIAL, type NewRecord, type Note, type Outbox } from '#libs/outbox/outbox.ts';
+import { ESSENTIAL, type Certainty, type NewRecord, type Note, type Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
@@ -71,6 +71,11 @@ export interface WriteOptions {
   readonly notes?: readonly Note[];
   /** Records that follow it in the same transaction, redacted already. */
   readonly beside?: readonly NewRecord[];
+  /**
+   * Default `process`: nobody is told that the report is kept but the log, which gets it from the disk; and after a power cut the turn is
+   * reported as lost, whatever it had said. `disk` where somebody acts on it at once.
+   */
+  readonly certainty?: Certainty;
 }
 
 const clip = (value: unknown): unknown => {
@@ -92,7 +97,7 @@ export class ReportWriter {
     this.#parts = parts;
   }
 
-  /** Resolves with the report's number when it is on disk. Faults: `OUTBOX_CORRUPT`, `OUTBOX_CLOSED` (never). */
+  /** Resolves with the report's number when no crash of this process can lose it (see {@link WriteOptions.certainty}). Faults: `OUTBOX_CORRUPT`, `OUTBOX_CLOSED` (never). */
   async write<Name extends TurnReportName>(
     scope: TurnScope,
     name: Name,
@@ -106,6 +111,7 @@ export class ReportWriter {
         const [enqueued] = await this.#parts.outbox.commit({
           records: [record, ...(options.beside ?? [])],
           notes: options.notes ?? [],
+          certainty: options.certainty ?? 'process',
         });
         return enqueued?.sourceSeq ?? 0;
       } catch (error) {

@@ -8,7 +8,7 @@ import type { AnswerInstruction, CancelInstruction, TurnInstruction } from '#str
 import type { AgentWord } from './providers/turn-facts.ts';
 import { recoverTurns, type Recovered } from './recovery.ts';
 import type { SessionKeeping } from './session-keeping.ts';
-import { Turn } from './turn.ts';
+import { Turn, type TurnOrigin } from './turn.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { TurnParts } from './turn-parts.ts';
 import type { WordAnswer } from './turn-reports.ts';
@@ -53,8 +53,10 @@ export class Runner {
     const { clock, journal, writer, limits } = turns;
     const { killAfterMs } = limits;
     const recovered = await recoverTurns({ clock, journal, writer, mark, killAfterMs });
-    for (const entry of recovered.claims)
-      this.#begin(entry, true).catch((error: unknown) => turns.onFatal(error));
+    for (const { isCutShort, ...entry } of recovered.claims)
+      this.#begin(entry, isCutShort ? 'cut-short' : 'asked-for').catch((error: unknown) =>
+        turns.onFatal(error),
+      );
     await this.#options.keeping.prune();
     return recovered;
   }
@@ -67,7 +69,7 @@ export class Runner {
     await turns.reached('instruction-taken');
     const claimId = `${instruction.commandId}.${this.#epoch}`;
     const turnId = makeId('turn', ids.ulid());
-    const turn = await this.#begin({ instruction, claimId, turnId, held: null, word: null }, false);
+    const turn = await this.#begin({ instruction, claimId, turnId, held: null, word: null }, 'new');
     if (turn === undefined) throw stopping();
     return this.#whenSettled(turn);
   }
@@ -109,7 +111,7 @@ export class Runner {
     await all;
   }
 
-  async #begin(entry: JournalEntry, isRecovered: boolean): Promise<Turn | undefined> {
+  async #begin(entry: JournalEntry, origin: TurnOrigin): Promise<Turn | undefined> {
     const { commandId, sessionId } = entry.instruction;
     const { signal } = this.#stopping;
     const leave = this.#options.keeping.enter(sessionId);
@@ -124,7 +126,7 @@ export class Runner {
       leave();
       return undefined;
     }
-    const turn = new Turn(this.#options.turns, entry, isRecovered);
+    const turn = new Turn(this.#options.turns, entry, origin);
     this.#turns.set(commandId, turn);
     void turn.done.then(release);
     void turn.done.then(leaveSession);

@@ -42,7 +42,7 @@ export class TurnReports {
     return { runId, sessionId, commandId, turnId, fence };
   }
 
-  /** Writes into the journal that the run is ours. Resolves when it is on disk. */
+  /** Writes into the journal that the run is ours: before its program is started. */
   async hold({ fence, leaseMs }: Claim): Promise<void> {
     const { journal, clock } = this.#parts;
     this.#entry = { ...this.#entry, held: { fence, leaseMs, startedAt: clock.now() } };
@@ -59,7 +59,7 @@ export class TurnReports {
     return [this.#parts.sessions.change(sessionId, provider, point)];
   }
 
-  /** Resolves when the start is on disk; a program that could not be started is not told of. */
+  /** Resolves when the start is in the buffer; a program that could not be started is not told of. */
   async start(claim: Claim, { started }: ProviderTurn, prepared: PreparedTurn): Promise<void> {
     const { writer, runnerId, clock, reached } = this.#parts;
     const { order } = prepared;
@@ -78,7 +78,9 @@ export class TurnReports {
       startedAt: clock.now(),
     };
     const { records, notes, stored } = this.#parts.besideStart(scope, this.#entry.instruction);
-    const options = { id: `${scope.turnId}.started`, beside: records, notes };
+    // What is beside it leaves other places that are on disk: messages are not to be given to a second program.
+    const certainty = records.length + notes.length === 0 ? 'process' : 'disk';
+    const options = { id: `${scope.turnId}.started`, beside: records, notes, certainty } as const;
     await writer.write(scope, 'turn-started', payload, options);
     stored();
     // A turn that goes on after an answer is started without its prompt.
@@ -93,7 +95,9 @@ export class TurnReports {
     this.#entry = { ...this.#entry, word };
     const kept = journal.note(this.#entry);
     const payload = { ...word, signalledAt: clock.now() };
-    const saying = writer.write(this.scope(claim), 'turn-signalled', payload, { notes: [kept] });
+    // The agent is told that it is kept, and may act on that.
+    const options = { notes: [kept], certainty: 'disk' } as const;
+    const saying = writer.write(this.scope(claim), 'turn-signalled', payload, options);
     this.#saying = saying.catch(() => undefined);
     await saying;
   }

@@ -23,6 +23,12 @@ import { TurnReports, type WordAnswer } from './turn-reports.ts';
 import type { Workspace } from './workspace/workspaces.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
+/**
+ * `asked-for`: an earlier process asked for its claim, and started nothing; `cut-short`: the same, but a power cut may hide that it had
+ * started its program.
+ */
+export type TurnOrigin = 'new' | 'asked-for' | 'cut-short';
+
 /** Between two requests for the same claim while nobody answers. */
 const CLAIM_AGAIN_MS = 1000;
 
@@ -37,7 +43,7 @@ export class Turn {
   readonly over: Promise<TurnEnd>;
   readonly #parts: TurnParts;
   readonly #entry: JournalEntry;
-  readonly #isRecovered: boolean;
+  readonly #origin: TurnOrigin;
   readonly #reports: TurnReports;
   readonly #settle: (how: 'settled' | 'left') => void;
   readonly #finish: (end: TurnEnd) => void;
@@ -53,11 +59,10 @@ export class Turn {
   #events: ProgramEvents | undefined;
   #approvals: TurnApprovals | undefined;
 
-  /** `isRecovered`: an earlier process asked for this claim. */
-  constructor(parts: TurnParts, entry: JournalEntry, isRecovered: boolean) {
+  constructor(parts: TurnParts, entry: JournalEntry, origin: TurnOrigin) {
     this.#parts = parts;
     this.#entry = entry;
-    this.#isRecovered = isRecovered;
+    this.#origin = origin;
     this.#reports = new TurnReports(parts, entry);
     this.instruction = entry.instruction;
     this.turnId = entry.turnId;
@@ -151,9 +156,9 @@ export class Turn {
     const { journal, runs, runnerId, clock } = this.#parts;
     const { runId, commandId } = this.instruction;
     const { claimId } = this.#entry;
-    if (!this.#isRecovered) await journal.write(this.#entry);
+    if (this.#origin === 'new') await journal.write(this.#entry);
     await this.#parts.reached('claim-intended');
-    let isRepeat = this.#isRecovered;
+    let isRepeat = this.#origin !== 'new';
     while (this.#state.phase === 'claiming') {
       this.#sentAtMs = clock.monotonicMs();
       const answer = await runs.ask('claim', { runId, runnerId, claimId, commandId });
@@ -203,6 +208,11 @@ export class Turn {
     this.#settle('settled');
     await this.#parts.reached('claim-journaled');
     this.#startedAtMs = clock.monotonicMs();
+    // Not started (again): whether the run is tried again is for its replay rule to say.
+    if (this.#origin === 'cut-short') {
+      this.#dispatch({ kind: 'shutdown' });
+      return this.#dispatch({ kind: 'workspace-ready' });
+    }
     const problem = await this.#makeReady({ fence, leaseMs });
     this.#dispatch(
       problem === undefined ? { kind: 'workspace-ready' } : { kind: 'workspace-failed', problem },

@@ -8,7 +8,7 @@ import type { StopReason, TurnFacts } from '#services/runner/providers/turn-fact
 import { ReportWriter } from '#services/runner/report-writer.ts';
 import type { RunsAnswer, RunsClient } from '#services/runner/runs-client.ts';
 import { createSessionNotes } from '#services/runner/session-notes.ts';
-import { Turn } from '#services/runner/turn.ts';
+import { Turn, type TurnOrigin } from '#services/runner/turn.ts';
 import { createTurnJournal } from '#services/runner/turn-journal.ts';
 import type { TurnParts } from '#services/runner/turn-parts.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -52,9 +52,11 @@ export interface TurnRigOptions {
   readonly onCommit?: (change: Change) => Promise<void>;
   /** Answers of the owner of runs, by operation; default: it grants and renews. */
   readonly answer?: (operation: string) => RunsAnswer<never> | undefined;
+  /** Default `new`. */
+  readonly origin?: TurnOrigin;
 }
 
-export const turnRig = ({ request = {}, onCommit, answer }: TurnRigOptions = {}): TurnRig => {
+export const turnRig = ({ request = {}, onCommit, answer, origin = 'new' }: TurnRigOptions = {}): TurnRig => {
   const clock = createManualClock();
   const ids = createSeededIds(1, clock);
   const happened: string[] = [];
@@ -175,7 +177,7 @@ export const turnRig = ({ request = {}, onCommit, answer }: TurnRigOptions = {})
     },
     onFatal: (error) => void fatal.push(error),
   };
-  const turn = new Turn(parts, { instruction, claimId: 'claim', turnId, held: null, word: null }, false);
+  const turn = new Turn(parts, { instruction, claimId: 'claim', turnId, held: null, word: null }, origin);
   return {
     clock,
     turn,

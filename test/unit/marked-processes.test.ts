@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked, noteBirth, type Birth } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { noteBirth, type Birth } from '#services/runner/providers/process-ids.ts';
 
 /** A process that bears the mark and lives until the end of the test. */
 const marked = async (mark: string): Promise<number> => {
@@ -16,6 +17,21 @@ const marked = async (mark: string): Promise<number> => {
   await once(child.stdout, 'data');
   return child.pid ?? 0;
 };
+
+test.runIf(process.platform === 'linux')(
+  'a process of another turn is passed over, also when it was looked at before, and one that comes later is found',
+  async () => {
+    const [mine, other] = [systemIds.ulid(), systemIds.ulid()];
+    const birth = noteBirth();
+    const theirs = await marked(other);
+    expect(await findMarked(`FLEETLOG_MARK=${mine}`, birth)).toEqual([]);
+    const ours = await marked(mine);
+    expect(await findMarked(`FLEETLOG_MARK=${mine}`, birth)).toEqual([ours]);
+    // What is known of it for one mark says nothing of another.
+    expect(await findMarked(`FLEETLOG_MARK=${other}`, birth)).toEqual([theirs]);
+    expect(await findMarked(`FLEETLOG_MARK=${other.slice(0, -1)}`, birth)).toEqual([]);
+  },
+);
 
 test.runIf(process.platform === 'linux')(
   'what was started since is found, what is older is not looked at, and no birth means all',

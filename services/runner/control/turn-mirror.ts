@@ -45,10 +45,10 @@ export const createTurnMirror = ({ writer, clock, onLost }: MirrorParts): TurnMi
         return false;
       },
     );
-    const enough = new AbortController();
-    const waited = clock.sleep(ON_DISK_WITHIN_MS, enough.signal).then(() => false);
-    const isStored = await Promise.race([stored, waited]);
-    enough.abort();
+    const waited = Promise.withResolvers<false>();
+    const cancel = clock.timer(ON_DISK_WITHIN_MS, () => waited.resolve(false), { keepAlive: true });
+    const isStored = await Promise.race([stored, waited.promise]);
+    cancel();
     return { stored: isStored };
   },
 });

@@ -1,7 +1,7 @@
 // The agent's mail on this machine: heads in memory, everything on disk. A message is stored in the transaction that reports it as
 // delivered, and leaves `unread` in the transaction that reports the turn that brought it. Knows no broker and starts no turn.
 import { Fault } from '#libs/kernel/fault.ts';
-import type { Change, Note, Outbox } from '#libs/outbox/outbox.ts';
+import type { Change, NewRecord, Note, Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { MailReports, MailTurn } from './mail-reports.ts';
@@ -45,7 +45,7 @@ export interface MailboxParts {
 
 /** A change that is to be committed, and then told to the mailbox. */
 export interface MailChange {
-  readonly change: Required<Change>;
+  readonly change: Required<Omit<Change, 'certainty'>>;
   /** It is on disk. */
   readonly stored: () => void;
 }
@@ -178,7 +178,7 @@ export class Mailbox {
     return messageIds.flatMap((messageId) => this.#unread.get(messageId) ?? []);
   }
 
-  #changeTo(heads: readonly MailHead[], records: Required<Change>['records']): MailChange {
+  #changeTo(heads: readonly MailHead[], records: readonly NewRecord[]): MailChange {
     const forgotten = this.#overflow(heads);
     const notes: Note[] = [...heads.map(headNote), ...forgotten.notes];
     return {

@@ -4,66 +4,50 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '#libs/ports/clock.ts';
+import { isSettledSince, livingSince, lowestPid, settle, type Birth } from './process-ids.ts';
 
 const run = promisify(execFile);
 
-const bears = (pid: number, mark: Buffer): boolean => {
+/** Whether the process bears the mark; another value of it says that the process is another turn's. */
+const look = (pid: number, mark: Buffer, name: Buffer): 'mark' | 'other' | 'none' => {
   try {
     const environment = readFileSync(`/proc/${pid}/environ`);
-    const at = environment.indexOf(mark);
-    return at === 0 || (at > 0 && environment[at - 1] === 0);
+    if (hasEntry(environment, mark)) return 'mark';
+    return hasEntry(environment, name) ? 'other' : 'none';
   } catch {
     // Gone, or somebody else's.
-    return false;
+    return 'none';
   }
 };
 
-/** What the system counted at one moment; process ids grow from here on. */
-export interface Birth {
-  /** The last process id that was given. */
-  readonly lastPid: number;
-  /** Processes and threads that were started since the system's own start. */
-  readonly forks: number;
-}
-
-const numberIn = (path: string, pattern: RegExp): number => {
-  try {
-    return Number(pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-};
-const forksNow = (): number => numberIn('/proc/stat', /^processes (\d+)$/m);
-
-/** To be noted before a process is started whose descendants are to be found; undefined where the system does not count. */
-export const noteBirth = (): Birth | undefined => {
-  const lastPid = numberIn('/proc/loadavg', / (\d+)\s*$/);
-  const forks = forksNow();
-  return lastPid === 0 || forks === 0 ? undefined : { lastPid, forks };
+const hasEntry = (environment: Buffer, start: Buffer): boolean => {
+  for (let at = environment.indexOf(start); at !== -1; at = environment.indexOf(start, at + 1))
+    if (at === 0 || environment[at - 1] === 0) return true;
+  return false;
 };
 
-/** Started while the ids were being listed. */
-const FORKS_MEANWHILE = 1000;
-
-/**
- * The lowest id that a process of this birth or later can have. Ids are given in turn, so all of them are above the last one before,
- * unless so many were started since that the ids may have begun anew.
- */
-const lowestPid = (since: Birth | undefined): number => {
-  if (since === undefined) return 0;
-  const started = forksNow() - since.forks;
-  const highest = numberIn('/proc/sys/kernel/pid_max', /^(\d+)/);
-  return started > 0 && since.lastPid + started + FORKS_MEANWHILE < highest ? since.lastPid + 1 : 0;
-};
-
-/** Reading an environment costs 30 µs: those of older processes are left alone (a machine has hundreds). */
-const onLinux = (mark: string, since: Birth | undefined): number[] => {
-  const bytes = Buffer.from(`${mark}\0`);
-  const lowest = lowestPid(since);
-  return readdirSync('/proc')
+const listed = (lowest: number): number[] =>
+  readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid >= lowest && pid !== process.pid && bears(pid, bytes));
+    .filter((pid) => pid >= lowest);
+
+/**
+ * Reading an environment costs 30 µs: those of older processes are left alone (a machine has hundreds), and those that are known to be
+ * another turn's (32 turns at once would look at each other again and again).
+ */
+const onLinux = (mark: string, since: Birth | undefined): number[] => {
+  const name = mark.slice(0, mark.indexOf('=') + 1);
+  const [bytes, nameBytes] = [Buffer.from(`${mark}\0`), Buffer.from(name)];
+  const lowest = since === undefined ? 0 : lowestPid(since);
+  const isNew = since !== undefined && lowest > 0;
+  const living = (isNew ? livingSince(since, lowest, name) : undefined) ?? listed(lowest);
+  return living.filter((pid) => {
+    if (pid === process.pid || (isNew && isSettledSince(since, pid, name))) return false;
+    const what = look(pid, bytes, nameBytes);
+    if (what === 'other' && isNew) settle(pid, name);
+    return what === 'mark';
+  });
 };
 
 /** Elsewhere `ps` shows the environment behind the command, words apart by blanks. */

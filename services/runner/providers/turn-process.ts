@@ -7,7 +7,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
-import { noteBirth, sweepMarked, type Birth } from './marked-processes.ts';
+import { sweepMarked } from './marked-processes.ts';
+import { noteBirth, type Birth } from './process-ids.ts';
 import type { TurnOrder } from './provider.ts';
 
 export interface OutputReader {
@@ -50,11 +51,13 @@ export interface TurnProcess {
 /** How long outputs may stay open after the process and everything marked has gone: somebody holds them whom we may not touch. */
 const OUTPUT_GRACE_MS = 1000;
 
-const signalGroup = (pid: number, name: NodeJS.Signals): void => {
+/** Whether anybody is in it. */
+const signalGroup = (pid: number, name: NodeJS.Signals): boolean => {
   try {
     process.kill(-pid, name);
-  } catch {
-    // The whole group has gone.
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code !== 'ESRCH';
   }
 };
 
@@ -136,7 +139,7 @@ class RunningProcess implements TurnProcess {
     if (dueMs >= this.#killDueMs) return;
     this.#killDueMs = dueMs;
     this.#cancelKill();
-    this.#cancelKill = clock.timer(killAfterMs, () => signalGroup(pid, 'SIGKILL'), { keepAlive: true });
+    this.#cancelKill = clock.timer(killAfterMs, () => void signalGroup(pid, 'SIGKILL'), { keepAlive: true });
   }
 
   async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
@@ -161,11 +164,11 @@ class RunningProcess implements TurnProcess {
     const { order, clock } = this.#options;
     const { pid } = this.#child;
     // Those of the group that have thrown their environment away are found by the group only.
-    if (pid !== undefined) signalGroup(pid, 'SIGTERM');
+    const hasGroup = pid !== undefined && signalGroup(pid, 'SIGTERM');
     const graceMs = Math.min(order.limits.killAfterMs, Math.max(0, this.#killDueMs - clock.monotonicMs()));
     const mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
     const leftovers = await sweepMarked(mark, clock, graceMs, { since: this.#birth });
-    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    if (hasGroup) signalGroup(pid, 'SIGKILL');
     return leftovers;
   }
 

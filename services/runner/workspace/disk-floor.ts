@@ -1,10 +1,10 @@
 // Whether there is room to work: a turn that would fill the disk fails before it begins, with the figures.
-import { statfs } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
 
 /** Bytes that this user may still write below `path`. */
-const freeBytes = async (path: string): Promise<number> => {
-  const { bavail, bsize } = await statfs(path);
+const freeBytes = (path: string): number => {
+  const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
 };
 
@@ -12,7 +12,7 @@ const freeBytes = async (path: string): Promise<number> => {
 export const checkFloor = async (
   paths: readonly string[],
   floorBytes: number,
-  measure: (path: string) => Promise<number> = freeBytes,
+  measure: (path: string) => number | Promise<number> = freeBytes,
 ): Promise<void> => {
   if (floorBytes === 0) return;
   for (const path of paths) {

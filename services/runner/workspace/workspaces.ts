@@ -129,7 +129,7 @@ class RunnerWorkspaces implements Workspaces {
     checkName(name);
     const isWorktree = createWorktreeRecords(workspaceRoot).names().includes(name);
     if (isWorktree || this.#isIsolated(instruction)) return this.#isolated(name, instruction);
-    const path = await prepareFolder(workspaceRoot, name);
+    const path = prepareFolder(workspaceRoot, name);
     return { path, environment: factsVariables(FOLDER), release: () => undefined };
   }
 
@@ -139,7 +139,7 @@ class RunnerWorkspaces implements Workspaces {
     try {
       const wanted = this.#wanted(parts, name, request.checkout);
       const { linked, repository } = await makeWorktree(parts, wanted);
-      const path = await prepareFolder(parts.root, name);
+      const path = prepareFolder(parts.root, name);
       const excludes = {
         GIT_CONFIG_COUNT: '1',
         GIT_CONFIG_KEY_0: 'core.excludesFile',
