@@ -34,6 +34,22 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')(
+  'the threads of a process are not counted as further ones',
+  async () => {
+    const mark = systemIds.ulid();
+    const birth = noteBirth();
+    // Node has a dozen of them.
+    const child = spawn(process.execPath, ['-e', "console.log('up'); process.stdin.resume()"], {
+      env: { FLEETLOG_MARK: mark },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    expect(await findMarked(`FLEETLOG_MARK=${mark}`, birth)).toEqual([child.pid]);
+  },
+);
+
+test.runIf(process.platform === 'linux')(
   'what was started since is found, what is older is not looked at, and no birth means all',
   async () => {
     const mark = systemIds.ulid();

@@ -8,22 +8,19 @@ import { isSettledSince, livingSince, lowestPid, settle, type Birth } from './pr
 
 const run = promisify(execFile);
 
-/** Whether the process bears the mark; another value of it says that the process is another turn's. */
-const look = (pid: number, mark: Buffer, name: Buffer): 'mark' | 'other' | 'none' => {
+/** What the process bears under the name of a mark, as `NAME=value`; undefined: nothing, or it is gone, or somebody else's. */
+const borne = (pid: number, name: Buffer): string | undefined => {
   try {
     const environment = readFileSync(`/proc/${pid}/environ`);
-    if (hasEntry(environment, mark)) return 'mark';
-    return hasEntry(environment, name) ? 'other' : 'none';
+    for (let at = environment.indexOf(name); at !== -1; at = environment.indexOf(name, at + 1))
+      if (at === 0 || environment[at - 1] === 0) {
+        const end = environment.indexOf(0, at);
+        return environment.toString('utf8', at, end === -1 ? undefined : end);
+      }
+    return undefined;
   } catch {
-    // Gone, or somebody else's.
-    return 'none';
+    return undefined;
   }
-};
-
-const hasEntry = (environment: Buffer, start: Buffer): boolean => {
-  for (let at = environment.indexOf(start); at !== -1; at = environment.indexOf(start, at + 1))
-    if (at === 0 || environment[at - 1] === 0) return true;
-  return false;
 };
 
 const listed = (lowest: number): number[] =>
@@ -37,17 +34,20 @@ const listed = (lowest: number): number[] =>
  * another turn's (32 turns at once would look at each other again and again).
  */
 const onLinux = (mark: string, since: Birth | undefined): number[] => {
-  const name = mark.slice(0, mark.indexOf('=') + 1);
-  const [bytes, nameBytes] = [Buffer.from(`${mark}\0`), Buffer.from(name)];
+  const name = Buffer.from(mark.slice(0, mark.indexOf('=') + 1));
   const lowest = since === undefined ? 0 : lowestPid(since);
   const isNew = since !== undefined && lowest > 0;
-  const living = (isNew ? livingSince(since, lowest, name) : undefined) ?? listed(lowest);
-  return living.filter((pid) => {
-    if (pid === process.pid || (isNew && isSettledSince(since, pid, name))) return false;
-    const what = look(pid, bytes, nameBytes);
-    if (what === 'other' && isNew) settle(pid, name);
-    return what === 'mark';
+  const tried = isNew ? livingSince(since, lowest, mark) : undefined;
+  const found = (tried ?? listed(lowest)).filter((pid) => {
+    if (pid === process.pid || (isNew && isSettledSince(since, pid, mark))) return false;
+    const bears = borne(pid, name);
+    if (bears !== undefined && bears !== mark && isNew) settle(pid, bears);
+    return bears === mark;
   });
+  if (tried === undefined || found.length === 0) return found;
+  // Threads have ids as well, and only processes are listed.
+  const processes = new Set(listed(lowest));
+  return found.filter((pid) => processes.has(pid));
 };
 
 /** Elsewhere `ps` shows the environment behind the command, words apart by blanks. */

@@ -35,10 +35,10 @@ const forksNow = (): number => numberIn('/proc/stat', /^processes (\d+)$/m);
 /** The last process id that was given; 0 where the system does not say. */
 export const lastPidNow = (): number => numberIn('/proc/loadavg', / (\d+)\s*$/);
 
-/** For a settled id: in which look, and for which mark (the empty string: for any). */
+/** Of a settled id: in which look, and the mark that it bears (`NAME=value`); null: it has gone. */
 interface Settled {
   readonly look: number;
-  readonly name: string;
+  readonly bears: string | null;
 }
 let looks = 0;
 const settled = new Map<number, Settled>();
@@ -54,21 +54,21 @@ export const noteBirth = (): Birth | undefined => {
 };
 
 /**
- * The process bears another value of the mark with this name, or (default) has gone, now and for good: until ids begin anew, that is, which
- * {@link lowestPid} sees to.
+ * The process bears this mark, or (null) has gone, now and for good: until ids begin anew, that is, which {@link lowestPid} sees to.
  */
-export const settle = (pid: number, name = ''): void => {
-  settled.set(pid, { look: looks, name });
+export const settle = (pid: number, bears: string | null): void => {
+  settled.set(pid, { look: looks, bears });
   if (settled.size <= MOST_SETTLED) return;
   const [oldest] = settled.keys();
   if (oldest !== undefined) settled.delete(oldest);
 };
 
-/** Whether it was settled after the birth, for the mark with this name. */
-export const isSettledSince = ({ look }: Birth, pid: number, name: string): boolean => {
+/** Whether it is known since the birth that the process does not bear the mark: it has gone, or bears another value of it. */
+export const isSettledSince = ({ look }: Birth, pid: number, mark: string): boolean => {
   const known = settled.get(pid);
   if (known === undefined || look === undefined || known.look < look) return false;
-  return known.name === '' || known.name === name;
+  if (known.bears === null) return true;
+  return known.bears !== mark && known.bears.startsWith(mark.slice(0, mark.indexOf('=') + 1));
 };
 
 /** Started while the ids were being listed. */
@@ -92,15 +92,15 @@ const MOST_TRIED = 256;
  * The living processes (and threads) with ids from `lowest` that were not settled since the birth for the mark; undefined when listing all of them is
  * cheaper. Those that are started while it looks are seen too.
  */
-export const livingSince = (since: Birth, lowest: number, name: string): number[] | undefined => {
+export const livingSince = (since: Birth, lowest: number, mark: string): number[] | undefined => {
   const living: number[] = [];
   let pid = lowest;
   for (let last = lastPidNow(); pid <= last; last = lastPidNow()) {
     if (last - lowest > MOST_TRIED) return undefined;
     for (; pid <= last; pid += 1) {
-      if (isSettledSince(since, pid, name)) continue;
+      if (isSettledSince(since, pid, mark)) continue;
       if (existsSync(`/proc/${pid}`)) living.push(pid);
-      else settle(pid);
+      else settle(pid, null);
     }
   }
   return living;
