@@ -3,13 +3,32 @@
 import type { BucketDefinition, ObjectStoreDefinition } from '#libs/topology/definitions.ts';
 import { z } from 'zod';
 import { approvalModeSchema, decisionSchema } from './approvals.ts';
+import { COMMAND_STATES, commandFailureSchema, commandTypeSchema } from './commands.ts';
 import { runFailureSchema } from './run-requests.ts';
-import { providerSchema, RUN_STATES, turnResultSchema, usageSchema } from './run.ts';
+import { providerSchema, RUN_STATES } from './run.ts';
+import { turnResultSchema, usageSchema } from './turn-result.ts';
 import type { Boundary } from './subjects.ts';
 
 const epochMs = z.int().nonnegative();
 /** Stream sequence of the last entry folded into the value. */
 const seq = z.int().positive();
+
+/** A command of a run as shown. */
+export const shownCommandSchema = z.object({
+  commandId: z.string(),
+  /** Its number within the run; the first turn has 1. */
+  seq: z.int().positive(),
+  type: commandTypeSchema,
+  state: z.enum(COMMAND_STATES),
+  /** The beginning of what was said; null: nothing, or the run's own prompt. */
+  text: z.string().nullable(),
+  /** Why its runner did not pass it on; null: it did, or nobody has asked it to. */
+  code: commandFailureSchema.nullable(),
+  createdAt: epochMs,
+  acknowledgedAt: epochMs.nullable(),
+  endedAt: epochMs.nullable(),
+});
+export type ShownCommand = z.infer<typeof shownCommandSchema>;
 
 /** Bucket `runs`, folded from the run transitions of TRANSITIONS. */
 export const runViewSchema = z.object({
@@ -35,8 +54,12 @@ export const runViewSchema = z.object({
   openApprovals: z
     .array(z.object({ approvalId: z.string(), tool: z.string(), expiresAt: epochMs }))
     .default([]),
-  /** Claims that ended by parking a question: they are no attempts. */
+  /** Claims that are no attempts of the turn that is due: those that parked a question, and those of earlier turns. */
   parkings: z.int().nonnegative().default(0),
+  /** The command that is the turn due, under way or done last. */
+  turnCommandId: z.string().default(''),
+  /** What the run was told, by number. */
+  commands: z.array(shownCommandSchema).default([]),
   createdAt: epochMs,
   claimedAt: epochMs.nullable(),
   startedAt: epochMs.nullable(),

@@ -75,6 +75,14 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.blocked.v1': 'The agent says that it cannot go on; `reason` says why. Final.',
   'fleetlog.run.failed.v1': 'The work failed; `failure` says how. Final.',
   'fleetlog.run.cancelled.v1': 'The run was cancelled. Final.',
+  'fleetlog.run.turn-finished.v1':
+    'A turn is over and the run goes on: `turnCommandId` is the next turn, started with `commandId`.',
+  'fleetlog.run.command-created.v1':
+    'Somebody told the run something: a further turn, words to the running one, or to interrupt it.',
+  'fleetlog.run.command-acknowledged.v1': 'The runner has passed the command on to its program.',
+  'fleetlog.run.command-finished.v1':
+    'The command came to its end before its turn did; `deferred`: its words wait for the next turn.',
+  'fleetlog.run.command-cancelled.v1': 'The command was taken back before anybody was told of it.',
 };
 
 const SESSION_EVENT_MEANS: Readonly<Record<SessionEventType, string>> = {

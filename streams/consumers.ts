@@ -38,12 +38,14 @@ export const serviceConsumers = {
   runReports: {
     stream: 'EVENTS',
     name: 'runs-reports',
-    description: 'Turns and approvals of runs: what moves a run becomes a transition.',
+    description: 'Turns, approvals and commands of runs: what moves a run becomes a transition.',
     filterSubjects: [
       typedFilter('evt', { type: 'turn-started' }),
       typedFilter('evt', { type: 'turn-finished' }),
       typedFilter('evt', { type: 'approval-wanted' }),
       typedFilter('evt', { type: 'approval-withdrawn' }),
+      typedFilter('evt', { type: 'command-acknowledged' }),
+      typedFilter('evt', { type: 'command-finished' }),
     ],
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,

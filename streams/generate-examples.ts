@@ -5,10 +5,16 @@ import type { InstructionData } from './instruction-codec.ts';
 import type { InstructionName } from './instructions.ts';
 import type { HOST_INSTRUCTIONS } from './host-instructions.ts';
 import type { HOST_REPORTS } from './host-reports.ts';
+import {
+  commandEventExamples,
+  commandInstructionExamples,
+  commandReportExamples,
+} from './generate-command-examples.ts';
 import type { MAIL_REPORTS } from './mail-reports.ts';
 import { REPORTS, type ReportData, type ReportName } from './reports.ts';
 import type { RunEventType } from './run-codec.ts';
-import type { RunEvent, RunRequest, TurnResult } from './run.ts';
+import type { RunEvent, RunRequest } from './run.ts';
+import type { TurnResult } from './turn-result.ts';
 
 /** When the examples begin, epoch ms. */
 export const EXAMPLE_AT = 1_763_712_000_000;
@@ -163,6 +169,7 @@ export const RUN_EXAMPLES: { readonly [Type in RunEventType]: Extract<RunEvent, 
     commandId: nextCommandId,
     answeredAt: AT + 60 * SECOND,
   },
+  ...commandEventExamples({ ...ended, nextCommandId, result }),
 };
 
 const turn = { ...about, turnId };
@@ -255,6 +262,7 @@ export const REPORT_EXAMPLES: {
     code: 'APPROVAL_ANSWERED',
     reason: 'user:anna answered before (edit)',
   },
+  ...commandReportExamples({ ...ended, nextCommandId, result }),
   gap: { firstSourceSeq: 41, lastSourceSeq: 57, dropped: 17, reason: 'the buffer was full' },
   'source-alarm': {
     problem: 'missing',
@@ -274,4 +282,5 @@ export const INSTRUCTION_EXAMPLES: {
   turn: { commandId, ...about, agent, provider: 'exec', request: EXAMPLE_REQUEST, leaseMs: 30_000 },
   cancel: { runId, reason: 'wrong branch' },
   'answer-approval': { runId, fence: 17, approval: settled },
+  ...commandInstructionExamples(runId),
 };

@@ -27,6 +27,22 @@ const answerApproval = z.object({
   approval: settledApprovalSchema,
 });
 
+const steer = z.object({
+  runId: runIdSchema,
+  /** The claim whose program is told. */
+  fence: z.int().positive(),
+  commandId: commandIdSchema,
+  text: z.string().min(1),
+});
+
+const interrupt = z.object({
+  runId: runIdSchema,
+  /** The claim whose turn is ended. */
+  fence: z.int().positive(),
+  commandId: commandIdSchema,
+  reason: z.string(),
+});
+
 /** Subject type token → event type and schema. */
 export const INSTRUCTIONS = {
   turn: { type: 'fleetlog.command.turn.v1', schema: turn, means: 'Claim the run and do one turn of it.' },
@@ -40,6 +56,16 @@ export const INSTRUCTIONS = {
     schema: answerApproval,
     means: 'Tell the program of the turn that waits for it.',
   },
+  steer: {
+    type: 'fleetlog.command.steer.v1',
+    schema: steer,
+    means: 'Give the words to the program of the turn, and report whether it took them.',
+  },
+  interrupt: {
+    type: 'fleetlog.command.interrupt.v1',
+    schema: interrupt,
+    means: 'End the turn of the run, if it is yours; the run may go on with another one.',
+  },
   ...HOST_INSTRUCTIONS,
 } as const;
 
@@ -47,3 +73,5 @@ export type InstructionName = keyof typeof INSTRUCTIONS;
 export type TurnInstruction = z.infer<typeof turn>;
 export type CancelInstruction = z.infer<typeof cancel>;
 export type AnswerInstruction = z.infer<typeof answerApproval>;
+export type SteerInstruction = z.infer<typeof steer>;
+export type InterruptInstruction = z.infer<typeof interrupt>;

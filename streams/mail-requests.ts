@@ -13,7 +13,8 @@ import {
 } from './ids.ts';
 import { replyMailSchema, sendMailSchema } from './mail.ts';
 import { actorSchema, answering, type RequestOf, type ResultOf } from './requests.ts';
-import { PROMPT_LIMIT_CHARACTERS, providerSchema, RUN_STATES } from './run.ts';
+import { PROMPT_LIMIT_CHARACTERS } from './commands.ts';
+import { providerSchema, RUN_STATES } from './run.ts';
 
 /** Where the message stands in MESSAGES: pass it to a read to see at least this. `repeated`: it was there already. */
 const stored = { messageId: messageIdSchema, seq: z.int().positive(), repeated: z.boolean() };

@@ -4,7 +4,8 @@
 import { z } from 'zod';
 import { runnerSettingsSchema } from './host-instructions.ts';
 import { nameSchema } from './ids.ts';
-import { PROMPT_LIMIT_CHARACTERS, providerSchema } from './run.ts';
+import { PROMPT_LIMIT_CHARACTERS } from './commands.ts';
+import { providerSchema } from './run.ts';
 
 /** When the agent is wanted. `on-demand`: while there is mail for it; `scheduled`: from a time of its calendar until it is idle. */
 const POLICY_MODES = ['always-on', 'on-demand', 'scheduled', 'paused'] as const;

@@ -49,6 +49,28 @@ export const REJECTIONS = {
     kind: 'runner-lease-conflict',
     meaning: 'The instruction is of an earlier attempt; a later one says how to go on.',
   },
+  RUN_NOT_RUNNING: {
+    kind: 'conflict',
+    meaning: 'No turn of the run is under way, so there is nothing to interrupt.',
+  },
+  RUN_COMMAND_UNKNOWN: { kind: 'not-found', meaning: 'The run has no command of this id.' },
+  RUN_COMMAND_CONFLICTING: {
+    kind: 'conflict',
+    meaning: 'The idempotency key was used before with another command of this run; the first one stands.',
+  },
+  RUN_COMMAND_UNDER_WAY: {
+    kind: 'conflict',
+    meaning: 'The command is under way: its runner has been told of it, or it is the turn of the run.',
+  },
+  RUN_COMMAND_NOT_DUE: {
+    kind: 'conflict',
+    meaning: 'The report is about a command that is a turn; it is recorded and changes nothing.',
+  },
+  RUN_COMMANDS_FULL: {
+    kind: 'conflict',
+    meaning:
+      'The run has had, or has open, as many commands as a run may have; create another run of its session.',
+  },
   APPROVAL_UNKNOWN: { kind: 'not-found', meaning: 'No approval of this run has this id.' },
   APPROVAL_ANSWERED: {
     kind: 'conflict',

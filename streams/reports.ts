@@ -2,10 +2,12 @@
 // `turn-started` and `turn-finished` into transitions of the run; the rest is what people and tools watch.
 import { z } from 'zod';
 import { answerSchema, askedCallSchema } from './approvals.ts';
+import { COMMAND_REPORTS } from './command-reports.ts';
 import { approvalIdSchema, commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
 import { HOST_REPORTS, type HostReportName } from './host-reports.ts';
 import { MAIL_REPORTS } from './mail-reports.ts';
-import { providerSchema, turnResultSchema, usageSchema } from './run.ts';
+import { providerSchema } from './run.ts';
+import { turnResultSchema, usageSchema } from './turn-result.ts';
 import { TURN_SIDE_REPORTS } from './turn-side-reports.ts';
 
 const epochMs = z.int().nonnegative();
@@ -233,6 +235,7 @@ export const REPORTS = {
     means: 'A line of the program that could not be read as an event; kept, never fatal.',
   },
   ...TURN_SIDE_REPORTS,
+  ...COMMAND_REPORTS,
   ...MAIL_REPORTS,
   ...HOST_REPORTS,
   'report-refused': {

@@ -12,14 +12,8 @@ import {
   turnIdSchema,
 } from './ids.ts';
 import { actorSchema, answering, type AnswerOf, type RequestOf } from './requests.ts';
-import {
-  failureKindSchema,
-  providerSchema,
-  replayRuleSchema,
-  RUN_STATES,
-  runRequestSchema,
-  taskLinkSchema,
-} from './run.ts';
+import { providerSchema, replayRuleSchema, RUN_STATES, runRequestSchema, taskLinkSchema } from './run.ts';
+import { failureKindSchema } from './turn-result.ts';
 
 /** Where the run's transition stands in TRANSITIONS: pass it to a read to see at least this. */
 const position = { runId: runIdSchema, seq: z.int().positive() };

@@ -3,6 +3,15 @@
 import { z } from 'zod';
 import { approvalAnsweredSchema, approvalAskedSchema, type ApprovalCommand } from './approvals.ts';
 import {
+  commandAcknowledgedSchema,
+  commandCancelledSchema,
+  commandCreatedSchema,
+  commandFinishedSchema,
+  commandsClosedSchema,
+  PROMPT_LIMIT_CHARACTERS,
+  type CommandCommand,
+} from './commands.ts';
+import {
   approvalIdSchema,
   commandIdSchema,
   nameSchema,
@@ -11,9 +20,7 @@ import {
   taskIdSchema,
   turnIdSchema,
 } from './ids.ts';
-
-/** A prompt may have this many characters at most. */
-export const PROMPT_LIMIT_CHARACTERS = 200_000;
+import { failureKindSchema, turnResultSchema, type TurnResult } from './turn-result.ts';
 
 /**
  * Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events; `claude`: Claude Code;
@@ -26,20 +33,6 @@ export type ProviderName = z.infer<typeof providerSchema>;
 
 /** What happens to a run whose lease expired: `requeue` starts it again (up to `maxAttempts` claims), `fail` ends it. */
 export const replayRuleSchema = z.enum(['requeue', 'fail']);
-
-/**
- * Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could
- * not start it; `session-lost`: the program was not in the conversation it was asked to go on with, and the run's rule is to fail then.
- */
-export const failureKindSchema = z.enum([
-  'provider-failed',
-  'infra-failed',
-  'runner-lost',
-  'turn-timeout',
-  'protocol-invalid',
-  'session-lost',
-]);
-export type FailureKind = z.infer<typeof failureKindSchema>;
 
 /**
  * What counts as done. `turn-end`: a clean end of the turn; `signal`: only the agent's own word (a result line of an `exec` program, `done` of
@@ -59,33 +52,8 @@ const epochMs = z.int().nonnegative();
 const fence = z.int().positive();
 /** Approvals that were open and are closed by this very event, unanswered. */
 const approvalsClosed = z.array(approvalIdSchema).optional();
-
-/** What a turn cost, as far as the provider says. */
-export const usageSchema = z.object({
-  /** Everything the model read, what came from its cache included. */
-  inputTokens: z.int().nonnegative().optional(),
-  /** The part of `inputTokens` that came from the cache. */
-  cachedInputTokens: z.int().nonnegative().optional(),
-  outputTokens: z.int().nonnegative().optional(),
-  costMicroUsd: z.int().nonnegative().optional(),
-});
-
-/**
- * How a turn ended. `outcome` is decided by the runner as a total function of the agent's own word, closing event, exit code, signal and
- * cancel. `yielded`: ended well, and the work is not done; `blocked`: the agent says that it cannot go on, and `summary` says why.
- */
-export const turnResultSchema = z.object({
-  outcome: z.enum(['done', 'yielded', 'blocked', 'failed', 'cancelled']),
-  exitCode: z.int().nullable(),
-  signal: z.string().nullable(),
-  /** Last words of the program, for a list. */
-  summary: z.string().max(2000),
-  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }).nullable(),
-  usage: usageSchema.optional(),
-  durationMs: z.number().nonnegative(),
-  events: z.int().nonnegative(),
-});
-export type TurnResult = z.infer<typeof turnResultSchema>;
+/** What an event that ends a claim or the run closes with it. */
+const closes = { approvalsClosed, commandsClosed: commandsClosedSchema };
 
 /** A name of a branch, tag or commit that cannot be taken for an option. */
 const gitRefSchema = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}$/);
@@ -157,6 +125,8 @@ const turnStartedSchema = z.object({
   turnId: turnIdSchema,
   fence,
   startedAt: epochMs,
+  /** Words that waited for it: its runner is told them now. */
+  commandIds: z.array(commandIdSchema).optional(),
 });
 
 const leaseExpiredSchema = z.object({
@@ -171,7 +141,23 @@ const leaseExpiredSchema = z.object({
   expiredAt: epochMs,
   /** Present when the runner itself said that it could not go on, before the lease was over. */
   reason: z.string().max(500).optional(),
-  approvalsClosed,
+  /** The turn to do next, where it is another one: the lost one was being interrupted. */
+  turnCommandId: commandIdSchema.optional(),
+  ...closes,
+});
+
+/** A turn is over and the run is not: there is a further turn to do. */
+const turnFinishedSchema = z.object({
+  type: z.literal('fleetlog.run.turn-finished.v1'),
+  ...about,
+  turnId: turnIdSchema,
+  fence,
+  result: turnResultSchema,
+  /** The command that the next turn does, and the instruction that it is started with. */
+  turnCommandId: commandIdSchema,
+  commandId: commandIdSchema,
+  endedAt: epochMs,
+  ...closes,
 });
 
 const cancelRequestedSchema = z.object({
@@ -189,7 +175,7 @@ const ended = {
   fence: fence.nullable(),
   turnId: turnIdSchema.nullable(),
   endedAt: epochMs,
-  approvalsClosed,
+  ...closes,
 };
 
 const completedSchema = z.object({
@@ -233,6 +219,11 @@ export const runEventSchema = z.discriminatedUnion('type', [
   cancelledSchema,
   approvalAskedSchema,
   approvalAnsweredSchema,
+  turnFinishedSchema,
+  commandCreatedSchema,
+  commandAcknowledgedSchema,
+  commandFinishedSchema,
+  commandCancelledSchema,
 ]);
 export type RunEvent = z.infer<typeof runEventSchema>;
 export type RunCreated = z.infer<typeof createdSchema>;
@@ -270,7 +261,8 @@ export type RunCommand =
   /** Asked by the owner itself once it has seen that the lease key is gone. `commandId` starts the next attempt. */
   | { readonly kind: 'expire-lease'; readonly fence: number; readonly commandId: string }
   | { readonly kind: 'cancel'; readonly reason: string }
-  | ApprovalCommand;
+  | ApprovalCommand
+  | CommandCommand;
 
 /** States of a run; the last four absorb everything. `waiting`: for a person's answer to an approval. */
 export const RUN_STATES = [

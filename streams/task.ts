@@ -2,7 +2,8 @@
 // attempts are runs. The rules are in services/tasks/task.decider.ts; who gets which task is decided by dispatch (admission.ts).
 import { z } from 'zod';
 import { nameSchema, runIdSchema, sessionIdSchema, taskIdSchema } from './ids.ts';
-import { failureKindSchema, providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
+import { providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
+import { failureKindSchema } from './turn-result.ts';
 
 const epochMs = z.int().nonnegative();
 const attempt = z.int().positive();

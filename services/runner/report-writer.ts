@@ -29,6 +29,8 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   'turn-finished': ESSENTIAL,
   'approval-wanted': ESSENTIAL,
   'approval-withdrawn': ESSENTIAL,
+  'command-acknowledged': ESSENTIAL,
+  'command-finished': ESSENTIAL,
   'mail-injected': ESSENTIAL,
   'session-bound': 8,
   'session-forked': 8,

@@ -10,6 +10,7 @@ import { recoverTurns, type Recovered } from './recovery.ts';
 import type { SessionKeeping } from './session-keeping.ts';
 import { Turn, type TurnOrigin } from './turn.ts';
 import type { JournalEntry } from './turn-journal.ts';
+import type { TurnCommand } from './turn-commands.ts';
 import type { TurnParts } from './turn-parts.ts';
 import type { WordAnswer } from './turn-reports.ts';
 import { WorkSlots } from './work-slots.ts';
@@ -86,6 +87,13 @@ export class Runner {
   /** Ends the turn of the run, if it is ours. */
   takeCancel({ runId }: CancelInstruction): Handled {
     for (const turn of this.#turns.values()) if (turn.instruction.runId === runId) turn.cancel();
+    return ok;
+  }
+
+  /** Tells the turn of the run, if it is in hand; whose turn is over has nothing to tell, and its owner knows. */
+  takeCommand(command: TurnCommand): Handled {
+    const { runId } = command.data;
+    for (const turn of this.#turns.values()) if (turn.instruction.runId === runId) turn.tell(command);
     return ok;
   }
 

@@ -13,6 +13,7 @@ import { isHostInstruction, type HostInstructionName } from '#streams/host-instr
 import { mailLoops } from './mailbox/mail-loops.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
+import type { TurnCommand } from './turn-commands.ts';
 import {
   boundaryOf,
   createRunnerProcess,
@@ -47,12 +48,13 @@ const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProces
     name,
     queue: context.queue('COMMANDS', name),
     decode,
-    // A cancel must pass the turns that wait for their slot.
+    // A cancel must pass the turns that wait for their slot; words keep their order.
     lane: ({ name: what, data }) => (what === 'turn' ? `turn.${data.commandId}` : `${what}.${data.runId}`),
     handle: async (instruction) => {
       if (instruction.name === 'turn') return runner.takeTurn(instruction.data);
       if (instruction.name === 'cancel') return runner.takeCancel(instruction.data);
-      return runner.takeAnswer(instruction.data);
+      if (instruction.name === 'answer-approval') return runner.takeAnswer(instruction.data);
+      return runner.takeCommand({ kind: instruction.name, data: instruction.data } as TurnCommand);
     },
     deadLetters,
     limits: { maxInHand: MOST_INSTRUCTIONS, width: MOST_INSTRUCTIONS, ackWaitMs: ACK_WAIT_MS },

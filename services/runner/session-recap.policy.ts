@@ -1,6 +1,6 @@
 // What a session was about so far, for a program that does not know it any more: what is kept of each turn, within bounds, and how it is
 // told. Pure.
-import type { TurnResult } from '#streams/run.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 
 /** One turn of a session, as it is kept. */
 export interface RecapTurn {

@@ -51,6 +51,8 @@ export type TurnEvent =
   | { readonly kind: 'result-stored' }
   | { readonly kind: 'result-delivered' }
   | { readonly kind: 'cancel' }
+  /** The turn is to end; its run may go on with another one. */
+  | { readonly kind: 'interrupt' }
   | { readonly kind: 'shutdown' };
 
 export type TurnEffect =
@@ -127,6 +129,7 @@ const confirming: React<'confirming'> = (state, event) => {
 const stopReasonOf = (event: TurnEvent): StopReason | undefined => {
   if (event.kind === 'cancel' || (event.kind === 'renewed' && event.cancelRequested)) return 'cancel';
   if (event.kind === 'lease-ending') return 'lease';
+  if (event.kind === 'interrupt') return 'interrupt';
   return event.kind === 'shutdown' ? 'shutdown' : undefined;
 };
 

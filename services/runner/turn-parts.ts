@@ -3,7 +3,7 @@ import type { NewRecord, Note, Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ControlEndpoint } from './control/control-endpoint.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
-import type { TurnResult } from '#streams/run.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalDesk } from './approvals/approval-desk.ts';
 import type { TurnLimits } from './providers/provider.ts';
 import type { ReportWriter, TurnScope } from './report-writer.ts';

@@ -1,7 +1,7 @@
 // What the runner itself reports of one turn: its start, the agent's own word of its work, and its end; each in one transaction with
 // what has to be remembered of it. The program's own events are program-events.ts's; deciding what happens is turn-machine.policy.ts's.
 import type { Note } from '#libs/outbox/outbox.ts';
-import type { TurnResult } from '#streams/run.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalCall } from './approvals/asked-call.ts';
 import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
 import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';

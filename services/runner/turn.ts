@@ -18,6 +18,7 @@ import {
   type TurnEvent,
   type TurnState,
 } from './turn-machine.policy.ts';
+import { TurnCommands, type TurnCommand } from './turn-commands.ts';
 import type { TurnParts } from './turn-parts.ts';
 import { TurnReports, type WordAnswer } from './turn-reports.ts';
 import type { Workspace } from './workspace/workspaces.ts';
@@ -45,6 +46,7 @@ export class Turn {
   readonly #entry: JournalEntry;
   readonly #origin: TurnOrigin;
   readonly #reports: TurnReports;
+  readonly #commands: TurnCommands;
   readonly #settle: (how: 'settled' | 'left') => void;
   readonly #finish: (end: TurnEnd) => void;
   readonly #end: (end: TurnEnd) => void;
@@ -64,6 +66,7 @@ export class Turn {
     this.#entry = entry;
     this.#origin = origin;
     this.#reports = new TurnReports(parts, entry);
+    this.#commands = new TurnCommands({ ...parts, interrupt: () => this.#interrupt() });
     this.instruction = entry.instruction;
     this.turnId = entry.turnId;
     const settled = Promise.withResolvers<'settled' | 'left'>();
@@ -80,6 +83,18 @@ export class Turn {
 
   cancel(): void {
     this.#dispatch({ kind: 'cancel' });
+  }
+
+  /** What the run was told while its turn is in hand. */
+  tell(command: TurnCommand): void {
+    this.#commands.take(command);
+  }
+
+  #interrupt(): boolean {
+    const { phase } = this.#state;
+    const stop = 'stop' in this.#state ? this.#state.stop : null;
+    this.#dispatch({ kind: 'interrupt' });
+    return (phase === 'preparing' || phase === 'running') && stop === null;
   }
 
   /** What the agent says of its work while its program runs. Resolves when it is on disk. */
@@ -206,6 +221,7 @@ export class Turn {
     });
     await this.#reports.hold({ fence, leaseMs });
     this.#settle('settled');
+    this.#commands.claimed(this.#reports.scope({ fence, leaseMs }));
     await this.#parts.reached('claim-journaled');
     this.#startedAtMs = clock.monotonicMs();
     // Not started (again): whether the run is tried again is for its replay rule to say.
@@ -258,6 +274,7 @@ export class Turn {
     });
     this.#events = events;
     this.#program = program;
+    this.#commands.started(program.steer?.bind(program));
     this.#guard(reports.start(claim, program, prepared).finally(() => isStartReported.resolve()));
     this.#guard(this.#awaitEnd(program, isStartReported.promise));
   }
@@ -282,6 +299,7 @@ export class Turn {
 
   async #report(facts: TurnFacts): Promise<void> {
     if (this.#state.phase !== 'finishing') return;
+    await this.#commands.ended();
     const durationMs = Math.round(this.#parts.clock.monotonicMs() - this.#startedAtMs);
     const { result, sourceSeq } = await this.#reports.finish(this.#state.claim, facts, durationMs);
     const { runId } = this.instruction;

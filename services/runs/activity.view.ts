@@ -39,6 +39,8 @@ const CHANGE: {
   'approval-wanted': nothing,
   'approval-withdrawn': nothing,
   'answer-refused': nothing,
+  'command-acknowledged': nothing,
+  'command-finished': nothing,
   'turn-started': nothing,
   reasoning: nothing,
   'tool-finished': nothing,

@@ -11,8 +11,8 @@ import { decodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { answerOf } from './run.approvals.decider.ts';
-import { isEnded, isHeld, type Run } from './run-state.policy.ts';
-import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
+import { isEnded, isHeld, type CommandRecord, type Run } from './run-state.policy.ts';
+import { SOURCE, type RunLog } from './run-log.ts';
 
 /** A transition that instructs somebody. */
 export interface InstructingTransition {
@@ -24,7 +24,10 @@ export interface InstructingTransition {
         | 'fleetlog.run.created.v1'
         | 'fleetlog.run.lease-expired.v1'
         | 'fleetlog.run.cancel-requested.v1'
-        | 'fleetlog.run.approval-answered.v1';
+        | 'fleetlog.run.approval-answered.v1'
+        | 'fleetlog.run.turn-started.v1'
+        | 'fleetlog.run.turn-finished.v1'
+        | 'fleetlog.run.command-created.v1';
     }
   >;
   readonly envelope: Envelope;
@@ -37,14 +40,23 @@ export const decodeInstructingTransition = (entry: StoredEntry): InstructingTran
     throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message: reading.problem });
   if (reading.kind === 'unknown') return undefined;
   const { event, envelope, place } = reading;
-  if (
-    event.type !== 'fleetlog.run.created.v1' &&
-    event.type !== 'fleetlog.run.lease-expired.v1' &&
-    event.type !== 'fleetlog.run.cancel-requested.v1' &&
-    event.type !== 'fleetlog.run.approval-answered.v1'
-  )
-    return undefined;
-  return { boundary: { tenant: place.tenant, project: place.project }, event, envelope };
+  const { tenant, project } = place;
+  return isInstructing(event) ? { boundary: { tenant, project }, event, envelope } : undefined;
+};
+
+const INSTRUCTING: ReadonlySet<RunEvent['type']> = new Set<InstructingTransition['event']['type']>([
+  'fleetlog.run.created.v1',
+  'fleetlog.run.lease-expired.v1',
+  'fleetlog.run.cancel-requested.v1',
+  'fleetlog.run.approval-answered.v1',
+  'fleetlog.run.turn-finished.v1',
+]);
+
+/** Of the frequent ones, only those that have something for a runner: the rest need not be looked at. */
+const isInstructing = (event: RunEvent): event is InstructingTransition['event'] => {
+  if (event.type === 'fleetlog.run.turn-started.v1') return event.commandIds !== undefined;
+  if (event.type === 'fleetlog.run.command-created.v1') return event.fence !== null;
+  return INSTRUCTING.has(event.type);
 };
 
 interface Parts {
@@ -84,9 +96,10 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
   const turn = async (
     cause: Cause,
     work: Work,
-    { commandId, resume }: Pick<Run, 'commandId' | 'resume'>,
+    { commandId, resume, text }: Pick<Run, 'commandId' | 'resume'> & { readonly text: string | null },
   ): Promise<void> => {
-    const { runId, sessionId, agent, provider, request, leaseMs } = work;
+    const { runId, sessionId, agent, provider, leaseMs } = work;
+    const request = text === null ? work.request : { ...work.request, prompt: text };
     const data: TurnInstruction = { commandId, runId, sessionId, agent, provider, request, leaseMs };
     const approvals = resume.length === 0 ? {} : { approvals: [...resume] };
     await commands.append(encodeInstruction('turn', { ...data, ...approvals }, metaOf(cause, work)));
@@ -99,7 +112,7 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     const { runId, fence, commandId } = event;
     const approval = answerOf(event);
     if (commandId !== null) {
-      const goesOn = { commandId, resume: [approval] };
+      const goesOn = { commandId, resume: [approval], text: promptOf(run) };
       return turn({ ...cause, id: `${cause.causation}.turn` }, run.created, goesOn);
     }
     // Withdrawn: nobody waits for it. Another claim holds the run: its program never asked.
@@ -108,11 +121,39 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     const meta = metaOf({ ...cause, id: `${cause.causation}.answer` }, run.created);
     await commands.append(encodeInstruction('answer-approval', data, meta));
   };
-  return { turn, cancel, answer };
+  /** What the claim under `fence` is to be told of commands; what is past by now is not told. */
+  const command = async (
+    cause: Omit<Cause, 'id'>,
+    run: Run,
+    { ids, fence }: { readonly ids: readonly string[]; readonly fence: number },
+  ): Promise<void> => {
+    const { runId } = run.created;
+    if (!isHeld(run) || run.claims !== fence) return;
+    for (const { commandId, type, text, reason = '' } of openCommands(run, ids, fence)) {
+      // The claim is part of the id: another one is told anew.
+      const meta = metaOf({ ...cause, id: `${commandId}.${type}.${fence}` }, run.created);
+      const about = { runId, fence, commandId };
+      await commands.append(
+        type === 'interrupt'
+          ? encodeInstruction('interrupt', { ...about, reason }, meta)
+          : encodeInstruction('steer', { ...about, text: text ?? '' }, meta),
+      );
+    }
+  };
+  return { turn, cancel, answer, command };
 };
 
+const openCommands = (run: Run, ids: readonly string[], fence: number): readonly CommandRecord[] =>
+  run.commands.filter(
+    (command) => ids.includes(command.commandId) && command.state === 'pending' && command.fence === fence,
+  );
+
+/** The prompt of the turn that is due; null: that of the run itself. */
+const promptOf = ({ commands, turnCommandId }: Run): string | null =>
+  commands.find(({ commandId }) => commandId === turnCommandId)?.text ?? null;
+
 export const createInstructions = ({ runLog, ...parts }: Parts): Instructions => {
-  const { turn, cancel, answer } = createSender(parts);
+  const { turn, cancel, answer, command } = createSender(parts);
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
     const { state } = await runLog.load({ boundary, runId, actor: 'service:runs' });
     if (state !== undefined) return state;
@@ -125,20 +166,23 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
-        await turn({ ...cause, id: `${causation}.turn` }, event, { ...event, resume: [] });
+        await turn({ ...cause, id: `${causation}.turn` }, event, { ...event, resume: [], text: null });
         return ok;
       }
       if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;
       const run = await runOf(boundary, event.runId);
       if (isEnded(run.state)) return ok;
+      const { fence } = event;
       if (event.type === 'fleetlog.run.cancel-requested.v1')
         await cancel({ ...cause, id: `${causation}.instruct` }, run.created, event.reason);
       else if (event.type === 'fleetlog.run.approval-answered.v1') await answer(cause, run, event);
-      else
-        await turn({ ...cause, id: `${causation}.turn` }, run.created, {
-          commandId: event.commandId ?? '',
-          resume: run.resume,
-        });
+      else if (event.type === 'fleetlog.run.command-created.v1')
+        await command(cause, run, { ids: [event.commandId], fence: fence ?? 0 });
+      else if (event.type === 'fleetlog.run.turn-started.v1')
+        await command(cause, run, { ids: event.commandIds ?? [], fence: event.fence });
+      // The turn of a later instruction is for that instruction to begin.
+      else if (run.commandId === event.commandId)
+        await turn({ ...cause, id: `${causation}.turn` }, run.created, { ...run, text: promptOf(run) });
       return ok;
     },
     remind: (boundary, run, occasion) => {
@@ -146,7 +190,7 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
       const { runId } = run.created;
       const id = `${runId}.remind.${attempt}.${occasion}`;
       const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
-      return turn(cause, run.created, { commandId: attemptCommandId(runId, attempt), resume: run.resume });
+      return turn(cause, run.created, { ...run, text: promptOf(run) });
     },
   };
 };

@@ -23,7 +23,7 @@ const runSummarySchema = runViewSchema.omit({ seq: true });
 /** Bucket `runs`. */
 export const runsProjection = defineSummary<PlacedRunEvent, RunSummary>({
   name: 'runs',
-  version: 2,
+  version: 3,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run')],
   bucket: 'runs',

@@ -23,7 +23,15 @@ export interface TurnReport {
   readonly runId: string;
   readonly command: Extract<
     RunCommand,
-    { readonly kind: 'start-turn' | 'finish-turn' | 'ask-approval' | 'withdraw-approval' }
+    {
+      readonly kind:
+        | 'start-turn'
+        | 'finish-turn'
+        | 'ask-approval'
+        | 'withdraw-approval'
+        | 'acknowledge-command'
+        | 'finish-command';
+    }
   >;
   readonly envelope: Envelope;
 }
@@ -43,6 +51,14 @@ const commandOf = (
   if (report.name === 'approval-withdrawn') {
     const { approvalId, reason } = report.data;
     return { kind: 'withdraw-approval', ...claim, approvalId, reason };
+  }
+  if (report.name === 'command-acknowledged') {
+    const { commandId, turnId, acknowledgedAt } = report.data;
+    return { kind: 'acknowledge-command', ...claim, commandId, turnId, acknowledgedAt };
+  }
+  if (report.name === 'command-finished') {
+    const { runId: _run, sessionId: _session, turnId: _turn, ...finished } = report.data;
+    return { kind: 'finish-command', ...claim, ...finished };
   }
   if (report.name !== 'turn-finished') return undefined;
   const { runId, turnId, result, endedAt } = report.data;
@@ -106,6 +122,14 @@ const recordRefusal = async (
   await events.append(parts);
 };
 
+/** Transitions that leave the claim as it is. */
+const GOES_ON: ReadonlySet<RunEvent['type']> = new Set([
+  'fleetlog.run.turn-started.v1',
+  'fleetlog.run.approval-answered.v1',
+  'fleetlog.run.command-acknowledged.v1',
+  'fleetlog.run.command-finished.v1',
+]);
+
 /** Whether the claim of the report is over, by this report or before it. */
 const endedNow = (outcome: {
   readonly kind: string;
@@ -115,7 +139,7 @@ const endedNow = (outcome: {
   const { event, state } = outcome;
   if (event === undefined) return state !== undefined && !isHeld(state);
   if (event.type === 'fleetlog.run.approval-asked.v1') return event.mode === 'parked';
-  return event.type !== 'fleetlog.run.turn-started.v1' && event.type !== 'fleetlog.run.approval-answered.v1';
+  return !GOES_ON.has(event.type);
 };
 
 /** Handles reports; see libs/consumers for what becomes of its answers and faults. */

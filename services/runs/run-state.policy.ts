@@ -1,8 +1,9 @@
 // A run as folded from its history, and what may be read off it: who holds it, whether it has ended, which questions are open, and
-// why a report cannot move it. Pure; decides no command (run.decider.ts, run.approvals.decider.ts).
+// why a report cannot move it. Pure; decides nothing (run.decider.ts, run.approvals.decider.ts, run.commands.decider.ts).
 import { reject, type Decision } from '#libs/kernel/decider.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { ApprovalDecision, ApprovalMode, SettledApproval } from '#streams/approvals.ts';
+import type { CommandState, CommandType, Otherwise } from '#streams/commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
 
@@ -23,6 +24,27 @@ export interface OpenApproval {
   readonly expiresAt: number;
 }
 
+/** A command of the run as far as its rules need it. */
+export interface CommandRecord {
+  readonly commandId: string;
+  /** Its number within the run; the first turn has 1. */
+  readonly seq: number;
+  readonly type: CommandType;
+  readonly key: string | null;
+  readonly hash: string;
+  readonly state: CommandState;
+  /** Prompt or words, while it is open; null: there are none, or they stand in the run's request. */
+  readonly text: string | null;
+  /** Of an interrupt. */
+  readonly reason?: string | undefined;
+  /** Of a steer. */
+  readonly otherwise?: Otherwise | undefined;
+  /** The claim whose turn it is for, once its runner is told; null: nobody is told yet. */
+  readonly fence: number | null;
+  /** Words that the turn could not take: they wait for the next. */
+  readonly isDeferred: boolean;
+}
+
 /** How a question came to its end; `closed`: the run went on or ended without an answer. */
 interface Settlement {
   readonly decision: ApprovalDecision | 'closed';
@@ -35,12 +57,16 @@ export interface Run {
   readonly created: Omit<RunCreated, 'type'>;
   /** Claims so far, which is also the fence of the last claim; 0: never claimed. */
   readonly claims: number;
-  /** Claims that ended by parking a question: they are no attempts. */
+  /** Claims that are no attempts of the turn that is due: those that parked a question, and those of earlier turns. */
   readonly parkings: number;
   /** Who holds it; null when nobody does. */
   readonly runnerId: string | null;
   /** The instruction of the attempt that is due or under way. */
   readonly commandId: string;
+  /** The command that is the turn due or under way. */
+  readonly turnCommandId: string;
+  /** All commands, by number. */
+  readonly commands: readonly CommandRecord[];
   /** The turn of the last claim, as far as known. */
   readonly turnId: string | null;
   /** The last turn that has started, of whichever claim; null: no program ever saw the prompt. */
@@ -69,6 +95,12 @@ export const isHeld = ({
   readonly state: RunStateName;
   readonly runnerId: string | null;
 }): boolean => runnerId !== null && state !== 'queued' && !isEnded(state);
+
+/** Why nothing more can be done in a run that has ended. */
+export const endedRefusal = (run: Run): RunDecision =>
+  run.state === 'cancelled'
+    ? reject('RUN_CANCELLED', `run ${run.created.runId} was cancelled`)
+    : reject('RUN_ENDED', `run ${run.created.runId} has ended (${run.state})`);
 
 /** Why an agent may not touch the run; undefined when the run was given to it. */
 export const foreignTo = (run: Run, agent: string): Rejection<'RUN_FOREIGN'> | undefined => {

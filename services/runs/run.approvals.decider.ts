@@ -7,6 +7,7 @@
 // claimed | running ─asked(parked)→ waiting, nobody's ─answered→ queued     (cancel: cancelled at once)
 import { accept, reject, unchanged } from '#libs/kernel/decider.ts';
 import { APPROVAL_WAIT_LIMIT_MS, OPEN_APPROVALS_LIMIT, type SettledApproval } from '#streams/approvals.ts';
+import { afterParking, closingCommands } from './run-commands.policy.ts';
 import {
   closed,
   closing,
@@ -31,7 +32,8 @@ const askedTooLate = ({ call, turnId, fence, askedAt }: CommandOf<'ask-approval'
   if (call.mode === 'held') return reject('RUN_CANCELLED', `run ${runId} is being cancelled`);
   const reason = run.cancelReason ?? 'cancelled';
   const end = { runId, sessionId, fence, turnId, endedAt: askedAt, ...closing(run) };
-  return accept({ type: 'fleetlog.run.cancelled.v1', ...end, reason, result: null });
+  const closes = closingCommands(run, 'cancelled');
+  return accept({ type: 'fleetlog.run.cancelled.v1', ...end, ...closes, reason, result: null });
 };
 
 export const askApproval = (command: CommandOf<'ask-approval'>, run: Run, now: number): RunDecision => {
@@ -178,6 +180,7 @@ export const evolveAsked = (run: Run, event: Asked): Partial<Run> => {
     finishedBy: fence,
     parkings,
     resume: [],
+    commands: afterParking(run),
   };
 };
 

@@ -1,17 +1,19 @@
 // The rules of a run: who may claim it, what a report changes, what a lost lease and a cancel lead to. Pure.
 // Guarantees: at most one terminal event; fences strictly increase by one; only the holder's fence moves a run; terminal
-// absorbs; whatever ends a claim or the run closes its open questions in the same append. Does not know leases in time (its owner says when one is lost) and does not start anything (see instructions.ts).
+// absorbs; whatever ends a claim or the run closes its open questions and commands in the same append. Does not know leases in time (its owner says when one is lost) and does not start anything (see instructions.ts).
 //
 // queued ─claim→ claimed ─start-turn→ running ─finish-turn→ completed | blocked | failed | cancelled
 //   ↑               └────────────── finish-turn ───────────────────↗      (the started report may be missing)
 //   └─ lease-expired(queued) ─ claimed | running ─ lease-expired(failed) → failed
 // queued ─cancel→ cancelled;  claimed | running ─cancel→ cancelling ─finish-turn | lease-expired(cancelled)→ cancelled
-// claimed | running ─ask-approval→ waiting: run.approvals.decider.ts
+// claimed | running ─ask-approval→ waiting: run.approvals.decider.ts;  commands: run.commands.decider.ts
+// running ─finish-turn, and a further turn is to be done→ queued
 import { accept, reject, unchanged, type Decider } from '#libs/kernel/decider.ts';
-import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
+import type { RunCommand, RunCreated, RunEvent } from '#streams/run.ts';
 import {
   closed,
   closing,
+  endedRefusal,
   foreignTo,
   isEnded,
   isHeld,
@@ -30,12 +32,24 @@ import {
   expireApproval,
   withdrawApproval,
 } from './run.approvals.decider.ts';
-import { expireLease, finishTurn, startTurn } from './run.turns.decider.ts';
-
-const ended = (run: Run): RunDecision =>
-  run.state === 'cancelled'
-    ? reject('RUN_CANCELLED', `run ${run.created.runId} was cancelled`)
-    : reject('RUN_ENDED', `run ${run.created.runId} has ended (${run.state})`);
+import {
+  acknowledgeCommand,
+  cancelCommand,
+  createCommand,
+  evolveCommandAcknowledged,
+  evolveCommandCancelled,
+  evolveCommandCreated,
+  evolveCommandFinished,
+  finishCommand,
+} from './run.commands.decider.ts';
+import { afterRun, closingCommands, endOfTurn, withCommand } from './run-commands.policy.ts';
+import {
+  evolveRequeued,
+  evolveTurnFinished,
+  expireLease,
+  finishTurn,
+  startTurn,
+} from './run.turns.decider.ts';
 
 const create = ({ data }: CommandOf<'create'>, run: RunState, now: number): RunDecision => {
   if (run === undefined) return accept({ ...data, type: 'fleetlog.run.created.v1', createdAt: now });
@@ -56,7 +70,10 @@ const notClaimable = (run: Run, commandId: string | undefined): RunDecision | un
   if (run.state === 'waiting')
     return reject('RUN_WAITING', `run ${runId} waits for an answer to an approval`);
   // An earlier instruction that comes again does not know the answers: it would begin the work anew.
-  if (run.resume.length > 0 && commandId !== undefined && commandId !== run.commandId)
+  const isOther = commandId !== undefined && commandId !== run.commandId;
+  // Nor does one of an earlier turn, or of a runner that says none, know what the present turn is.
+  const isFirstTurn = run.turnCommandId === run.created.commandId;
+  if (isFirstTurn ? run.resume.length > 0 && isOther : commandId !== run.commandId)
     return reject('RUN_INSTRUCTION_OLD', `run ${runId} goes on with ${run.commandId}`, { commandId });
   return undefined;
 };
@@ -64,7 +81,7 @@ const notClaimable = (run: Run, commandId: string | undefined): RunDecision | un
 const claim = ({ agent, runnerId, commandId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
   const foreign = foreignTo(run, agent);
   if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
-  if (isEnded(run.state)) return ended(run);
+  if (isEnded(run.state)) return endedRefusal(run);
   const refusal = notClaimable(run, commandId);
   if (refusal !== undefined) return refusal;
   const { runId, sessionId, leaseMs } = run.created;
@@ -95,6 +112,7 @@ const cancel = ({ reason }: CommandOf<'cancel'>, run: Run, now: number): RunDeci
       reason,
       result: null,
       ...closing(run),
+      ...closingCommands(run, 'cancelled'),
     });
   const fence = run.claims;
   return accept({
@@ -124,6 +142,10 @@ const DECIDE: { readonly [Kind in Exclude<RunCommand['kind'], 'create'>]: Decide
   'answer-approval': answerApproval,
   'expire-approval': expireApproval,
   'withdraw-approval': withdrawApproval,
+  'create-command': createCommand,
+  'cancel-command': cancelCommand,
+  'acknowledge-command': acknowledgeCommand,
+  'finish-command': finishCommand,
 };
 
 const decide = (command: RunCommand, run: RunState, { now }: { readonly now: number }): RunDecision => {
@@ -137,24 +159,29 @@ const decide = (command: RunCommand, run: RunState, { now }: { readonly now: num
 type Change = Exclude<RunEvent, RunCreated>;
 
 const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Type>) => Partial<Run> } = {
-  'fleetlog.run.claimed.v1': (_run, { fence, runnerId }) => ({
+  'fleetlog.run.claimed.v1': ({ commands, turnCommandId }, { fence, runnerId }) => ({
     state: 'claimed',
+    commands: withCommand(commands, turnCommandId, { state: 'acknowledged', fence }),
     claims: fence,
     runnerId,
     turnId: null,
   }),
-  'fleetlog.run.turn-started.v1': (run, { turnId }) => ({
+  'fleetlog.run.turn-started.v1': (run, { turnId, fence, commandIds = [] }) => ({
+    commands: commandIds.reduce((commands, id) => withCommand(commands, id, { fence }), run.commands),
     state: run.state === 'claimed' ? 'running' : run.state,
     turnId,
     startedTurnId: turnId,
   }),
-  'fleetlog.run.lease-expired.v1': (run, { next, reason, fence, commandId }) => ({
+  'fleetlog.run.lease-expired.v1': (run, event) => ({
     ...closed(run),
-    state: next,
+    ...(event.next === 'queued'
+      ? evolveRequeued(run, event)
+      : { commands: afterRun(run, event.next, event.commandsClosed) }),
+    state: event.next,
     runnerId: null,
-    commandId: commandId ?? run.commandId,
+    commandId: event.commandId ?? run.commandId,
     // With a reason it was the runner's own report that ended the claim: its repeat is no news.
-    finishedBy: reason === undefined ? run.finishedBy : fence,
+    finishedBy: event.reason === undefined ? run.finishedBy : event.fence,
   }),
   'fleetlog.run.cancel-requested.v1': (run, { reason }) => ({
     ...closed(run),
@@ -170,13 +197,23 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
   }),
   'fleetlog.run.approval-asked.v1': evolveAsked,
   'fleetlog.run.approval-answered.v1': evolveAnswered,
+  'fleetlog.run.turn-finished.v1': evolveTurnFinished,
+  'fleetlog.run.command-created.v1': evolveCommandCreated,
+  'fleetlog.run.command-acknowledged.v1': evolveCommandAcknowledged,
+  'fleetlog.run.command-finished.v1': evolveCommandFinished,
+  'fleetlog.run.command-cancelled.v1': evolveCommandCancelled,
 };
+
+type Ending = EventOf<`fleetlog.run.${'completed' | 'blocked' | 'failed' | 'cancelled'}.v1`>;
 
 const finished = (
   run: Run,
-  state: RunStateName,
-  { turnId, fence }: { readonly turnId: string | null; readonly fence: number | null },
-): Partial<Run> => ({ ...closed(run), state, runnerId: null, turnId, finishedBy: fence, resume: [] });
+  state: 'completed' | 'blocked' | 'failed' | 'cancelled',
+  { turnId, fence, commandsClosed }: Ending,
+): Partial<Run> => {
+  const commands = afterRun(run, endOfTurn(state === 'completed' ? 'done' : state), commandsClosed);
+  return { ...closed(run), commands, state, runnerId: null, turnId, finishedBy: fence, resume: [] };
+};
 
 const evolve = (run: RunState, event: RunEvent): RunState => {
   if (event.type !== 'fleetlog.run.created.v1') {
@@ -184,7 +221,11 @@ const evolve = (run: RunState, event: RunEvent): RunState => {
     const handler = EVOLVE[event.type] as (run: Run, event: Change) => Partial<Run>;
     return { ...run, ...handler(run, event) };
   }
-  const { type: _type, ...created } = event;
+  return run ?? newRun(event);
+};
+
+const newRun = ({ type: _type, ...created }: RunCreated): Run => {
+  const { commandId, requestHash: hash } = created;
   const nobody = {
     claims: 0,
     parkings: 0,
@@ -195,7 +236,9 @@ const evolve = (run: RunState, event: RunEvent): RunState => {
     finishedBy: null,
   };
   const nothing = { open: [], settled: {}, resume: [] };
-  return run ?? { state: 'queued', created, commandId: created.commandId, ...nobody, ...nothing };
+  const first = { commandId, seq: 1, type: 'turn', key: null, hash, text: null, fence: null } as const;
+  const commands = [{ ...first, state: 'pending', isDeferred: false } as const];
+  return { state: 'queued', created, commandId, turnCommandId: commandId, commands, ...nobody, ...nothing };
 };
 
 /** The decider of the run aggregate; its contract is streams/run.ts. */

@@ -4,6 +4,19 @@
 import type { RunView } from '#streams/buckets.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import {
+  commandAcknowledged,
+  commandCancelled,
+  commandCreated,
+  commandFinished,
+  firstCommand,
+  runEnded,
+  turnClaimed,
+  turnEnded,
+  turnLost,
+  turnParked,
+} from './run-commands.view.ts';
+import { endOfTurn } from './run-commands.policy.ts';
 
 /** The value of the bucket without its stamp. */
 export type RunSummary = Omit<RunView, 'seq'>;
@@ -34,6 +47,8 @@ const created = (event: RunCreated, { boundary }: PlacedRunEvent): RunSummary =>
   result: null,
   openApprovals: [],
   parkings: 0,
+  turnCommandId: event.commandId,
+  commands: [firstCommand(event)],
   createdAt: event.createdAt,
   claimedAt: null,
   startedAt: null,
@@ -52,7 +67,8 @@ const CHANGE: {
 } = {
   'fleetlog.run.claimed.v1': (view, { fence, runnerId, claimedAt }) => ({
     state: 'claimed',
-    // A claim that ended by parking a question was none.
+    commands: turnClaimed(view, claimedAt),
+    // A claim that ended by parking a question was none, and those of earlier turns are not of this one.
     attempt: fence - view.parkings,
     fence,
     runnerId,
@@ -69,9 +85,10 @@ const CHANGE: {
   }),
   'fleetlog.run.lease-expired.v1': (view, event) =>
     event.next === 'queued'
-      ? { ...nothingOpen, state: 'queued', fence: null, runnerId: null, updatedAt: event.expiredAt }
+      ? { ...nothingOpen, ...requeued(view, event), state: 'queued', updatedAt: event.expiredAt }
       : {
           ...nothingOpen,
+          commands: runEnded(view, event.next, { endedAt: event.expiredAt, closed: event.commandsClosed }),
           state: event.next,
           failure: event.next === 'failed' ? lostRunner(view, event) : null,
           endedAt: event.expiredAt,
@@ -83,23 +100,27 @@ const CHANGE: {
     cancelReason: reason,
     updatedAt: requestedAt,
   }),
-  'fleetlog.run.completed.v1': (_view, { turnId, result, endedAt }) => ({
+  'fleetlog.run.completed.v1': (view, { commandsClosed: closed, turnId, result, endedAt }) => ({
     ...nothingOpen,
+    commands: runEnded(view, 'completed', { endedAt, closed }),
     state: 'completed',
     turnId,
     result,
     endedAt,
     updatedAt: endedAt,
   }),
-  'fleetlog.run.blocked.v1': (_view, { turnId, result, endedAt }) => ({
+  'fleetlog.run.blocked.v1': (view, { commandsClosed: closed, turnId, result, endedAt }) => ({
+    ...nothingOpen,
+    commands: runEnded(view, 'failed', { endedAt, closed }),
     state: 'blocked',
     turnId,
     result,
     endedAt,
     updatedAt: endedAt,
   }),
-  'fleetlog.run.failed.v1': (_view, { turnId, failure, result, endedAt }) => ({
+  'fleetlog.run.failed.v1': (view, { commandsClosed: closed, turnId, failure, result, endedAt }) => ({
     ...nothingOpen,
+    commands: runEnded(view, 'failed', { endedAt, closed }),
     state: 'failed',
     turnId,
     failure,
@@ -107,8 +128,9 @@ const CHANGE: {
     endedAt,
     updatedAt: endedAt,
   }),
-  'fleetlog.run.cancelled.v1': (_view, { turnId, reason, result, endedAt }) => ({
+  'fleetlog.run.cancelled.v1': (view, { commandsClosed: closed, turnId, reason, result, endedAt }) => ({
     ...nothingOpen,
+    commands: runEnded(view, 'cancelled', { endedAt, closed }),
     state: 'cancelled',
     turnId,
     cancelReason: reason,
@@ -126,6 +148,7 @@ const CHANGE: {
         fence: null,
         runnerId: null,
         parkings: view.parkings + 1,
+        commands: turnParked(view, askedAt),
         openApprovals: [asked],
       };
     const state = view.state === 'cancelling' ? 'cancelling' : 'waiting';
@@ -137,6 +160,59 @@ const CHANGE: {
     const state = goesOn ? (commandId === null ? 'running' : 'queued') : view.state;
     return { openApprovals, state, updatedAt: answeredAt };
   },
+  'fleetlog.run.turn-finished.v1': (view, event) => ({
+    ...nothingOpen,
+    ...goesOn(view, event, endOfTurn(event.result.outcome), event.endedAt),
+    state: 'queued',
+    turnId: event.turnId,
+    updatedAt: event.endedAt,
+  }),
+  'fleetlog.run.command-created.v1': (view, event) => ({
+    commands: commandCreated(view, event),
+    updatedAt: event.createdAt,
+  }),
+  'fleetlog.run.command-acknowledged.v1': (view, event) => ({
+    commands: commandAcknowledged(view, event),
+    updatedAt: event.acknowledgedAt,
+  }),
+  'fleetlog.run.command-finished.v1': (view, event) => ({
+    commands: commandFinished(view, event),
+    updatedAt: event.finishedAt,
+  }),
+  'fleetlog.run.command-cancelled.v1': (view, event) => ({
+    commands: commandCancelled(view, event),
+    updatedAt: event.cancelledAt,
+  }),
+};
+
+/** The turn is over, and the run goes on with another one whose attempts are not used up. */
+const goesOn = (
+  view: RunSummary,
+  {
+    fence,
+    turnCommandId,
+    commandsClosed: closed,
+  }: Pick<ChangeOf<'fleetlog.run.turn-finished.v1'>, 'fence' | 'commandsClosed'> & {
+    readonly turnCommandId: string;
+  },
+  turn: 'completed' | 'failed' | 'cancelled',
+  endedAt: number,
+): Partial<RunSummary> => ({
+  commands: turnEnded(view, turn, { endedAt, closed }),
+  turnCommandId,
+  parkings: fence,
+  fence: null,
+  runnerId: null,
+});
+
+const requeued = (
+  view: RunSummary,
+  event: ChangeOf<'fleetlog.run.lease-expired.v1'>,
+): Partial<RunSummary> => {
+  const { turnCommandId } = event;
+  return turnCommandId === undefined
+    ? { commands: turnLost(view), fence: null, runnerId: null }
+    : goesOn(view, { ...event, turnCommandId }, 'cancelled', event.expiredAt);
 };
 
 const lostRunner = (

@@ -2,14 +2,9 @@
 import { z } from 'zod';
 import { activityViewSchema, runViewSchema } from '#streams/buckets.ts';
 import { nameSchema, runIdSchema, sessionIdSchema } from '#streams/ids.ts';
+import { PROMPT_LIMIT_CHARACTERS } from '#streams/commands.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
-import {
-  PROMPT_LIMIT_CHARACTERS,
-  providerSchema,
-  replayRuleSchema,
-  RUN_STATES,
-  runRequestSchema,
-} from '#streams/run.ts';
+import { providerSchema, replayRuleSchema, RUN_STATES, runRequestSchema } from '#streams/run.ts';
 import {
   boundaryShape,
   cursorQuery,

@@ -5,7 +5,7 @@ import { gateway } from '#services/gateway/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { makeId } from '#streams/ids.ts';
-import { PROMPT_LIMIT_CHARACTERS } from '#streams/run.ts';
+import { PROMPT_LIMIT_CHARACTERS } from '#streams/commands.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 

@@ -1,6 +1,7 @@
 // Histories and commands of one run, for given–when–then: each builder gives the usual case and takes what differs.
 import { runDecider } from '#services/runs/run.decider.ts';
-import type { RunCommand, RunCreated, RunEvent, TurnResult } from '#streams/run.ts';
+import type { RunCommand, RunCreated, RunEvent } from '#streams/run.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 import { given as givenHistory } from '#test/support/given.ts';
 
 export const NOW = 1_700_000_000_000;

@@ -18,7 +18,8 @@ import {
   type RunOperation,
   type RunRequestOf,
 } from '#streams/run-requests.ts';
-import type { RunEvent, TurnResult } from '#streams/run.ts';
+import type { RunEvent } from '#streams/run.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 import { agentRequestSubject, aggregateSubject, requestSubject, typedFilter } from '#streams/subjects.ts';
 import { BOUNDARY } from './control-plane.ts';
 

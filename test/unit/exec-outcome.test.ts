@@ -3,7 +3,7 @@ import { assert, constant, constantFrom, property, record, option, string, type 
 import { describe, expect, test } from 'vitest';
 import type { AgentWord, TurnFacts } from '#services/runner/providers/turn-facts.ts';
 import { turnOutcome, type TurnTerms } from '#services/runner/providers/turn-outcome.policy.ts';
-import { turnResultSchema } from '#streams/run.ts';
+import { turnResultSchema } from '#streams/turn-result.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
 const facts = (more: Partial<TurnFacts> = {}): TurnFacts => ({

@@ -197,7 +197,7 @@ describe('an unknown type', () => {
     const command = encodeInstruction('cancel', INSTRUCTION_EXAMPLES.cancel, { ...meta, target: agent });
     const newerCommand = {
       ...command,
-      headers: { ...command.headers, 'ce-type': 'fleetlog.command.steer.v1' },
+      headers: { ...command.headers, 'ce-type': 'fleetlog.command.rewind.v1' },
     };
     expect(decodeInstruction(newerCommand)).toMatchObject({ kind: 'unknown' });
   });

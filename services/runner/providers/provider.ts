@@ -1,5 +1,6 @@
 // What drives one agent program, as an interface: a turn is started, tells what it does as events in order, and ends with facts.
 // Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
+import type { SteerAnswer } from '#services/runner/turn-commands.ts';
 import type { AskApproval } from '#services/runner/approvals/approval-desk.ts';
 import type { ResumePoint, StopReason, TurnFacts, Usage } from './turn-facts.ts';
 
@@ -115,6 +116,11 @@ export interface ProviderTurn {
   stop(reason: StopReason, killAfterMs?: number): void;
   /** The program waits for a person: silence and the deadline do not count until what it gives is called. Absent: it has no such limits. */
   hold?(): () => void;
+  /**
+   * Gives the program words while it works. Resolves when it has them, or will not have them; never rejects. Called in order, one at a time.
+   * Absent: it takes none.
+   */
+  steer?(text: string, commandId: string): Promise<SteerAnswer>;
   /** Resolves when the program has exited, every event has been taken and nothing it started is left. Never rejects. */
   readonly ended: Promise<TurnFacts>;
 }

@@ -1,7 +1,7 @@
 // What a provider knows at the end of a turn. Facts only; turn-outcome.policy.ts decides what they mean.
 import type { z } from 'zod';
 import type { ApprovalCall } from '#services/runner/approvals/asked-call.ts';
-import type { usageSchema } from '#streams/run.ts';
+import type { usageSchema } from '#streams/turn-result.ts';
 
 /** Tokens and cost, as far as the program says. */
 export type Usage = z.infer<typeof usageSchema>;
@@ -14,12 +14,13 @@ export interface ResumePoint {
 }
 
 /**
- * Why the runner ended the program. `cancel`: somebody asked for it; `lease`: the run is no longer this runner's, or may not be for
+ * Why the runner ended the program. `cancel`: somebody asked for the end of the run, `interrupt`: of the turn; `lease`: the run is no longer this runner's, or may not be for
  * long; `shutdown`: the runner ends; `deadline`, `silence`: limits of the turn; `linger`: it had said its result and did not go;
  * `sink`: its events could not be kept; `session-lost`: it is not in the conversation that it was asked to go on with.
  */
 export type StopReason =
   | 'cancel'
+  | 'interrupt'
   | 'lease'
   | 'shutdown'
   | 'deadline'

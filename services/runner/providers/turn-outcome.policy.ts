@@ -1,6 +1,7 @@
 // How a turn ended, from the facts: total (every combination has an outcome) and pure. Order of the rules:
 // the agent's own word; never started; events not kept; result and exit code together; stopped before it had said a result; exit code alone.
-import type { Completion, FailureKind, TurnResult } from '#streams/run.ts';
+import type { Completion } from '#streams/run.ts';
+import type { FailureKind, TurnResult } from '#streams/turn-result.ts';
 import type { AgentWord, StopReason, TurnFacts } from './turn-facts.ts';
 
 /** Lengths of texts in a result (streams/run.ts). */
@@ -21,6 +22,7 @@ const CANCELLED: Verdict = { outcome: 'cancelled', failure: null };
 
 const STOPPED: Readonly<Record<StopReason, Verdict>> = {
   cancel: CANCELLED,
+  interrupt: CANCELLED,
   lease: failed('runner-lost', 'the lease of the run could not be kept, so the work was ended in time'),
   shutdown: failed('runner-lost', 'the runner was shut down during the turn'),
   deadline: failed('turn-timeout', 'the turn took longer than its limit'),

@@ -1,6 +1,6 @@
 // The lines that an `exec` program prints, and what becomes of a line that is none of them. Pure. Documented in README.md beside it.
 import { z } from 'zod';
-import { usageSchema } from '#streams/run.ts';
+import { usageSchema } from '#streams/turn-result.ts';
 import { readJsonLine, reasonOf, unknownLine } from '#services/runner/providers/json-line.ts';
 import type { Line } from '#services/runner/providers/line-splitter.ts';
 import type { ProviderEvent } from '#services/runner/providers/provider.ts';

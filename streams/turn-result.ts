@@ -1,0 +1,43 @@
+// How a turn ended and what it cost, as reports and transitions carry it.
+import { z } from 'zod';
+
+/**
+ * Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could
+ * not start it; `session-lost`: the program was not in the conversation it was asked to go on with, and the run's rule is to fail then.
+ */
+export const failureKindSchema = z.enum([
+  'provider-failed',
+  'infra-failed',
+  'runner-lost',
+  'turn-timeout',
+  'protocol-invalid',
+  'session-lost',
+]);
+export type FailureKind = z.infer<typeof failureKindSchema>;
+
+/** What a turn cost, as far as the provider says. */
+export const usageSchema = z.object({
+  /** Everything the model read, what came from its cache included. */
+  inputTokens: z.int().nonnegative().optional(),
+  /** The part of `inputTokens` that came from the cache. */
+  cachedInputTokens: z.int().nonnegative().optional(),
+  outputTokens: z.int().nonnegative().optional(),
+  costMicroUsd: z.int().nonnegative().optional(),
+});
+
+/**
+ * How a turn ended. `outcome` is decided by the runner as a total function of the agent's own word, closing event, exit code, signal and
+ * cancel. `yielded`: ended well, and the work is not done; `blocked`: the agent says that it cannot go on, and `summary` says why.
+ */
+export const turnResultSchema = z.object({
+  outcome: z.enum(['done', 'yielded', 'blocked', 'failed', 'cancelled']),
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  /** Last words of the program, for a list. */
+  summary: z.string().max(2000),
+  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }).nullable(),
+  usage: usageSchema.optional(),
+  durationMs: z.number().nonnegative(),
+  events: z.int().nonnegative(),
+});
+export type TurnResult = z.infer<typeof turnResultSchema>;
