@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import { takeExclusive, type ExclusiveFile } from './exclusive-file.ts';
-import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from '#libs/processes/process-identity.ts';
 import { storeFailure } from './start-failure.ts';
-import { stopProcess } from './stop-process.ts';
+import { stopProcess } from '#libs/processes/stop-process.ts';
 
 /** What is written beside the data while a broker serves it. */
 export interface ServingRecord {

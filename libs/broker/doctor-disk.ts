@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '#libs/ports/clock.ts';
 import { readServingRecord } from './data-dir.ts';
 import { check, type DoctorCheck } from './doctor-report.ts';
-import { isAlive } from './process-identity.ts';
+import { isAlive } from '#libs/processes/process-identity.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const SCARCE_BYTES = 1024 * MEBIBYTE;

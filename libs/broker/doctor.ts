@@ -8,7 +8,7 @@ import { checkDisk } from './doctor-disk.ts';
 import { check, type DoctorCheck, type DoctorReport } from './doctor-report.ts';
 import { isPortFree } from './free-port.ts';
 import { locateBroker, type LocateAttempt, type LocatedServer, type LocateOptions } from './locate.ts';
-import { isAlive } from './process-identity.ts';
+import { isAlive } from '#libs/processes/process-identity.ts';
 import { sha256OfFile } from './server-cache.ts';
 import { archiveName } from './sources/release-archive.ts';
 import { MINIMUM_VERSION, RELEASE_VERSION } from './version.ts';

@@ -2,7 +2,7 @@
 // It does not restart anything, and a broker that outlives even the guard is ended by the next start on its data directory.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '#libs/processes/process-identity.ts';
 
 // A file and not a string, so that a process list shows what it is.
 const SCRIPT = join(import.meta.dirname, 'parent-guard.sh');

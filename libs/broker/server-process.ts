@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { get } from 'node:http';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { LogTail } from './log-tail.ts';
-import { identifyProcess, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, type ProcessIdentity } from '#libs/processes/process-identity.ts';
 import { startFailure, type ProcessExit } from './start-failure.ts';
 
 export interface ServerProcess {

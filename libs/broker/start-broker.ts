@@ -8,7 +8,7 @@ import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
 import { createLogTail, type LogTail } from './log-tail.ts';
 import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
-import { isFrozen } from './process-identity.ts';
+import { isFrozen } from '#libs/processes/process-identity.ts';
 import { launchServer, type ServerProcess } from './server-process.ts';
 import { storeFailure, type ProcessExit } from './start-failure.ts';
 

@@ -1,7 +1,7 @@
 // What a runner does about the turns that an earlier process of it left behind: ends what still runs, and says of each turn that it
 // was lost, so that its run need not wait for the end of a lease. Claims that had led to nothing yet are asked for again.
 import type { Clock } from '#libs/ports/clock.ts';
-import { sweepMarked } from './providers/marked-processes.ts';
+import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
 import type { ReportWriter } from './report-writer.ts';
 import type { FoundEntry, JournalEntry, TurnJournal } from './turn-journal.ts';

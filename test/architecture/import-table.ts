@@ -59,7 +59,12 @@ export const LAYERS: readonly Layer[] = [
     mayImport: [...CORE, 'libs/redaction/', 'node:', 'npm:zod'],
   },
   {
-    name: 'libs (outbox, broker, redaction, …)',
+    name: 'libs/broker',
+    files: /^libs\/broker\//,
+    mayImport: [...CORE, 'libs/processes/', 'node:', 'npm:zod'],
+  },
+  {
+    name: 'libs (outbox, processes, redaction, …)',
     files: /^libs\//,
     mayImport: [...CORE, 'node:', 'npm:zod'],
   },

@@ -11,8 +11,8 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Fault } from '#libs/kernel/fault.ts';
 import { readServingRecord } from '#libs/broker/data-dir.ts';
 import { findFreePort } from '#libs/broker/free-port.ts';
-import { identifyProcess, isAlive, type ProcessIdentity } from '#libs/broker/process-identity.ts';
-import { sendSignal } from '#libs/broker/stop-process.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from '#libs/processes/process-identity.ts';
+import { sendSignal } from '#libs/processes/stop-process.ts';
 import { freshBroker, scratchDir, testExecutable, type TestBroker } from '#test/support/broker.ts';
 
 const dial = async (broker: TestBroker): Promise<NatsConnection> => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
 import { runs } from '#services/runs/service.ts';
 import { makeId } from '#streams/ids.ts';

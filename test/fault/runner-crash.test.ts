@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { reconcileTopology } from '#libs/topology/apply.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
 import { runs } from '#services/runs/service.ts';
 import { topologyOf } from '#streams/consumers.ts';

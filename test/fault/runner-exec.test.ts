@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { identifyProcess } from '#libs/broker/process-identity.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { identifyProcess } from '#libs/processes/process-identity.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { turnOutcome } from '#services/runner/providers/turn-outcome.policy.ts';
 import { isText, runNode, startExec, startNode } from '#test/support/exec-turn.ts';
 

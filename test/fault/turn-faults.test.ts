@@ -9,7 +9,7 @@ import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { createExecProvider } from '#services/runner/providers/exec/exec-provider.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import type { ProviderEvent } from '#services/runner/providers/provider.ts';
 import { runs } from '#services/runs/service.ts';
 import type { RunRequest } from '#streams/run.ts';

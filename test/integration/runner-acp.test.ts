@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
 import { presenceKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseTime } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { makeId } from '#streams/ids.ts';

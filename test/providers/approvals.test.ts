@@ -5,7 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
 import { makeId } from '#streams/ids.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';

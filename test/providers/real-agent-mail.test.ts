@@ -3,7 +3,7 @@
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readEnvironment } from '#libs/system/env.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { mail } from '#services/mail/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';

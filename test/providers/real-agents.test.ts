@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
 import { makeId } from '#streams/ids.ts';
 import { agentHome } from '#test/support/agent-homes.ts';

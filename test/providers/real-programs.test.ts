@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { runs } from '#services/runs/service.ts';
 import { makeId } from '#streams/ids.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';

@@ -6,7 +6,7 @@ import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { createAcpProvider } from '#services/runner/providers/acp/acp-provider.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import type {
   EventSink,
   ProviderEvent,

@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
-import { noteBirth, type Birth } from '#services/runner/providers/process-ids.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
+import { noteBirth, type Birth } from '#libs/processes/process-ids.ts';
 
 /** A process that bears the mark and lives until the end of the test. */
 const marked = async (mark: string): Promise<number> => {

@@ -7,8 +7,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
-import { sweepMarked } from './marked-processes.ts';
-import { noteBirth, type Birth } from './process-ids.ts';
+import { sweepMarked } from '#libs/processes/marked-processes.ts';
+import { noteBirth, type Birth } from '#libs/processes/process-ids.ts';
 import type { TurnOrder } from './provider.ts';
 
 export interface OutputReader {

@@ -3,7 +3,7 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { toFault } from '#libs/kernel/fault.ts';
-import { findMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked } from '#libs/processes/marked-processes.ts';
 import { judge, type Verdict, type WorkspaceCondition } from './clean.policy.ts';
 import { findingsOf, keptElsewhere, tipOf } from './worktree-findings.ts';
 import { recordOf, takeAway, type WorktreeParts } from './worktree-making.ts';

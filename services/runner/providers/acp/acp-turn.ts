@@ -6,7 +6,7 @@
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import { sumOf, usedSince } from '#services/runner/providers/counters.policy.ts';
 import { EventFlow } from '#services/runner/providers/event-flow.ts';
-import { findMarked, sweepMarked } from '#services/runner/providers/marked-processes.ts';
+import { findMarked, sweepMarked } from '#libs/processes/marked-processes.ts';
 import type {
   EventSink,
   ProviderEvent,
