@@ -24,7 +24,11 @@ export const NatsConfig = configSchema({
 export type NatsSettings = ConfigOf<typeof NatsConfig>;
 
 const RUNNER_USER = /^runner-(.+)$/;
+const HOST_USER = /^host-(.+)$/;
 
 /** The agent of a runner's broker user; undefined for the control plane's. A runner is allowed its own subjects only. */
 export const agentOfUser = (user: string | undefined): string | undefined =>
   RUNNER_USER.exec(user ?? '')?.[1];
+
+/** The same for a host's. */
+export const hostOfUser = (user: string | undefined): string | undefined => HOST_USER.exec(user ?? '')?.[1];

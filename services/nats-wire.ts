@@ -3,15 +3,18 @@
 import type { Wire } from '#libs/service/process-plan.ts';
 import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
 import { checkTopology } from '#libs/topology/check.ts';
-import { runnerInboxPrefix } from '#streams/accounts.ts';
+import { hostInboxPrefix, runnerInboxPrefix } from '#streams/accounts.ts';
 import { topologyOf } from '#streams/consumers.ts';
-import { agentOfUser, NatsConfig, type NatsSettings } from './nats-config.ts';
+import { agentOfUser, hostOfUser, NatsConfig, type NatsSettings } from './nats-config.ts';
 import { openNatsPorts } from './wire.ts';
 
 /** A runner's user may listen below its own prefix only (streams/accounts.ts). */
 const inboxPrefixOf = ({ inboxPrefix, user }: NatsSettings): string | undefined => {
   const agent = agentOfUser(user);
-  return inboxPrefix ?? (agent === undefined ? undefined : runnerInboxPrefix(agent));
+  const host = hostOfUser(user);
+  if (inboxPrefix !== undefined) return inboxPrefix;
+  if (host !== undefined) return hostInboxPrefix(host);
+  return agent === undefined ? undefined : runnerInboxPrefix(agent);
 };
 
 /** The ports of a process on its own connection. */
@@ -31,7 +34,8 @@ export const natsWire: Wire<NatsSettings> = {
       },
       tools,
     );
-    if (!(config.checkTopology ?? agentOfUser(config.user) === undefined)) return opened;
+    const isOfFleet = agentOfUser(config.user) === undefined && hostOfUser(config.user) === undefined;
+    if (!(config.checkTopology ?? isOfFleet)) return opened;
     try {
       // Streams, buckets and the services' consumers; those of runners are theirs to miss.
       await checkTopology(

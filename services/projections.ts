@@ -2,6 +2,7 @@
 import { projectionTools, type ProjectionTools } from './cli/projection-tools.ts';
 import { sourcesProjection } from './audit/projections.ts';
 import { agentsProjection, policiesProjection } from './lifecycle/projections.ts';
+import { hostsProjection } from './hosts/projections.ts';
 import { messagesProjection, obligationsProjection } from './mail/projections.ts';
 import { activityProjection, approvalsProjection, runsProjection } from './runs/projections.ts';
 import { sessionsProjection } from './sessions/projections.ts';
@@ -19,4 +20,5 @@ export const projections: readonly ProjectionTools[] = [
   projectionTools(obligationsProjection),
   projectionTools(policiesProjection),
   projectionTools(agentsProjection),
+  projectionTools(hostsProjection),
 ];

@@ -2,6 +2,7 @@
 // Each is loaded when it is asked for: a runner's process holds nothing of the gateway.
 import type { Service } from '#libs/service/define-service.ts';
 import { readEnvironment } from '#libs/system/env.ts';
+import { readBuildFacts } from '#libs/system/process-facts.ts';
 import { newSecret } from '#libs/system/secrets.ts';
 
 type Load = () => Promise<Service>;
@@ -14,6 +15,10 @@ const CONTROL: Readonly<Record<string, Load>> = {
   tasks: async () => (await import('./tasks/service.ts')).tasks,
   dispatch: async () => (await import('./dispatch/service.ts')).dispatch,
   lifecycle: async () => (await import('./lifecycle/service.ts')).lifecycle,
+  hosts: async () => {
+    const { createHostsService } = await import('./hosts/service.ts');
+    return createHostsService({ version: readBuildFacts().version });
+  },
   audit: async () => (await import('./audit/service.ts')).audit,
   gateway: async () => (await import('./gateway/service.ts')).gateway,
 };
@@ -24,7 +29,14 @@ const RUNNER: Load = async () => {
   return createRunnerService({ environment: readEnvironment(), newSecret });
 };
 
-const ALL: Readonly<Record<string, Load>> = { ...CONTROL, runner: RUNNER };
+/** The service that starts and stops runners on one machine. */
+const HOST: Load = async () => {
+  const { createHostService } = await import('./host/service.ts');
+  const { hostSurroundings } = await import('./host-surroundings.ts');
+  return createHostService(hostSurroundings());
+};
+
+const ALL: Readonly<Record<string, Load>> = { ...CONTROL, host: HOST, runner: RUNNER };
 
 /** Names of all of them. */
 export const serviceNames: readonly string[] = Object.keys(ALL);

@@ -4,11 +4,13 @@
 // Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
 // write there. Across a service import every answer goes back to the asking account only.
 import {
+  hostConsumerName,
   mailboxConsumerName,
   obligationsConsumerName,
   runnerConsumerName,
   type DeploymentShape,
 } from './consumers.ts';
+import { HOST_OPERATIONS } from './host-requests.ts';
 import { AGENT_MAIL_REQUESTS } from './mail-requests.ts';
 import { OBLIGATIONS_STREAM, obligationsSubject } from './mail-views.ts';
 import { RUNNER_OPERATIONS } from './run-requests.ts';
@@ -62,6 +64,8 @@ export interface FleetSecrets {
   readonly viewerPassword: string;
   /** By agent. */
   readonly runnerPasswords: Readonly<Record<string, string>>;
+  /** By host. */
+  readonly hostPasswords?: Readonly<Record<string, string>>;
 }
 
 const FLEET_ACCOUNT = 'FLEET';
@@ -76,6 +80,11 @@ const SYSTEM_USER = 'system';
 export const runnerUser = (agent: string): string => `runner-${agent}`;
 /** The inbox prefix that a runner's connection must use: it may subscribe to nothing else. */
 export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;
+
+/** The broker user of a host. */
+export const hostUser = (host: string): string => `host-${host}`;
+/** The inbox prefix of a host; not of the form of any agent's. */
+export const hostInboxPrefix = (host: string): string => `_INBOX-HOST_${host}`;
 
 /** Object store of large bodies: a runner may look whether a body is there, and put it. It may not read bodies back, as the client's own object store would (it reads by sequence, which reads everything). */
 const BODY_SUBJECTS = [
@@ -123,6 +132,22 @@ const runnerPublishes = (boundary: Boundary, agent: string): readonly string[] =
   ];
 };
 
+/** What a host may publish: its reports and dead letters, pulls and acknowledgements of its own instructions, its announcements. */
+const hostPublishes = (boundary: Boundary, host: string): readonly string[] => {
+  const reports = typedFilter('evt', { ...boundary, id: host });
+  const consumer = hostConsumerName(boundary, host);
+  return [
+    reports,
+    `$JS.API.DIRECT.GET.EVENTS.${reports}`,
+    typedFilter('dead', { ...boundary, id: hostUser(host) }),
+    `$JS.API.CONSUMER.MSG.NEXT.COMMANDS.${consumer}`,
+    `$JS.ACK.COMMANDS.${consumer}.>`,
+    ...HOST_OPERATIONS.map((operation) =>
+      agentRequestSubject({ ...boundary, agent: host }, 'hosts', operation),
+    ),
+  ];
+};
+
 /** What the control plane offers to the runners' account, and how many answers a request gets. */
 const SERVICES: readonly { readonly subject: string; readonly responseType?: 'stream' }[] = [
   { subject: typedFilter('evt') },
@@ -134,6 +159,7 @@ const SERVICES: readonly { readonly subject: string; readonly responseType?: 'st
   ]),
   { subject: `$JS.API.DIRECT.GET.${OBLIGATIONS_STREAM}.$KV.obligations.*.*.*` },
   ...RUNNER_REQUESTS.map(([service, operation]) => ({ subject: agentRequestFilter(service, operation) })),
+  ...HOST_OPERATIONS.map((operation) => ({ subject: agentRequestFilter('hosts', operation) })),
   ...BODY_SUBJECTS.map((subject) => ({ subject })),
 ];
 
@@ -161,18 +187,35 @@ const runnerUserOf = ({ agent, ...boundary }: AgentPlace, secrets: FleetSecrets)
   };
 };
 
+const hostUserOf = (
+  { host, ...boundary }: Boundary & { readonly host: string },
+  secrets: FleetSecrets,
+): FleetUser => {
+  const password = secrets.hostPasswords?.[host];
+  if (password === undefined) throw new RangeError(`no password for host ${host}`);
+  return {
+    user: hostUser(host),
+    password,
+    permissions: {
+      publish: { allow: hostPublishes(boundary, host) },
+      subscribe: { allow: [`${hostInboxPrefix(host)}.>`] },
+    },
+  };
+};
+
 /**
- * The accounts of a deployment. Throws `RangeError` when an agent has no password, or when two projects have an agent of one name:
- * the name is the broker user, so it is one agent's alone.
+ * The accounts of a deployment. Throws `RangeError` when an agent or host has no password, or when two of them have one name (of any
+ * project): the name is the broker user and a part of its subjects, so it is one's alone.
  */
 export const accountsOf = (
-  shape: Pick<DeploymentShape, 'agents'>,
+  shape: Pick<DeploymentShape, 'agents' | 'hosts'>,
   secrets: FleetSecrets,
 ): readonly FleetAccount[] => {
-  const names = shape.agents.map(({ agent }) => agent);
+  const hosts = shape.hosts ?? [];
+  const names = [...shape.agents.map(({ agent }) => agent), ...hosts.map(({ host }) => host)];
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
-    throw new RangeError(`two agents are called ${twice}; each needs a name of its own`);
+    throw new RangeError(`two agents or hosts are called ${twice}; each needs a name of its own`);
   return [
     {
       name: FLEET_ACCOUNT,
@@ -185,7 +228,10 @@ export const accountsOf = (
     },
     {
       name: RUNNERS_ACCOUNT,
-      users: shape.agents.map((agent) => runnerUserOf(agent, secrets)),
+      users: [
+        ...shape.agents.map((agent) => runnerUserOf(agent, secrets)),
+        ...hosts.map((host) => hostUserOf(host, secrets)),
+      ],
       imports: SERVICES.map(({ subject }) => ({ kind: 'service', account: FLEET_ACCOUNT, subject })),
     },
     {

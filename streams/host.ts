@@ -123,8 +123,13 @@ export type HostCommand =
       /** True when another process of this name has been heard of within its time to live. */
       readonly isOtherAlive: boolean;
     }
-  | { readonly kind: 'lose'; readonly bootId: string; readonly reason: string }
-  | { readonly kind: 'drain'; readonly reason: string }
-  | { readonly kind: 'undrain' }
-  | { readonly kind: 'update'; readonly version: string | null; readonly reason: string }
-  | { readonly kind: 'retire'; readonly reason: string };
+  | { readonly kind: 'lose'; readonly host: string; readonly bootId: string; readonly reason: string }
+  | { readonly kind: 'drain'; readonly host: string; readonly reason: string }
+  | { readonly kind: 'undrain'; readonly host: string }
+  | {
+      readonly kind: 'update';
+      readonly host: string;
+      readonly version: string | null;
+      readonly reason: string;
+    }
+  | { readonly kind: 'retire'; readonly host: string; readonly reason: string };

@@ -128,6 +128,15 @@ export const REJECTIONS = {
     meaning: 'The configuration cannot be done; the message says why.',
   },
   POLICY_AGENT_TAKEN: { kind: 'conflict', meaning: 'Another policy has an agent of this name.' },
+  HOST_UNKNOWN: {
+    kind: 'not-found',
+    meaning: 'No host of this name has registered in this tenant and project.',
+  },
+  HOST_RETIRED: { kind: 'conflict', meaning: 'The host was given up for good; its name is not used again.' },
+  HOST_ELSEWHERE: {
+    kind: 'conflict',
+    meaning: 'Another host of this name is alive; each needs a name of its own.',
+  },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   RECIPIENT_UNKNOWN: {
     kind: 'not-found',

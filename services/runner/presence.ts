@@ -11,7 +11,9 @@ export interface PresenceOptions {
   readonly outbox: Outbox;
   readonly hooks: BufferHooks;
   readonly everyMs: number;
-  readonly facts: Omit<RunRequestOf<'announce'>, 'buffered' | 'ttlMs'>;
+  readonly facts: Omit<RunRequestOf<'announce'>, 'buffered' | 'active' | 'ttlMs'>;
+  /** Turns in hand. */
+  readonly active: () => number;
 }
 
 /** A runner counts as gone after this many words were missed. */
@@ -19,11 +21,16 @@ const MISSED = 3;
 
 /** Until the signal aborts. */
 export const announcePresence = async (options: PresenceOptions, signal: AbortSignal): Promise<void> => {
-  const { clock, runs, outbox, hooks, everyMs, facts } = options;
+  const { clock, runs, outbox, hooks, everyMs, facts, active } = options;
   while (!signal.aborted) {
     const { pending, pendingBytes, unreachableFailures } = outbox.status();
     hooks.depth(facts.runnerId, pending, pendingBytes);
-    const answer = await runs.ask('announce', { ...facts, buffered: pending, ttlMs: everyMs * MISSED });
+    const answer = await runs.ask('announce', {
+      ...facts,
+      buffered: pending,
+      active: active(),
+      ttlMs: everyMs * MISSED,
+    });
     if (answer.kind === 'ok' && unreachableFailures > 0) outbox.nudge();
     await clock.sleep(everyMs, signal);
   }

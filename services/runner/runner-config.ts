@@ -14,6 +14,10 @@ const name = () => text(ITEM);
 const SAMPLE = [process.execPath, `${import.meta.dirname}/sample/scripted-agent.mjs`];
 
 export const RunnerConfig = configSchema({
+  spawnId: text()
+    .optional()
+    .describe('Which start of a managed agent this is; set by the host that starts it.'),
+  host: name().optional().describe('The host that starts it.'),
   agent: name().describe('The agent whose instructions this runner takes.'),
   tenant: name().default('local').describe('Boundary of the agent.'),
   project: name().default('main').describe('Boundary of the agent.'),

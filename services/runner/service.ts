@@ -61,7 +61,10 @@ const instructionLoop = (context: Context, { runner, deadLetters }: RunnerProces
   });
 };
 
-const presenceLoop = (context: Context, { runs, outbox, runnerId, providers }: RunnerProcess): Loop => {
+const presenceLoop = (
+  context: Context,
+  { runner, runs, outbox, runnerId, providers }: RunnerProcess,
+): Loop => {
   const { clock, config, hooks } = context;
   const facts = {
     runnerId,
@@ -71,8 +74,11 @@ const presenceLoop = (context: Context, { runs, outbox, runnerId, providers }: R
     startedAt: clock.now(),
     slots: config.concurrency,
     labels: [...config.labels],
+    ...(config.spawnId !== undefined && { spawnId: config.spawnId }),
+    ...(config.host !== undefined && { host: config.host }),
   };
-  const options = { clock, runs, outbox, hooks: hooks.buffer, everyMs: config.announceMs, facts };
+  const active = (): number => runner.active;
+  const options = { active, clock, runs, outbox, hooks: hooks.buffer, everyMs: config.announceMs, facts };
   return { name: 'presence', run: (signal) => announcePresence(options, signal) };
 };
 

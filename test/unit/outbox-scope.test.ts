@@ -72,6 +72,7 @@ test('OB-01 that a runner is alive does not go through the buffer: the last word
       outbox,
       runs: createRunsClient(broker.requests, PLACE),
       hooks: { depth: () => undefined },
+      active: () => 0,
       everyMs: 1000,
       facts: { runnerId: 'r1', providers: ['exec'], version: '0', startedAt: 0 },
     },

@@ -17,6 +17,8 @@ const PASSED = [
   'TMPDIR',
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
+  // The mark of the spawn, by which a host ends what a dead runner has left.
+  'FLEETLOG_SPAWN',
 ];
 
 /** The variable whose value is the turn's id: what bears it belongs to that turn. */

@@ -1,0 +1,170 @@
+// A host that is killed (kill -9) at every step of a start and a stop of a runner, one that loses its broker, and runners that die: no runner
+// is started twice, none is forgotten, each that was started is reported to have ended exactly once, and no number is missing.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findMarked } from '#libs/processes/marked-processes.ts';
+import { HOST_STEPS } from '#services/host/supervisor.ts';
+import { createHostsService } from '#services/hosts/service.ts';
+import type { SpawnInstruction } from '#streams/host-instructions.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import type { HostProcessArguments } from '#test/support/host-process.ts';
+import {
+  hostFolders,
+  hostReported,
+  hostReports,
+  provisionHosts,
+  shutDown,
+  spawnAgent,
+  type HostFolders,
+} from '#test/support/host-rig.ts';
+
+const PROGRAM = new URL('../support/host-process.ts', import.meta.url).pathname;
+
+let broker: FreshBroker;
+let control: ControlPlane;
+/** One host follows another on the same folders, as on a real machine. */
+let folders: HostFolders;
+const running = new Set<ChildProcess>();
+const spawned: SpawnInstruction[] = [];
+
+beforeAll(async () => {
+  broker = await freshBroker();
+  await provisionHosts(broker, undefined, { ackWaitMs: 1000 });
+  control = await startControlPlane({ broker, services: [createHostsService({ version: 'test' })] });
+  folders = hostFolders(['parent', 'calm', 'next']);
+});
+afterAll(async () => {
+  for (const child of running) {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  for (const { spawnId } of spawned)
+    for (const pid of await findMarked(`FLEETLOG_SPAWN=${spawnId}`)) process.kill(pid, 'SIGKILL');
+  expect(control.fatal).toEqual([]);
+  await control.stop();
+  await broker[Symbol.asyncDispose]();
+});
+
+const start = (): ChildProcess => {
+  const { url, user, password } = broker;
+  const told: HostProcessArguments = { broker: { url, user, password }, folders };
+  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  running.add(child);
+  child.on('exit', () => running.delete(child));
+  return child;
+};
+
+const up = async (child: ChildProcess): Promise<ChildProcess> => {
+  if (child.stdout === null) throw new Error('no standard output');
+  for await (const line of createInterface({ input: child.stdout })) if (line === 'up') return child;
+  throw new Error('the host ended before it was up');
+};
+
+/** The host that the test before has left. */
+let host: ChildProcess | undefined;
+const current = async (): Promise<ChildProcess> => {
+  host ??= await up(start());
+  return host;
+};
+
+const newSpawn = async (agent: string): Promise<SpawnInstruction> => {
+  const made = await spawnAgent(control.ports, agent);
+  spawned.push(made);
+  return made;
+};
+
+/** The names of the reports about a spawn, and whether anything of it is left. */
+const outcomeOf = async ({ spawnId }: SpawnInstruction) => {
+  const { reports, numbers } = await hostReports(control.ports);
+  // Gapless, each once.
+  expect(numbers.toSorted((a, b) => a - b)).toEqual(numbers.map((_, at) => at + 1));
+  return {
+    told: reports.filter(({ data }) => data.spawnId === spawnId).map(({ name }) => name),
+    left: (await findMarked(`FLEETLOG_SPAWN=${spawnId}`)).length,
+  };
+};
+
+/** How it came out: started, or refused because nobody can know that it was not. */
+const settled = ({ spawnId }: SpawnInstruction): Promise<'started' | 'refused'> =>
+  Promise.race([
+    hostReported(control.ports, 'spawn-started', spawnId).then(() => 'started' as const),
+    hostReported(control.ports, 'spawn-refused', spawnId).then(() => 'refused' as const),
+  ]);
+
+describe('WK-64 WK-65 kill -9 of the host', () => {
+  test.each(HOST_STEPS)('at %s: one start at most, one end, nothing left', async (crashAt) => {
+    const first = await current();
+    const isOfStart = HOST_STEPS.indexOf(crashAt) <= HOST_STEPS.indexOf('spawn-reported');
+    if (isOfStart) first.stdin?.write(`${crashAt}\n`);
+    const agent = await newSpawn('parent');
+    if (!isOfStart) {
+      await hostReported(control.ports, 'spawn-started', agent.spawnId);
+      first.stdin?.write(`${crashAt}\n`);
+      await shutDown(control.ports, agent, { timeoutMs: 2000 });
+    }
+    if (first.exitCode === null && first.signalCode === null) await once(first, 'exit');
+    expect(first.signalCode).toBe('SIGKILL');
+    host = await up(start());
+    const came = await settled(agent);
+    if (came === 'refused') {
+      // Where it cannot know whether the process was there, it does not start another one under the same id.
+      expect(crashAt).toBe('spawn-intended');
+      expect(await outcomeOf(agent)).toEqual({ told: ['spawn-refused'], left: 0 });
+      return;
+    }
+    if (isOfStart) await shutDown(control.ports, agent, { timeoutMs: 2000 });
+    await hostReported(control.ports, 'agent-exited', agent.spawnId);
+    expect(await outcomeOf(agent)).toEqual({ told: ['spawn-started', 'agent-exited'], left: 0 });
+  });
+});
+
+test('a host that was killed takes its runner over, and sees it end', async () => {
+  const first = await current();
+  const agent = await newSpawn('calm');
+  const { pid } = await hostReported(control.ports, 'spawn-started', agent.spawnId);
+  first.kill('SIGKILL');
+  await once(first, 'exit');
+  host = await up(start());
+  process.kill(pid, 'SIGKILL');
+  await expect(hostReported(control.ports, 'agent-exited', agent.spawnId)).resolves.toMatchObject({
+    pid,
+    wasAsked: false,
+    // Nobody who may ask the system saw how it ended.
+    exitCode: null,
+    signal: null,
+  });
+});
+
+test('runners outlive a host that stops in order, and the next one has them', async () => {
+  const first = await current();
+  const agent = await newSpawn('calm');
+  await hostReported(control.ports, 'spawn-started', agent.spawnId);
+  first.stdin?.end();
+  await once(first, 'exit');
+  expect(first.exitCode).toBe(0);
+  expect((await outcomeOf(agent)).left).toBe(1);
+  host = await up(start());
+  await shutDown(control.ports, agent);
+  await hostReported(control.ports, 'agent-exited', agent.spawnId);
+  expect(await outcomeOf(agent)).toEqual({ told: ['spawn-started', 'agent-exited'], left: 0 });
+});
+
+test('kill -9 of the broker while a runner starts and another ends loses and doubles nothing', async () => {
+  await current();
+  const calm = await newSpawn('calm');
+  await hostReported(control.ports, 'spawn-started', calm.spawnId);
+  const [, next] = await Promise.all([shutDown(control.ports, calm), newSpawn('next')]);
+  await broker.kill();
+  await broker.restart();
+  await hostReported(control.ports, 'agent-exited', calm.spawnId);
+  expect(await settled(next)).toBe('started');
+  await shutDown(control.ports, next);
+  await hostReported(control.ports, 'agent-exited', next.spawnId);
+  for (const agent of [calm, next])
+    expect(await outcomeOf(agent)).toEqual({ told: ['spawn-started', 'agent-exited'], left: 0 });
+});
