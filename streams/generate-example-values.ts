@@ -1,5 +1,6 @@
 // One example of every request and bucket value, for the generated pages. Typed by the contract. Not used at run time.
 import type { ActivityView, ApprovalsView, Lease, Presence, RunView } from './buckets.ts';
+import { COMMAND_REQUEST_EXAMPLES } from './generate-command-requests.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_CALL, EXAMPLE_REQUEST } from './generate-examples.ts';
 import { HOST_VIEW_EXAMPLE } from './generate-host-examples.ts';
 import type { HostView } from './host-views.ts';
@@ -43,6 +44,7 @@ export const REQUEST_EXAMPLES: {
     request: { runId, reason: 'wrong branch', actor: 'user:anna' },
     result: { runId, seq: 15, state: 'cancelling' },
   },
+  ...COMMAND_REQUEST_EXAMPLES,
   'answer-approval': {
     request: {
       runId,

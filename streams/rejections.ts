@@ -53,6 +53,11 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'No turn of the run is under way, so there is nothing to interrupt.',
   },
+  RUN_NOT_ENDED: { kind: 'conflict', meaning: 'The run has not ended, so there is nothing to do once more.' },
+  RUN_OF_TASK: {
+    kind: 'conflict',
+    meaning: 'The run is an attempt of a task: retry the task, which counts its attempts.',
+  },
   RUN_COMMAND_UNKNOWN: { kind: 'not-found', meaning: 'The run has no command of this id.' },
   RUN_COMMAND_CONFLICTING: {
     kind: 'conflict',

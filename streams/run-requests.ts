@@ -11,6 +11,7 @@ import {
   spawnIdSchema,
   turnIdSchema,
 } from './ids.ts';
+import { RUN_COMMAND_REQUESTS } from './run-command-requests.ts';
 import { actorSchema, answering, type AnswerOf, type RequestOf } from './requests.ts';
 import { providerSchema, replayRuleSchema, RUN_STATES, runRequestSchema, taskLinkSchema } from './run.ts';
 import { failureKindSchema } from './turn-result.ts';
@@ -65,6 +66,8 @@ export const RUN_REQUESTS = {
       task: taskLinkSchema.optional(),
       /** Agent or person that is told once how the run ended. */
       parent: nameSchema.optional(),
+      /** The run whose work it does once more. */
+      retryOf: runIdSchema.optional(),
       actor: actorSchema,
     }),
     answer: answering(
@@ -84,6 +87,7 @@ export const RUN_REQUESTS = {
     request: z.object({ runId: runIdSchema, reason: z.string().min(1).max(500), actor: actorSchema }),
     answer: answering(z.object({ ...position, state: z.string() })),
   },
+  ...RUN_COMMAND_REQUESTS,
   'answer-approval': {
     means:
       'Answer an approval of a run. The first answer counts; the same answer id with the same answer gives the first result again.',

@@ -48,6 +48,9 @@ export type Completion = z.infer<typeof completionSchema>;
 const resumeMismatchSchema = z.enum(['accept', 're-prime', 'fail']);
 export type ResumeMismatch = z.infer<typeof resumeMismatchSchema>;
 
+/** Which conversation of its program a run works in: `resume` (the default) goes on with that of its session, `new` begins another. */
+export const conversationSchema = z.enum(['resume', 'new']);
+
 const epochMs = z.int().nonnegative();
 const fence = z.int().positive();
 /** Approvals that were open and are closed by this very event, unanswered. */
@@ -79,6 +82,8 @@ export const runRequestSchema = z.object({
   completion: completionSchema.optional(),
   /** Absent: the runner's own rule. */
   resumeMismatch: resumeMismatchSchema.optional(),
+  /** Absent: `resume`. */
+  conversation: conversationSchema.optional(),
   /** Work in a git worktree of its own instead of a plain folder; absent: the runner's own rule. */
   checkout: checkoutSchema.optional(),
 });
@@ -104,6 +109,8 @@ const createdSchema = z.object({
   task: taskLinkSchema.optional(),
   /** Agent or person that is told once how the run ended. */
   parent: nameSchema.optional(),
+  /** The ended run whose work it does once more. */
+  retryOf: runIdSchema.optional(),
   createdAt: epochMs,
 });
 

@@ -12,6 +12,7 @@ import { registerOutboxCommands } from './outbox-commands.ts';
 import { registerProjectionCommands } from './projection-commands.ts';
 import { registerProvisionCommand } from './provision-command.ts';
 import { registerRunCommands } from './run-commands.ts';
+import { registerUnstickCommand } from './run-tell-commands.ts';
 import { registerSessionCommands } from './session-commands.ts';
 import { registerStreamCommands } from './stream-commands.ts';
 import { registerTaskCommands } from './task-commands.ts';
@@ -37,6 +38,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
   const everything = [
     ...more,
     registerRunCommands,
+    registerUnstickCommand,
     registerTaskCommands,
     registerSessionCommands,
     registerApprovalCommands,

@@ -7,6 +7,7 @@ import type { CliContext } from './context.ts';
 import { messageLine, transitionSeq } from './feed-line.ts';
 import { ago, table } from './output.ts';
 import { followRun } from './run-feed.ts';
+import { registerRunTelling } from './run-tell-commands.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
 interface StartFlags extends StackFlags {
@@ -23,6 +24,7 @@ interface StartFlags extends StackFlags {
   readonly turnTimeoutMs?: string;
   readonly completion?: string;
   readonly resumeMismatch?: string;
+  readonly fresh?: boolean;
   readonly isolate?: boolean;
   readonly repository?: string;
   readonly branch?: string;
@@ -88,6 +90,7 @@ const start = async (context: CliContext, words: readonly string[], flags: Start
     turnTimeoutMs: wholeNumber('--turn-timeout-ms', flags.turnTimeoutMs),
     completion: flags.completion,
     resumeMismatch: flags.resumeMismatch,
+    conversation: flags.fresh === true ? 'new' : undefined,
     checkout: checkoutOf(flags),
   };
   const started = await call.api.call(
@@ -157,9 +160,7 @@ const cancel = async (
   context.terminal.out(call.isJson ? JSON.stringify(answer) : `${answer.runId} is ${answer.state}`);
 };
 
-/** Registers the commands. */
-export const registerRunCommands = (program: Command, context: CliContext): void => {
-  const run = program.command('run').description('Pieces of work: start, watch, show, list, cancel');
+const registerStart = (run: Command, context: CliContext): void => {
   withStackFlags(run.command('start'))
     .description('Ask for a piece of work; the prompt is the words given, or standard input')
     .argument('[prompt...]')
@@ -186,6 +187,7 @@ export const registerRunCommands = (program: Command, context: CliContext): void
       '--resume-mismatch <rule>',
       'when the program is not in the conversation asked for: accept, re-prime or fail; default: the rule of the runner',
     )
+    .option('--fresh', 'with --session: begin a new conversation of the program in it')
     .option('--isolate', 'work in a git worktree of its own')
     .option('--repository <name>', "of this repository among the runner's; default: its first")
     .option('--branch <ref>', 'begun at this branch, tag or commit; default: what is checked out there')
@@ -196,6 +198,14 @@ export const registerRunCommands = (program: Command, context: CliContext): void
       '\nExamples:\n  fleetlog run start "add a line about herons to NOTES.md" --watch\n  fleetlog run start --program ./my-agent --program --fast < prompt.txt',
     )
     .action((words: string[], flags: StartFlags) => start(context, words, flags));
+};
+
+/** Registers the commands. */
+export const registerRunCommands = (program: Command, context: CliContext): void => {
+  const run = program
+    .command('run')
+    .description('Pieces of work: start, watch, show, list, steer, interrupt, cancel, retry');
+  registerStart(run, context);
   withStackFlags(run.command('watch'))
     .description("Show a run's events from its beginning, live until it has ended")
     .argument('<run>')
@@ -216,4 +226,5 @@ export const registerRunCommands = (program: Command, context: CliContext): void
     .argument('<run>')
     .option('--reason <text>', 'why, for the record')
     .action((runId: string, flags: StackFlags) => cancel(context, runId, flags));
+  registerRunTelling(run, context);
 };

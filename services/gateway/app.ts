@@ -16,6 +16,7 @@ import { apiDescription } from './description.ts';
 import { handleOnce } from './keyed-request.ts';
 import { mailRoutes } from './mail-routes.ts';
 import { readRoutes } from './read-routes.ts';
+import { commandRoutes } from './command-routes.ts';
 import { runRoutes } from './run-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { taskReadRoutes } from './task-read-routes.ts';
@@ -142,6 +143,7 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     description,
     whoAmI(parts),
     ...runRoutes(parts),
+    ...commandRoutes(parts),
     ...readRoutes(parts),
     ...approvalRoutes(parts),
     ...taskRoutes(parts),

@@ -192,7 +192,8 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
     if (path === undefined) throw missing(name, wanted);
     if (instruction.request.program !== undefined) throw programRefused(name);
     const known = { ...picked(environment, names), ...settings, ...order.environment };
-    const resume = sessions.read(instruction.sessionId, name);
+    const isNew = instruction.request.conversation === 'new';
+    const resume = isNew ? undefined : sessions.read(instruction.sessionId, name);
     const programVersion = saysVersion ? await versions.of(path, known) : undefined;
     const notes = workspaceNotes(order.environment[WORKSPACE_FACTS]);
     const told = sessions.recap(instruction.sessionId, name);

@@ -31,6 +31,8 @@ export interface ApprovalDeadlines {
   set(place: ApprovalPlace, waitMs: number): Promise<void>;
   /** Nobody needs to be told any more. */
   remove(place: ApprovalPlace): Promise<void>;
+  /** Ends the question if its time is over; harmless otherwise. Throws the log's faults. */
+  look(place: ApprovalPlace): Promise<void>;
   /** Follows the expiry of the keys until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
   /** Looks for questions whose time is over now and then, until the signal aborts. */
@@ -86,6 +88,7 @@ export const createApprovalDeadlines = (parts: Parts): ApprovalDeadlines => {
     remove: async ({ boundary, runId, approvalId }) => {
       await bucket.delete(approvalDeadlineKey(boundary, runId, approvalId));
     },
+    look: expire,
     watch: async (signal) => {
       const busy = new Set<Promise<void>>();
       for await (const event of bucket.watch({ keys: ['*.*.approval.*.*'], signal })) {

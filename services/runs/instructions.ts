@@ -79,6 +79,8 @@ export interface Instructions {
   handle(transition: InstructingTransition): Promise<Handled>;
   /** Tells the agent once more that a queued run waits; `occasion` makes the id, so that one occasion tells once. */
   remind(boundary: Boundary, run: Run, occasion: string): Promise<void>;
+  /** Tells the agent once more that a run is to end. */
+  cancelAgain(boundary: Boundary, run: Run, occasion: string): Promise<void>;
 }
 
 type Work = Omit<RunCreated, 'type'>;
@@ -99,7 +101,10 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     { commandId, resume, text }: Pick<Run, 'commandId' | 'resume'> & { readonly text: string | null },
   ): Promise<void> => {
     const { runId, sessionId, agent, provider, leaseMs } = work;
-    const request = text === null ? work.request : { ...work.request, prompt: text };
+    const { conversation, ...rest } = work.request;
+    // Begun anew once: what follows goes on with it.
+    const isBeginning = text === null && resume.length === 0 && conversation !== undefined;
+    const request = { ...rest, ...(isBeginning && { conversation }), ...(text !== null && { prompt: text }) };
     const data: TurnInstruction = { commandId, runId, sessionId, agent, provider, request, leaseMs };
     const approvals = resume.length === 0 ? {} : { approvals: [...resume] };
     await commands.append(encodeInstruction('turn', { ...data, ...approvals }, metaOf(cause, work)));
@@ -184,6 +189,11 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
       else if (run.commandId === event.commandId)
         await turn({ ...cause, id: `${causation}.turn` }, run.created, { ...run, text: promptOf(run) });
       return ok;
+    },
+    cancelAgain: (boundary, run, occasion) => {
+      const id = `${run.created.runId}.cancel.${occasion}`;
+      const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
+      return cancel(cause, run.created, run.cancelReason ?? 'cancel requested');
     },
     remind: (boundary, run, occasion) => {
       const attempt = run.claims + 1;

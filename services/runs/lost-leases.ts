@@ -29,6 +29,8 @@ const WIDTH = 16;
 export interface LostLeases {
   /** Follows the expiry of lease keys until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
+  /** Ends the claim of the run if its lease is lost; harmless otherwise. Throws the faults of log and bucket. */
+  look(boundary: Boundary, runId: string): Promise<void>;
   /** Looks after all unfinished runs now and then, until the signal aborts. */
   sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
 }
@@ -87,6 +89,7 @@ export const createLostLeases = (parts: Parts): LostLeases => {
   };
 
   return {
+    look: expire,
     watch,
     sweep: (unfinished, everyMs, signal) =>
       nowAndThen({ unfinished, clock, everyMs, signal }, () => sweepOnce(unfinished)),

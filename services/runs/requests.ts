@@ -29,13 +29,16 @@ import {
   type Boundary,
 } from '#streams/subjects.ts';
 import type { Claims, RunAnswer } from './claims.ts';
+import { cancelCommandRequest, createCommandRequest } from './command-requests.ts';
 import { ttlOf } from './leases.ts';
+import { retryRequest } from './retry.ts';
 import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
 
 interface Parts {
   readonly runLog: RunLog;
   readonly claims: Claims;
   readonly answerApproval: Handle<'answer-approval'>;
+  readonly unstick: Handle<'unstick'>;
   readonly presence: KeyValue;
   readonly redactor: Redactor;
   readonly clock: Clock;
@@ -118,6 +121,10 @@ export const runRequests = (parts: Parts): readonly ServedRequest[] => [
   serve('create', create(parts)),
   serve('cancel', cancel(parts)),
   serve('answer-approval', parts.answerApproval),
+  serve('create-command', createCommandRequest(parts)),
+  serve('cancel-command', cancelCommandRequest(parts)),
+  serve('retry', retryRequest({ ...parts, create: create(parts) })),
+  serve('unstick', parts.unstick),
   serve('claim', (asker, request) => parts.claims.claim(asker, request)),
   serve('renew', (asker, request) => parts.claims.renew(asker, request)),
   serve('announce', announce(parts)),

@@ -21,6 +21,7 @@ import { decodeTurnReport, handleTurnReport } from './reports.ts';
 import { runRequests } from './requests.ts';
 import { createRunLog } from './run-log.ts';
 import { createUnfinishedRuns } from './unfinished-runs.ts';
+import { unstickRequest } from './unstick.ts';
 
 const RunsConfig = configSchema({
   sweepMs: duration({ min: 1000 })
@@ -47,7 +48,19 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
   });
   const events = context.log('EVENTS');
   const handleReport = handleTurnReport({ runLog, leases, deadlines, events, redactor, clock });
-  return { clock, runLog, leases, deadlines, events, instructions, deadLetters, redactor, handleReport };
+  const lostLeases = createLostLeases({
+    runLog,
+    leases,
+    instructions,
+    lateResults: createLateResults({ events, handle: handleReport }),
+    clock,
+    bucket: context.bucket('leases'),
+    onTrouble: (runId, fault) =>
+      context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
+  });
+  const unfinished = createUnfinishedRuns(context.bucket('runs'));
+  const watched = { lostLeases, unfinished, handleReport };
+  return { clock, runLog, leases, deadlines, events, instructions, deadLetters, redactor, ...watched };
 };
 type RunsParts = ReturnType<typeof partsOf>;
 
@@ -92,18 +105,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
 };
 
 const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, leases, deadlines, events, instructions, handleReport } = sharedParts(context);
-  const unfinished = createUnfinishedRuns(context.bucket('runs'));
-  const lost = createLostLeases({
-    runLog,
-    leases,
-    instructions,
-    lateResults: createLateResults({ events, handle: handleReport }),
-    clock,
-    bucket: context.bucket('leases'),
-    onTrouble: (runId, fault) =>
-      context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
-  });
+  const { clock, runLog, deadlines, instructions, unfinished, lostLeases } = sharedParts(context);
   const lostInstructions = createLostInstructions({
     runLog,
     instructions,
@@ -115,8 +117,8 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
   const { sweepMs } = context.config;
   return [
     { name: 'unfinished-runs', run: (signal) => unfinished.watch(signal) },
-    { name: 'lost-leases', run: (signal) => lost.watch(signal) },
-    { name: 'lease-sweep', run: (signal) => lost.sweep(unfinished, sweepMs, signal) },
+    { name: 'lost-leases', run: (signal) => lostLeases.watch(signal) },
+    { name: 'lease-sweep', run: (signal) => lostLeases.sweep(unfinished, sweepMs, signal) },
     { name: 'approval-deadlines', run: (signal) => deadlines.watch(signal) },
     { name: 'approval-sweep', run: (signal) => deadlines.sweep(unfinished, sweepMs, signal) },
     { name: 'instruction-sweep', run: (signal) => lostInstructions.sweep(unfinished, sweepMs, signal) },
@@ -128,10 +130,12 @@ export const runs = defineService({
   config: RunsConfig,
   loops: (context) => [...workLoops(context), ...leaseLoops(context)],
   requests: (context) => {
-    const { clock, runLog, leases, deadlines, events, redactor } = sharedParts(context);
+    const shared = sharedParts(context);
+    const { clock, runLog, leases, deadlines, events, redactor } = shared;
     const claims = createClaims({ runLog, leases, clock });
     const answerApproval = answerApprovalRequest({ runLog, deadlines, events, redactor, clock });
     const presence = context.bucket('presence');
-    return runRequests({ runLog, claims, answerApproval, presence, redactor, clock });
+    const unstick = unstickRequest({ ...shared, presence, commands: context.log('COMMANDS') });
+    return runRequests({ runLog, claims, answerApproval, unstick, presence, redactor, clock });
   },
 });

@@ -14,6 +14,14 @@ export interface UnfinishedRun {
   readonly updatedAt: number;
 }
 
+/** How a run of an agent seems to stand. */
+export interface AgentRun extends UnfinishedRun {
+  readonly agent: string;
+  readonly createdAt: number;
+  readonly isHeld: boolean;
+  readonly isQueued: boolean;
+}
+
 export interface UnfinishedRuns {
   /** Keeps the index until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
@@ -25,6 +33,8 @@ export interface UnfinishedRuns {
   queued(): readonly UnfinishedRun[];
   /** Runs that seem to have an open question whose time is over at `now`, epoch ms. */
   overdue(now: number): readonly UnfinishedRun[];
+  /** All runs of an agent. */
+  ofAgent(boundary: Boundary, agent: string): readonly AgentRun[];
   readonly size: number;
 }
 
@@ -61,15 +71,15 @@ const indexedSchema = runViewSchema.pick({
   tenant: true,
   project: true,
   runId: true,
+  agent: true,
+  createdAt: true,
   state: true,
   runnerId: true,
   openApprovals: true,
   updatedAt: true,
 });
 
-interface IndexedRun extends UnfinishedRun {
-  readonly isHeld: boolean;
-  readonly isQueued: boolean;
+interface IndexedRun extends AgentRun {
   /** When its first open question is over; infinite when it has none. */
   readonly dueAt: number;
 }
@@ -83,10 +93,12 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
     const parsed = indexedSchema.safeParse(parseJson(value));
     // Not a summary (the position of the projection): nothing to look after.
     if (!parsed.success || isEnded(parsed.data.state)) return void runs.delete(key);
-    const { tenant, project, runId, state, updatedAt, openApprovals } = parsed.data;
+    const { tenant, project, runId, agent, createdAt, state, updatedAt, openApprovals } = parsed.data;
     runs.set(key, {
       boundary: { tenant, project },
       runId,
+      agent,
+      createdAt,
       updatedAt,
       isHeld: isHeld(parsed.data),
       isQueued: state === 'queued',
@@ -106,6 +118,10 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
     held: () => [...runs.values()].filter((run) => run.isHeld),
     queued: () => [...runs.values()].filter((run) => run.isQueued),
     overdue: (now) => [...runs.values()].filter(({ dueAt }) => dueAt <= now),
+    ofAgent: ({ tenant, project }, agent) =>
+      [...runs.values()].filter(
+        (run) => run.agent === agent && run.boundary.tenant === tenant && run.boundary.project === project,
+      ),
     get size() {
       return runs.size;
     },

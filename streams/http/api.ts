@@ -1,6 +1,7 @@
 // Every route of the HTTP API by its name. A new family of routes is one line here; the gateway serves what this table declares and
 // nothing else (services/gateway/routes.ts).
 import { APPROVAL_API } from './approvals.ts';
+import { COMMAND_API } from './commands.ts';
 import { LIVE_API } from './live.ts';
 import { MAIL_API } from './mail.ts';
 import { READ_API } from './reads.ts';
@@ -10,6 +11,7 @@ import { TASK_API } from './tasks.ts';
 
 export const API = {
   ...RUN_API,
+  ...COMMAND_API,
   ...READ_API,
   ...APPROVAL_API,
   ...TASK_API,

@@ -44,6 +44,8 @@ const createRunSchema = z.strictObject({
   completion: runRequestSchema.shape.completion,
   resumeMismatch: runRequestSchema.shape.resumeMismatch,
   checkout: runRequestSchema.shape.checkout,
+  /** `new`: the program begins another conversation in the session. */
+  conversation: runRequestSchema.shape.conversation,
 });
 export type CreateRunInput = z.infer<typeof createRunSchema>;
 

@@ -32,6 +32,8 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   RUN_WAITING: [409, 'runner-lease-conflict'],
   RUN_INSTRUCTION_OLD: [409, 'runner-lease-conflict'],
   RUN_NOT_RUNNING: [409, 'schema-invalid'],
+  RUN_NOT_ENDED: [409, 'schema-invalid'],
+  RUN_OF_TASK: [409, 'schema-invalid'],
   RUN_COMMAND_UNKNOWN: [404, 'schema-invalid'],
   RUN_COMMAND_CONFLICTING: [409, 'schema-invalid'],
   RUN_COMMAND_UNDER_WAY: [409, 'schema-invalid'],

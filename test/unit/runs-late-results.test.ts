@@ -97,6 +97,7 @@ const sweep = async ({ lost }: World, runId: string): Promise<void> => {
     ready: Promise.resolve(),
     queued: () => [],
     overdue: () => [],
+    ofAgent: () => [],
     held: () => {
       once.abort();
       return [{ boundary, runId, updatedAt: 0 }];

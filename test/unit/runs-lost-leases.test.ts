@@ -88,6 +88,7 @@ test('a queue whose instructions are no longer kept is instructed again, oldest 
       ready: Promise.resolve(),
       held: () => [],
       overdue: () => [],
+      ofAgent: () => [],
       queued: () => {
         left -= 1;
         if (left === 0) stopping.abort();
