@@ -4,6 +4,7 @@ import type { BucketDefinition, ObjectStoreDefinition } from '#libs/topology/def
 import { z } from 'zod';
 import { approvalModeSchema, decisionSchema } from './approvals.ts';
 import { COMMAND_STATES, commandFailureSchema, commandTypeSchema } from './commands.ts';
+import { machineFactsSchema } from './machine-facts.ts';
 import { runFailureSchema } from './run-requests.ts';
 import { providerSchema, RUN_STATES } from './run.ts';
 import { turnResultSchema, usageSchema } from './turn-result.ts';
@@ -159,6 +160,8 @@ export const presenceSchema = z.object({
   host: z.string().optional(),
   /** Turns in hand. */
   active: z.int().nonnegative().optional(),
+  machine: machineFactsSchema.optional(),
+  account: z.string().optional(),
 });
 export type Presence = z.infer<typeof presenceSchema>;
 

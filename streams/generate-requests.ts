@@ -8,7 +8,8 @@ import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
 import { POLICY_REQUEST_EXAMPLES } from './generate-policy-examples.ts';
 import { POLICY_REQUESTS } from './policy-requests.ts';
 import type { RequestTable } from './requests.ts';
-import { TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
+import { DISPATCH_REQUESTS } from './dispatch-requests.ts';
+import { DISPATCH_REQUEST_EXAMPLES, TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
 import { TASK_REQUESTS } from './task-requests.ts';
 import { SESSION_REQUEST_EXAMPLES } from './generate-session-examples.ts';
 import { SESSION_REQUESTS } from './session-requests.ts';
@@ -78,6 +79,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     service: 'lifecycle',
     table: POLICY_REQUESTS,
     examples: POLICY_REQUEST_EXAMPLES,
+    byAgent: () => false,
+  }),
+  ...documented({
+    service: 'dispatch',
+    table: DISPATCH_REQUESTS,
+    examples: DISPATCH_REQUEST_EXAMPLES,
     byAgent: () => false,
   }),
   ...documented({

@@ -1,6 +1,7 @@
 // One example of every event of tasks and their admission, and of a task's summary, for the generated pages and the golden entries.
 // Typed by the contract. Not used at run time.
 import { ADMISSION_ID, type AdmissionEvent } from './admission.ts';
+import type { DispatchRequestOf, DispatchResultOf } from './dispatch-requests.ts';
 import { EXAMPLE, EXAMPLE_AT, EXAMPLE_REQUEST } from './generate-examples.ts';
 import type { TaskOperation, TaskRequestOf, TaskResultOf } from './task-requests.ts';
 import type { TaskEventType } from './task-codec.ts';
@@ -193,4 +194,33 @@ export const TASK_VIEW_EXAMPLE: TaskView = {
   createdAt: AT,
   endedAt: null,
   updatedAt: AT + 2 * SECOND,
+};
+
+/** Every operation of dispatch. */
+export const DISPATCH_REQUEST_EXAMPLES: {
+  readonly explain: {
+    readonly request: DispatchRequestOf<'explain'>;
+    readonly result: DispatchResultOf<'explain'>;
+  };
+} = {
+  explain: {
+    request: { queue: 'fix' },
+    result: {
+      lines: [
+        {
+          queue: 'fix',
+          lane: 'fast',
+          provider: 'exec',
+          agent: null,
+          labels: ['gpu'],
+          waiting: 3,
+          taskId: EXAMPLE_TASK_ID,
+          reason: 'slots',
+          because: 'every slot is taken (builder-1)',
+          untilMs: null,
+        },
+      ],
+      hasMore: false,
+    },
+  },
 };

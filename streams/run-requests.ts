@@ -2,6 +2,7 @@
 // a runner at …runs.<operation>.<agent>: its agent stands in the subject, where the broker checks it, and not in the body.
 import { z } from 'zod';
 import { answerSchema, callDigestSchema, EDITED_INPUT_CHARACTERS } from './approvals.ts';
+import { machineFactsSchema } from './machine-facts.ts';
 import {
   approvalIdSchema,
   commandIdSchema,
@@ -14,7 +15,7 @@ import {
 import { RUN_COMMAND_REQUESTS } from './run-command-requests.ts';
 import { actorSchema, answering, type AnswerOf, type RequestOf } from './requests.ts';
 import { providerSchema, replayRuleSchema, RUN_STATES, runRequestSchema, taskLinkSchema } from './run.ts';
-import { failureKindSchema } from './turn-result.ts';
+import { failureSchema } from './turn-result.ts';
 
 /** Where the run's transition stands in TRANSITIONS: pass it to a read to see at least this. */
 const position = { runId: runIdSchema, seq: z.int().positive() };
@@ -147,6 +148,10 @@ export const RUN_REQUESTS = {
       slots: z.int().min(1).max(1000).optional(),
       /** What it has been given besides its programs, for tasks that ask for it. */
       labels: z.array(nameSchema).max(64).optional(),
+      /** The machine that it is on; absent: nobody has looked. */
+      machine: machineFactsSchema.optional(),
+      /** Whose quota its programs use up; absent: its agent's own. */
+      account: nameSchema.optional(),
       ttlMs: z.int().min(2000).max(600_000),
     }),
     answer: answering(z.object({ ttlMs: z.int().positive() })),
@@ -166,4 +171,4 @@ export type RunAnswerOf<Op extends RunOperation> = AnswerOf<typeof RUN_REQUESTS,
 export type RunResultOf<Op extends RunOperation> = Extract<RunAnswerOf<Op>, { outcome: 'ok' }>['result'];
 
 /** Why a run failed, for summaries that carry it. */
-export const runFailureSchema = z.object({ kind: failureKindSchema, message: z.string() });
+export const runFailureSchema = failureSchema.extend({ message: z.string() });

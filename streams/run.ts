@@ -20,7 +20,7 @@ import {
   taskIdSchema,
   turnIdSchema,
 } from './ids.ts';
-import { failureKindSchema, turnResultSchema, type TurnResult } from './turn-result.ts';
+import { failureSchema, turnResultSchema, type TurnResult } from './turn-result.ts';
 
 /**
  * Programs an agent can be driven by. `exec`: any program that reads a prompt on stdin and prints NDJSON events; `claude`: Claude Code;
@@ -202,7 +202,7 @@ const blockedSchema = z.object({
 const failedSchema = z.object({
   type: z.literal('fleetlog.run.failed.v1'),
   ...ended,
-  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }),
+  failure: failureSchema,
   result: turnResultSchema.nullable(),
 });
 

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { nameSchema, runIdSchema, sessionIdSchema, taskIdSchema } from './ids.ts';
 import { providerSchema, replayRuleSchema, runRequestSchema } from './run.ts';
-import { failureKindSchema } from './turn-result.ts';
+import { failureSchema } from './turn-result.ts';
 
 const epochMs = z.int().nonnegative();
 const attempt = z.int().positive();
@@ -11,7 +11,6 @@ const attempt = z.int().positive();
 /** Higher goes first; 0 unless asked otherwise. */
 const prioritySchema = z.int().min(-1000).max(1000);
 
-const failureSchema = z.object({ kind: failureKindSchema, message: z.string().max(4000) });
 type TaskFailure = z.infer<typeof failureSchema>;
 
 /** Everything that was asked for: what the idempotency hash covers. */

@@ -3,17 +3,27 @@ import { z } from 'zod';
 
 /**
  * Why a run failed. `runner-lost`: its lease expired; `provider-failed`: the program said so or ended badly; `infra-failed`: the runner could
- * not start it; `session-lost`: the program was not in the conversation it was asked to go on with, and the run's rule is to fail then.
+ * not start it; `session-lost`: the program was not in the conversation it was asked to go on with, and the run's rule is to fail then;
+ * `provider-limited`: whoever pays for the program has used up what it may use for now.
  */
-export const failureKindSchema = z.enum([
+const failureKindSchema = z.enum([
   'provider-failed',
   'infra-failed',
   'runner-lost',
   'turn-timeout',
   'protocol-invalid',
   'session-lost',
+  'provider-limited',
 ]);
 export type FailureKind = z.infer<typeof failureKindSchema>;
+
+/** Why something failed. */
+export const failureSchema = z.object({
+  kind: failureKindSchema,
+  message: z.string().max(4000),
+  /** Of `provider-limited`: before then the same asks in vain, epoch ms. */
+  retryAt: z.int().nonnegative().optional(),
+});
 
 /** What a turn cost, as far as the provider says. */
 export const usageSchema = z.object({
@@ -35,7 +45,7 @@ export const turnResultSchema = z.object({
   signal: z.string().nullable(),
   /** Last words of the program, for a list. */
   summary: z.string().max(2000),
-  failure: z.object({ kind: failureKindSchema, message: z.string().max(4000) }).nullable(),
+  failure: failureSchema.nullable(),
   usage: usageSchema.optional(),
   durationMs: z.number().nonnegative(),
   events: z.int().nonnegative(),

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
+import { showQueues } from './queue-command.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
 interface AddFlags extends StackFlags {
@@ -35,20 +36,6 @@ const changedSchema = z.object({
 });
 const pageSchema = z.object({ tasks: z.array(taskViewSchema), next: z.string().nullish() });
 const shownSchema = taskViewSchema.extend({ position: z.number().nullable() });
-const queuesSchema = z.object({
-  queues: z.array(
-    z.object({
-      queue: z.string(),
-      total: z.number(),
-      states: z.record(z.string(), z.number()),
-      lanes: z.record(z.string(), z.number()),
-      maxSeq: z.number(),
-      next: z.array(z.string()),
-    }),
-  ),
-  generatedAt: z.number(),
-});
-
 const add = async (context: CliContext, words: readonly string[], flags: AddFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const { queue, lane, agent, provider, program, workspace, session, title, replay } = flags;
@@ -155,29 +142,6 @@ const change = async (
   context.terminal.out(call.isJson ? JSON.stringify(answer) : `${answer.taskId} is ${answer.state}`);
 };
 
-const countsText = (counts: Readonly<Record<string, number>>): string =>
-  Object.entries(counts)
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
-
-const queues = async (
-  context: CliContext,
-  flags: StackFlags & { readonly queue?: string },
-): Promise<void> => {
-  const call = await invocation(context, flags);
-  const query = flags.queue === undefined ? '' : `?queue=${encodeURIComponent(flags.queue)}`;
-  const page = await call.api.call({ path: `/api/v1/queues${query}` }, queuesSchema);
-  if (call.isJson) return context.terminal.out(JSON.stringify(page));
-  const rows = page.queues.map(({ queue, total, states, lanes, next }) => [
-    queue,
-    String(total),
-    countsText(states),
-    countsText(lanes),
-    next[0] ?? '',
-  ]);
-  context.terminal.out(table(['QUEUE', 'TASKS', 'STATES', 'LANES', 'NEXT'], rows));
-};
-
 const pairs = (text: string, known: Readonly<Record<string, string>> | undefined): Record<string, string> => {
   const at = text.indexOf('=');
   return { ...known, [at < 0 ? text : text.slice(0, at)]: at < 0 ? '' : text.slice(at + 1) };
@@ -240,7 +204,9 @@ export const registerTaskCommands = (program: Command, context: CliContext): voi
     .option('--idempotency-key <key>', 'the same key retries once, however often it is sent')
     .action((taskId: string, flags: StackFlags) => change(context, { taskId, what: 'retry' }, flags));
   withStackFlags(task.command('queues'))
-    .description('Queues: how many tasks in which state and lane, and which goes next')
+    .description(
+      'Queues: how many tasks in which state and lane, which goes next, and why the first ones wait',
+    )
     .option('--queue <name>', 'only this one')
-    .action((flags: StackFlags) => queues(context, flags));
+    .action((flags: StackFlags) => showQueues(context, flags));
 };

@@ -56,6 +56,8 @@ const ENDED_RUN: ReadonlySet<RunEvent['type']> = new Set([
   'fleetlog.run.cancelled.v1',
 ]);
 
+type RunFailure = Extract<RunEvent, { readonly type: 'fleetlog.run.failed.v1' }>['failure'];
+
 /** True for the transition after which a run takes no slot. */
 export const endsRun = (event: RunEvent): boolean =>
   ENDED_RUN.has(event.type) || (event.type === 'fleetlog.run.lease-expired.v1' && event.next !== 'queued');
@@ -67,6 +69,8 @@ export class Board implements Situation {
   /** Sequence of the last grant that was seen; 0: none. */
   admissionSeq = 0;
   readonly #known = new Map<string, Known>();
+  /** Runs that have not ended, and what they use. */
+  readonly #runs = new Map<string, { readonly agent: string; readonly provider: string }>();
 
   /** What is under way. */
   *active(): Iterable<ActiveTask> {
@@ -111,9 +115,29 @@ export class Board implements Situation {
     this.#wait(waitingTask(created, { queuedSeq: seq, attempt: retry.attempts + 1 }));
   }
 
+  /** A run that has not ended. */
+  restoreRun(run: { readonly runId: string; readonly agent: string; readonly provider: string }): void {
+    const { runId, agent, provider } = run;
+    this.#runs.set(runId, { agent, provider });
+    this.runners.take(agent, runId);
+  }
+
   applyRun(event: RunEvent): void {
-    if (event.type === 'fleetlog.run.created.v1') this.runners.take(event.agent, event.runId);
-    else if (endsRun(event)) this.runners.free(event.runId);
+    if (event.type === 'fleetlog.run.created.v1') return this.restoreRun(event);
+    if (!endsRun(event)) return;
+    const run = this.#runs.get(event.runId);
+    this.#runs.delete(event.runId);
+    this.runners.free(event.runId);
+    if (run !== undefined && event.type === 'fleetlog.run.failed.v1') this.noteFailure(run, event.failure);
+  }
+
+  /** A run failed: a used-up quota is waited for. */
+  noteFailure(
+    { agent, provider }: { readonly agent: string; readonly provider: string },
+    { kind, retryAt }: Pick<RunFailure, 'kind' | 'retryAt'>,
+  ): void {
+    if (kind === 'provider-limited' && retryAt !== undefined)
+      this.runners.pauses.pause(agent, provider, retryAt);
   }
 
   applyGrant(seq: number): void {

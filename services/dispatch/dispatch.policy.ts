@@ -16,13 +16,14 @@ export interface Grant {
 /** What a decision is made from; nothing of it is changed. */
 export interface Situation {
   readonly waiting: Pick<WaitingTasks, 'lines'>;
-  readonly runners: Pick<Runners, 'able' | 'freeSlots'>;
+  readonly runners: Pick<Runners, 'able' | 'freeSlots' | 'hostOf' | 'roomFor'>;
   readonly usage: Usage;
 }
 
-/** Slots left while one decision gives them away. */
+/** Slots left while one decision gives them away, of agents and of the machines that they are on. */
 class Slots {
   readonly #left = new Map<string, number>();
+  readonly #room = new Map<string, number>();
   readonly #situation: Situation;
   readonly #limits: Limits;
 
@@ -32,6 +33,16 @@ class Slots {
   }
 
   of(agent: string): number {
+    return Math.min(this.#ofAgent(agent), this.#ofHost(agent));
+  }
+
+  take(agent: string): void {
+    this.#left.set(agent, this.#ofAgent(agent) - 1);
+    const host = this.#situation.runners.hostOf(agent);
+    if (host !== undefined) this.#room.set(host, this.#ofHost(agent) - 1);
+  }
+
+  #ofAgent(agent: string): number {
     const known = this.#left.get(agent);
     if (known !== undefined) return known;
     const free = this.#situation.runners.freeSlots(agent, this.#limits);
@@ -39,8 +50,13 @@ class Slots {
     return free;
   }
 
-  take(agent: string): void {
-    this.#left.set(agent, this.of(agent) - 1);
+  #ofHost(agent: string): number {
+    const { runners } = this.#situation;
+    const host = runners.hostOf(agent);
+    if (host === undefined) return Infinity;
+    const known = this.#room.get(host) ?? runners.roomFor(agent, this.#limits);
+    this.#room.set(host, known);
+    return known;
   }
 }
 

@@ -7,6 +7,7 @@ import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { presenceSchema } from '#streams/buckets.ts';
+import type { WaitingLine } from '#streams/dispatch-requests.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { AskTasks } from './ask-tasks.ts';
@@ -15,6 +16,7 @@ import { Hall } from './hall.ts';
 import type { Limits } from './limits.policy.ts';
 import type { RunnerFacts } from './runners.policy.ts';
 import { readSummaries } from './summaries.ts';
+import { explainWaiting } from './why.policy.ts';
 
 export interface DispatcherParts {
   /** The log of TRANSITIONS. */
@@ -29,9 +31,12 @@ export interface DispatcherParts {
   readonly onTrouble: (fault: Fault) => void;
   readonly onSetAside: (taskId: string) => void;
   readonly onUnreadable: (entry: StoredEntry, problem: string) => void;
-  /** From now on what can go goes. */
-  readonly onReady: () => void;
+  /** From now on what can go goes; `explain` says why the rest does not. */
+  readonly onReady: (explain: Explain) => void;
 }
+
+/** Why the first tasks of the queues (or of one) wait. */
+export type Explain = (boundary: Boundary, queue?: string) => readonly WaitingLine[];
 
 /** The agent of a presence key (`<tenant>.<project>.runner.<agent>`), or undefined. */
 const parsePresenceKey = (
@@ -45,8 +50,14 @@ const parsePresenceKey = (
 const factsOf = (value: Uint8Array): RunnerFacts | undefined => {
   const parsed = presenceSchema.safeParse(parseJson(value));
   if (!parsed.success) return undefined;
-  const { providers, labels = [], slots = 1 } = parsed.data;
-  return { providers, labels, slots };
+  const { providers, labels = [], slots = 1, machine, host: managedBy, account } = parsed.data;
+  return {
+    providers,
+    labels,
+    slots,
+    ...(machine && { host: { ...machine, name: managedBy ?? machine.name } }),
+    ...(account !== undefined && { account }),
+  };
 };
 
 class Dispatcher {
@@ -98,7 +109,9 @@ class Dispatcher {
     await Promise.race([this.#presence.promise, present]);
     if (signal.aborted) return present;
     this.#isReady = true;
-    this.#parts.onReady();
+    this.#parts.onReady((boundary, queue) =>
+      explainWaiting(this.#fleet.board(boundary), this.#parts.limits, queue),
+    );
     for (const boundary of this.#fleet.boundaries()) {
       const hall = this.#hall(boundary);
       for (const { agent } of this.#fleet.board(boundary).active()) hall.watchAbsence(agent);

@@ -67,8 +67,12 @@ export class FleetLog {
   async catchUp(summaries: Summaries, signal: AbortSignal): Promise<void> {
     const { tasks, runs } = summaries;
     for (const { state } of tasks.values) this.board(state).restoreTask(state);
-    for (const { state } of runs.values)
-      if (state.endedAt === null) this.board(state).runners.take(state.agent, state.runId);
+    for (const { state } of runs.values) {
+      const { runId, agent, provider, failure } = state;
+      if (state.endedAt === null) this.board(state).restoreRun({ runId, agent, provider });
+      // Pauses that are over end with the first decision.
+      else if (failure !== null) this.board(state).noteFailure({ agent, provider }, failure);
+    }
     const { log } = this.#parts;
     for (const boundary of this.boundaries()) {
       const last = await log.last(aggregateSubject(boundary, 'admission', ADMISSION_ID));

@@ -5,7 +5,7 @@
 //   asking    a hand-over is asked for; changes wait for its end
 //   seeing    it was made (or another dispatcher's was): nothing is decided before it is on the board
 import { Fault, toFault } from '#libs/kernel/fault.ts';
-import type { Clock } from '#libs/ports/clock.ts';
+import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { MAX_GRANTS } from '#streams/admission.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -38,6 +38,8 @@ export interface HallParts {
 
 /** Between two tries while the owner of tasks is away; up to twice as long, by chance. */
 const RETRY_MS = 250;
+/** A timer holds no longer than this; then the time is looked at again. */
+const MOST_WAIT_MS = 3_600_000;
 
 export class Hall {
   readonly #parts: HallParts;
@@ -45,6 +47,7 @@ export class Hall {
   readonly #work = new Set<Promise<void>>();
   #isDeciding = false;
   #isDue = false;
+  #cancelPause: CancelTimer | undefined;
 
   constructor(parts: HallParts) {
     this.#parts = parts;
@@ -75,6 +78,7 @@ export class Hall {
   async stopped(): Promise<void> {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
+    this.#cancelPause?.();
     await Promise.all(this.#work);
   }
 
@@ -88,6 +92,7 @@ export class Hall {
     try {
       while (this.#isDue && !signal.aborted) {
         this.#isDue = false;
+        this.#endPauses();
         const grants = decideGrants(board, limits, MAX_GRANTS);
         if (grants.length === 0) continue;
         await this.#handOver(grants);
@@ -96,6 +101,17 @@ export class Hall {
     } finally {
       this.#isDeciding = false;
     }
+  }
+
+  /** Ends those that are over, and comes again when the next one is. */
+  #endPauses(): void {
+    const { board, clock } = this.#parts;
+    const { pauses } = board.runners;
+    pauses.endDue(clock.now());
+    this.#cancelPause?.();
+    const next = pauses.next();
+    const waitMs = next === undefined ? undefined : Math.min(MOST_WAIT_MS, Math.max(1, next - clock.now()));
+    this.#cancelPause = waitMs === undefined ? undefined : clock.timer(waitMs, () => this.wake());
   }
 
   async #handOver(grants: readonly Grant[]): Promise<void> {

@@ -15,6 +15,20 @@ export interface Limits {
   /** Besides the slots that a runner has. */
   readonly agents: NamedLimits;
   readonly providers: NamedLimits;
+  /** Of each machine that is not named in `hosts`; undefined: none. */
+  readonly eachHost?: number;
+  readonly hosts?: NamedLimits;
+  /** What has to stay free on a machine that takes a task; undefined: nothing. */
+  readonly hostMemoryFloorBytes?: number;
+  readonly hostDiskFloorBytes?: number;
+  /** Memory that a task is expected to need; undefined or 0: not known. */
+  readonly taskMemoryBytes?: number;
+}
+
+/** A limit that leaves no room for one more. */
+export interface Reached {
+  readonly what: 'fleet' | 'queue' | 'lane' | 'provider';
+  readonly most: number;
 }
 
 /** What a task takes a share of. */
@@ -33,6 +47,8 @@ export interface Usage {
   add(share: Share, by: 1 | -1): void;
   /** Whether one more is within the limits. */
   fits(share: Share, limits: Limits): boolean;
+  /** The first limit that one more would exceed; undefined: it fits. */
+  reached(share: Share, limits: Limits): Reached | undefined;
   /** An independent copy. */
   copy(): Usage;
 }
@@ -52,14 +68,21 @@ class Counts implements Usage {
     }
   }
 
-  fits(share: Share, { fleet, eachQueue, queues, lanes, providers }: Limits): boolean {
+  fits(share: Share, limits: Limits): boolean {
+    return this.reached(share, limits) === undefined;
+  }
+
+  reached(share: Share, { fleet, eachQueue, queues, lanes, providers }: Limits): Reached | undefined {
     const [all, queue, lane, provider] = keysOf(share);
-    return (
-      this.#of(all) < (fleet ?? Infinity) &&
-      this.#of(queue) < (queues.get(share.queue) ?? eachQueue ?? Infinity) &&
-      this.#of(lane) < (lanes.get(laneKey(share)) ?? Infinity) &&
-      this.#of(provider) < (providers.get(share.provider) ?? Infinity)
-    );
+    const limits = [
+      ['fleet', all, fleet],
+      ['queue', queue, queues.get(share.queue) ?? eachQueue],
+      ['lane', lane, lanes.get(laneKey(share))],
+      ['provider', provider, providers.get(share.provider)],
+    ] as const;
+    for (const [what, key, most] of limits)
+      if (most !== undefined && this.#of(key) >= most) return { what, most };
+    return undefined;
   }
 
   copy(): Usage {

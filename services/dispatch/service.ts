@@ -1,13 +1,20 @@
 // Dispatch — decides which waiting task goes to which free runner, within the limits, and asks the tasks service to hand it over; takes
 // back what a runner that went away had not begun. Owns nothing: what it knows is folded from the log, and a hand-over that is not on
 // the log was not made. Any number of instances may run. Does not create runs (see tasks).
-import { duration, integer, list } from '#libs/config/fields.ts';
+import { duration, integer, list, size } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
-import { defineService } from '#libs/service/define-service.ts';
-import { runDispatcher } from './dispatcher.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { ServiceContext } from '#libs/service/context.ts';
+import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
+import { ok } from '#libs/service/request-answer.ts';
+import { serveRequest } from '#libs/service/serve-request.ts';
+import { DISPATCH_REQUESTS, MOST_LINES } from '#streams/dispatch-requests.ts';
+import { controlPlaneOf, requestFilter } from '#streams/subjects.ts';
+import { runDispatcher, type Explain } from './dispatcher.ts';
 import type { Limits } from './limits.policy.ts';
 import { askTasksBy } from './ask-tasks.ts';
 
+const MIB = 1024 * 1024;
 const NAME = '[a-z0-9][a-z0-9_-]{0,63}';
 const limitOf = (what: string, example: string) =>
   list({ pattern: new RegExp(`^${what}=\\d{1,6}$`), expects: `such as ${example}` });
@@ -29,6 +36,27 @@ const DispatchConfig = configSchema({
   providerLimits: limitOf(NAME, 'claude=3')
     .default([])
     .describe('Tasks under way at once by provider; 0 pauses it.'),
+  hostLimit: integer({ min: 0 })
+    .default(0)
+    .describe(
+      'Runs at once on each machine that hostLimits does not name, over all runners there; 0: no limit.',
+    ),
+  hostLimits: limitOf(NAME, 'build-box=4')
+    .default([])
+    .describe('The same of machines by name; 0: it gets no tasks.'),
+  hostMemoryFloorBytes: size({ min: 0 })
+    .default(128 * MIB)
+    .describe(
+      'Memory that has to stay free on a machine that gets a task, as its runners measure it; 0: none.',
+    ),
+  taskMemoryBytes: size({ min: 0 })
+    .default(256 * MIB)
+    .describe(
+      'Memory that a task is expected to need, until a measurement shows what it does; 0: not known.',
+    ),
+  hostDiskFloorBytes: size({ min: 0 })
+    .default(256 * MIB)
+    .describe('Disk that has to be free on a machine that gets a task; 0: none.'),
   recallAfterMs: duration({ min: 0 })
     .default(5000)
     .describe('How long a runner may be gone before tasks that it has not begun go to others.'),
@@ -56,7 +84,31 @@ const limitsOf = (config: DispatchSettings): Limits => ({
   lanes: byName(config.laneLimits),
   agents: byName(config.agentLimits),
   providers: byName(config.providerLimits),
+  ...(config.hostLimit > 0 && { eachHost: config.hostLimit }),
+  hosts: byName(config.hostLimits),
+  hostMemoryFloorBytes: config.hostMemoryFloorBytes,
+  taskMemoryBytes: config.taskMemoryBytes,
+  hostDiskFloorBytes: config.hostDiskFloorBytes,
 });
+
+type Context = ServiceContext<DispatchSettings>;
+
+/** Of each instance, who can say why tasks wait; absent before it has caught up. */
+const explainers = new WeakMap<Context, Explain>();
+
+const explain = (context: Context): ServedRequest =>
+  serveRequest({
+    subject: requestFilter('dispatch', 'explain'),
+    askerOf: controlPlaneOf,
+    schema: DISPATCH_REQUESTS.explain.request,
+    handle: async (boundary, { queue }) => {
+      const known = explainers.get(context);
+      if (known === undefined)
+        throw new Fault({ code: 'VIEW_BEHIND', retry: 'later', message: 'dispatch has not caught up yet' });
+      const lines = known(boundary, queue);
+      return ok({ lines: lines.slice(0, MOST_LINES), hasMore: lines.length > MOST_LINES });
+    },
+  });
 
 export const dispatch = defineService({
   name: 'dispatch',
@@ -85,11 +137,15 @@ export const dispatch = defineService({
                 }),
               onUnreadable: ({ subject, seq }, problem) =>
                 logger.error('an entry cannot be read and is passed over', { subject, seq, problem }),
-              onReady: () => logger.info('dispatch has caught up'),
+              onReady: (known) => {
+                explainers.set(context, known);
+                logger.info('dispatch has caught up');
+              },
             },
             signal,
           ),
       },
     ];
   },
+  requests: (context) => [explain(context)],
 });

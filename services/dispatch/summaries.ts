@@ -32,6 +32,8 @@ const runSchema = runViewSchema.pick({
   project: true,
   runId: true,
   agent: true,
+  provider: true,
+  failure: true,
   endedAt: true,
 });
 type RestoredRun = z.infer<typeof runSchema>;

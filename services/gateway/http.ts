@@ -8,6 +8,7 @@ import type { Ids } from '#libs/ports/ids.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
+import type { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
 import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
@@ -40,6 +41,7 @@ export interface GatewayParts {
   readonly views: ReadViews;
   readonly runsClient: ServiceClient<typeof RUN_REQUESTS>;
   readonly tasksClient: ServiceClient<typeof TASK_REQUESTS>;
+  readonly dispatchClient: ServiceClient<typeof DISPATCH_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly mailClient: ServiceClient<typeof MAIL_REQUESTS>;
   readonly transitions: EventLog;

@@ -6,6 +6,7 @@ import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
+import { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -122,12 +123,21 @@ const receiptsOf = (context: Context, boundary: Boundary) => {
   return { receipts, defaults };
 };
 
+/** How long a list of queues waits for the reasons why tasks wait; it is given without them then. */
+const EXPLAIN_MS = 1000;
+
 /** The owners that decide. */
 const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
   const common = { boundary, timeoutMs: config.requestTimeoutMs };
   return {
     runsClient: createServiceClient(requests.client, { ...common, service: 'runs', table: RUN_REQUESTS }),
     tasksClient: createServiceClient(requests.client, { ...common, service: 'tasks', table: TASK_REQUESTS }),
+    dispatchClient: createServiceClient(requests.client, {
+      ...common,
+      timeoutMs: Math.min(EXPLAIN_MS, common.timeoutMs),
+      service: 'dispatch',
+      table: DISPATCH_REQUESTS,
+    }),
     mailClient: createServiceClient(requests.client, { ...common, service: 'mail', table: MAIL_REQUESTS }),
   };
 };

@@ -1,4 +1,5 @@
 // Reading tasks and queues: pages in the order in which tasks go, changes in the order in which they happened, one task, counts.
+import { toFault } from '#libs/kernel/fault.ts';
 import { TASK_API, type TaskFilters } from '#streams/http/tasks.ts';
 import {
   foreignBoundary,
@@ -65,14 +66,28 @@ const getTask =
     return isRefused(task) ? task : request.json({ ...task, links: taskLinks(task.taskId) });
   };
 
+/** Why the first tasks wait, as dispatch says; without it the counts are good all the same. */
+const waitingIn = async ({ dispatchClient, logger }: GatewayParts, queue: string | undefined) => {
+  try {
+    const answer = await dispatchClient.ask('explain', queue === undefined ? {} : { queue });
+    if (answer.kind === 'ok') return { waiting: answer.result.lines, waitingProblem: null };
+    return { waiting: [], waitingProblem: answer.rejection.message };
+  } catch (error) {
+    const { message } = toFault(error);
+    logger.warn('dispatch does not say why tasks wait', { error: message });
+    return { waiting: [], waitingProblem: `dispatch does not answer: ${message}` };
+  }
+};
+
 const listQueues =
   (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
+  async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(TASK_API.listQueues.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const queues = countQueues(allTasks(parts), query.queue);
-    return request.json({ queues, generatedAt: parts.clock.now() });
+    const why = await waitingIn(parts, query.queue);
+    return request.json({ queues, ...why, generatedAt: parts.clock.now() });
   };
 
 export const taskReadRoutes = (parts: GatewayParts): readonly Route[] => [

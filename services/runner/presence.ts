@@ -11,9 +11,11 @@ export interface PresenceOptions {
   readonly outbox: Outbox;
   readonly hooks: BufferHooks;
   readonly everyMs: number;
-  readonly facts: Omit<RunRequestOf<'announce'>, 'buffered' | 'active' | 'ttlMs'>;
+  readonly facts: Omit<RunRequestOf<'announce'>, 'buffered' | 'active' | 'machine' | 'ttlMs'>;
   /** Turns in hand. */
   readonly active: () => number;
+  /** Looks at the machine; undefined: it cannot. */
+  readonly machine: () => RunRequestOf<'announce'>['machine'];
 }
 
 /** A runner counts as gone after this many words were missed. */
@@ -21,14 +23,16 @@ const MISSED = 3;
 
 /** Until the signal aborts. */
 export const announcePresence = async (options: PresenceOptions, signal: AbortSignal): Promise<void> => {
-  const { clock, runs, outbox, hooks, everyMs, facts, active } = options;
+  const { clock, runs, outbox, hooks, everyMs, facts, active, machine } = options;
   while (!signal.aborted) {
     const { pending, pendingBytes, unreachableFailures } = outbox.status();
     hooks.depth(facts.runnerId, pending, pendingBytes);
+    const seen = machine();
     const answer = await runs.ask('announce', {
       ...facts,
       buffered: pending,
       active: active(),
+      ...(seen !== undefined && { machine: seen }),
       ttlMs: everyMs * MISSED,
     });
     if (answer.kind === 'ok' && unreachableFailures > 0) outbox.nudge();

@@ -110,6 +110,16 @@ export const RunnerConfig = configSchema({
   labels: list(ITEM)
     .default([])
     .describe('What this runner has been given besides its programs (gpu, eu, …): tasks may ask for it.'),
+  machine: name()
+    .optional()
+    .describe(
+      'Name of the machine: runners of one name share its room for tasks. Default: the first label of its own name.',
+    ),
+  account: name()
+    .optional()
+    .describe(
+      'Whose quota its programs use up: runners that name the same account wait together when it is used up. Default: its own.',
+    ),
   mail: flag()
     .default(true)
     .describe(

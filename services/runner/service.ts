@@ -10,6 +10,7 @@ import { ACK_WAIT_MS, runnerConsumerName } from '#streams/consumers.ts';
 import { CONTRACT_VERSION } from '#streams/contract-version.ts';
 import { decodeInstruction, type Instruction } from '#streams/instruction-codec.ts';
 import { isHostInstruction, type HostInstructionName } from '#streams/host-instructions.ts';
+import { machineFacts } from './machine-facts.ts';
 import { mailLoops } from './mailbox/mail-loops.ts';
 import { announcePresence } from './presence.ts';
 import { RunnerConfig } from './runner-config.ts';
@@ -76,9 +77,12 @@ const presenceLoop = (
     labels: [...config.labels],
     ...(config.spawnId !== undefined && { spawnId: config.spawnId }),
     ...(config.host !== undefined && { host: config.host }),
+    ...(config.account !== undefined && { account: config.account }),
   };
   const active = (): number => runner.active;
-  const options = { active, clock, runs, outbox, hooks: hooks.buffer, everyMs: config.announceMs, facts };
+  const machine = machineFacts({ name: config.machine, workspaceRoot: config.workspaceRoot });
+  const parts = { clock, runs, outbox, hooks: hooks.buffer };
+  const options = { ...parts, active, machine, everyMs: config.announceMs, facts };
   return { name: 'presence', run: (signal) => announcePresence(options, signal) };
 };
 

@@ -4,6 +4,7 @@ import type { Note } from '#libs/outbox/outbox.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalCall } from './approvals/asked-call.ts';
 import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
+import { withQuota } from './providers/quota.policy.ts';
 import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
 import type { TurnScope } from './report-writer.ts';
@@ -110,9 +111,10 @@ export class TurnReports {
     const { instruction } = this.#entry;
     const { sessionId, provider, request, commandId } = instruction;
     const terms = { completion: request.completion ?? 'turn-end', word: this.#entry.word } as const;
-    const result = turnOutcome(facts, durationMs, terms);
+    const endedAt = clock.now();
+    const result = withQuota(turnOutcome(facts, durationMs, terms), facts, { provider, now: endedAt });
     const scope = this.scope(claim);
-    const payload = { commandId, result, endedAt: clock.now() };
+    const payload = { commandId, result, endedAt };
     const { outcome, summary } = result;
     const told = { prompt: request.prompt, outcome, summary };
     const kept =

@@ -16,7 +16,7 @@ export interface Task {
   readonly state: TaskStateName;
   readonly created: Omit<TaskCreated, 'type'>;
   readonly attempts: readonly Attempt[];
-  /** Attempts since the task was created or retried; those that were recalled do not count. */
+  /** Attempts since the task was created or retried; those that were recalled, or met a used-up quota, do not count. */
   readonly used: number;
   readonly cancelReason: string | null;
 }
@@ -58,9 +58,10 @@ const EVOLVE: {
     attempts: withAttempt(task, attempt, { isRecalled: true }),
     used: task.used - 1,
   }),
-  'fleetlog.task.requeued.v1': (task, { attempt, outcome }) => ({
+  'fleetlog.task.requeued.v1': (task, { attempt, outcome, failure }) => ({
     state: 'pending',
     attempts: withAttempt(task, attempt, { outcome }),
+    used: failure?.kind === 'provider-limited' ? Math.max(0, task.used - 1) : task.used,
   }),
   'fleetlog.task.cancel-requested.v1': (_task, { reason }) => ({ state: 'cancelling', cancelReason: reason }),
   'fleetlog.task.completed.v1': endedAs('completed'),

@@ -1,4 +1,5 @@
 // The HTTP API about tasks and their queues: what is asked, what is answered.
+import { waitingLineSchema } from '#streams/dispatch-requests.ts';
 import { z } from 'zod';
 import { nameSchema, taskIdSchema } from '#streams/ids.ts';
 import { taskViewSchema } from '#streams/task-view.ts';
@@ -122,7 +123,8 @@ export const TASK_API = {
   listQueues: {
     method: 'GET',
     path: '/api/v1/queues',
-    means: 'Queues: how many tasks in which state and lane, and which go next.',
+    means:
+      'Queues: how many tasks in which state and lane, which go next, and why the first ones wait (a limit, no runner, no room, a quota).',
     query: z.strictObject({ ...boundaryShape, queue: nameSchema.optional() }),
     status: 200,
     answer: z.object({
@@ -140,6 +142,10 @@ export const TASK_API = {
           })
           .meta({ id: 'Queue' }),
       ),
+      /** Why the first ones wait, of every line of tasks that ask for the same. */
+      waiting: z.array(waitingLineSchema.meta({ id: 'WaitingLine' })),
+      /** Why `waiting` is not known; null: it is. */
+      waitingProblem: z.string().nullable(),
       generatedAt: z.int(),
     }),
   },

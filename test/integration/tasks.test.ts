@@ -1,14 +1,18 @@
 // Tasks, dispatch and runs on a real broker: the way of a task to its end, its limits, its cancel and retry, and what two dispatchers,
 // a runner that goes away and a dispatcher that is killed leave behind. Scripted runners do the work.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Ports } from '#libs/service/context.ts';
+import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { dispatch } from '#services/dispatch/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { tasks } from '#services/tasks/service.ts';
 import { presenceKey, viewKey } from '#streams/buckets.ts';
-import { jsonBytes } from '#streams/entry.ts';
+import { DISPATCH_REQUESTS, type WaitingLine } from '#streams/dispatch-requests.ts';
+import { jsonBytes, parseJson } from '#streams/entry.ts';
+import type { MachineFacts } from '#streams/machine-facts.ts';
 import { makeId } from '#streams/ids.ts';
+import { requestSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { shown } from '#test/support/run-facts.ts';
@@ -24,7 +28,7 @@ let two: ControlPlane;
 const runner = async (
   ports: Ports,
   agent: string,
-  more: { slots?: number; labels?: string[] } = {},
+  more: { slots?: number; labels?: string[]; account?: string; machine?: MachineFacts } = {},
 ): Promise<void> => {
   const facts = { providers: ['exec' as const], version: '1', startedAt: 1, buffered: 0, ...more };
   await ask(ports, 'announce', { runnerId: `${agent}-r`, ...facts, ttlMs: 600_000 }, agent);
@@ -34,9 +38,11 @@ const sendAway = (ports: Ports, agent: string) =>
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provision(broker, ['b1', 'b2', 'b3', 'b4', 'b5', 'b6']);
+  await provision(broker, ['b1', 'b2', 'b3', 'b4', 'b5', 'b6', 'b7', 'b8', 'b9']);
   const services = [runs, tasks, dispatch];
-  const config = { dispatch: { recallAfterMs: 100, queueLimits: ['narrow=1'] } };
+  const config = {
+    dispatch: { recallAfterMs: 100, queueLimits: ['narrow=1'], hostLimits: ['small=1'] },
+  };
   one = await startControlPlane({ broker, services, config });
   two = await startControlPlane({ broker, services, config });
 });
@@ -166,4 +172,60 @@ test('WK-30 WK-31 two dispatchers hand many tasks to few slots: each once, never
   });
   expect(faults).toEqual([]);
   expect([...one.fatal, ...two.fatal]).toEqual([]);
+});
+
+const GIB = 1024 ** 3;
+
+/** Why the first task of a queue waits, as dispatch says once it says this. */
+const waits = async (ports: Ports, queue: string, reason: WaitingLine['reason']): Promise<WaitingLine> => {
+  const subject = requestSubject(BOUNDARY, 'dispatch', 'explain');
+  return vi.waitFor(async () => {
+    const { body } = await ports.requests.client.request(subject, jsonBytes({ queue }), { timeoutMs: 5000 });
+    const answer = DISPATCH_REQUESTS.explain.answer.parse(parseJson(body));
+    const line = answer.outcome === 'ok' ? answer.result.lines[0] : undefined;
+    if (line?.reason !== reason) throw new Error(JSON.stringify(answer));
+    return line;
+  });
+};
+
+test('WK-30 a machine takes no more tasks than it has room for, and dispatch says what they wait for', async () => {
+  const { ports } = two;
+  const order = { queue: 'hosts', agent: 'b7' };
+  const machine = { name: 'small', freeMemoryBytes: 0, freeDiskBytes: 9 * GIB };
+  const first = await createTask(ports, order);
+  const second = await createTask(ports, order);
+  expect(await waits(ports, 'hosts', 'no-runner')).toMatchObject({ taskId: first, waiting: 2 });
+  await runner(ports, 'b7', { slots: 5, machine });
+  expect(await waits(ports, 'hosts', 'host-memory')).toMatchObject({ taskId: first });
+  // Memory is free again, as its runner says.
+  await runner(ports, 'b7', { slots: 5, machine: { ...machine, freeMemoryBytes: 9 * GIB } });
+  const { runId } = await taskEvent(ports, first, 'fleetlog.task.assigned.v1');
+  expect(await waits(ports, 'hosts', 'host-limit')).toMatchObject({ taskId: second, waiting: 1 });
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  await turn.finished();
+  await taskEvent(ports, second, 'fleetlog.task.assigned.v1');
+  await sendAway(ports, 'b7');
+});
+
+test('a used-up quota pauses its provider for everybody on the account, its work waits, and goes on elsewhere', async () => {
+  const { ports } = one;
+  await runner(ports, 'b8', { slots: 5, account: 'team' });
+  const taskId = await createTask(ports, { queue: 'quota', agent: 'b8', maxAttempts: 1 });
+  const { runId } = await taskEvent(ports, taskId, 'fleetlog.task.assigned.v1');
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  const retryAt = systemClock.now() + 3_600_000;
+  const failure = { kind: 'provider-limited', message: 'usage limit reached', retryAt } as const;
+  await turn.finished({ ...done, outcome: 'failed', failure });
+  expect(await taskEvent(ports, taskId, 'fleetlog.task.requeued.v1')).toMatchObject({ failure });
+  expect(await waits(ports, 'quota', 'provider-paused')).toMatchObject({ taskId, untilMs: retryAt });
+  const free = await createTask(ports, { queue: 'quota-2', labels: ['quota'] });
+  await runner(ports, 'b9', { account: 'team', labels: ['quota'] });
+  expect(await waits(ports, 'quota-2', 'provider-paused')).toMatchObject({ taskId: free });
+  await runner(ports, 'b9', { account: 'own', labels: ['quota'] });
+  expect(await taskEvent(ports, free, 'fleetlog.task.assigned.v1')).toMatchObject({ agent: 'b9' });
+  // A dispatcher that starts now knows it from the summaries.
+  const third = await startControlPlane({ broker, services: [dispatch] });
+  await Promise.all([one, two].map((plane) => plane.stop()));
+  expect(await waits(third.ports, 'quota', 'provider-paused')).toMatchObject({ taskId, untilMs: retryAt });
+  await third.stop();
 });

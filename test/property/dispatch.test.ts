@@ -23,6 +23,9 @@ const situationOf = (fleet: Fleet) => {
     runners.take(agent, `active-${at}`);
   }
   for (const [at, agent] of fleet.otherRuns.entries()) runners.take(agent, `other-${at}`);
+  // Measured when all of that was under way.
+  for (const [agent, facts] of fleet.runners) runners.present(agent, facts);
+  for (const { agent, provider } of fleet.paused ?? []) runners.pauses.pause(agent, provider, 1);
   return { waiting, runners, usage };
 };
 
@@ -122,22 +125,53 @@ const limitsArb: fc.Arbitrary<Limits> = fc
     lanes: mapOf(['q1/slow', 'q2/main']),
     agents: mapOf(['a1', 'a2']),
     providers: mapOf(['exec', 'claude']),
+    hosts: mapOf(['h1']),
+    eachHost: fc.option(limitOf, { nil: undefined }),
+    hostMemoryFloorBytes: fc.integer({ min: 0, max: 2 }),
+    hostDiskFloorBytes: fc.integer({ min: 0, max: 1 }),
+    taskMemoryBytes: fc.integer({ min: 0, max: 2 }),
   })
-  .map(({ fleet, eachQueue, ...rest }) => ({
+  .map(({ fleet, eachQueue, eachHost, ...rest }) => ({
     ...rest,
     ...(fleet !== undefined && { fleet }),
     ...(eachQueue !== undefined && { eachQueue }),
+    ...(eachHost !== undefined && { eachHost }),
   }));
+const placeArb = fc.record({
+  host: fc.option(name('h', 2), { nil: undefined }),
+  account: fc.option(name('acc', 2), { nil: undefined }),
+});
+const roomArb = fc.record({
+  freeMemoryBytes: fc.integer({ min: 0, max: 8 }),
+  freeDiskBytes: fc.integer({ min: 0, max: 2 }),
+});
 const runnersArb = fc
-  .array(
-    fc.tuple(
-      name('a', 4),
-      fc.subarray(['exec', 'claude', 'codex'], { minLength: 1 }),
-      fc.integer({ min: 1, max: 3 }),
-      labels,
+  .tuple(
+    fc.array(
+      fc.tuple(
+        name('a', 4),
+        fc.subarray(['exec', 'claude', 'codex'], { minLength: 1 }),
+        fc.integer({ min: 1, max: 3 }),
+        labels,
+        placeArb,
+      ),
     ),
+    // One measurement a machine: runners of one machine that differ are told apart by time, which is not there.
+    fc.record({ h1: roomArb, h2: roomArb }),
   )
-  .map((all) => new Map(all.map(([agent, providers, slots, has]) => [agent, one(providers, slots, has)])));
+  .map(
+    ([all, rooms]) =>
+      new Map(
+        all.map(([agent, providers, slots, has, { host, account }]): [string, RunnerFacts] => [
+          agent,
+          {
+            ...one(providers, slots, has),
+            ...(host !== undefined && { host: { name: host, ...rooms[host as 'h1'] } }),
+            ...(account !== undefined && { account }),
+          },
+        ]),
+      ),
+  );
 const fleetArb: fc.Arbitrary<Fleet> = fc
   .tuple(
     fc.array(demandArb, { maxLength: 12 }),
@@ -145,8 +179,12 @@ const fleetArb: fc.Arbitrary<Fleet> = fc
     runnersArb,
     fc.array(name('a', 4), { maxLength: 2 }),
     fc.array(fc.nat(), { minLength: 12, maxLength: 12 }),
+    fc.array(fc.record({ agent: name('a', 4), provider: fc.constantFrom('exec', 'claude') }), {
+      maxLength: 2,
+    }),
   )
-  .map(([waiting, active, runners, otherRuns, shuffle]) => ({
+  .map(([waiting, active, runners, otherRuns, shuffle, paused]) => ({
+    paused,
     // In any order: what goes first follows from priority and sequence alone.
     waiting: waiting
       .map((demand, at) => task(String(at + 1), demand))
@@ -156,7 +194,7 @@ const fleetArb: fc.Arbitrary<Fleet> = fc
     otherRuns,
   }));
 
-test('WK-30 WK-32 WK-35 HR-14 any fleet is served in order, within all limits, and to the full', () => {
+test('WK-30 WK-32 WK-35 HR-14 any fleet is served in order, within all limits and the room of its machines, and to the full', () => {
   fc.assert(
     fc.property(fleetArb, limitsArb, fc.integer({ min: 1, max: 12 }), (fleet, limits, most) => {
       const grants = decideGrants(situationOf(fleet), limits, most);

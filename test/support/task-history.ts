@@ -3,7 +3,7 @@ import { taskDecider } from '#services/tasks/task.decider.ts';
 import type { AttemptEnd, TaskCommand, TaskCreated, TaskEvent } from '#streams/task.ts';
 import { given as givenHistory } from '#test/support/given.ts';
 
-const NOW = 1_700_000_000_000;
+export const NOW = 1_700_000_000_000;
 const ULID = '01HF3Z0000000000000000000';
 const taskId = `tsk_${ULID}A`;
 const runA = `run_${ULID}A`;

@@ -221,3 +221,30 @@ describe('other lines', () => {
     ]);
   });
 });
+
+describe('quotas', () => {
+  const limit = (info: object): object => ({
+    type: 'rate_limit_event',
+    rate_limit_info: info,
+    session_id: 's-1',
+  });
+  const wordOf = (lines: readonly object[]): unknown =>
+    read(lines).meanings.findLast((meaning) => meaning.kind === 'quota')?.word;
+
+  test('one that is used up says when it is whole again', () => {
+    expect(wordOf([limit({ status: 'rejected', resetsAt: 1_760_000_000 })])).toEqual({
+      resetsAt: 1_760_000_000_000,
+    });
+    expect(wordOf([limit({ status: 'rejected' })])).toEqual({ resetsAt: null });
+  });
+
+  test('a warning, a later permission and use that is paid for are none', () => {
+    const rejected = limit({ status: 'rejected', resetsAt: 1_760_000_000 });
+    for (const info of [
+      { status: 'allowed_warning', resetsAt: 1_760_000_000, utilization: 0.9 },
+      { status: 'allowed' },
+      { status: 'rejected', resetsAt: 1_760_000_000, isUsingOverage: true },
+    ])
+      expect(wordOf([rejected, limit(info)])).toBeNull();
+  });
+});

@@ -75,6 +75,7 @@ test('OB-01 that a runner is alive does not go through the buffer: the last word
       active: () => 0,
       everyMs: 1000,
       facts: { runnerId: 'r1', providers: ['exec'], version: '0', startedAt: 0 },
+      machine: () => undefined,
     },
     stop.signal,
   );

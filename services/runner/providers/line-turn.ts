@@ -34,6 +34,7 @@ class LineTurn implements ProviderTurn {
   #closing: TurnFacts['closing'] = null;
   #parked: TurnFacts['parked'];
   #usage: TurnFacts['usage'] = null;
+  #quota: TurnFacts['quota'];
   #lastText = '';
   #errorTail = '';
   #unknownLines = 0;
@@ -97,6 +98,7 @@ class LineTurn implements ProviderTurn {
     for (const line of lines)
       for (const meaning of this.#reader.read(line)) {
         if (meaning.kind === 'usage') this.#usage = meaning.usage;
+        if (meaning.kind === 'quota') this.#quota = meaning.word ?? undefined;
         if (meaning.kind === 'closing') this.#close(meaning.closing, meaning.parked);
         if (meaning.kind === 'event') yield this.#note(meaning.event);
       }
@@ -167,6 +169,7 @@ class LineTurn implements ProviderTurn {
       leftovers,
       ...(this.#parked !== undefined && { parked: this.#parked }),
       ...(session !== undefined && { session }),
+      ...(this.#quota !== undefined && { quota: this.#quota }),
     };
   }
 }

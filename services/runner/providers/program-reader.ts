@@ -3,7 +3,7 @@
 import type { ApprovalCall } from '#services/runner/approvals/asked-call.ts';
 import type { Line } from './line-splitter.ts';
 import type { ProviderEvent } from './provider.ts';
-import type { ResumePoint, TurnFacts, Usage } from './turn-facts.ts';
+import type { QuotaWord, ResumePoint, TurnFacts, Usage } from './turn-facts.ts';
 
 /** What a line says. */
 export type LineMeaning =
@@ -16,7 +16,9 @@ export type LineMeaning =
       readonly parked?: ApprovalCall;
     }
   /** Usage of the turn that is not an event of its own. */
-  | { readonly kind: 'usage'; readonly usage: Usage };
+  | { readonly kind: 'usage'; readonly usage: Usage }
+  /** A quota is used up, or (null) there is some of it after all. */
+  | { readonly kind: 'quota'; readonly word: QuotaWord | null };
 
 export interface ProgramReader {
   read(line: Line): readonly LineMeaning[];

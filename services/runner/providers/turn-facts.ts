@@ -35,6 +35,12 @@ export interface AgentWord {
   readonly summary: string;
 }
 
+/** A program's own word that it is turned down. */
+export interface QuotaWord {
+  /** When the quota is whole again, epoch ms; null: it does not say. */
+  readonly resetsAt: number | null;
+}
+
 export interface TurnFacts {
   /** What the program said about its end, if it did before the runner stopped it; the last word counts. */
   readonly closing: {
@@ -65,4 +71,6 @@ export interface TurnFacts {
   readonly parked?: ApprovalCall;
   /** What the next turn of the session goes on with; `gone`: the program does not know the conversation any more. */
   readonly session?: ResumePoint | 'gone';
+  /** The program's word that a quota is used up; absent: it gave none. */
+  readonly quota?: QuotaWord;
 }

@@ -3,7 +3,7 @@ import { statfsSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
 
 /** Bytes that this user may still write below `path`. */
-const freeBytes = (path: string): number => {
+export const freeBytes = (path: string): number => {
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
 };

@@ -98,6 +98,19 @@ export const fileResult = z.union([
   z.object({ filePath: z.string().min(1), oldString: z.string() }),
 ]);
 
+/** How much of a quota is left, told when that changes. `rejected`: nothing, unless what is used beyond it is paid for. */
+export const rateLimitLine = z.object({
+  type: z.literal('rate_limit_event'),
+  rate_limit_info: z.object({
+    status: z.string(),
+    /** Seconds of the epoch. */
+    resetsAt: z.number().nonnegative().nullish().catch(null),
+    isUsingOverage: z.boolean().nullish().catch(null),
+  }),
+});
+
+export type RateLimitLine = z.infer<typeof rateLimitLine>;
+
 /** Lines that say nothing a report would carry: progress, and what other lines say again. */
 export const SILENT_TYPES: ReadonlySet<string> = new Set([
   'stream_event',

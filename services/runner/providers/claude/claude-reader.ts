@@ -10,11 +10,13 @@ import { costScope, microUsd } from './claude-cost.policy.ts';
 import {
   assistantLine,
   initLine,
+  rateLimitLine,
   resultLine,
   SILENT_SUBTYPES,
   SILENT_TYPES,
   systemLine,
   userLine,
+  type RateLimitLine,
   type ResultLine,
 } from './claude-line.ts';
 
@@ -51,6 +53,12 @@ const closingOf = (line: ResultLine): LineMeaning => {
   return message === undefined
     ? { kind: 'closing', closing: { outcome: 'done', summary, message: '' } }
     : { kind: 'closing', closing: { outcome: 'failed', summary, message }, ...parkedOf(line) };
+};
+
+const quotaOf = (info: RateLimitLine['rate_limit_info']): LineMeaning => {
+  const { status, resetsAt, isUsingOverage } = info;
+  if (status !== 'rejected' || isUsingOverage === true) return { kind: 'quota', word: null };
+  return { kind: 'quota', word: { resetsAt: typeof resetsAt === 'number' ? resetsAt * 1000 : null } };
 };
 
 class ClaudeReader implements ProgramReader {
@@ -94,6 +102,10 @@ class ClaudeReader implements ProgramReader {
     if (type === 'assistant') {
       const { data } = assistantLine.safeParse(value);
       return data && assistantEvents(data)?.map(event);
+    }
+    if (type === 'rate_limit_event') {
+      const { data } = rateLimitLine.safeParse(value);
+      return data && [quotaOf(data.rate_limit_info)];
     }
     if (type === 'user') {
       const { data } = userLine.safeParse(value);
