@@ -1,7 +1,14 @@
 // Approvals on the wire: a question to a person raised inside a run, and its answer. They live in the run aggregate (run.ts): the
 // rules are in services/runs/run.approvals.decider.ts. What is approved is one exact call, named by its digest.
 import { z } from 'zod';
-import { approvalIdSchema, commandIdSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import {
+  approvalIdSchema,
+  commandIdSchema,
+  nameSchema,
+  runIdSchema,
+  sessionIdSchema,
+  turnIdSchema,
+} from './ids.ts';
 
 const epochMs = z.int().nonnegative();
 const fence = z.int().positive();
@@ -26,6 +33,28 @@ export type ApprovalMode = z.infer<typeof approvalModeSchema>;
 /** SHA-256 (hex) of the tool's name and its whole input: what is approved is this call and no other. */
 export const callDigestSchema = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
+/** Who must allow a call, as settings and requests say it. Nothing said: anybody, alone. */
+export const approvalRuleSchema = z.object({
+  /** How many different people; 1 unless said. */
+  approvers: z.int().min(1).max(10).optional(),
+  /** The role that each of them must have. */
+  role: nameSchema.optional(),
+  /** Neither the agent that asks nor whoever started the run counts. */
+  fourEyes: z.boolean().optional(),
+});
+export type ApprovalRule = z.infer<typeof approvalRuleSchema>;
+
+/** Who must allow one call, decided when it was asked. */
+export const approvalNeedsSchema = z.object({
+  approvers: z.int().min(1).max(10),
+  /** Each approver must have all of them. */
+  roles: z.array(z.string()),
+  fourEyes: z.boolean(),
+  /** Actors that do not count. */
+  excluded: z.array(z.string()),
+});
+export type ApprovalNeeds = z.infer<typeof approvalNeedsSchema>;
+
 /** The call that waits. */
 export const askedCallSchema = z.object({
   approvalId: approvalIdSchema,
@@ -43,6 +72,8 @@ export const askedCallSchema = z.object({
   mode: approvalModeSchema,
   /** Without an answer by then it counts as refused. */
   expiresAt: epochMs,
+  /** What the runner's settings ask for. */
+  rule: approvalRuleSchema.optional(),
 });
 export type AskedCall = z.infer<typeof askedCallSchema>;
 
@@ -76,8 +107,25 @@ export const approvalAskedSchema = z.object({
   fence,
   ...askedCallSchema.shape,
   askedAt: epochMs,
+  /** Absent: the first answer of anybody settles it. */
+  needs: approvalNeedsSchema.optional(),
   /** Held ones whose program has ended with the parked one. */
   approvalsClosed: z.array(approvalIdSchema).optional(),
+});
+
+/** One of several approvals that a call needs; it still waits. */
+export const approvalCountedSchema = z.object({
+  type: z.literal('fleetlog.run.approval-counted.v1'),
+  ...about,
+  fence,
+  approvalId: approvalIdSchema,
+  callId: z.string(),
+  digest: callDigestSchema,
+  by: z.string().min(1).max(128),
+  message: message.optional(),
+  /** How many more are needed. */
+  stillNeeded: z.int().positive(),
+  countedAt: epochMs,
 });
 
 /** An approval is settled: the first answer counts. */
@@ -89,6 +137,8 @@ export const approvalAnsweredSchema = z.object({
   ...settledApprovalSchema.shape,
   /** `user:anna`, `service:runs` (expired), `agent:builder-1` (withdrawn). */
   by: z.string().min(1).max(128),
+  /** All who have approved, where several had to; the last is `by`. */
+  approvedBy: z.array(z.string()).optional(),
   /** The instruction that goes on with a parked run; null: its runner is told, or another question is still open. */
   commandId: commandIdSchema.nullable(),
   answeredAt: epochMs,
@@ -115,6 +165,10 @@ export type ApprovalCommand =
       readonly input?: unknown;
       readonly message?: string | undefined;
       readonly by: string;
+      /** Of whoever answers. */
+      readonly roles?: readonly string[] | undefined;
+      /** Whoever answers is known by a token of their own. */
+      readonly isKnown?: boolean | undefined;
       /** Starts the next attempt, should the run be parked. */
       readonly nextCommandId: string;
     }

@@ -2,7 +2,7 @@
 // Keys: <tenant>.<project>.<id>. Derived buckets can be dropped and rebuilt from the log at any time.
 import type { BucketDefinition, ObjectStoreDefinition } from '#libs/topology/definitions.ts';
 import { z } from 'zod';
-import { approvalModeSchema, decisionSchema } from './approvals.ts';
+import { approvalModeSchema, approvalNeedsSchema, decisionSchema } from './approvals.ts';
 import { COMMAND_STATES, commandFailureSchema, commandTypeSchema } from './commands.ts';
 import { machineFactsSchema } from './machine-facts.ts';
 import { runFailureSchema } from './run-requests.ts';
@@ -90,6 +90,12 @@ export const shownApprovalSchema = z.object({
   askedAt: epochMs,
   expiresAt: epochMs,
   settledAt: epochMs.nullable(),
+  /** Who must allow it; null: the first answer of anybody settles it. */
+  needs: approvalNeedsSchema.nullable().default(null),
+  /** Who has approved so far, where several must. */
+  approvedBy: z.array(z.string()).default([]),
+  /** Approvals that are missing; 0: none, or it waits no more. */
+  stillNeeded: z.int().nonnegative().default(1),
 });
 export type ShownApproval = z.infer<typeof shownApprovalSchema>;
 

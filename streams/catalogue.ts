@@ -68,6 +68,8 @@ const RUN_EVENT_MEANS: Readonly<Record<RunEventType, string>> = {
   'fleetlog.run.cancel-requested.v1': 'Someone asked to cancel while a runner held the run.',
   'fleetlog.run.approval-asked.v1':
     'The run waits for a person to allow one call. Parked: no runner holds it any more.',
+  'fleetlog.run.approval-counted.v1':
+    'One of several people that a call needs has approved it; `stillNeeded` are missing, and it still waits.',
   'fleetlog.run.approval-answered.v1':
     'The question is settled; `commandId` goes on with a parked run, a held one goes on by itself.',
   'fleetlog.run.completed.v1':

@@ -55,7 +55,7 @@ export const REQUEST_EXAMPLES: {
       message: 'go ahead',
       actor: 'user:anna',
     },
-    result: { runId, approvalId, seq: 16, decision: 'approve', repeated: false },
+    result: { runId, approvalId, seq: 16, decision: 'approve', repeated: false, stillNeeded: 0 },
   },
   claim: {
     request: { runId, runnerId, claimId: 'clm-1', commandId },
@@ -169,6 +169,9 @@ export const BUCKET_EXAMPLES: {
         message: null,
         askedAt: AT + 6 * SECOND,
         settledAt: null,
+        needs: null,
+        approvedBy: [],
+        stillNeeded: 1,
       },
     ],
   },

@@ -90,6 +90,26 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'The digest given is not that of the call that waits: look at it again.',
   },
+  APPROVAL_IDENTITY_NEEDED: {
+    kind: 'tenant-policy-denied',
+    meaning: 'The call counts only approvals of those who answer by a token of their own.',
+  },
+  APPROVAL_OWN_WORK: {
+    kind: 'tenant-policy-denied',
+    meaning: 'Whoever asked for the work, or does it, cannot allow its calls.',
+  },
+  APPROVAL_ROLE_MISSING: {
+    kind: 'tenant-policy-denied',
+    meaning: 'Whoever answers lacks a role that the call needs.',
+  },
+  APPROVAL_COUNTED: {
+    kind: 'conflict',
+    meaning: 'Whoever answers has approved the call already; others are needed.',
+  },
+  APPROVAL_NOT_EDITABLE: {
+    kind: 'conflict',
+    meaning: 'Several people must allow the same call, so nobody can change it.',
+  },
   APPROVAL_TOO_MANY: { kind: 'conflict', meaning: 'Too many questions are open in this run.' },
   TASK_UNKNOWN: { kind: 'not-found', meaning: 'No task has this id in this tenant and project.' },
   TASK_CONFLICTING_REQUEST: {

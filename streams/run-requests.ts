@@ -69,6 +69,8 @@ export const RUN_REQUESTS = {
       parent: nameSchema.optional(),
       /** The run whose work it does once more. */
       retryOf: runIdSchema.optional(),
+      /** On whose behalf the run is, where that is not the actor; no part of what must be the same. */
+      startedBy: actorSchema.optional(),
       actor: actorSchema,
     }),
     answer: answering(
@@ -99,11 +101,22 @@ export const RUN_REQUESTS = {
         /** Made by whoever answers: what is repeated is one answer. */
         answerId: z.string().min(1).max(300),
         ...approvalAnswerShape,
+        /** Of whoever answers, as far as the control plane knows. */
+        roles: z.array(nameSchema).max(32).optional(),
+        /** Whoever answers is known by a token of their own. */
+        isKnown: z.boolean().optional(),
         actor: actorSchema,
       })
       .refine((answer) => answerMistake(answer) === undefined, 'decision and input do not go together'),
     answer: answering(
-      z.object({ ...position, approvalId: approvalIdSchema, decision: answerSchema, repeated: z.boolean() }),
+      z.object({
+        ...position,
+        approvalId: approvalIdSchema,
+        decision: answerSchema,
+        repeated: z.boolean(),
+        /** Approvals that are missing after this one; 0: it is settled. */
+        stillNeeded: z.int().nonnegative(),
+      }),
     ),
   },
   claim: {

@@ -1,7 +1,13 @@
 // The run aggregate on the wire: its commands, its events and their schemas. One piece of work in a session:
 // queued, claimed under a lease, executed, ended. The rules are in services/runs/run.decider.ts.
 import { z } from 'zod';
-import { approvalAnsweredSchema, approvalAskedSchema, type ApprovalCommand } from './approvals.ts';
+import {
+  approvalAnsweredSchema,
+  approvalAskedSchema,
+  approvalCountedSchema,
+  approvalRuleSchema,
+  type ApprovalCommand,
+} from './approvals.ts';
 import {
   commandAcknowledgedSchema,
   commandCancelledSchema,
@@ -86,6 +92,8 @@ export const runRequestSchema = z.object({
   conversation: conversationSchema.optional(),
   /** Work in a git worktree of its own instead of a plain folder; absent: the runner's own rule. */
   checkout: checkoutSchema.optional(),
+  /** Who must allow what its program asks about, besides what the runner's settings say. */
+  approvals: approvalRuleSchema.optional(),
 });
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
@@ -111,6 +119,8 @@ const createdSchema = z.object({
   parent: nameSchema.optional(),
   /** The ended run whose work it does once more. */
   retryOf: runIdSchema.optional(),
+  /** Who asked for the work: `user:anna`. */
+  startedBy: z.string().min(1).max(128).optional(),
   createdAt: epochMs,
 });
 
@@ -225,6 +235,7 @@ export const runEventSchema = z.discriminatedUnion('type', [
   failedSchema,
   cancelledSchema,
   approvalAskedSchema,
+  approvalCountedSchema,
   approvalAnsweredSchema,
   turnFinishedSchema,
   commandCreatedSchema,

@@ -43,6 +43,8 @@ const createdSchema = z.object({
   ...taskOrderSchema.shape,
   /** SHA-256 (hex) of the whole order: tells the repeat of a request from another one under the same idempotency key. */
   requestHash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Who asked for it: `user:anna`. */
+  createdBy: z.string().min(1).max(128).optional(),
   createdAt: epochMs,
 });
 

@@ -22,6 +22,7 @@ const answeredSchema = z.object({
   seq: z.number(),
   decision: z.string(),
   repeated: z.boolean(),
+  stillNeeded: z.number(),
 });
 
 interface ListFlags extends StackFlags {
@@ -58,16 +59,28 @@ const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
     one.mode,
     ago(one.askedAt, now),
     one.state === 'open' ? ago(now, one.expiresAt) : '',
+    one.state === 'open' ? `${one.approvedBy.length}/${one.needs?.approvers ?? 1}` : '',
     `${one.tool} ${oneLine(one.input, 80)}`,
   ]);
   if (rows.length === 0 && state === 'open') return context.terminal.note('nobody waits for an answer');
-  context.terminal.out(table(['APPROVAL', 'STATE', 'AGENT', 'MODE', 'ASKED', 'LEFT', 'CALL'], rows));
+  context.terminal.out(table(['APPROVAL', 'STATE', 'AGENT', 'MODE', 'ASKED', 'LEFT', 'YES', 'CALL'], rows));
   if (typeof page.next === 'string')
     context.terminal.note(`more: fleetlog approvals list --cursor ${page.next}`);
 };
 
 const read = ({ api }: Invocation, approvalId: string): Promise<Shown> =>
   api.call({ path: `/api/v1/approvals/${encodeURIComponent(approvalId)}` }, placedSchema);
+
+const peopleOf = (count: number): string => (count === 1 ? '1 person' : `${count} people`);
+
+/** Who has allowed it and who must, for people. */
+const needsLine = ({ needs, approvedBy, stillNeeded }: Shown): string | undefined => {
+  if (needs === null) return undefined;
+  const role = needs.roles.length === 0 ? '' : ` with the role ${needs.roles.join(' and ')}`;
+  const not = needs.excluded.length === 0 ? '' : `, but not ${needs.excluded.join(' or ')}`;
+  const so = approvedBy.length === 0 ? 'nobody so far' : approvedBy.join(', ');
+  return `needs     ${peopleOf(needs.approvers)}${role}${not}; approved by ${so}; ${stillNeeded} still needed`;
+};
 
 /** The exact call, for people. */
 const print = (context: CliContext, one: Shown): void => {
@@ -79,6 +92,8 @@ const print = (context: CliContext, one: Shown): void => {
   terminal.out(`asked     ${ago(one.askedAt, clock.now())} ago, ${one.mode}; ${one.question}`);
   if (one.state === 'open')
     terminal.out(`until     ${ago(clock.now(), one.expiresAt)} from now, then it counts as refused`);
+  const needs = needsLine(one);
+  if (needs !== undefined) terminal.out(needs);
   terminal.out(`tool      ${one.tool}`);
   terminal.out(`digest    ${one.digest}`);
   terminal.out(`input${cut}:`);
@@ -132,7 +147,9 @@ const answer = async (
   const answered = await call.api.call({ method: 'POST', path, body, idempotencyKey }, answeredSchema);
   if (call.isJson) return context.terminal.out(JSON.stringify(answered));
   const DONE = { approve: 'approved', reject: 'rejected', edit: 'approved with another input' } as const;
-  context.terminal.out(`${approvalId} ${DONE[decision]}`);
+  const { stillNeeded } = answered;
+  const left = stillNeeded === 0 ? '' : `; it waits for ${peopleOf(stillNeeded)} more`;
+  context.terminal.out(`${approvalId} ${DONE[decision]}${left}`);
 };
 
 const withAnswerFlags = (command: Command): Command =>

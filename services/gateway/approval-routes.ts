@@ -119,7 +119,11 @@ const answerApproval =
     const { tenant: _tenant, project: _project, by, ...said } = input;
     // Keys of the caller and ids made here never meet.
     const answerId = key === undefined ? `made.${parts.ids.ulid()}` : `key.${key}`;
-    const asked = { ...said, runId, approvalId, answerId, actor: `user:${speakerOf(request, by)}` };
+    const { name, isNamed, roles } = request.get('identity');
+    const speaker = speakerOf(request, by);
+    // Roles are of whoever's token it is: nobody lends them to somebody else.
+    const known = { isKnown: isNamed, roles: speaker === name ? [...roles] : [] };
+    const asked = { ...said, ...known, runId, approvalId, answerId, actor: `user:${speaker}` };
     const answer = await parts.runsClient.ask('answer-approval', asked);
     if (answer.kind === 'refused') return { refused: answer.rejection };
     return request.json({ ...answer.result, links: linksOf(approval) }, 202);

@@ -58,8 +58,8 @@ export const titleOfPrompt = (prompt: string): string | null => {
 
 /** What has no default here: the runner's own rules count where nothing was asked. */
 export const givenRules = (input: CreateRunInput): Partial<RunRequest> => {
-  const { program, workspace, completion, resumeMismatch, checkout, conversation } = input;
-  const asked = { program, workspace, completion, resumeMismatch, checkout, conversation };
+  const { program, workspace, completion, resumeMismatch, checkout, conversation, approvals } = input;
+  const asked = { program, workspace, completion, resumeMismatch, checkout, conversation, approvals };
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 };
 

@@ -152,6 +152,13 @@ export const RunnerConfig = configSchema({
     .describe(
       'Calls of Claude Code that a person must allow first: the turn ends with the question and goes on with the answer. Default: none.',
     ),
+  approvalApprovers: integer({ min: 1, max: 10 })
+    .default(1)
+    .describe('How many different people must allow a call that is asked about.'),
+  approvalRole: text({ pattern: /^[a-z0-9][a-z0-9_-]{0,63}$/, expects: 'the name of a role' })
+    .optional()
+    .describe('Role that whoever allows such a call must have, by a token of their own.'),
+  approvalFourEyes: flag().default(false).describe('Whoever started a run cannot allow its calls.'),
   approvalWaitMs: duration({ min: 1000, max: 30 * 24 * 3_600_000 })
     .default(24 * 3_600_000)
     .describe('How long a question to a person may wait; then it counts as refused.'),

@@ -17,7 +17,12 @@ import type { Run } from './run-state.policy.ts';
 import { attemptCommandId, hashOf, SOURCE, type RunLog } from './run-log.ts';
 
 type Request = RunRequestOf<'answer-approval'>;
-type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
+type Answered = Extract<
+  RunEvent,
+  { readonly type: 'fleetlog.run.approval-answered.v1' | 'fleetlog.run.approval-counted.v1' }
+>;
+const isAnswer = (event: RunEvent): event is Answered =>
+  event.type === 'fleetlog.run.approval-answered.v1' || event.type === 'fleetlog.run.approval-counted.v1';
 
 interface Parts {
   readonly runLog: RunLog;
@@ -33,6 +38,9 @@ const RECORDED: ReadonlySet<string> = new Set<RejectionCode>([
   'APPROVAL_ANSWERED',
   'APPROVAL_CLOSED',
   'APPROVAL_OTHER_CALL',
+  'APPROVAL_IDENTITY_NEEDED',
+  'APPROVAL_OWN_WORK',
+  'APPROVAL_ROLE_MISSING',
 ]);
 
 const record = async (
@@ -62,11 +70,12 @@ const record = async (
   );
 };
 
-const isSame = (event: Answered, { decision, input, message, actor }: Request): boolean =>
-  event.decision === decision &&
-  event.by === actor &&
-  event.message === message &&
-  isDeepStrictEqual(event.input, input);
+const isSame = (event: Answered, { decision, input, message, actor }: Request): boolean => {
+  if (event.by !== actor || event.message !== message) return false;
+  // What was counted was an approval.
+  if (event.type === 'fleetlog.run.approval-counted.v1') return decision === 'approve';
+  return event.decision === decision && isDeepStrictEqual(event.input, input);
+};
 
 /** The operation `answer-approval`. Repeatable: the same answer id is one answer. */
 export const answerApprovalRequest =
@@ -74,7 +83,7 @@ export const answerApprovalRequest =
   async (boundary: Boundary, asked: Request): Promise<RunAnswer<RunResultOf<'answer-approval'>>> => {
     // What goes on from here is looked at again by whoever reads the log: no secret gets into it.
     const request = parts.redactor.value(asked).value as Request;
-    const { runId, approvalId, answerId, decision, digest, input, message, actor } = request;
+    const { runId, approvalId, answerId, decision, digest, input, message, roles, isKnown, actor } = request;
     const target = { boundary, runId, actor };
     const { state: run } = await parts.runLog.load(target);
     if (run === undefined) return refused(rejection('RUN_UNKNOWN', 'no run has this id'));
@@ -88,6 +97,8 @@ export const answerApprovalRequest =
       input,
       message,
       by: actor,
+      roles,
+      isKnown,
       nextCommandId,
     } as const;
     const outcome = await parts.runLog.handle(target, command, { id });
@@ -96,12 +107,15 @@ export const answerApprovalRequest =
         await record(parts, { boundary, request, run, id }, outcome.rejection);
       return refused(outcome.rejection);
     }
-    if (outcome.kind === 'unchanged' || outcome.event.type !== 'fleetlog.run.approval-answered.v1')
+    if (outcome.kind === 'unchanged' || !isAnswer(outcome.event))
       return refused(rejection('APPROVAL_CLOSED', `approval ${approvalId} waits no more`));
     if (outcome.repeated && !isSame(outcome.event, request))
       return refused(
         rejection('RUN_CONFLICTING_REQUEST', `the answer ${answerId} was given before, and was another one`),
       );
+    const given = { runId, approvalId, seq: outcome.seq, decision, repeated: outcome.repeated };
+    if (outcome.event.type === 'fleetlog.run.approval-counted.v1')
+      return ok({ ...given, stillNeeded: outcome.event.stillNeeded });
     await parts.deadlines.remove({ boundary, runId, approvalId });
-    return ok({ runId, approvalId, seq: outcome.seq, decision, repeated: outcome.repeated });
+    return ok({ ...given, stillNeeded: 0 });
   };

@@ -19,6 +19,7 @@ const shownOf = ({
   runId: _run,
   sessionId: _session,
   approvalsClosed: _closed,
+  needs = undefined,
   ...asked
 }: Asked): ShownApproval => ({
   ...asked,
@@ -26,17 +27,22 @@ const shownOf = ({
   by: null,
   message: null,
   settledAt: null,
+  needs: needs ?? null,
+  approvedBy: [],
+  stillNeeded: needs?.approvers ?? 1,
 });
 
 const settled = (
   approval: ShownApproval,
-  how: Pick<ShownApproval, 'state' | 'by' | 'message' | 'settledAt'>,
+  how: Pick<ShownApproval, 'state' | 'by' | 'message' | 'settledAt'> &
+    Partial<Pick<ShownApproval, 'approvedBy'>>,
 ): ShownApproval => {
   const size = JSON.stringify(approval.input)?.length ?? 0;
   const isSmall = size <= KEPT_INPUT_CHARACTERS;
   return {
     ...approval,
     ...how,
+    stillNeeded: 0,
     ...(!isSmall && { input: null, inputCutBytes: approval.inputCutBytes + size }),
   };
 };
@@ -64,10 +70,24 @@ const closedBy = (approvals: readonly ShownApproval[], event: RunEvent): readonl
 
 const after = (approvals: readonly ShownApproval[], event: RunEvent): readonly ShownApproval[] => {
   if (event.type === 'fleetlog.run.approval-answered.v1') {
-    const { approvalId, decision, by, message, answeredAt } = event;
-    const how = { state: decision, by, message: message ?? null, settledAt: answeredAt };
+    const { approvalId, decision, by, message, answeredAt, approvedBy } = event;
+    const how = {
+      state: decision,
+      by,
+      message: message ?? null,
+      settledAt: answeredAt,
+      ...(approvedBy !== undefined && { approvedBy }),
+    };
     return approvals.map((approval) =>
       approval.approvalId === approvalId ? settled(approval, how) : approval,
+    );
+  }
+  if (event.type === 'fleetlog.run.approval-counted.v1') {
+    const { approvalId, by, stillNeeded } = event;
+    return approvals.map((approval) =>
+      approval.approvalId === approvalId
+        ? { ...approval, approvedBy: [...approval.approvedBy, by], stillNeeded }
+        : approval,
     );
   }
   const left = closedBy(approvals, event);

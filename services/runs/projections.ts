@@ -38,7 +38,7 @@ const approvalsSummarySchema = approvalsViewSchema.omit({ seq: true });
 /** Bucket `approvals`. */
 export const approvalsProjection = defineSummary<PlacedRunEvent, ApprovalsSummary>({
   name: 'approvals',
-  version: 1,
+  version: 2,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run')],
   bucket: 'approvals',

@@ -56,10 +56,10 @@ const create =
   ({ runLog, redactor }: Parts): Handle<'create'> =>
   async (boundary, request) => {
     // Redaction keeps the shape: strings stay strings, names and ids are as they were.
-    const { actor, ...asked } = redactor.value(request).value as typeof request;
+    const { actor, startedBy = actor, ...asked } = redactor.value(request).value as typeof request;
     const { runId, sessionId } = asked;
     const requestHash = hashOf(asked);
-    const data = { ...asked, requestHash, commandId: attemptCommandId(runId, 1) };
+    const data = { ...asked, startedBy, requestHash, commandId: attemptCommandId(runId, 1) };
     // The hash is part of the id: the same request finds its event, another one meets the rule.
     const id = `${runId}.create.${requestHash.slice(0, 32)}`;
     const outcome = await runLog.handle({ boundary, runId, actor }, { kind: 'create', data }, { id });

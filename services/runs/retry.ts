@@ -29,7 +29,15 @@ export const retryRequest =
       return refused(
         rejection('RUN_NOT_ENDED', `run ${runId} has not ended (${run.state}): cancel it first`),
       );
-    const { request, task, commandId: _command, requestHash: _hash, createdAt: _at, ...rest } = run.created;
+    const {
+      request,
+      task,
+      commandId: _command,
+      requestHash: _hash,
+      createdAt: _at,
+      startedBy: _by,
+      ...rest
+    } = run.created;
     if (task !== undefined)
       return refused(
         rejection('RUN_OF_TASK', `run ${runId} is attempt ${task.attempt} of task ${task.taskId}`, {

@@ -2,7 +2,7 @@
 // why a report cannot move it. Pure; decides nothing (run.decider.ts, run.approvals.decider.ts, run.commands.decider.ts).
 import { reject, type Decision } from '#libs/kernel/decider.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
-import type { ApprovalDecision, ApprovalMode, SettledApproval } from '#streams/approvals.ts';
+import type { ApprovalDecision, ApprovalMode, ApprovalNeeds, SettledApproval } from '#streams/approvals.ts';
 import type { CommandState, CommandType, Otherwise } from '#streams/commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
@@ -22,6 +22,10 @@ export interface OpenApproval {
   readonly mode: ApprovalMode;
   readonly fence: number;
   readonly expiresAt: number;
+  /** Absent: the first answer of anybody settles it. */
+  readonly needs?: ApprovalNeeds;
+  /** Who has approved so far, where several must. */
+  readonly approvedBy: readonly string[];
 }
 
 /** A command of the run as far as its rules need it. */

@@ -1,5 +1,5 @@
 // The rules of a run's approvals: who may ask, which answer counts, what becomes of the run. Pure; part of run.decider.ts.
-// Guarantees: the first answer counts and every later one is refused; an answer is about one exact call; without an answer in time the
+// Guarantees: the first answer counts and every later one is refused; where several must approve, each counts once and one rejection ends it; an answer is about one exact call; without an answer in time the
 // call is refused; whatever ends the claim of a held question, or the run, closes it. Does not watch the time (its owner says when
 // it is over) and tells nobody (see instructions.ts).
 //
@@ -7,6 +7,7 @@
 // claimed | running ─asked(parked)→ waiting, nobody's ─answered→ queued     (cancel: cancelled at once)
 import { accept, reject, unchanged } from '#libs/kernel/decider.ts';
 import { APPROVAL_WAIT_LIMIT_MS, OPEN_APPROVALS_LIMIT, type SettledApproval } from '#streams/approvals.ts';
+import { needsOf, notCounting, stillNeeded } from './approval-needs.policy.ts';
 import { afterParking, closingCommands } from './run-commands.policy.ts';
 import {
   closed,
@@ -20,6 +21,7 @@ import {
 } from './run-state.policy.ts';
 
 type Asked = EventOf<'fleetlog.run.approval-asked.v1'>;
+type Counted = EventOf<'fleetlog.run.approval-counted.v1'>;
 type Answered = EventOf<'fleetlog.run.approval-answered.v1'>;
 
 /** Both times are the runner's; only how long it wants to wait counts here, so its clock may be wrong. */
@@ -50,13 +52,16 @@ export const askApproval = (command: CommandOf<'ask-approval'>, run: Run, now: n
   if (run.state === 'cancelling') return askedTooLate(command, run);
   if (call.mode === 'held' && run.open.length >= OPEN_APPROVALS_LIMIT)
     return reject('APPROVAL_TOO_MANY', `run ${runId} has ${run.open.length} open questions`);
+  const { rule, ...asked } = call;
+  const needs = needsOf(run, rule);
   return accept({
     type: 'fleetlog.run.approval-asked.v1',
     runId,
     sessionId,
     turnId,
     fence,
-    ...call,
+    ...asked,
+    ...(needs !== undefined && { needs }),
     expiresAt: now + waitOf(command),
     askedAt: command.askedAt,
     ...(call.mode === 'parked' && closing(run)),
@@ -84,7 +89,7 @@ const notOpen = (run: Run, approvalId: string): RunDecision => {
   return reject(code, `approval ${approvalId} of run ${runId} ${what}`, { decision, by, state: run.state });
 };
 
-type Settling = Pick<Answered, 'decision' | 'input' | 'message' | 'by'>;
+type Settling = Pick<Answered, 'decision' | 'input' | 'message' | 'by' | 'approvedBy'>;
 
 const settle = (
   run: Run,
@@ -112,6 +117,30 @@ const settle = (
   });
 };
 
+/** One of several approvals. */
+const count = (
+  run: Run,
+  open: OpenApproval,
+  { command, now }: { readonly command: CommandOf<'answer-approval'>; readonly now: number },
+): RunDecision => {
+  const { runId, sessionId } = run.created;
+  const { approvalId, callId, digest, fence, approvedBy } = open;
+  const { by, message } = command;
+  return accept({
+    type: 'fleetlog.run.approval-counted.v1',
+    runId,
+    sessionId,
+    fence,
+    approvalId,
+    callId,
+    digest,
+    by,
+    ...(message !== undefined && { message }),
+    stillNeeded: stillNeeded({ ...open, approvedBy: [...approvedBy, by] }),
+    countedAt: now,
+  });
+};
+
 export const answerApproval = (command: CommandOf<'answer-approval'>, run: Run, now: number): RunDecision => {
   const { approvalId, digest, decision, input, message, by, nextCommandId } = command;
   const open = openOf(run, approvalId);
@@ -125,9 +154,15 @@ export const answerApproval = (command: CommandOf<'answer-approval'>, run: Run, 
       decision: 'expired',
       state: run.state,
     });
+  const refusal = notCounting(open, command);
+  if (refusal !== undefined) return refusal;
+  const approvedBy = decision === 'reject' ? open.approvedBy : [...open.approvedBy, by];
+  if (decision === 'approve' && stillNeeded({ ...open, approvedBy }) > 0)
+    return count(run, open, { command, now });
   const said = {
     decision,
     by,
+    ...(open.needs !== undefined && { approvedBy: [...approvedBy] }),
     ...(decision === 'edit' && { input }),
     ...(message !== undefined && { message }),
   };
@@ -161,8 +196,9 @@ export const withdrawApproval = (
 
 /** After {@link Asked}. */
 export const evolveAsked = (run: Run, event: Asked): Partial<Run> => {
-  const { approvalId, callId, tool, digest, mode, fence, expiresAt, turnId } = event;
-  const open = { approvalId, callId, tool, digest, mode, fence, expiresAt };
+  const { approvalId, callId, tool, digest, mode, fence, expiresAt, turnId, needs } = event;
+  const call = { approvalId, callId, tool, digest, mode, fence, expiresAt };
+  const open = { ...call, approvedBy: [], ...(needs !== undefined && { needs }) };
   if (mode === 'held')
     return {
       turnId,
@@ -183,6 +219,13 @@ export const evolveAsked = (run: Run, event: Asked): Partial<Run> => {
     commands: afterParking(run),
   };
 };
+
+/** After {@link Counted}. */
+export const evolveCounted = (run: Run, { approvalId, by }: Counted): Partial<Run> => ({
+  open: run.open.map((open) =>
+    open.approvalId === approvalId ? { ...open, approvedBy: [...open.approvedBy, by] } : open,
+  ),
+});
 
 /** After {@link Answered}. */
 export const evolveAnswered = (run: Run, event: Answered): Partial<Run> => {

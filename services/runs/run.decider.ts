@@ -29,6 +29,7 @@ import {
   askApproval,
   evolveAnswered,
   evolveAsked,
+  evolveCounted,
   expireApproval,
   withdrawApproval,
 } from './run.approvals.decider.ts';
@@ -196,6 +197,7 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
     cancelReason: event.reason,
   }),
   'fleetlog.run.approval-asked.v1': evolveAsked,
+  'fleetlog.run.approval-counted.v1': evolveCounted,
   'fleetlog.run.approval-answered.v1': evolveAnswered,
   'fleetlog.run.turn-finished.v1': evolveTurnFinished,
   'fleetlog.run.command-created.v1': evolveCommandCreated,

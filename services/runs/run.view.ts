@@ -154,6 +154,7 @@ const CHANGE: {
     const state = view.state === 'cancelling' ? 'cancelling' : 'waiting';
     return { ...common, state, openApprovals: [...view.openApprovals, asked] };
   },
+  'fleetlog.run.approval-counted.v1': (_view, { countedAt }) => ({ updatedAt: countedAt }),
   'fleetlog.run.approval-answered.v1': (view, { approvalId, commandId, answeredAt }) => {
     const openApprovals = view.openApprovals.filter((open) => open.approvalId !== approvalId);
     const goesOn = view.state === 'waiting' && openApprovals.length === 0;

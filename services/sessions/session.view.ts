@@ -40,6 +40,7 @@ const EFFECT: {
     return next === 'failed' ? { ends: next, failureKind: 'runner-lost' } : { ends: next };
   },
   'fleetlog.run.approval-asked.v1': () => undefined,
+  'fleetlog.run.approval-counted.v1': () => undefined,
   'fleetlog.run.approval-answered.v1': () => undefined,
   'fleetlog.run.turn-finished.v1': () => undefined,
   'fleetlog.run.command-created.v1': () => undefined,

@@ -72,6 +72,7 @@ const runRequestOf = (
   maxAttempts: 1,
   leaseMs: created.leaseMs,
   task: { taskId: created.taskId, attempt },
+  ...(created.createdBy !== undefined && { startedBy: created.createdBy }),
   actor: ACTOR,
 });
 

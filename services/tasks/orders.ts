@@ -46,7 +46,7 @@ export const createOrders = ({ taskLog, redactor }: Parts): Orders => {
       const id = `${taskId}.create.${requestHash.slice(0, 32)}`;
       const outcome = await taskLog.handle(
         target,
-        { kind: 'create', data: { ...order, requestHash } },
+        { kind: 'create', data: { ...order, requestHash, createdBy: actor } },
         { id },
       );
       if (outcome.kind === 'rejected') return refused(outcome.rejection);

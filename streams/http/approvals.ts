@@ -73,6 +73,8 @@ export const APPROVAL_API = {
       seq: seqAnswer,
       decision: answerSchema,
       repeated: z.boolean(),
+      /** Approvals that are missing after this one; 0: it is settled. */
+      stillNeeded: z.int().nonnegative(),
       links,
     }),
   },

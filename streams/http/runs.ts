@@ -1,5 +1,6 @@
 // The HTTP API about runs: what is asked, what is answered.
 import { z } from 'zod';
+import { approvalRuleSchema } from '#streams/approvals.ts';
 import { activityViewSchema, runViewSchema } from '#streams/buckets.ts';
 import { nameSchema, runIdSchema, sessionIdSchema } from '#streams/ids.ts';
 import { PROMPT_LIMIT_CHARACTERS } from '#streams/commands.ts';
@@ -46,6 +47,8 @@ const createRunSchema = z.strictObject({
   checkout: runRequestSchema.shape.checkout,
   /** `new`: the program begins another conversation in the session. */
   conversation: runRequestSchema.shape.conversation,
+  /** Who must allow what its program asks about, besides what the runner's settings say. */
+  approvals: approvalRuleSchema.strict().optional(),
 });
 export type CreateRunInput = z.infer<typeof createRunSchema>;
 

@@ -39,6 +39,7 @@ const ofRuns = RUN_API.createRun.body.pick({
   completion: true,
   resumeMismatch: true,
   checkout: true,
+  approvals: true,
 });
 
 const createTaskSchema = ofRuns.extend({

@@ -1,4 +1,7 @@
 // Which calls need a person, what a program is told before a call, and what names a call.
+import { createSeededIds } from '#libs/memory/ids.ts';
+import { createApprovalDesk } from '#services/runner/approvals/approval-desk.ts';
+import type { ReportWriter, TurnScope } from '#services/runner/report-writer.ts';
 import { describe, expect, test } from 'vitest';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { askedCall, callDigest } from '#services/runner/approvals/asked-call.ts';
@@ -157,5 +160,35 @@ describe('a deadline', () => {
     release();
     await clock.advance(100_000);
     expect(overs).toBe(0);
+  });
+});
+
+describe('who must allow a call', () => {
+  const questionWith = (config: Partial<Parameters<typeof createApprovalDesk>[0]['config']>) => {
+    const clock = createManualClock();
+    const desk = createApprovalDesk({
+      // Nothing is reported here.
+      writer: { write: () => Promise.reject(new Error('not here')) } as unknown as ReportWriter,
+      clock,
+      ids: createSeededIds(1, clock),
+      config: {
+        approvalWaitMs: 1000,
+        askBefore: ['Bash'],
+        approvalApprovers: 1,
+        approvalFourEyes: false,
+        ...config,
+      },
+    });
+    return desk.parked({ turnId: 'trn_1' } as TurnScope, call).rule;
+  };
+
+  test('is said with the question where the settings say it, and else not', () => {
+    expect(questionWith({})).toBeUndefined();
+    expect(questionWith({ approvalApprovers: 2 })).toEqual({ approvers: 2, fourEyes: false });
+    expect(questionWith({ approvalRole: 'release', approvalFourEyes: true })).toEqual({
+      approvers: 1,
+      role: 'release',
+      fourEyes: true,
+    });
   });
 });

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
-import type { AskedCall, ApprovalMode, SettledApproval } from '#streams/approvals.ts';
+import type { ApprovalMode, ApprovalRule, AskedCall, SettledApproval } from '#streams/approvals.ts';
 import { idFromDigest, makeId } from '#streams/ids.ts';
 import type { AnswerInstruction } from '#streams/instructions.ts';
 import type { ApprovalsPart } from '#services/runner/control/control-parts.ts';
@@ -48,6 +48,10 @@ interface DeskParts {
     readonly approvalWaitMs: number;
     /** Calls that are asked about before they are made (call-rules.policy.ts). */
     readonly askBefore: readonly string[];
+    /** Who must allow them. */
+    readonly approvalApprovers: number;
+    readonly approvalRole?: string | undefined;
+    readonly approvalFourEyes: boolean;
   };
 }
 
@@ -77,6 +81,20 @@ const WITHDRAWN: ApprovalAnswer = {
   why: 'withdrawn',
   message: 'the turn ended before anybody answered',
 };
+
+/** What the settings ask for; undefined when anybody may allow a call, alone. */
+const ruleOf = ({
+  approvalApprovers,
+  approvalRole,
+  approvalFourEyes,
+}: DeskParts['config']): ApprovalRule | undefined =>
+  approvalApprovers === 1 && approvalRole === undefined && !approvalFourEyes
+    ? undefined
+    : {
+        approvers: approvalApprovers,
+        fourEyes: approvalFourEyes,
+        ...(approvalRole !== undefined && { role: approvalRole }),
+      };
 
 /** What a settled approval means for the call it was asked about. */
 const answerFor = (call: ApprovalCall, approval: SettledApproval): ApprovalAnswer => {
@@ -170,8 +188,10 @@ class Desk implements ApprovalDesk {
 
   #question(approvalId: string, call: ApprovalCall, mode: ApprovalMode): ParkedQuestion {
     const askedAt = this.#parts.clock.now();
+    const rule = ruleOf(this.#parts.config);
     return {
       ...askedCall(call),
+      ...(rule !== undefined && { rule }),
       approvalId,
       mode,
       expiresAt: askedAt + this.#parts.config.approvalWaitMs,
