@@ -250,6 +250,13 @@ export const REPORT_EXAMPLES: {
     blocks: 1,
     owed: [{ messageId: 'msg_01JZ8Q4V6N3M7R5T9W2X4Y6Z8B', from: 'user', subject: 'Which cart?' }],
   },
+  insight: {
+    ...turn,
+    signal: 'context-ratio',
+    value: { ratio: 0.667, gatheringCalls: 4, totalToolCalls: 6 },
+    endReason: 'done',
+    workspace: '/work/ses_01KAJ5M8E0H7N2WQ5F8P1KDT6S',
+  },
   'report-refused': {
     runId,
     reportId: eventId,

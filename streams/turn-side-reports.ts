@@ -37,6 +37,18 @@ const stopGate = z.object({
     .max(50),
 });
 
+const insight = z.object({
+  ...about,
+  /** What was found: `context-ratio` is the share of tool calls that only gathered context. Later versions know more. */
+  signal: z.string().min(1).max(64),
+  /** The figures of the signal; of `context-ratio`: `ratio` (0 to 1), `gatheringCalls`, `totalToolCalls`. */
+  value: z.record(z.string().max(64), z.number()),
+  /** How the turn ended: its outcome, or the kind of its failure. */
+  endReason: z.string().max(64),
+  /** Where the agent worked. */
+  workspace: z.string(),
+});
+
 /** Subject type token → event type and schema, as part of the reports. */
 export const TURN_SIDE_REPORTS = {
   'prompt-echoed': {
@@ -58,5 +70,10 @@ export const TURN_SIDE_REPORTS = {
     type: 'fleetlog.stop-gate.decided.v1',
     schema: stopGate,
     means: 'The agent wanted to end its turn while it owed replies: it was sent on, or let go.',
+  },
+  insight: {
+    type: 'fleetlog.turn.insight.v1',
+    schema: insight,
+    means: 'A figure about the way the agent worked in a turn; told at its end, before the result.',
   },
 } as const;

@@ -1,6 +1,7 @@
 // What happens in a runner, as lines of its log. Bodies and prompts are never in them.
 import type { OutboxEvent } from '#libs/outbox/outbox.ts';
 import type { Logger } from '#libs/telemetry/logger.ts';
+import { contextRatio, type CallCounts } from './tool-calls.policy.ts';
 import type { TurnObservation } from './turn-parts.ts';
 
 const WARNINGS: ReadonlySet<OutboxEvent['kind']> = new Set([
@@ -22,6 +23,13 @@ export const logOutbox =
     else logger.info(message, fields);
   };
 
+/** `0.67 (4/6)`: the share of tool calls that only gathered context; nothing without calls. */
+const contextWords = (calls: CallCounts): { readonly context?: string } => {
+  const ratio = contextRatio(calls);
+  const { gatheringCalls, totalToolCalls } = calls;
+  return ratio === null ? {} : { context: `${ratio.toFixed(2)} (${gatheringCalls}/${totalToolCalls})` };
+};
+
 /** What happens to turns. */
 export const logTurn =
   (logger: Logger) =>
@@ -35,8 +43,9 @@ export const logTurn =
         logger.warn('turn: the run is not ours any more', fields);
     } else if (observation.kind === 'finished') {
       const { outcome, failure, durationMs, events } = observation.result;
-      const { leftovers } = observation;
-      logger.info('turn: finished', { runId, outcome, failure, durationMs, events, leftovers });
+      const { leftovers, calls } = observation;
+      const context = contextWords(calls);
+      logger.info('turn: finished', { runId, outcome, failure, durationMs, events, leftovers, ...context });
     } else if (observation.kind === 'claim-refused')
       logger.info('turn: claim refused', { runId, code: observation.code });
     else if (observation.kind === 'parked')

@@ -47,6 +47,7 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   'tool-finished': 6,
   usage: 5,
   'hook-failed': 5,
+  insight: 5,
   'unknown-line': 3,
   reasoning: 2,
   output: 1,
@@ -71,6 +72,8 @@ export interface WriteOptions {
   readonly id?: string;
   /** Changed in the same transaction. */
   readonly notes?: readonly Note[];
+  /** Records before it in the same transaction, redacted already. */
+  readonly before?: readonly NewRecord[];
   /** Records that follow it in the same transaction, redacted already. */
   readonly beside?: readonly NewRecord[];
   /**
@@ -106,16 +109,17 @@ export class ReportWriter {
     payload: Payload<Name>,
     options: WriteOptions = {},
   ): Promise<number> {
-    const record = this.#recordOf(scope, name, payload, options.id);
+    const record = this.record(scope, name, payload, options.id);
+    const before = options.before ?? [];
     for (;;) {
       while (this.#gate !== undefined) await this.#gate;
       try {
-        const [enqueued] = await this.#parts.outbox.commit({
-          records: [record, ...(options.beside ?? [])],
+        const enqueued = await this.#parts.outbox.commit({
+          records: [...before, record, ...(options.beside ?? [])],
           notes: options.notes ?? [],
           certainty: options.certainty ?? 'process',
         });
-        return enqueued?.sourceSeq ?? 0;
+        return enqueued[before.length]?.sourceSeq ?? 0;
       } catch (error) {
         if (toFault(error).retry !== 'later' || !(error instanceof Fault)) throw error;
         this.#gate ??= this.#waitForDisk();
@@ -128,11 +132,12 @@ export class ReportWriter {
     this.#gate = undefined;
   }
 
-  #recordOf<Name extends TurnReportName>(
+  /** A report as it is written, for {@link WriteOptions.before}; `id` as there. */
+  record<Name extends TurnReportName>(
     { runId, sessionId, turnId, commandId, fence }: TurnScope,
     name: Name,
     payload: Payload<Name>,
-    id: string | undefined,
+    id?: string,
   ): NewRecord {
     const { redactor, boundary, agent, clock, ids } = this.#parts;
     const redacted = redactor.value(payload).value as object;

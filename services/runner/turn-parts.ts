@@ -10,6 +10,7 @@ import type { ReportWriter, TurnScope } from './report-writer.ts';
 import type { RunsClient } from './runs-client.ts';
 import type { SessionNotes } from './session-notes.ts';
 import type { TurnJournal } from './turn-journal.ts';
+import type { CallCounts } from './tool-calls.policy.ts';
 import type { TurnState } from './turn-machine.policy.ts';
 import type { Workspaces } from './workspace/workspaces.ts';
 import type { TurnPreparation } from './turn-preparation.ts';
@@ -38,6 +39,7 @@ export type TurnObservation =
       readonly runId: string;
       readonly result: TurnResult;
       readonly leftovers: number;
+      readonly calls: CallCounts;
     };
 
 /** What reaches the disk together with the report that a turn has started. */

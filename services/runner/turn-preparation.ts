@@ -13,7 +13,7 @@ import { acpEnvironment, createAcpProvider } from './providers/acp/acp-provider.
 import { claudeCommand, createClaudeProvider } from './providers/claude/claude-provider.ts';
 import { CLAUDE_NAMES, CLAUDE_SETTINGS } from './providers/claude/claude-surroundings.policy.ts';
 import { CODEX_NAMES, codexCommand, createCodexProvider } from './providers/codex/codex-provider.ts';
-import { createExecProvider } from './providers/exec/exec-provider.ts';
+import { createExecProvider, LINES_VARIABLE, LINES_VERSION } from './providers/exec/exec-provider.ts';
 import type { Provider, TurnOrder } from './providers/provider.ts';
 import { withResumeRule } from './providers/resume-rule.ts';
 import type { ResumePoint } from './providers/turn-facts.ts';
@@ -219,7 +219,8 @@ export const createTurnPreparation = (parts: PreparationParts): TurnPreparation 
       if (name !== 'exec') return prepareOwn(name, instruction, order, scope);
       const program = instruction.request.program ?? config.program;
       const equipment = equip(scope, name, order.prompt);
-      const whole = { ...order.environment, ...equipment.environment };
+      const lines = { [LINES_VARIABLE]: String(LINES_VERSION) };
+      const whole = { ...order.environment, ...lines, ...equipment.environment };
       return { ...EXEC, provider: exec, order: { ...order, program, environment: whole } };
     },
   };

@@ -1,6 +1,6 @@
 // What the runner itself reports of one turn: its start, the agent's own word of its work, and its end; each in one transaction with
 // what has to be remembered of it. The program's own events are program-events.ts's; deciding what happens is turn-machine.policy.ts's.
-import type { Note } from '#libs/outbox/outbox.ts';
+import type { NewRecord, Note } from '#libs/outbox/outbox.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalCall } from './approvals/asked-call.ts';
 import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
@@ -11,6 +11,7 @@ import type { TurnScope } from './report-writer.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { Claim } from './turn-machine.policy.ts';
 import type { TurnParts } from './turn-parts.ts';
+import { CallCounter, contextRatio, type CallCounts } from './tool-calls.policy.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
 /** What became of an agent's word: kept on disk, or refused because the turn does not run. */
@@ -22,6 +23,7 @@ export type WordAnswer =
 export interface ReportedEnd {
   /** Null: it ended with a question to a person, and is gone on with when there is an answer. */
   readonly result: TurnResult | null;
+  readonly calls: CallCounts;
   /** Number of the report. */
   readonly sourceSeq: number;
 }
@@ -31,6 +33,8 @@ export class TurnReports {
   #entry: JournalEntry;
   /** Words under way to the disk: the end is told after them. */
   #saying: Promise<unknown> = Promise.resolve();
+  readonly #calls = new CallCounter();
+  #workspace = '';
 
   constructor(parts: TurnParts, entry: JournalEntry) {
     this.#parts = parts;
@@ -50,8 +54,9 @@ export class TurnReports {
     await journal.write(this.#entry);
   }
 
-  /** What is remembered with an event: a conversation is kept as soon as it has a name, so that the next turn goes on there, also after a crash. */
+  /** Takes note of an event. What is remembered with it: a conversation is kept as soon as it has a name, so that the next turn goes on there, also after a crash. */
   notesOf(event: ProviderEvent, { order, resumeMismatch }: PreparedTurn): readonly Note[] {
+    if (event.kind === 'tool-started') this.#calls.note(event);
     if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
     // Under another rule nobody goes on there.
     if (event.kind === 'session-forked' && resumeMismatch !== 'accept') return [];
@@ -64,6 +69,7 @@ export class TurnReports {
   async start(claim: Claim, { started }: ProviderTurn, prepared: PreparedTurn): Promise<void> {
     const { writer, runnerId, clock, reached } = this.#parts;
     const { order } = prepared;
+    this.#workspace = order.workspace;
     const { pid, programVersion = prepared.programVersion } = await started;
     if (pid === null) return;
     await reached('program-started');
@@ -119,10 +125,27 @@ export class TurnReports {
     const told = { prompt: request.prompt, outcome, summary };
     const kept =
       facts.session === undefined ? [] : [sessions.change(sessionId, provider, facts.session, told)];
-    const options = { id: `${scope.turnId}.finished`, notes: [journal.removal(instruction), ...kept] };
+    const options = {
+      id: `${scope.turnId}.finished`,
+      notes: [journal.removal(instruction), ...kept],
+      before: this.#insights(scope, result),
+    };
     const sourceSeq = await writer.write(scope, 'turn-finished', payload, options);
     await this.#parts.reached('result-stored');
-    return { result, sourceSeq };
+    return { result, sourceSeq, calls: this.#calls.counts };
+  }
+
+  /** What the turn tells of the way the agent worked; nothing where it called no tool. */
+  #insights(scope: TurnScope, { outcome, failure }: TurnResult): readonly NewRecord[] {
+    const ratio = contextRatio(this.#calls.counts);
+    if (ratio === null) return [];
+    const payload = {
+      signal: 'context-ratio',
+      value: { ratio, ...this.#calls.counts },
+      endReason: failure?.kind ?? outcome,
+      workspace: this.#workspace,
+    };
+    return [this.#parts.writer.record(scope, 'insight', payload, `${scope.turnId}.context-ratio`)];
   }
 
   /** A program that was ended from outside, or badly, asks nobody; and where nobody is asked, putting off is a failure. */
@@ -141,6 +164,6 @@ export class TurnReports {
     const options = { id: `${scope.turnId}.parked`, notes: [journal.removal(instruction), ...kept] };
     const sourceSeq = await writer.write(scope, 'approval-wanted', payload, options);
     await this.#parts.reached('result-stored');
-    return { result: null, sourceSeq };
+    return { result: null, sourceSeq, calls: this.#calls.counts };
   }
 }

@@ -301,10 +301,10 @@ export class Turn {
     if (this.#state.phase !== 'finishing') return;
     await this.#commands.ended();
     const durationMs = Math.round(this.#parts.clock.monotonicMs() - this.#startedAtMs);
-    const { result, sourceSeq } = await this.#reports.finish(this.#state.claim, facts, durationMs);
+    const { result, sourceSeq, calls } = await this.#reports.finish(this.#state.claim, facts, durationMs);
     const { runId } = this.instruction;
     const { leftovers } = facts;
-    if (result !== null) this.#parts.observe({ kind: 'finished', runId, result, leftovers });
+    if (result !== null) this.#parts.observe({ kind: 'finished', runId, result, leftovers, calls });
     else this.#parts.observe({ kind: 'parked', runId, tool: facts.parked?.tool ?? '' });
     this.#dispatch({ kind: 'result-stored' });
     await this.#parts.outbox.settled(sourceSeq);

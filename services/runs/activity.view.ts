@@ -56,6 +56,7 @@ const CHANGE: {
   'hook-failed': nothing,
   'session-ended': nothing,
   'stop-gate': nothing,
+  insight: nothing,
   gap: nothing,
   'source-alarm': nothing,
   'source-cleared': nothing,

@@ -266,7 +266,7 @@ test('a broker that is away during a turn delays its reports and loses none', as
   expect(await ended(control.ports, runId)).toMatchObject({ type: 'fleetlog.run.completed.v1' });
   const names = (await reportsOf(control.ports, runId)).map(({ name }) => name);
   expect(names.join(' ')).toBe(
-    'turn-started prompt-echoed text tool-started tool-finished text usage turn-finished',
+    'turn-started prompt-echoed text tool-started tool-finished text usage insight turn-finished',
   );
   await stop(runner);
   await expectGapless();

@@ -62,7 +62,7 @@ describe('a run', () => {
     const change = 'tool-started file-changed tool-finished';
     const tool = 'tool-started tool-finished';
     expect(reports.map(({ name }) => name).join(' ')).toBe(
-      `turn-started prompt-echoed text ${change} ${change} ${tool} ${tool} usage turn-finished`,
+      `turn-started prompt-echoed text ${change} ${change} ${tool} ${tool} usage insight turn-finished`,
     );
     const workspace = join(folders.workspaceRoot, 'greeting');
     expect(readFileSync(join(workspace, 'src/hello.txt'), 'utf8')).toBe('good morning\n');

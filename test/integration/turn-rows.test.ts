@@ -161,6 +161,7 @@ describe('what is on record', () => {
       'usage',
       'unknown-line',
       'output',
+      'insight',
       'turn-finished',
     ]);
   });

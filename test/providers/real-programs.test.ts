@@ -112,6 +112,7 @@ describe.each(names.map((name) => ({ name })))('the real $name', ({ name }) => {
         'tool-finished',
         'text',
         'usage',
+        'insight',
         'turn-finished',
       ]);
       expect((await reportsOf(control.ports, runId))[0]).toMatchObject({

@@ -42,9 +42,11 @@ describe('the log of a runner', () => {
     events: 1,
   } as const;
 
-  test('TR-39 a line has its time, its level, what happened and to which run; what matters is a warning or an error', () => {
+  const calls = { gatheringCalls: 4, totalToolCalls: 6 };
+
+  test('TR-39 RN-14 a line has its time, its level, what happened and to which run; what matters is a warning or an error', () => {
     const { logger, lines } = setUp();
-    logTurn(logger)({ kind: 'finished', runId: 'run_1', result, leftovers: 2 });
+    logTurn(logger)({ kind: 'finished', runId: 'run_1', result, leftovers: 2, calls });
     logTurn(logger)({ kind: 'away', runId: 'run_1', message: 'no answer' });
     logTurn(logger)({ kind: 'phase', runId: 'run_1', state: { phase: 'over', end: 'lost' } });
     logOutbox(logger)({ kind: 'storage-failed', code: 'OUTBOX_DISK_FULL', message: 'full' });
@@ -58,6 +60,7 @@ describe('the log of a runner', () => {
     ]);
     expect(lines[0]).toMatchObject({
       runId: 'run_1',
+      context: '0.67 (4/6)',
       outcome: 'failed',
       leftovers: 2,
       time: expect.anything(),
@@ -71,6 +74,7 @@ describe('the log of a runner', () => {
       runId: 'run_1',
       result: { ...result, summary: 'the words of the agent' },
       leftovers: 0,
+      calls,
     });
     expect(JSON.stringify(lines)).not.toContain('the words of the agent');
   });

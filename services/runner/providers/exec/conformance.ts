@@ -10,7 +10,7 @@ import {
 import { createLineProvider } from '#services/runner/providers/line-turn.ts';
 import type { ProviderTurn, TurnOrder } from '#services/runner/providers/provider.ts';
 import type { SeenLine, Trial, Trials } from './conformance.policy.ts';
-import { EXEC_PROTOCOL } from './exec-provider.ts';
+import { EXEC_PROTOCOL, LINES_VARIABLE, LINES_VERSION } from './exec-provider.ts';
 
 export interface TrialOptions {
   readonly program: readonly string[];
@@ -52,7 +52,7 @@ const orderOf = (
     workspace,
     prompt,
     program,
-    environment: childEnvironment(environment, facts),
+    environment: { ...childEnvironment(environment, facts), [LINES_VARIABLE]: String(LINES_VERSION) },
     mark: TURN_MARK,
     limits: { turnTimeoutMs: timeoutMs, silenceMs: 0, killAfterMs: KILL_AFTER_MS, lingerMs: LINGER_MS },
   };

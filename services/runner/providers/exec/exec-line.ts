@@ -10,6 +10,8 @@ const text = z.string();
 const callId = z.string().min(1).max(200);
 
 const lineSchema = z.discriminatedUnion('type', [
+  /** Which version of these lines the program speaks; without it, the first. */
+  z.object({ type: z.literal('hello'), lines: z.int().positive() }),
   z.object({ type: z.literal('text'), text }),
   z.object({ type: z.literal('reasoning'), text }),
   z.object({
@@ -45,6 +47,7 @@ type ExecLine = z.infer<typeof lineSchema>;
 /** What a line says: an event, the result of the turn, or nothing (an empty line). */
 export type ExecMeaning =
   | { readonly kind: 'event'; readonly event: ProviderEvent }
+  | { readonly kind: 'hello'; readonly lines: number }
   | {
       readonly kind: 'result';
       readonly closing: NonNullable<TurnFacts['closing']>;
@@ -52,7 +55,7 @@ export type ExecMeaning =
     }
   | { readonly kind: 'nothing' };
 
-const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' }>): ProviderEvent => {
+const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' | 'hello' }>): ProviderEvent => {
   if (line.type === 'usage') {
     const { type: kind, ...usage } = line;
     return { kind, usage };
@@ -63,6 +66,7 @@ const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' }>): Provider
 };
 
 const toMeaning = (line: ExecLine): ExecMeaning => {
+  if (line.type === 'hello') return { kind: 'hello', lines: line.lines };
   if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
   const { outcome, summary, message, usage } = line;
   return { kind: 'result', closing: { outcome, summary, message, isSignal: true }, usage: usage ?? null };
