@@ -7,8 +7,10 @@ import { CommandFailed } from './command.ts';
 import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
 import { printError, type ExitCode } from './output.ts';
+import { registerManagedCommands } from './managed-commands.ts';
 import { registerMailCommands } from './mail-commands.ts';
 import { registerOutboxCommands } from './outbox-commands.ts';
+import { registerPolicyCommands } from './policy-commands.ts';
 import { registerProjectionCommands } from './projection-commands.ts';
 import { registerProvisionCommand } from './provision-command.ts';
 import { registerRunCommands } from './run-commands.ts';
@@ -40,6 +42,8 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerRunCommands,
     registerUnstickCommand,
     registerTaskCommands,
+    registerPolicyCommands,
+    registerManagedCommands,
     registerSessionCommands,
     registerApprovalCommands,
     registerMailCommands,

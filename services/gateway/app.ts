@@ -15,6 +15,8 @@ import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
 import { handleOnce } from './keyed-request.ts';
 import { mailRoutes } from './mail-routes.ts';
+import { policyReadRoutes } from './policy-read-routes.ts';
+import { policyRoutes } from './policy-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { commandRoutes } from './command-routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -148,6 +150,8 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...approvalRoutes(parts),
     ...taskRoutes(parts),
     ...taskReadRoutes(parts),
+    ...policyRoutes(parts),
+    ...policyReadRoutes(parts),
     ...mailRoutes(parts),
     ...streamRoutes(parts),
   ];

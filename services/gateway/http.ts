@@ -12,6 +12,7 @@ import type { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
 import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
+import type { POLICY_REQUESTS } from '#streams/policy-requests.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -42,6 +43,7 @@ export interface GatewayParts {
   readonly runsClient: ServiceClient<typeof RUN_REQUESTS>;
   readonly tasksClient: ServiceClient<typeof TASK_REQUESTS>;
   readonly dispatchClient: ServiceClient<typeof DISPATCH_REQUESTS>;
+  readonly policiesClient: ServiceClient<typeof POLICY_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly mailClient: ServiceClient<typeof MAIL_REQUESTS>;
   readonly transitions: EventLog;

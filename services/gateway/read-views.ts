@@ -21,6 +21,12 @@ import {
   type ObligationsView,
 } from '#streams/mail-views.ts';
 import { parseJson } from '#streams/entry.ts';
+import {
+  managedAgentSchema,
+  policyViewSchema,
+  type ManagedAgentView,
+  type PolicyView,
+} from '#streams/policy-views.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
 import { sessionViewSchema, type SessionView } from '#streams/session-view.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
@@ -35,6 +41,8 @@ export interface ReadViews {
   readonly tasks: ReadView<Omit<TaskView, 'seq'>>;
   readonly messages: ReadView<Omit<MessageView, 'seq'>>;
   readonly obligations: ReadView<Omit<ObligationsView, 'seq'>>;
+  readonly policies: ReadView<Omit<PolicyView, 'seq'>>;
+  readonly managedAgents: ReadView<Omit<ManagedAgentView, 'seq'>>;
   readonly approvalIndex: ApprovalIndex;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
@@ -106,7 +114,20 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const tasks = view('tasks', taskViewSchema.omit({ seq: true }));
   const messages = view('messages', messageViewSchema.omit({ seq: true }));
   const obligations = view('obligations', obligationsSchema.omit({ seq: true }));
-  const all = [runs, sessions, activity, sources, approvals, tasks, messages, obligations];
+  const policies = view('policies', policyViewSchema.omit({ seq: true }));
+  const managedAgents = view('agents', managedAgentSchema.omit({ seq: true }));
+  const all = [
+    runs,
+    sessions,
+    activity,
+    sources,
+    approvals,
+    tasks,
+    messages,
+    obligations,
+    policies,
+    managedAgents,
+  ];
   return {
     runs,
     sessions,
@@ -116,6 +137,8 @@ export const createReadViews = (parts: Parts): ReadViews => {
     tasks,
     messages,
     obligations,
+    policies,
+    managedAgents,
     approvalIndex: createApprovalIndex(approvals),
     runners: createPresenceView(parts.bucket('presence')),
     ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),

@@ -8,6 +8,7 @@ import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
 import { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import { MAIL_REQUESTS } from '#streams/mail-requests.ts';
+import { POLICY_REQUESTS } from '#streams/policy-requests.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
@@ -137,6 +138,11 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
       timeoutMs: Math.min(EXPLAIN_MS, common.timeoutMs),
       service: 'dispatch',
       table: DISPATCH_REQUESTS,
+    }),
+    policiesClient: createServiceClient(requests.client, {
+      ...common,
+      service: 'lifecycle',
+      table: POLICY_REQUESTS,
     }),
     mailClient: createServiceClient(requests.client, { ...common, service: 'mail', table: MAIL_REQUESTS }),
   };

@@ -7,7 +7,7 @@
 //    │                     starting ─refused, ended, deadline→ backoff ─its time→ starting
 //    └── reset ── failed ←─ too many crashes ────────────────────┘
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
-import type { PolicyConfig } from '#streams/policy-config.ts';
+import { changedFields } from '#streams/policy-diff.ts';
 import type { PolicyCommand, PolicyEvent } from '#streams/policy.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { decideExited, decideRefused } from './policy-failure.policy.ts';
@@ -19,14 +19,6 @@ export type PolicyRejection = Extract<RejectionCode, `POLICY_${string}`>;
 
 type PolicyDecision = Decision<PolicyEvent, PolicyRejection>;
 type CommandOf<Kind extends PolicyCommand['kind']> = Extract<PolicyCommand, { readonly kind: Kind }>;
-
-const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** Names of the fields in which two configurations differ. */
-const changedFields = (before: PolicyConfig | undefined, after: PolicyConfig): string[] => {
-  const names = new Set([...Object.keys(before ?? {}), ...Object.keys(after)]) as Set<keyof PolicyConfig>;
-  return [...names].filter((name) => !isSame(before?.[name], after[name])).toSorted();
-};
 
 const conflict = (policy: PolicyState, expectedVersion: number): PolicyDecision => {
   const version = policy === undefined || policy.isRemoved ? 0 : policy.version;

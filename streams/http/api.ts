@@ -4,6 +4,7 @@ import { APPROVAL_API } from './approvals.ts';
 import { COMMAND_API } from './commands.ts';
 import { LIVE_API } from './live.ts';
 import { MAIL_API } from './mail.ts';
+import { POLICY_API } from './policies.ts';
 import { READ_API } from './reads.ts';
 import type { ApiTable } from './route.ts';
 import { RUN_API } from './runs.ts';
@@ -15,6 +16,7 @@ export const API = {
   ...READ_API,
   ...APPROVAL_API,
   ...TASK_API,
+  ...POLICY_API,
   ...MAIL_API,
   ...LIVE_API,
 } as const satisfies ApiTable;

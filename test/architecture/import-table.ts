@@ -100,7 +100,15 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'services/cli',
     files: /^services\/cli\//,
-    mayImport: ['libs/', 'streams/', 'node:', 'npm:zod', 'npm:commander', 'npm:eventsource-parser'],
+    mayImport: [
+      'libs/',
+      'streams/',
+      'node:',
+      'npm:zod',
+      'npm:commander',
+      'npm:eventsource-parser',
+      'npm:yaml',
+    ],
     except: IMPLEMENTATIONS,
   },
   {

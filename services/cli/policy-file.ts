@@ -1,0 +1,116 @@
+// A file of policies as people write it (YAML or JSON): read, checked, and every mistake of it told at once, each with its line.
+import { isMap, isScalar, LineCounter, parseDocument, stringify, type Document } from 'yaml';
+import { cronProblem } from '#libs/cron/cron.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import { policyFileSchema, type PolicyConfig, type PolicyInput } from '#streams/policy-config.ts';
+import type { z } from 'zod';
+
+/** One mistake; `line` from 1. */
+interface Mistake {
+  readonly line: number;
+  readonly text: string;
+}
+
+type Path = readonly PropertyKey[];
+
+/** Where things of a document are. */
+class Places {
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+
+  constructor(document: Document, lines: LineCounter) {
+    this.#document = document;
+    this.#lines = lines;
+  }
+
+  /** The line of what a path leads to, or of what it leads to as far as there is anything. */
+  lineOf(path: Path): number {
+    for (let length = path.length; length > 0; length -= 1) {
+      const line = this.keyLine(path.slice(0, length));
+      if (line !== undefined) return line;
+    }
+    return 1;
+  }
+
+  /** The line of the key at the end of a path; undefined: there is none. */
+  keyLine(path: Path): number | undefined {
+    const last = path.at(-1);
+    const parent =
+      path.length === 1 ? this.#document.contents : this.#document.getIn(path.slice(0, -1), true);
+    const pair = isMap(parent)
+      ? parent.items.find(({ key }) => (isScalar(key) ? key.value : key) === last)
+      : undefined;
+    const node = pair?.key ?? this.#document.getIn(path, true);
+    const offset = (node as { readonly range?: readonly number[] } | undefined)?.range?.[0];
+    return offset === undefined ? undefined : this.#lines.linePos(offset).line;
+  }
+}
+
+const nameOf = (path: Path): string => path.map(String).join('.');
+
+const ofIssue = (issue: z.core.$ZodIssue, places: Places): readonly Mistake[] => {
+  const { path } = issue;
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({
+      line: places.lineOf([...path, key]),
+      text: `${nameOf([...path, key])}: there is no such field`,
+    }));
+  return [{ line: places.lineOf(path), text: `${nameOf(path) || 'the file'}: ${issue.message}` }];
+};
+
+/** What a schema cannot see. */
+const further = (policies: Readonly<Record<string, PolicyInput>>, places: Places): readonly Mistake[] => {
+  const holders = new Map<string, string>();
+  return Object.entries(policies).flatMap(([name, { schedule, agent = name }]) => {
+    const mistakes: Mistake[] = [];
+    const problem = schedule === undefined ? undefined : cronProblem(schedule);
+    const at = ['policies', name, 'schedule'];
+    if (problem !== undefined) mistakes.push({ line: places.lineOf(at), text: `${nameOf(at)}: ${problem}` });
+    const holder = holders.get(agent);
+    if (holder !== undefined)
+      mistakes.push({
+        line: places.lineOf(['policies', name, 'agent']),
+        text: `policies.${name}.agent: ${agent} is the agent of ${holder} already`,
+      });
+    holders.set(agent, holder ?? name);
+    return mistakes;
+  });
+};
+
+const refuse = (file: string, mistakes: readonly Mistake[]): Fault => {
+  const lines = mistakes
+    .toSorted((a, b) => a.line - b.line)
+    .map(({ line, text }) => `  ${file}:${line}: ${text}`);
+  return new Fault({
+    code: 'POLICY_FILE_INVALID',
+    retry: 'never',
+    message: `${file} has ${lines.length} ${lines.length === 1 ? 'mistake' : 'mistakes'}; nothing was applied\n${lines.join('\n')}`,
+    detail: { mistakes },
+  });
+};
+
+/** The policies of a file, by name. Fault `POLICY_FILE_INVALID` (never), with all mistakes. */
+export const readPolicyFile = (text: string, file: string): Readonly<Record<string, PolicyInput>> => {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const places = new Places(document, lines);
+  if (document.errors.length > 0)
+    throw refuse(
+      file,
+      document.errors.map(({ message, pos }) => ({ line: lines.linePos(pos[0]).line, text: message })),
+    );
+  const value: unknown = document.toJS();
+  const parsed = policyFileSchema.safeParse(value);
+  if (!parsed.success)
+    throw refuse(
+      file,
+      parsed.error.issues.flatMap((issue) => ofIssue(issue, places)),
+    );
+  const mistakes = further(parsed.data.policies, places);
+  if (mistakes.length > 0) throw refuse(file, mistakes);
+  return parsed.data.policies;
+};
+
+/** A policy as a file that can be applied again. */
+export const writePolicyFile = (policy: string, config: PolicyConfig): string =>
+  stringify({ policies: { [policy]: config } }).trimEnd();

@@ -1,0 +1,94 @@
+// Files of policies: what they say, what is shown of a change, and every mistake in one message with its line.
+import { expect, test } from 'vitest';
+import { changesOf, diffLines } from '#services/cli/policy-diff.ts';
+import { readPolicyFile, writePolicyFile } from '#services/cli/policy-file.ts';
+import { cronProblem, lastCronAt, nextCronAt } from '#libs/cron/cron.ts';
+import { POLICY_VIEW_EXAMPLE } from '#streams/generate-policy-examples.ts';
+import { configOf } from '#streams/policy-config.ts';
+
+const GOOD = `policies:
+  builder:
+    mode: on-demand
+    provider: claude
+    keepAliveSeconds: 900
+  nightly:
+    mode: scheduled
+    schedule: { cron: "0 3 * * *", timeZone: Europe/Berlin }
+`;
+
+test('IM-28 a file is read with what counts where it says nothing', () => {
+  const policies = readPolicyFile(GOOD, 'p.yaml');
+  expect(Object.keys(policies)).toEqual(['builder', 'nightly']);
+  const { builder } = policies;
+  expect(builder === undefined ? undefined : configOf('builder', builder)).toMatchObject({
+    agent: 'builder',
+    provider: 'claude',
+    keepAliveSeconds: 900,
+    backoff: { scheduleSeconds: [5, 15, 60, 300], jitter: 0.2, resetAfterSeconds: 600 },
+    limits: { restarts: 10, runs: 0 },
+  });
+});
+
+test('IM-28 every mistake of a file is told at once, each with its line', () => {
+  const bad = `policies:
+  builder:
+    mode: sometimes
+    provder: claude
+    backoff: { jitter: 7 }
+  Nightly:
+    mode: always-on
+  weekly:
+    mode: scheduled
+`;
+  expect(() => readPolicyFile(bad, 'p.yaml')).toThrow(
+    expect.objectContaining({
+      code: 'POLICY_FILE_INVALID',
+      message: expect.stringMatching(
+        /p\.yaml has 5 mistakes; nothing was applied\n {2}p\.yaml:3: .*mode.*\n {2}p\.yaml:4: .*provder: there is no such field\n {2}p\.yaml:5: .*jitter.*\n {2}p\.yaml:6: .*\n {2}p\.yaml:8: .*schedule.*/,
+      ) as string,
+    }) as Error,
+  );
+});
+
+test('mistakes of YAML, of calendars and of agents that two policies name have their lines as well', () => {
+  expect(() => readPolicyFile('policies:\n  a: {mode: always-on\n', 'p.yaml')).toThrow(/p\.yaml:[23]: /);
+  expect(() => readPolicyFile('policies:\n  a: {mode: paused}\n  a: {mode: paused}\n', 'p.yaml')).toThrow(
+    /p\.yaml:3: .*unique/,
+  );
+  const calendar = 'policies:\n  a:\n    mode: scheduled\n    schedule: { cron: "61 * * * *" }\n';
+  expect(() => readPolicyFile(calendar, 'p.yaml')).toThrow(/p\.yaml:4: policies\.a\.schedule: .*minute/);
+  const twice = 'policies:\n  a: { mode: paused }\n  b:\n    mode: paused\n    agent: a\n';
+  expect(() => readPolicyFile(twice, 'p.yaml')).toThrow(
+    /p\.yaml:5: policies\.b\.agent: a is the agent of a already/,
+  );
+  expect(() => readPolicyFile('- 1\n', 'p.yaml')).toThrow(/p\.yaml:1: the file: /);
+});
+
+test('what a file changes is shown field by field, and what is shown can be applied again', () => {
+  const { config } = POLICY_VIEW_EXAMPLE;
+  const text = writePolicyFile('builders', config);
+  const known = new Map([['builders', POLICY_VIEW_EXAMPLE]]);
+  expect(diffLines(changesOf(readPolicyFile(text, 'p.yaml'), known))).toEqual([
+    '  builders: as it is (version 1)',
+  ]);
+  const changed = readPolicyFile(text.replace('keepAliveSeconds: 900', 'keepAliveSeconds: 60'), 'p.yaml');
+  expect(
+    diffLines(changesOf({ ...changed, fresh: { ...config, agent: 'fresh' } }, known)).slice(0, 3),
+  ).toEqual(['~ builders: version 1 changes', '    keepAliveSeconds: 900 → 60', '+ fresh: new']);
+});
+
+test('calendars know time zones and days that miss an hour', () => {
+  const berlin = { cron: '30 2 * * *', timeZone: 'Europe/Berlin' };
+  // oxlint-disable-next-line no-restricted-globals -- a written time, not the present one
+  const at = (text: string): number => Date.parse(text);
+  expect(nextCronAt(berlin, at('2026-03-28T12:00:00Z'))).toBe(at('2026-03-29T01:00:00Z'));
+  expect(nextCronAt(berlin, at('2026-03-29T12:00:00Z'))).toBe(at('2026-03-30T00:30:00Z'));
+  const daily = { cron: '5 0 * * *', timeZone: 'UTC' };
+  const due = at('2026-01-01T00:05:00Z');
+  expect(lastCronAt(daily, 0, due)).toBe(due);
+  expect(lastCronAt(daily, due, due + 1000)).toBe(null);
+  expect(lastCronAt(daily, due - 1, due + 999)).toBe(due);
+  expect(cronProblem(daily)).toBe(undefined);
+  expect(cronProblem({ cron: '* * * *', timeZone: 'UTC' })).toMatch(/five fields/);
+  expect(cronProblem({ cron: '0 0 * * *', timeZone: 'Mars/X' })).toMatch(/no time zone "Mars\/X"/);
+});
