@@ -9,6 +9,8 @@ export interface ServedRequest {
   readonly subject: string;
   /** Default: the name of the service. */
   readonly group?: string;
+  /** What it does, for whoever looks at the service with a tool. */
+  readonly means?: string;
   handle(
     message: RequestMessage,
   ): Promise<{ readonly headers?: Readonly<Record<string, string>>; readonly body: Uint8Array }>;

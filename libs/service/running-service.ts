@@ -6,6 +6,7 @@ import { createRedactor, type Redactor } from '#libs/redaction/redactor.ts';
 import type { CheckBoard } from './checks.ts';
 import type { Loop, Ports, ServiceContext, WireTools } from './context.ts';
 import type { Service, Started } from './define-service.ts';
+import { createDiscovery } from './discovery.ts';
 import { backoffMs, supervise } from './supervise.ts';
 
 /** What a service runs with. */
@@ -16,6 +17,8 @@ export interface ServiceTools extends Omit<WireTools, 'signal'> {
   readonly redactor?: Redactor;
   /** How long the drain gives each service. */
   readonly drainMs: number;
+  /** Of the product, for tools that look at the service. */
+  readonly version?: string;
   /** The process must end. */
   onFatal(error: unknown): void;
 }
@@ -115,11 +118,21 @@ const loopStarter = (life: Omit<Life, 'context'>, logger: ServiceContext['logger
 /** Answers requests; one that ends in a broken invariant ends the process. */
 const serveRequests = (life: Life): (() => Promise<void>) => {
   const { service, tools, context, ongoing } = life;
-  const served = (service.requests?.(context) ?? []).map((request) => {
-    const { subject, group } = request;
-    const server = context.requests.server.serve(subject, group ?? service.name, async (message) => {
+  const requests = service.requests?.(context) ?? [];
+  const { server: requestServer } = context.requests;
+  const discovery = createDiscovery({
+    name: service.name,
+    id: tools.ids.ulid(),
+    version: tools.version ?? '0.0.0',
+    server: requestServer,
+    clock: tools.clock,
+  });
+  const served = requests.map((request) => {
+    const { subject, group = service.name } = request;
+    const handle = discovery.counted(request, group);
+    const server = requestServer.serve(subject, group, async (message) => {
       try {
-        return await request.handle(message);
+        return await handle(message);
       } catch (error) {
         if (error instanceof InvariantBroken) tools.onFatal(error);
         else context.logger.error('request failed', { subject: message.subject, error });
@@ -128,6 +141,7 @@ const serveRequests = (life: Life): (() => Promise<void>) => {
     });
     return { subject, server };
   });
+  if (served.length > 0) served.push({ subject: '$SRV', server: discovery.serve() });
   return async () => {
     await Promise.all(
       served.map(({ subject, server }) => ongoing.track(`requests on ${subject}`, server.stop())),

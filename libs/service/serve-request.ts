@@ -11,6 +11,8 @@ import type { Answer, WireAnswer } from './request-answer.ts';
 export interface RequestHandling<Asker, Request, Result> {
   /** What is served; wildcards allowed. */
   readonly subject: string;
+  /** What it does, for whoever looks at the service with a tool. */
+  readonly means?: string;
   /** Who asks, from the subject that the broker has checked; undefined: nobody may ask so. */
   readonly askerOf: (subject: string) => Asker | undefined;
   readonly schema: z.ZodType<Request>;
@@ -42,10 +44,27 @@ const answerTo = async <Asker, Request, Result>(
   }
 };
 
+/** As NATS services tell an error (ADR-32). */
+export const ERROR_HEADER = 'Nats-Service-Error';
+
+/** So that tools which do not know the body see that it is none of success. 503 is left to the server that turns a request away. */
+const errorHeaders = (answer: WireAnswer<unknown>): Readonly<Record<string, string>> => {
+  if (answer.outcome === 'ok') return {};
+  const text = `${answer.code}: ${answer.message}`.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 400);
+  return {
+    [ERROR_HEADER]: text,
+    'Nats-Service-Error-Code': answer.outcome === 'refused' ? '400' : '500',
+  };
+};
+
 /** The operation as `defineService` takes it. */
 export const serveRequest = <Asker, Request, Result>(
   handling: RequestHandling<Asker, Request, Result>,
 ): ServedRequest => ({
   subject: handling.subject,
-  handle: async (message) => ({ body: jsonBody(await answerTo(handling, message)) }),
+  ...(handling.means !== undefined && { means: handling.means }),
+  handle: async (message) => {
+    const answer = await answerTo(handling, message);
+    return { headers: errorHeaders(answer), body: jsonBody(answer) };
+  },
 });

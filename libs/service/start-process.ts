@@ -174,6 +174,7 @@ class Shell {
       board: this.#board,
       redactor: this.#redactor,
       drainMs: this.#settings.process.drainMs,
+      version: this.#plan.build.version,
       onFatal: (error: unknown) => this.#fail(error),
     };
     this.#services = this.#plan.services.map((service) =>

@@ -47,6 +47,7 @@ const byAgent = <Op extends AgentMailOperation>(
   serveRequest({
     subject: agentRequestFilter('mail', operation),
     askerOf: askingAgentOf,
+    means: AGENT_MAIL_REQUESTS[operation].means,
     schema: AGENT_MAIL_REQUESTS[operation].request as unknown as z.ZodType<AgentMailRequestOf<Op>>,
     handle,
   });
@@ -58,6 +59,7 @@ const byControl = <Op extends MailOperation>(
   serveRequest({
     subject: requestFilter('mail', operation),
     askerOf: controlPlaneOf,
+    means: MAIL_REQUESTS[operation].means,
     schema: MAIL_REQUESTS[operation].request as unknown as z.ZodType<MailRequestOf<Op>>,
     handle: (boundary, request) => handle(controlSender(boundary, request), request),
   });

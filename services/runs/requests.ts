@@ -111,6 +111,7 @@ const serve = <Op extends RunOperation>(operation: Op, handle: Handle<Op>): Serv
   return serveRequest({
     subject: byAgent ? agentRequestFilter('runs', operation) : requestFilter('runs', operation),
     askerOf: (byAgent ? askingAgentOf : controlPlaneOf) as (subject: string) => Asker<Op> | undefined,
+    means: RUN_REQUESTS[operation].means,
     schema: RUN_REQUESTS[operation].request as unknown as z.ZodType<RunRequestOf<Op>>,
     handle,
   });

@@ -10,6 +10,7 @@ const serve = <Op extends SessionOperation>(operation: Op, handle: Asked<Op>): S
   serveRequest({
     subject: requestFilter('sessions', operation),
     askerOf: controlPlaneOf,
+    means: SESSION_REQUESTS[operation].means,
     schema: SESSION_REQUESTS[operation].request as unknown as z.ZodType<SessionRequestOf<Op>>,
     handle,
   });

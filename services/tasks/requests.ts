@@ -20,6 +20,7 @@ const serve = <Op extends TaskOperation>(operation: Op, handle: Handle<Op>): Ser
   serveRequest({
     subject: requestFilter('tasks', operation),
     askerOf: controlPlaneOf,
+    means: TASK_REQUESTS[operation].means,
     schema: TASK_REQUESTS[operation].request as unknown as z.ZodType<TaskRequestOf<Op>>,
     handle,
   });
