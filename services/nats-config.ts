@@ -1,6 +1,7 @@
 // Configuration that every process of a deployment shares: where the broker is and who asks.
 import { duration, flag, list, secret, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
+import { agentOfRunnerUser } from '#streams/runner-user.ts';
 
 /** Section `nats`: `FLEETLOG_NATS_URL` and so on. */
 export const NatsConfig = configSchema({
@@ -23,12 +24,10 @@ export const NatsConfig = configSchema({
 });
 export type NatsSettings = ConfigOf<typeof NatsConfig>;
 
-const RUNNER_USER = /^runner-(.+)$/;
 const HOST_USER = /^host-(.+)$/;
 
 /** The agent of a runner's broker user; undefined for the control plane's. A runner is allowed its own subjects only. */
-export const agentOfUser = (user: string | undefined): string | undefined =>
-  RUNNER_USER.exec(user ?? '')?.[1];
+export const agentOfUser = agentOfRunnerUser;
 
 /** The same for a host's. */
 export const hostOfUser = (user: string | undefined): string | undefined => HOST_USER.exec(user ?? '')?.[1];

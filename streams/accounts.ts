@@ -13,7 +13,9 @@ import {
 import { HOST_OPERATIONS } from './host-requests.ts';
 import { AGENT_MAIL_REQUESTS } from './mail-requests.ts';
 import { OBLIGATIONS_STREAM, obligationsSubject } from './mail-views.ts';
+import { RUNNER_CONNECTIONS } from './broker-events.ts';
 import { RUNNER_OPERATIONS } from './run-requests.ts';
+import { runnerUser } from './runner-user.ts';
 import {
   agentRequestFilter,
   agentRequestSubject,
@@ -42,15 +44,17 @@ export interface FleetAccount {
   readonly isSystem?: boolean;
   readonly users: readonly FleetUser[];
   readonly exports?: readonly {
-    readonly kind: 'service';
+    readonly kind: 'service' | 'stream';
     readonly subject: string;
     readonly accounts: readonly string[];
     readonly responseType?: 'stream';
   }[];
   readonly imports?: readonly {
-    readonly kind: 'service';
+    readonly kind: 'service' | 'stream';
     readonly account: string;
     readonly subject: string;
+    /** Its name on this side; absent: the same. */
+    readonly to?: string;
   }[];
 }
 
@@ -76,8 +80,6 @@ export const CONTROL_USER = 'control';
 export const VIEWER_USER = 'viewer';
 const SYSTEM_USER = 'system';
 
-/** The broker user of an agent's runner. */
-export const runnerUser = (agent: string): string => `runner-${agent}`;
 /** The inbox prefix that a runner's connection must use: it may subscribe to nothing else. */
 export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;
 
@@ -147,6 +149,10 @@ const hostPublishes = (boundary: Boundary, host: string): readonly string[] => {
     ),
   ];
 };
+
+/** The connections of runners, as the broker tells of them in its own account. */
+const connections = Object.values(RUNNER_CONNECTIONS);
+const connectionSubject = (toldAs: string): string => `$SYS.ACCOUNT.${RUNNERS_ACCOUNT}.${toldAs}`;
 
 /** What the control plane offers to the runners' account, and how many answers a request gets. */
 const SERVICES: readonly { readonly subject: string; readonly responseType?: 'stream' }[] = [
@@ -225,6 +231,12 @@ export const accountsOf = (
         viewerUserOf(secrets.viewerPassword),
       ],
       exports: SERVICES.map((service) => ({ kind: 'service', accounts: [RUNNERS_ACCOUNT], ...service })),
+      imports: connections.map(({ toldAs, heardAt }) => ({
+        kind: 'stream',
+        account: SYSTEM_ACCOUNT,
+        subject: connectionSubject(toldAs),
+        to: heardAt,
+      })),
     },
     {
       name: RUNNERS_ACCOUNT,
@@ -238,6 +250,11 @@ export const accountsOf = (
       name: SYSTEM_ACCOUNT,
       isSystem: true,
       users: [{ user: SYSTEM_USER, password: secrets.systemPassword }],
+      exports: connections.map(({ toldAs }) => ({
+        kind: 'stream',
+        subject: connectionSubject(toldAs),
+        accounts: [FLEET_ACCOUNT],
+      })),
     },
   ];
 };

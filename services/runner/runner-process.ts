@@ -6,7 +6,7 @@ import { createDeadLetters, type DeadLetters } from '#libs/consumers/dead-letter
 import { openOutbox } from '#libs/outbox/open-outbox.ts';
 import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
-import { runnerUser } from '#streams/accounts.ts';
+import { runnerUser } from '#streams/runner-user.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import type { ProviderName } from '#streams/run.ts';
 import { REPORTS } from '#streams/reports.ts';

@@ -4,10 +4,12 @@ import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
-import { defineService } from '#libs/service/define-service.ts';
+import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
+import { parseJson } from '#streams/entry.ts';
 import { answerApprovalRequest } from './answers.ts';
 import { createApprovalDeadlines } from './approval-deadlines.ts';
 import { createClaims } from './claims.ts';
@@ -16,10 +18,12 @@ import { createLateResults } from './late-results.ts';
 import { createLostInstructions } from './lost-instructions.ts';
 import { createLeases } from './leases.ts';
 import { createLostLeases } from './lost-leases.ts';
+import { createLostRunners, type LostRunners } from './lost-runners.ts';
 import { activityProjection, approvalsProjection, runsProjection } from './projections.ts';
 import { decodeTurnReport, handleTurnReport } from './reports.ts';
 import { runRequests } from './requests.ts';
 import { createRunLog } from './run-log.ts';
+import { createSteadyBroker } from './steady-broker.ts';
 import { createUnfinishedRuns } from './unfinished-runs.ts';
 import { unstickRequest } from './unstick.ts';
 
@@ -29,8 +33,16 @@ const RunsConfig = configSchema({
     .describe(
       'How often unfinished runs are checked for a lost lease that no watch has told of, and for a lost instruction.',
     ),
+  disconnectGraceMs: duration({ min: 0 })
+    .default(400)
+    .describe(
+      'How long the ended connection of a runner may stay away before the runs of tasks that it holds go to others.',
+    ),
 });
 type RunsConfig = ConfigOf<typeof RunsConfig>;
+
+/** How long the broker has to have answered before a runner's silence is its own: longer than a busy one may be silent. */
+const STEADY_MS = 2500;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: ServiceContext<RunsConfig>) => {
@@ -59,7 +71,32 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
       context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
   });
   const unfinished = createUnfinishedRuns(context.bucket('runs'));
-  const watched = { lostLeases, unfinished, handleReport };
+  const steady = createSteadyBroker(context.bucket('presence'), clock, {
+    forMs: STEADY_MS,
+    isNeeded: () => unfinished.held().length > 0,
+  });
+  const lostRunners = createLostRunners({
+    runLog,
+    leases,
+    unfinished,
+    look: lostLeases.look,
+    presence: context.bucket('presence'),
+    steady,
+    clock,
+    graceMs: context.config.disconnectGraceMs,
+    onGone: (agent, why, count) =>
+      context.logger.warn('runs of tasks are taken back from a runner that is gone', {
+        agent,
+        why,
+        runs: count,
+      }),
+    onTrouble: (agent, fault) =>
+      context.logger.warn('the runs of a runner that is gone are left to their leases', {
+        agent,
+        error: fault,
+      }),
+  });
+  const watched = { lostLeases, unfinished, handleReport, steady, lostRunners };
   return { clock, runLog, leases, deadlines, events, instructions, deadLetters, redactor, ...watched };
 };
 type RunsParts = ReturnType<typeof partsOf>;
@@ -105,7 +142,8 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
 };
 
 const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
-  const { clock, runLog, deadlines, instructions, unfinished, lostLeases } = sharedParts(context);
+  const shared = sharedParts(context);
+  const { clock, runLog, deadlines, instructions, unfinished, lostLeases } = shared;
   const lostInstructions = createLostInstructions({
     runLog,
     instructions,
@@ -117,11 +155,30 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
   const { sweepMs } = context.config;
   return [
     { name: 'unfinished-runs', run: (signal) => unfinished.watch(signal) },
+    { name: 'steady-broker', run: (signal) => shared.steady.run(signal) },
+    { name: 'lost-runners', run: (signal) => shared.lostRunners.watch(signal) },
     { name: 'lost-leases', run: (signal) => lostLeases.watch(signal) },
     { name: 'lease-sweep', run: (signal) => lostLeases.sweep(unfinished, sweepMs, signal) },
     { name: 'approval-deadlines', run: (signal) => deadlines.watch(signal) },
     { name: 'approval-sweep', run: (signal) => deadlines.sweep(unfinished, sweepMs, signal) },
     { name: 'instruction-sweep', run: (signal) => lostInstructions.sweep(unfinished, sweepMs, signal) },
+  ];
+};
+
+/** What the broker says of runners' connections, told to every instance: `group` is its own. */
+const connectionNews = (lostRunners: LostRunners, group: string): readonly ServedRequest[] => {
+  const heard = (subject: string, tell: (agent: string) => void): ServedRequest => ({
+    subject,
+    group,
+    handle: async ({ body }) => {
+      const agent = agentOfAdvisory(parseJson(body));
+      if (agent !== undefined) tell(agent);
+      return { body: new Uint8Array() };
+    },
+  });
+  return [
+    heard(RUNNER_CONNECTIONS.made.heardAt, (agent) => lostRunners.connected(agent)),
+    heard(RUNNER_CONNECTIONS.ended.heardAt, (agent) => lostRunners.disconnected(agent)),
   ];
 };
 
@@ -136,6 +193,9 @@ export const runs = defineService({
     const answerApproval = answerApprovalRequest({ runLog, deadlines, events, redactor, clock });
     const presence = context.bucket('presence');
     const unstick = unstickRequest({ ...shared, presence, commands: context.log('COMMANDS') });
-    return runRequests({ runLog, claims, answerApproval, unstick, presence, redactor, clock });
+    return [
+      ...runRequests({ runLog, claims, answerApproval, unstick, presence, redactor, clock }),
+      ...connectionNews(shared.lostRunners, `runs-${context.ids.ulid()}`),
+    ];
   },
 });

@@ -28,7 +28,7 @@ export interface UnfinishedRuns {
   /** Resolves when the runs that were there at the start are known. */
   readonly ready: Promise<void>;
   /** Runs that a runner seems to hold. */
-  held(): readonly UnfinishedRun[];
+  held(): readonly AgentRun[];
   /** Runs that seem to wait for a runner. */
   queued(): readonly UnfinishedRun[];
   /** Runs that seem to have an open question whose time is over at `now`, epoch ms. */

@@ -1,7 +1,8 @@
 // A real runner under its own broker user, in the account of the runners: the least rights are enough for all that it does.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runs } from '#services/runs/service.ts';
-import { accountsOf, runnerInboxPrefix, runnerUser } from '#streams/accounts.ts';
+import { accountsOf, runnerInboxPrefix } from '#streams/accounts.ts';
+import { runnerUser } from '#streams/runner-user.ts';
 import { decodeDeadLetter } from '#streams/dead-letters.ts';
 import { jsonBytes } from '#streams/entry.ts';
 import { typedSubject } from '#streams/subjects.ts';

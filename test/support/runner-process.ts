@@ -10,16 +10,20 @@ export interface RunnerProcessArguments {
   readonly broker: Pick<TestBroker, 'url' | 'user' | 'password'>;
   readonly folders: RunnerFolders;
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly inboxPrefix?: string;
   /** Dies by SIGKILL when a turn or a message gets here. */
   readonly crashAt?: TurnStep | MailStep;
 }
 
-const { broker, folders, config, crashAt } = JSON.parse(process.argv[2] ?? '{}') as RunnerProcessArguments;
+const { broker, folders, config, inboxPrefix, crashAt } = JSON.parse(
+  process.argv[2] ?? '{}',
+) as RunnerProcessArguments;
 
 const runner = await startRunner({
   broker: broker as TestBroker,
   folders,
   ...(config !== undefined && { config }),
+  ...(inboxPrefix !== undefined && { inboxPrefix }),
   reached: (step) => {
     if (step === crashAt) process.kill(process.pid, 'SIGKILL');
   },

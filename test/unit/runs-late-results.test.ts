@@ -100,7 +100,9 @@ const sweep = async ({ lost }: World, runId: string): Promise<void> => {
     ofAgent: () => [],
     held: () => {
       once.abort();
-      return [{ boundary, runId, updatedAt: 0 }];
+      return [
+        { boundary, runId, agent: 'builder-1', createdAt: 0, updatedAt: 0, isHeld: true, isQueued: false },
+      ];
     },
     size: 1,
   };
