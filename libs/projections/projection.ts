@@ -50,8 +50,8 @@ export const encodeValue = <State extends object>({ seq, state }: Stamped<State>
   encoder.encode(JSON.stringify({ seq, ...state }));
 
 /** Splits a value into its stamp and the rest, unchecked. Throws when it is not JSON of that form. */
-export const splitValue = (value: Uint8Array): Stamped<object> => {
-  const parsed: unknown = JSON.parse(decoder.decode(value));
+const splitText = (text: string): Stamped<object> => {
+  const parsed: unknown = JSON.parse(text);
   if (typeof parsed !== 'object' || parsed === null || !('seq' in parsed)) throw new Error('no field "seq"');
   const { seq, ...state } = parsed;
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0)
@@ -59,21 +59,32 @@ export const splitValue = (value: Uint8Array): Stamped<object> => {
   return { seq, state };
 };
 
-/** Reads a key's value back. Throws `PROJECTION_VALUE_INVALID` (never) when it is not one of this projection's. */
-export const decodeValue = <State extends object>(
-  projection: Pick<Projection<never, State>, 'name' | 'bucket' | 'parse'>,
-  entry: KeyValueEntry,
+/** As {@link splitText}, of a value as it is stored. */
+export const splitValue = (value: Uint8Array): Stamped<object> => splitText(decoder.decode(value));
+
+type Reader<State extends object> = Pick<Projection<never, State>, 'name' | 'bucket' | 'parse'>;
+
+/** Reads the text of a key's value back. Throws `PROJECTION_VALUE_INVALID` (never) when it is not one of this projection's. */
+export const decodeText = <State extends object>(
+  projection: Reader<State>,
+  { key, text, revision }: { readonly key: string; readonly text: string; readonly revision?: number },
 ): Stamped<State> => {
   try {
-    const { seq, state } = splitValue(entry.value);
+    const { seq, state } = splitText(text);
     return { seq, state: projection.parse(state) };
   } catch (cause) {
     throw new Fault({
       code: 'PROJECTION_VALUE_INVALID',
       retry: 'never',
-      message: `key ${entry.key} of bucket ${projection.bucket} is not a value of projection ${projection.name}`,
-      detail: { key: entry.key, revision: entry.revision },
+      message: `key ${key} of bucket ${projection.bucket} is not a value of projection ${projection.name}`,
+      detail: { key, ...(revision !== undefined && { revision }) },
       cause,
     });
   }
 };
+
+/** As {@link decodeText}, of a value as it is stored. */
+export const decodeValue = <State extends object>(
+  projection: Reader<State>,
+  { key, value, revision }: KeyValueEntry,
+): Stamped<State> => decodeText(projection, { key, text: decoder.decode(value), revision });

@@ -1,20 +1,24 @@
 // A bucket read into memory and kept current by a supervised watch: reads are a map look-up, and a writer can wait until
-// its own append is visible. Values are parsed when they are first asked for. Eventually consistent: decide nothing from it.
-// Bounded by `maxKeys`: beyond that every read throws `VIEW_TOO_LARGE`. Does not fold (run-projection.ts does).
+// its own append is visible. Values are kept as text and parsed when they are asked for; indexes follow small rows of them
+// (view-cells.ts). Eventually consistent: decide nothing from it. Bounded by `maxKeys`: beyond that every read throws
+// `VIEW_TOO_LARGE`; or by `keepsLast`: what has not changed for longest is let go. Does not fold (run-projection.ts does).
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, KeyValueEntry, WatchEvent } from '#libs/ports/key-value.ts';
 import { decodePosition, POSITION_KEY } from './position.ts';
-import { decodeValue, type Projection, type Stamped } from './projection.ts';
+import { decodeValue, type Stamped } from './projection.ts';
+import { ViewCells, type CellOptions, type RowListener } from './view-cells.ts';
 
-export interface ReadViewOptions<State extends object> {
-  readonly projection: Pick<Projection<never, State>, 'name' | 'bucket' | 'parse'>;
+export interface ReadViewOptions<State extends object, Row extends object = never> extends CellOptions<
+  State,
+  Row
+> {
   readonly kv: KeyValue;
   readonly clock: Clock;
+  /** Keys of interest, as filters of the watch; default all. */
+  readonly keys?: readonly string[];
   /** Keys held at most; default 100,000. */
   readonly maxKeys?: number;
-  /** A value that is not one of the projection's: it reads as absent. */
-  readonly onInvalid?: (key: string, error: unknown) => void;
   /**
    * The watch ended with a fault that waiting does not help (bucket missing), or the view is too large. Every read throws it until the
    * view, which is made anew now and then, is whole again. Called at each failure.
@@ -33,7 +37,7 @@ interface WaitOptions {
 /** Called after each change; `state` undefined: the key is gone. */
 type ViewListener<State> = (key: string, value: Stamped<State> | undefined) => void;
 
-export interface ReadView<State> {
+export interface ReadView<State, Row extends object = never> {
   /** Resolves when the initial state is there. */
   readonly ready: Promise<void>;
   get(key: string): Stamped<State> | undefined;
@@ -44,15 +48,18 @@ export interface ReadView<State> {
   position(): number;
   /** Resolves when every entry up to `seq` is visible here. Rejects with `VIEW_BEHIND` (later) after `timeoutMs`. */
   waitFor(seq: number, options: WaitOptions): Promise<void>;
+  /** The value of a key; one that is not held any more is read from the bucket. Faults: those of the bucket, of values that are none. */
+  lookUp(key: string): Promise<Stamped<State> | undefined>;
+  /** The row of a key as of the last {@link settle}. */
+  row(key: string): Row | undefined;
+  /** Brings rows, and with them the indexes that follow them, up to date: call it before they are read. Throws as every read does. */
+  settle(): void;
+  /** Told of every row there is, and of each change of one: how an index is kept. When the view is made anew all rows go first. */
+  follow(listener: RowListener<Row>): void;
   /** Told of every change from now on. Returns what ends it. */
   subscribe(listener: ViewListener<State>): () => void;
   /** Ends the watch; what is there stays readable. */
   stop(): Promise<void>;
-}
-
-interface Cell<State> {
-  readonly entry: KeyValueEntry;
-  parsed: Stamped<State> | 'invalid' | undefined;
 }
 
 interface Waiter {
@@ -68,10 +75,10 @@ const RETRY_MS = 500;
 const ANEW_MS = 5000;
 const ANEW_MOST_MS = 300_000;
 
-class View<State extends object> implements ReadView<State> {
+class View<State extends object, Row extends object> implements ReadView<State, Row> {
   readonly ready: Promise<void>;
-  readonly #options: ReadViewOptions<State>;
-  readonly #cells = new Map<string, Cell<State>>();
+  readonly #options: ReadViewOptions<State, Row>;
+  readonly #cells: ViewCells<State, Row>;
   readonly #listeners = new Set<ViewListener<State>>();
   readonly #waiters = new Set<Waiter>();
   readonly #stopped = new AbortController();
@@ -81,9 +88,11 @@ class View<State extends object> implements ReadView<State> {
   #position = 0;
   #failure: Fault | undefined;
   #failures = 0;
+  #isWhole = false;
 
-  constructor(options: ReadViewOptions<State>) {
+  constructor(options: ReadViewOptions<State, Row>) {
     this.#options = options;
+    this.#cells = new ViewCells(options);
     this.#maxKeys = options.maxKeys ?? 100_000;
     this.ready = this.#current.promise;
     // Whoever does not wait for readiness hears of a failure through onFatal.
@@ -97,13 +106,33 @@ class View<State extends object> implements ReadView<State> {
 
   get(key: string): Stamped<State> | undefined {
     this.#assertWhole();
-    return this.#parse(this.#cells.get(key));
+    return this.#cells.get(key);
+  }
+
+  async lookUp(key: string): Promise<Stamped<State> | undefined> {
+    const held = this.get(key);
+    if (held !== undefined) return held;
+    const entry = await this.#options.kv.get(key);
+    return entry === undefined ? undefined : decodeValue(this.#options.projection, entry);
+  }
+
+  row(key: string): Row | undefined {
+    return this.#cells.row(key);
+  }
+
+  settle(): void {
+    this.#assertWhole();
+    this.#cells.settle();
+  }
+
+  follow(listener: RowListener<Row>): void {
+    this.#cells.follow(listener);
   }
 
   *list(filter?: (key: string) => boolean): IterableIterator<readonly [string, Stamped<State>]> {
     this.#assertWhole();
-    for (const [key, cell] of this.#cells) {
-      const value = filter === undefined || filter(key) ? this.#parse(cell) : undefined;
+    for (const key of this.#cells.keys()) {
+      const value = filter === undefined || filter(key) ? this.#cells.get(key) : undefined;
       if (value !== undefined) yield [key, value];
     }
   }
@@ -147,24 +176,11 @@ class View<State extends object> implements ReadView<State> {
 
   #shows(seq: number, key: string | undefined): boolean {
     if (this.#position >= seq) return true;
-    return key !== undefined && (this.#parse(this.#cells.get(key))?.seq ?? 0) >= seq;
+    return key !== undefined && (this.#cells.get(key)?.seq ?? 0) >= seq;
   }
 
   #assertWhole(): void {
     if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  #parse(cell: Cell<State> | undefined): Stamped<State> | undefined {
-    if (cell === undefined) return undefined;
-    if (cell.parsed === undefined) {
-      try {
-        cell.parsed = decodeValue(this.#options.projection, cell.entry);
-      } catch (error) {
-        cell.parsed = 'invalid';
-        this.#options.onInvalid?.(cell.entry.key, error);
-      }
-    }
-    return cell.parsed === 'invalid' ? undefined : cell.parsed;
   }
 
   async #watch(): Promise<void> {
@@ -172,7 +188,7 @@ class View<State extends object> implements ReadView<State> {
     while (!signal.aborted) {
       let waitMs = RETRY_MS;
       try {
-        for await (const event of this.#options.kv.watch({ signal })) this.#apply(event);
+        await this.#follow(signal);
       } catch (error) {
         const fault = toFault(error);
         if (fault.retry !== 'later' || fault.code === 'UNEXPECTED_ERROR') waitMs = this.#fail(fault);
@@ -182,10 +198,26 @@ class View<State extends object> implements ReadView<State> {
     this.#current.resolve();
   }
 
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { kv, keys } = this.#options;
+    for await (const event of kv.watch({ signal, ...(keys !== undefined && { keys }) })) {
+      // The bucket was made anew: what it does not hold any more is not named.
+      if (event.kind === 'current' && this.#isWhole) await this.#dropMissing();
+      this.#apply(event);
+    }
+  }
+
+  async #dropMissing(): Promise<void> {
+    const there = new Set<string>();
+    for await (const key of this.#options.kv.keys()) there.add(key);
+    for (const key of this.#cells.keys()) if (!there.has(key)) this.#applyTo(key, undefined);
+  }
+
   /** Lets go of everything; gives how long to wait before it is made anew. */
   #fail(fault: Fault): number {
     this.#failure = fault;
     this.#failures += 1;
+    this.#isWhole = false;
     this.#cells.clear();
     this.#position = 0;
     this.#current.reject(fault);
@@ -194,6 +226,7 @@ class View<State extends object> implements ReadView<State> {
   }
 
   #becomeCurrent(): void {
+    this.#isWhole = true;
     this.#current.resolve();
     if (this.#failure === undefined) return;
     this.#failure = undefined;
@@ -209,11 +242,15 @@ class View<State extends object> implements ReadView<State> {
       return this.#wake(undefined);
     }
     if (key.startsWith('_')) return;
-    if (event.kind === 'put') this.#cells.set(key, { entry: event.entry, parsed: undefined });
-    else this.#cells.delete(key);
+    this.#applyTo(key, event.kind === 'put' ? event.entry : undefined);
+  }
+
+  #applyTo(key: string, entry: KeyValueEntry | undefined): void {
+    if (entry === undefined) this.#cells.remove(key);
+    else this.#cells.put(entry);
     if (this.#cells.size > this.#maxKeys) throw this.#tooLarge();
     this.#wake(key);
-    for (const listener of this.#listeners) listener(key, this.#parse(this.#cells.get(key)));
+    for (const listener of this.#listeners) listener(key, this.#cells.get(key));
   }
 
   #tooLarge(): Fault {
@@ -239,5 +276,6 @@ class View<State extends object> implements ReadView<State> {
 }
 
 /** Starts watching at once. */
-export const createReadView = <State extends object>(options: ReadViewOptions<State>): ReadView<State> =>
-  new View(options);
+export const createReadView = <State extends object, Row extends object = never>(
+  options: ReadViewOptions<State, Row>,
+): ReadView<State, Row> => new View(options);

@@ -26,12 +26,19 @@ export const transitionSeq = (data: string): number | undefined => {
   return parsed.success && parsed.data.stream === 'TRANSITIONS' ? parsed.data.seq : undefined;
 };
 
-/** The line of a message; undefined for one that says nothing to people (`live`: the past has been shown). `gone` says that part of the past is no longer kept. */
-export const messageLine = (message: EventSourceMessage): string | undefined => {
-  if (message.event === 'live') return undefined;
-  const parsed = itemSchema.safeParse(jsonOf(message.data));
-  if (!parsed.success) return `${message.event ?? 'message'}: ${message.data}`;
+/** The line of an item of a page or a live stream; one that cannot be read is shown as it came. */
+export const itemLine = (value: unknown): string => {
+  const parsed = itemSchema.safeParse(value);
+  if (!parsed.success) return JSON.stringify(value);
   const { subject, ...item } = parsed.data;
   // fleet.<tenant>.<project>.<family>.<p>.<id>[.<type>]
   return shownLine({ ...item, about: subject.split('.')[5] ?? subject });
+};
+
+/** The line of a message; undefined for one that says nothing to people (`live`: the past has been shown). `gone` says that part of the past is no longer kept. */
+export const messageLine = (message: EventSourceMessage): string | undefined => {
+  if (message.event === 'live') return undefined;
+  const value = jsonOf(message.data);
+  if (!itemSchema.safeParse(value).success) return `${message.event ?? 'message'}: ${message.data}`;
+  return itemLine(value);
 };

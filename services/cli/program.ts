@@ -15,6 +15,7 @@ import { registerProjectionCommands } from './projection-commands.ts';
 import { registerProvisionCommand } from './provision-command.ts';
 import { registerRunCommands } from './run-commands.ts';
 import { registerUnstickCommand } from './run-tell-commands.ts';
+import { registerRunnerCommands } from './runner-commands.ts';
 import { registerSessionCommands } from './session-commands.ts';
 import { registerStreamCommands } from './stream-commands.ts';
 import { registerTaskCommands } from './task-commands.ts';
@@ -45,6 +46,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerPolicyCommands,
     registerManagedCommands,
     registerSessionCommands,
+    registerRunnerCommands,
     registerApprovalCommands,
     registerMailCommands,
     registerAlarmCommand,

@@ -6,6 +6,7 @@ import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
 import { showQueues } from './queue-command.ts';
+import { registerTaskStatsCommands } from './task-stats-commands.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
 interface AddFlags extends StackFlags {
@@ -179,7 +180,9 @@ const registerAdd = (task: Command, context: CliContext): void => {
 export const registerTaskCommands = (program: Command, context: CliContext): void => {
   const task = program
     .command('task')
-    .description('Queues of work for whichever agent is free: add, list, show, cancel, retry, queues');
+    .description(
+      'Queues of work for whichever agent is free: add, list, show, cancel, retry, stats, read, queues',
+    );
   registerAdd(task, context);
   withStackFlags(task.command('list'))
     .description('Tasks in the order in which they go: higher priority first, then the older one')
@@ -209,4 +212,5 @@ export const registerTaskCommands = (program: Command, context: CliContext): voi
     )
     .option('--queue <name>', 'only this one')
     .action((flags: StackFlags) => showQueues(context, flags));
+  registerTaskStatsCommands(task, context);
 };

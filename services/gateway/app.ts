@@ -20,6 +20,8 @@ import { policyRoutes } from './policy-routes.ts';
 import { readRoutes } from './read-routes.ts';
 import { commandRoutes } from './command-routes.ts';
 import { runRoutes } from './run-routes.ts';
+import { sessionReadRoutes } from './session-read-routes.ts';
+import { sessionRoutes } from './session-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { taskReadRoutes } from './task-read-routes.ts';
 import { taskRoutes } from './task-routes.ts';
@@ -147,6 +149,8 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...runRoutes(parts),
     ...commandRoutes(parts),
     ...readRoutes(parts),
+    ...sessionReadRoutes(parts),
+    ...sessionRoutes(parts),
     ...approvalRoutes(parts),
     ...taskRoutes(parts),
     ...taskReadRoutes(parts),

@@ -17,7 +17,6 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput, readBody } from './input.ts';
-import { pageOf } from './list-page.ts';
 
 /** An approval and whose it is. */
 type PlacedApproval = ShownApproval & {
@@ -43,16 +42,6 @@ function* placed({ views }: GatewayParts, key: string): Generator<PlacedApproval
   for (const approval of approvals) yield { ...approval, ...of };
 }
 
-function* placedAll(parts: GatewayParts, run: string | undefined): Generator<PlacedApproval> {
-  const { views, boundary } = parts;
-  if (run !== undefined) {
-    yield* placed(parts, viewKey(boundary, run));
-    return;
-  }
-  const prefix = viewKey(boundary, '');
-  for (const [key] of views.approvals.list((one) => one.startsWith(prefix))) yield* placed(parts, key);
-}
-
 const listApprovals =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
@@ -60,15 +49,20 @@ const listApprovals =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const wanted = [...placedAll(parts, query.run)].filter(
-      ({ state }) => query.state === undefined || query.state.includes(state),
+    const { views, boundary } = parts;
+    views.approvals.settle();
+    const key = query.run === undefined ? undefined : viewKey(boundary, query.run);
+    const page = views.indexes.approvals.page({ state: query.state, key }, { after, limit: query.limit });
+    const approvals = page.rows.flatMap((row) =>
+      [...placed(parts, row.key)].filter(({ approvalId }) => approvalId === row.id),
     );
-    const page = pageOf(wanted, (one) => ({ atMs: one.askedAt, id: one.approvalId }), {
-      after,
-      limit: query.limit,
-    });
-    return request.json({ approvals: page.items, next: page.next });
+    return request.json({ approvals, next: page.next });
   };
+
+const runKeyOf = ({ views }: GatewayParts, approvalId: string): string | undefined => {
+  views.approvals.settle();
+  return views.indexes.approvals.keyOf(approvalId);
+};
 
 /** What is not shown yet is waited for until the summary has caught up with the log, so an id that somebody was just told is found. */
 const findApproval = async (
@@ -83,8 +77,8 @@ const findApproval = async (
   );
   if (!approvalIdSchema.safeParse(approvalId).success) return unknown;
   const timeoutMs = config.readWaitMs;
-  if (views.approvalIndex.keyOf(approvalId) === undefined) await catchUp(parts, views.approvals);
-  const key = views.approvalIndex.keyOf(approvalId);
+  if (runKeyOf(parts, approvalId) === undefined) await catchUp(parts, views.approvals);
+  const key = runKeyOf(parts, approvalId);
   // What others have is unknown here, like what nobody has.
   if (key === undefined || !key.startsWith(viewKey(boundary, ''))) return unknown;
   if (afterSeq > 0) await views.approvals.waitFor(afterSeq, { timeoutMs, key });

@@ -61,6 +61,11 @@ export const GatewayConfig = configSchema({
     .describe(
       'Runs that can be shown; about 2 KB of memory each. Beyond it reads are refused until it is raised.',
     ),
+  maxMessages: integer({ min: 100 })
+    .default(20_000)
+    .describe(
+      'Messages that lists show: those that something happened to last. Older ones are found by their id.',
+    ),
   maxStreams: integer({ min: 1, max: 100_000 }).default(1000).describe('Live streams served at once.'),
   heartbeatMs: duration({ min: 100 })
     .default(15_000)

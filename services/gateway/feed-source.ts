@@ -32,14 +32,20 @@ interface RunOf {
   readonly agent: string;
   /** There is no report of the run before this sequence. */
   readonly firstReportSeq: number;
+  /** Only what the run put out: reports of these types, and its end. Absent: everything. */
+  readonly reportTypes?: readonly string[];
 }
 
 type Logs = Readonly<Record<'transitions' | 'events', Pick<FeedHub, 'log'>>>;
 
-/** Everything about one run: its transitions, and the reports of its agent that belong to it. */
-export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq }: RunOf): FeedSources => {
+/** About one run: its transitions, and the reports of its agent that belong to it. */
+export const runSources = (
+  logs: Logs,
+  { boundary, runId, agent, firstReportSeq, reportTypes }: RunOf,
+): FeedSources => {
   const subject = aggregateSubject(boundary, 'run', runId);
   const reports = typedFilter('evt', { ...boundary, id: agent });
+  const subjects = reportTypes?.map((type) => typedFilter('evt', { ...boundary, id: agent, type }));
   // A report says itself which run it is about; that it is the run's agent who says so is checked by the broker.
   const isWanted = (item: FeedItem): boolean =>
     item.runId === runId && (item.stream === 'TRANSITIONS' || matchesFilter(reports, item.subject));
@@ -50,7 +56,7 @@ export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq 
       interest: { runId, matches: isWanted },
       notBefore: 1,
       read: (fromSeq) => logs.transitions.log.read(subject, fromSeq),
-      isWanted,
+      isWanted: (item) => isWanted(item) && (reportTypes === undefined || item.endsRun),
     },
     events: {
       stream: 'EVENTS',
@@ -58,7 +64,7 @@ export const runSources = (logs: Logs, { boundary, runId, agent, firstReportSeq 
       interest: { runId, matches: isWanted },
       notBefore: firstReportSeq,
       read: (seq, toSeq, signal) =>
-        logs.events.log.replay({ from: { seq }, toSeq, subjects: [reports], signal }),
+        logs.events.log.replay({ from: { seq }, toSeq, subjects: subjects ?? [reports], signal }),
       isWanted,
     },
   };

@@ -50,18 +50,24 @@ export const findRun = async (
 };
 
 /**
- * A session as the summary shows it; one that is not shown is waited for until the summary has caught up with the log.
- * Refusal: `SESSION_UNKNOWN`. Faults: `VIEW_BEHIND` (later), the log's.
+ * A session as the summary shows it, at least as of `afterSeq` (a sequence of one of its transitions or its runs'); one that is not shown
+ * is waited for until the summary has caught up with the log. Refusal: `SESSION_UNKNOWN`. Faults: `VIEW_BEHIND` (later), the log's.
  */
-export const findSession = async (parts: GatewayParts, sessionId: string): Promise<SessionView | Refused> => {
-  const { views, boundary } = parts;
+export const findSession = async (
+  parts: GatewayParts,
+  sessionId: string,
+  afterSeq = 0,
+): Promise<SessionView | Refused> => {
+  const { views, boundary, config } = parts;
   const unknown = refuse(
     'SESSION_UNKNOWN',
     `no session ${sessionId.slice(0, 100)} in this tenant and project`,
   );
   if (!isSessionId(sessionId)) return unknown;
   const key = viewKey(boundary, sessionId);
-  if (views.sessions.get(key) === undefined) await catchUp(parts, views.sessions, key);
+  if (afterSeq > 0) await views.sessions.waitFor(afterSeq, { timeoutMs: config.readWaitMs, key });
+  if (views.sessions.get(key) === undefined)
+    await catchUp(parts, views.sessions, { key, families: ['run', 'session'] });
   const session = views.sessions.get(key);
   return session === undefined ? unknown : { seq: session.seq, ...session.state };
 };

@@ -14,6 +14,7 @@ import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
 import type { POLICY_REQUESTS } from '#streams/policy-requests.ts';
 import type { RUN_REQUESTS } from '#streams/run-requests.ts';
+import type { SESSION_REQUESTS } from '#streams/session-requests.ts';
 import type { TASK_REQUESTS } from '#streams/task-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { GatewaySettings } from './config.ts';
@@ -44,6 +45,7 @@ export interface GatewayParts {
   readonly tasksClient: ServiceClient<typeof TASK_REQUESTS>;
   readonly dispatchClient: ServiceClient<typeof DISPATCH_REQUESTS>;
   readonly policiesClient: ServiceClient<typeof POLICY_REQUESTS>;
+  readonly sessionsClient: ServiceClient<typeof SESSION_REQUESTS>;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly mailClient: ServiceClient<typeof MAIL_REQUESTS>;
   readonly transitions: EventLog;

@@ -19,8 +19,8 @@ import {
   type Route,
 } from './http.ts';
 import { inputInvalid, parseInput, readBody } from './input.ts';
-import { pageOf } from './list-page.ts';
 import { idMaker } from './new-ids.ts';
+import { valueOf } from './read-routes.ts';
 
 const linksOf = (messageId: string) => {
   const self = `/api/v1/messages/${messageId}`;
@@ -77,10 +77,11 @@ const findMessage = async (
   const key = viewKey(boundary, messageId);
   const wait = { timeoutMs: config.readWaitMs, key };
   if (afterSeq > 0) await views.messages.waitFor(afterSeq, wait);
-  else if (views.messages.get(key) === undefined)
+  else if ((await views.messages.lookUp(key)) === undefined)
     await views.messages.waitFor((await messages.bounds()).lastSeq, wait);
-  const found = views.messages.get(key);
-  return found === undefined ? unknown : { seq: found.seq, ...found.state };
+  // One that nothing has happened to for long is not held in memory.
+  const [found] = valueOf(await views.messages.lookUp(key));
+  return found ?? unknown;
 };
 
 /** The body of a message; null: the stream has forgotten it. */
@@ -111,23 +112,12 @@ const list =
     const query = parseInput(MAIL_API.listMessages.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    const { to, from, state, kind, thread } = query;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const isWanted = (one: Omit<MessageView, 'seq'>): boolean =>
-      (to === undefined || one.to === to) &&
-      (from === undefined || one.from === from) &&
-      (thread === undefined || one.threadId === thread) &&
-      (state === undefined || state.includes(one.state)) &&
-      (kind === undefined || kind.includes(one.kind));
-    const prefix = viewKey(parts.boundary, '');
-    const wanted: MessageView[] = [];
-    for (const [, { seq, state: one }] of parts.views.messages.list((key) => key.startsWith(prefix)))
-      if (isWanted(one)) wanted.push({ seq, ...one });
-    const page = pageOf(wanted, (one) => ({ atMs: one.sentAt, id: one.messageId }), {
-      after,
-      limit: query.limit,
-    });
-    return request.json({ messages: page.items, next: page.next });
+    const { views, boundary } = parts;
+    views.messages.settle();
+    const page = views.indexes.messages.page({ ...query, after });
+    const messages = page.rows.flatMap(({ id }) => valueOf(views.messages.get(viewKey(boundary, id))));
+    return request.json({ messages, next: page.next });
   };
 
 const reply =

@@ -1,6 +1,6 @@
-// Reading: runs, sessions, runners, and the record of a run in pages. Everything comes from the summaries in memory but the
+// Reading: runs, runners, and the record of a run in pages. Everything comes from the summaries in memory but the
 // record, which comes from the streams. Changes nothing.
-import type { ReadView } from '#libs/projections/read-view.ts';
+import type { Stamped } from '#libs/projections/projection.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { READ_API } from '#streams/http/reads.ts';
 import { boundaryQuery } from '#streams/http/route.ts';
@@ -8,7 +8,7 @@ import { RUN_API } from '#streams/http/runs.ts';
 import { FEED_START, parseListCursor, parsePosition } from './cursor.ts';
 import { readEventPage } from './event-page.ts';
 import { runSources, type FeedSources } from './feed-source.ts';
-import { findRun, findSession, type ShownRun } from './find-run.ts';
+import { findRun, type ShownRun } from './find-run.ts';
 import {
   foreignBoundary,
   isRefused,
@@ -18,53 +18,43 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
-import { pageOf } from './list-page.ts';
 import { linksOf } from './run-routes.ts';
 
 /** The two streams as far as they are about one run. */
-export const sourcesOfRun = ({ hubs, views, boundary }: GatewayParts, run: ShownRun): FeedSources =>
+export const sourcesOfRun = (
+  { hubs, views, boundary }: GatewayParts,
+  run: ShownRun,
+  reportTypes?: readonly string[],
+): FeedSources =>
   runSources(hubs, {
     boundary,
+    ...(reportTypes !== undefined && { reportTypes }),
     runId: run.runId,
     agent: run.agent,
     // A run without activity has no report among those that were folded.
     firstReportSeq: run.activity?.firstSeq ?? views.activity.position() + 1,
   });
 
-const ownKeys = ({ boundary }: GatewayParts): ((key: string) => boolean) => {
-  const prefix = viewKey(boundary, '');
-  return (key) => key.startsWith(prefix);
-};
-
-/** The values of a view that are wanted, each with the sequence it reflects. */
-function* shownOf<State extends object>(
-  view: ReadView<State>,
-  isOwn: (key: string) => boolean,
-  isWanted: (state: State) => boolean,
-): Generator<State & { readonly seq: number }> {
-  for (const [, { seq, state }] of view.list(isOwn)) if (isWanted(state)) yield { seq, ...state };
-}
+/** A value as it is shown, with the sequence it reflects; nothing when there is none. */
+export const valueOf = <State extends object>(
+  found: Stamped<State> | undefined,
+): readonly (State & { readonly seq: number })[] =>
+  found === undefined ? [] : [{ seq: found.seq, ...found.state }];
 
 const listRuns =
   (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
+  async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(RUN_API.listRuns.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const wanted = shownOf(
-      parts.views.runs,
-      ownKeys(parts),
-      (run) =>
-        (query.state === undefined || query.state.includes(run.state)) &&
-        (query.agent === undefined || query.agent === run.agent) &&
-        (query.session === undefined || query.session === run.sessionId),
-    );
-    const page = pageOf(wanted, (run) => ({ atMs: run.createdAt, id: run.runId }), {
-      after,
-      limit: query.limit,
-    });
-    return request.json({ runs: page.items, next: page.next });
+    const { views, boundary, config } = parts;
+    if (query.afterSeq !== undefined)
+      await views.runs.waitFor(query.afterSeq, { timeoutMs: config.readWaitMs });
+    views.runs.settle();
+    const page = views.indexes.runs.page({ ...query, after });
+    const runs = page.rows.flatMap(({ id }) => valueOf(views.runs.get(viewKey(boundary, id))));
+    return request.json({ runs, next: page.next });
   };
 
 const getRun =
@@ -96,42 +86,15 @@ const getEvents =
     });
   };
 
-const listSessions =
-  (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
-    const query = parseInput(READ_API.listSessions.query, request.req.query(), 'query');
-    const foreign = foreignBoundary(parts, query);
-    if (foreign !== undefined) return foreign;
-    const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const wanted = shownOf(
-      parts.views.sessions,
-      ownKeys(parts),
-      (session) => query.agent === undefined || query.agent === session.agent,
-    );
-    const positionOf = (session: { readonly createdAt: number; readonly sessionId: string }) => ({
-      atMs: session.createdAt,
-      id: session.sessionId,
-    });
-    const page = pageOf(wanted, positionOf, { after, limit: query.limit });
-    return request.json({ sessions: page.items, next: page.next });
-  };
-
-const getSession =
-  (parts: GatewayParts) =>
-  async (request: GatewayRequest): Promise<Response | Refused> => {
-    const foreign = foreignBoundary(parts, parseInput(boundaryQuery, request.req.query(), 'query'));
-    if (foreign !== undefined) return foreign;
-    const session = await findSession(parts, request.req.param('id') ?? '');
-    return isRefused(session) ? session : request.json(session);
-  };
-
 const listRunners =
   (parts: GatewayParts) =>
   (request: GatewayRequest): Response | Refused => {
     const foreign = foreignBoundary(parts, parseInput(boundaryQuery, request.req.query(), 'query'));
     if (foreign !== undefined) return foreign;
-    const isOwn = ownKeys(parts);
-    const runners = parts.views.runners.list().flatMap(([key, runner]) => (isOwn(key) ? [runner] : []));
+    const prefix = viewKey(parts.boundary, '');
+    const runners = parts.views.runners
+      .list()
+      .flatMap(([key, runner]) => (key.startsWith(prefix) ? [runner] : []));
     return request.json({ agents: parts.config.agents, runners });
   };
 
@@ -140,7 +103,8 @@ const listSources =
   (request: GatewayRequest): Response | Refused => {
     const foreign = foreignBoundary(parts, parseInput(boundaryQuery, request.req.query(), 'query'));
     if (foreign !== undefined) return foreign;
-    const sources = [...shownOf(parts.views.sources, ownKeys(parts), () => true)];
+    // One a runner: few, and all of them are shown.
+    const sources = [...parts.views.sources.list()].flatMap(([, found]) => valueOf(found));
     return request.json({ sources: sources.toSorted((a, b) => (a.agent < b.agent ? -1 : 1)) });
   };
 
@@ -148,8 +112,6 @@ export const readRoutes = (parts: GatewayParts): readonly Route[] => [
   { ...RUN_API.listRuns, handle: listRuns(parts) },
   { ...RUN_API.getRun, handle: getRun(parts) },
   { ...RUN_API.listRunEvents, handle: getEvents(parts) },
-  { ...READ_API.listSessions, handle: listSessions(parts) },
-  { ...READ_API.getSession, handle: getSession(parts) },
   { ...READ_API.listRunners, handle: listRunners(parts) },
   { ...READ_API.listSources, handle: listSources(parts) },
 ];

@@ -1,7 +1,8 @@
-// What the gateway shows without asking anybody: the buckets of runs, sessions, approvals, tasks, mail and sources in memory, and the runners
-// that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
+// What the gateway shows without asking anybody: the buckets of one tenant and project in memory, with the orders in which they are listed,
+// and the runners that are alive. Eventually consistent; a reader that needs its own write names the sequence it got for it.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
+import { POSITION_KEY } from '#libs/projections/position.ts';
 import { createReadView, type ReadView } from '#libs/projections/read-view.ts';
 import type { z } from 'zod';
 import {
@@ -9,6 +10,7 @@ import {
   approvalsViewSchema,
   presenceSchema,
   runViewSchema,
+  viewKey,
   type ActivityView,
   type ApprovalsView,
   type Presence,
@@ -27,23 +29,30 @@ import {
   type ManagedAgentView,
   type PolicyView,
 } from '#streams/policy-views.ts';
+import { cursorSchema, sessionViewSchema, type ReadCursor, type SessionView } from '#streams/session-view.ts';
 import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
-import { sessionViewSchema, type SessionView } from '#streams/session-view.ts';
+import type { Boundary } from '#streams/subjects.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
-import { createApprovalIndex, type ApprovalIndex } from './approval-index.ts';
+import { ApprovalIndex, approvalRowsOf, type ApprovalRows } from './approval-index.ts';
+import { cursorRowOf, type CursorRow } from './attention.ts';
+import { MessageIndex, messageRowOf, type MessageRow } from './message-index.ts';
+import { RunIndex, runRowOf, type RunRow } from './run-index.ts';
+import { SessionIndex, sessionRowOf, type SessionRow } from './session-index.ts';
+import { TaskIndex, taskRowOf, type TaskRow } from './task-index.ts';
 
 export interface ReadViews {
-  readonly runs: ReadView<Omit<RunView, 'seq'>>;
-  readonly sessions: ReadView<Omit<SessionView, 'seq'>>;
+  readonly runs: ReadView<Omit<RunView, 'seq'>, RunRow>;
+  readonly sessions: ReadView<Omit<SessionView, 'seq'>, SessionRow>;
   readonly activity: ReadView<Omit<ActivityView, 'seq'>>;
   readonly sources: ReadView<Omit<SourceView, 'seq'>>;
-  readonly approvals: ReadView<Omit<ApprovalsView, 'seq'>>;
-  readonly tasks: ReadView<Omit<TaskView, 'seq'>>;
-  readonly messages: ReadView<Omit<MessageView, 'seq'>>;
+  readonly approvals: ReadView<Omit<ApprovalsView, 'seq'>, ApprovalRows>;
+  readonly tasks: ReadView<Omit<TaskView, 'seq'>, TaskRow>;
+  readonly messages: ReadView<Omit<MessageView, 'seq'>, MessageRow>;
   readonly obligations: ReadView<Omit<ObligationsView, 'seq'>>;
   readonly policies: ReadView<Omit<PolicyView, 'seq'>>;
   readonly managedAgents: ReadView<Omit<ManagedAgentView, 'seq'>>;
-  readonly approvalIndex: ApprovalIndex;
+  readonly cursors: ReadView<Omit<ReadCursor, 'seq'>, CursorRow>;
+  readonly indexes: Indexes;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
   readonly ready: Promise<void>;
@@ -77,8 +86,12 @@ const createPresenceView = (kv: KeyValue): PresenceView => {
 interface Parts {
   readonly bucket: (name: string) => KeyValue;
   readonly clock: Clock;
-  /** Runs, and sessions, held in memory at most. */
+  /** Nothing of others is held. */
+  readonly boundary: Boundary;
+  /** Keys of each bucket held in memory at most. */
   readonly maxKeys: number;
+  /** Messages held in memory: those that something happened to last. */
+  readonly maxMessages: number;
   /** A watch has failed for good, or a view is too large to be held. */
   readonly onFatal: (error: unknown) => void;
   /** All of them are whole again. */
@@ -87,15 +100,30 @@ interface Parts {
   readonly onInvalid: (key: string, error: unknown) => void;
 }
 
-/** Starts watching at once. */
-export const createReadViews = (parts: Parts): ReadViews => {
+interface Opening<State extends object, Row extends object> {
+  readonly schema: z.ZodType<State>;
+  readonly rowOf?: (value: unknown) => Row;
+  readonly keepsLast?: number;
+  readonly maxKeys?: number;
+}
+
+/** Cursors are a few per session and task, and small. */
+const CURSORS_PER_KEY = 5;
+
+/** Opens views that fail and recover as one. */
+const createOpener = (parts: Parts) => {
   const failing = new Set<string>();
-  const view = <State extends object>(name: string, schema: z.ZodType<State>): ReadView<State> =>
-    createReadView({
+  return <State extends object, Row extends object = never>(
+    name: string,
+    { schema, maxKeys = parts.maxKeys, ...more }: Opening<State, Row>,
+  ): ReadView<State, Row> =>
+    createReadView<State, Row>({
       projection: { name, bucket: name, parse: (value) => schema.parse(value) },
       kv: parts.bucket(name),
       clock: parts.clock,
-      maxKeys: parts.maxKeys,
+      keys: [`${viewKey(parts.boundary, '')}>`, POSITION_KEY],
+      maxKeys,
+      ...more,
       onFatal: (error) => {
         failing.add(name);
         parts.onFatal(error);
@@ -106,40 +134,64 @@ export const createReadViews = (parts: Parts): ReadViews => {
       },
       onInvalid: parts.onInvalid,
     });
-  const runs = view('runs', runViewSchema.omit({ seq: true }));
-  const sessions = view('sessions', sessionViewSchema.omit({ seq: true }));
-  const activity = view('activity', activityViewSchema.omit({ seq: true }));
-  const sources = view('sources', sourceViewSchema.omit({ seq: true }));
-  const approvals = view('approvals', approvalsViewSchema.omit({ seq: true }));
-  const tasks = view('tasks', taskViewSchema.omit({ seq: true }));
-  const messages = view('messages', messageViewSchema.omit({ seq: true }));
-  const obligations = view('obligations', obligationsSchema.omit({ seq: true }));
-  const policies = view('policies', policyViewSchema.omit({ seq: true }));
-  const managedAgents = view('agents', managedAgentSchema.omit({ seq: true }));
-  const all = [
-    runs,
-    sessions,
-    activity,
-    sources,
-    approvals,
-    tasks,
-    messages,
-    obligations,
-    policies,
-    managedAgents,
-  ];
+};
+
+type Views = Omit<ReadViews, 'indexes' | 'runners' | 'ready' | 'stop'>;
+
+/** The orders of lists, beside their views. */
+const indexesOf = (views: Views, boundary: Boundary) => {
+  const { runs, sessions, approvals, tasks, messages, cursors } = views;
+  const sessionIndex = new SessionIndex(sessions);
+  const taskIndex = new TaskIndex(tasks);
+  const move = (cursor: CursorRow, version: number): void => {
+    const key = viewKey(boundary, cursor.id);
+    if (cursor.kind === 'session') sessionIndex.noteCursor(cursor, version, sessions.row(key));
+    else taskIndex.noteCursor(cursor, version, tasks.row(key));
+  };
+  cursors.follow((before, after) => {
+    if (after !== undefined) move(after, after.version);
+    else if (before !== undefined) move(before, 0);
+  });
   return {
-    runs,
-    sessions,
-    activity,
-    sources,
-    approvals,
-    tasks,
-    messages,
-    obligations,
-    policies,
-    managedAgents,
-    approvalIndex: createApprovalIndex(approvals),
+    runs: new RunIndex(runs),
+    sessions: sessionIndex,
+    approvals: new ApprovalIndex(approvals),
+    tasks: taskIndex,
+    messages: new MessageIndex(messages),
+  };
+};
+type Indexes = ReturnType<typeof indexesOf>;
+
+/** Starts watching at once. */
+export const createReadViews = (parts: Parts): ReadViews => {
+  const { boundary, maxKeys, maxMessages } = parts;
+  const open = createOpener(parts);
+  const noSeq = { seq: true } as const;
+  const views: Views = {
+    runs: open('runs', { schema: runViewSchema.omit(noSeq), rowOf: runRowOf }),
+    sessions: open('sessions', { schema: sessionViewSchema.omit(noSeq), rowOf: sessionRowOf }),
+    activity: open('activity', { schema: activityViewSchema.omit(noSeq) }),
+    sources: open('sources', { schema: sourceViewSchema.omit(noSeq) }),
+    approvals: open('approvals', { schema: approvalsViewSchema.omit(noSeq), rowOf: approvalRowsOf }),
+    tasks: open('tasks', { schema: taskViewSchema.omit(noSeq), rowOf: taskRowOf }),
+    messages: open('messages', {
+      schema: messageViewSchema.omit(noSeq),
+      rowOf: messageRowOf,
+      keepsLast: maxMessages,
+    }),
+    obligations: open('obligations', { schema: obligationsSchema.omit(noSeq) }),
+    policies: open('policies', { schema: policyViewSchema.omit(noSeq) }),
+    managedAgents: open('agents', { schema: managedAgentSchema.omit(noSeq) }),
+    cursors: open('cursors', {
+      schema: cursorSchema.omit(noSeq),
+      rowOf: cursorRowOf,
+      maxKeys: maxKeys * CURSORS_PER_KEY,
+    }),
+  };
+  const all = Object.values(views) as readonly Pick<ReadView<object>, 'ready' | 'stop'>[];
+  return {
+    ...views,
+    indexes: indexesOf(views, boundary),
     runners: createPresenceView(parts.bucket('presence')),
     ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),
     stop: async () => {

@@ -10,6 +10,7 @@ import { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import { POLICY_REQUESTS } from '#streams/policy-requests.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
+import { SESSION_REQUESTS } from '#streams/session-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
 import { createApp } from './app.ts';
@@ -64,12 +65,14 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
-const viewsOf = (context: Context) => {
+const viewsOf = (context: Context, boundary: Boundary) => {
   const check = context.checks.push('views');
   const views = createReadViews({
     bucket: (name) => context.bucket(name),
     clock: context.clock,
+    boundary,
     maxKeys: context.config.maxShown,
+    maxMessages: context.config.maxMessages,
     onFatal: (error) => {
       const { code, message } = toFault(error);
       const remedy =
@@ -144,6 +147,11 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
       service: 'lifecycle',
       table: POLICY_REQUESTS,
     }),
+    sessionsClient: createServiceClient(requests.client, {
+      ...common,
+      service: 'sessions',
+      table: SESSION_REQUESTS,
+    }),
     mailClient: createServiceClient(requests.client, { ...common, service: 'mail', table: MAIL_REQUESTS }),
   };
 };
@@ -167,7 +175,7 @@ const start = async (context: Context): Promise<Started> => {
   const access = accessOf(context, boundary);
   const stopping = new AbortController();
   const broken = Promise.withResolvers<void>();
-  const { views, check } = viewsOf(context);
+  const { views, check } = viewsOf(context, boundary);
   const streams = context.metrics.gauge('fleetlog_gateway_streams', 'Live streams that are open.');
   const hubs = hubsOf(context);
   const app = createApp({

@@ -1,6 +1,7 @@
-// Reading tasks and queues: pages in the order in which tasks go, changes in the order in which they happened, one task, counts.
+// Reading tasks and queues: pages in the order in which tasks go, changes in the order in which they happened, one task, counts, and what a
+// commander looks at first; and the note of what a reader has seen.
 import { toFault } from '#libs/kernel/fault.ts';
-import { TASK_API, type TaskFilters } from '#streams/http/tasks.ts';
+import { TASK_API } from '#streams/http/tasks.ts';
 import {
   foreignBoundary,
   isRefused,
@@ -10,49 +11,53 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
-import { pageIn } from './list-page.ts';
+import { markRead } from './mark-read.ts';
 import {
-  allTasks,
-  CHANGE_ORDER,
-  countQueues,
+  countsTogether,
   findTask,
+  formatTaskCursor,
+  listedTasks,
   parseTaskCursor,
-  TASK_ORDER,
+  taskIndexOf,
   taskLinks,
 } from './task-reading.ts';
 
-function* wantedTasks(parts: GatewayParts, { queue, lane, state }: TaskFilters) {
-  for (const task of allTasks(parts)) {
-    if (queue !== undefined && task.queue !== queue) continue;
-    if (lane !== undefined && task.lane !== lane) continue;
-    if (state === undefined || state.includes(task.state)) yield task;
-  }
-}
+/** ST-57. */
+const COMMANDER_TASKS = 20;
+
+/** Waits for what a write has answered with, where a read names it. */
+const caughtUp = async ({ views, config }: GatewayParts, afterSeq: number | undefined): Promise<void> => {
+  if (afterSeq !== undefined) await views.tasks.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
+};
 
 const listTasks =
   (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
+  async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(TASK_API.listTasks.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseTaskCursor(query.cursor);
-    const { limit } = query;
-    const { items, next } = pageIn(TASK_ORDER, wantedTasks(parts, query), (task) => task, { after, limit });
-    return request.json({ tasks: items, next });
+    await caughtUp(parts, query.afterSeq);
+    const { rows, hasMore } = taskIndexOf(parts).page(query, { after, limit: query.limit });
+    const last = rows.at(-1);
+    const next = hasMore && last !== undefined ? formatTaskCursor(last) : null;
+    return request.json({ tasks: listedTasks(parts, rows, query.reader), next });
   };
 
 const listChanges =
   (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
+  async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(TASK_API.listTaskChanges.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    const { after, limit } = query;
-    const page = pageIn(CHANGE_ORDER, wantedTasks(parts, query), ({ seq }) => seq, { after, limit });
+    await caughtUp(parts, query.afterSeq);
+    const { after, limit, reader } = query;
+    const upTo = parts.views.tasks.position();
+    const { rows, hasMore } = taskIndexOf(parts).changes({ after, upTo }, query, limit);
     return request.json({
-      tasks: page.items,
-      after: page.items.at(-1)?.seq ?? after,
-      hasMore: page.next !== null,
+      tasks: listedTasks(parts, rows, reader),
+      after: rows.at(-1)?.seq ?? after,
+      hasMore,
     });
   };
 
@@ -62,7 +67,7 @@ const getTask =
     const query = parseInput(TASK_API.getTask.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    const task = await findTask(parts, request.req.param('id') ?? '', query.afterSeq);
+    const task = await findTask(parts, request.req.param('id') ?? '', query);
     return isRefused(task) ? task : request.json({ ...task, links: taskLinks(task.taskId) });
   };
 
@@ -85,14 +90,42 @@ const listQueues =
     const query = parseInput(TASK_API.listQueues.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    const queues = countQueues(allTasks(parts), query.queue);
+    const queues = taskIndexOf(parts).counts(query.queue);
     const why = await waitingIn(parts, query.queue);
     return request.json({ queues, ...why, generatedAt: parts.clock.now() });
   };
+
+const getCommander =
+  (parts: GatewayParts) =>
+  (request: GatewayRequest): Response | Refused => {
+    const query = parseInput(TASK_API.getCommander.query, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const { queue, reader } = query;
+    const index = taskIndexOf(parts);
+    const { rows } = index.attention({ queue }, reader, COMMANDER_TASKS);
+    const generatedAt = parts.clock.now();
+    const named = { queue: queue ?? null };
+    return request.json({
+      ...named,
+      readerId: reader ?? null,
+      tasks: listedTasks(parts, rows, reader),
+      stats: { ...named, ...countsTogether(index.counts(queue)), generatedAt },
+      generatedAt,
+    });
+  };
+
+const readTask = (parts: GatewayParts) =>
+  markRead(parts, 'task', async (id) => {
+    const task = await findTask(parts, id);
+    return isRefused(task) ? task : { id: task.taskId, seq: task.seq };
+  });
 
 export const taskReadRoutes = (parts: GatewayParts): readonly Route[] => [
   { ...TASK_API.listTasks, handle: listTasks(parts) },
   { ...TASK_API.listTaskChanges, handle: listChanges(parts) },
   { ...TASK_API.getTask, handle: getTask(parts) },
   { ...TASK_API.listQueues, handle: listQueues(parts) },
+  { ...TASK_API.getCommander, handle: getCommander(parts) },
+  { ...TASK_API.readTask, handle: readTask(parts) },
 ];

@@ -87,7 +87,7 @@ const createTask =
   };
 
 /** What a client repeats under one key is one request. */
-const requestIdOf = ({ ids }: GatewayParts, request: GatewayRequest): string => {
+export const requestIdOf = ({ ids }: GatewayParts, request: GatewayRequest): string => {
   const key = keyOf(request);
   return key === undefined ? ids.ulid() : createHash('sha256').update(key).digest('hex').slice(0, 32);
 };

@@ -8,12 +8,14 @@ import { POLICY_API } from './policies.ts';
 import { READ_API } from './reads.ts';
 import type { ApiTable } from './route.ts';
 import { RUN_API } from './runs.ts';
+import { SESSION_API } from './sessions.ts';
 import { TASK_API } from './tasks.ts';
 
 export const API = {
   ...RUN_API,
   ...COMMAND_API,
   ...READ_API,
+  ...SESSION_API,
   ...APPROVAL_API,
   ...TASK_API,
   ...POLICY_API,

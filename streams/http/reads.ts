@@ -1,13 +1,9 @@
-// The HTTP API about sessions, runners and what is missing of their reports; and what is open to everybody.
+// The HTTP API about runners and what is missing of their reports; and what is open to everybody.
 import { z } from 'zod';
 import { presenceSchema } from '#streams/buckets.ts';
-import { sessionViewSchema } from '#streams/session-view.ts';
-import { nameSchema } from '#streams/ids.ts';
 import { sourceViewSchema } from '#streams/source-view.ts';
 import { IDENTITY_KINDS } from '#streams/tokens.ts';
-import { boundaryQuery, boundaryShape, cursorQuery, listLimit, nextAnswer, type ApiTable } from './route.ts';
-
-const session = sessionViewSchema.meta({ id: 'Session' });
+import { boundaryQuery, type ApiTable } from './route.ts';
 
 export const READ_API = {
   health: {
@@ -37,27 +33,6 @@ export const READ_API = {
       tenant: z.string(),
       project: z.string(),
     }),
-  },
-  listSessions: {
-    method: 'GET',
-    path: '/api/v1/sessions',
-    means: 'List sessions, newest first.',
-    query: z.strictObject({
-      ...boundaryShape,
-      agent: nameSchema.optional(),
-      cursor: cursorQuery.optional(),
-      limit: listLimit,
-    }),
-    status: 200,
-    answer: z.object({ sessions: z.array(session), next: nextAnswer }),
-  },
-  getSession: {
-    method: 'GET',
-    path: '/api/v1/sessions/:id',
-    means: 'The summary of a session.',
-    query: boundaryQuery,
-    status: 200,
-    answer: session,
   },
   listRunners: {
     method: 'GET',

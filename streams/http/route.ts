@@ -34,17 +34,22 @@ export type ApiTable = Readonly<Record<string, ApiRoute>>;
 /** Tenant and project, when a request names them. */
 export const boundaryShape = { tenant: nameSchema.optional(), project: nameSchema.optional() };
 
-const wholeNumber = (min: number, max: number) =>
+/** A number of items: what is none is a mistake (WK-60), its fraction is cut, and what is out of range is brought into it (ST-35). */
+const limitUpTo = (most: number) =>
   z
     .string()
-    .regex(/^\d{1,15}$/, `expected a whole number, ${min} to ${max}`)
-    .transform(Number)
-    .pipe(z.int().min(min).max(max));
+    .regex(/^-?\d{1,15}(?:\.\d{1,15})?$/, `expected a number, 1 to ${most}`)
+    .transform((text) => Math.min(most, Math.max(1, Math.trunc(Number(text)))))
+    .pipe(z.int().min(1).max(most));
 
 /** ND-09: pages of events have 500 items at most, lists 100. */
-export const eventLimit = wholeNumber(1, 500).default(100);
-export const listLimit = wholeNumber(1, 100).default(50);
-export const seqQuery = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+export const eventLimit = limitUpTo(500).default(100);
+export const listLimit = limitUpTo(100).default(50);
+export const seqQuery = z
+  .string()
+  .regex(/^\d{1,15}$/, 'expected a whole number, 0 or more')
+  .transform(Number)
+  .pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
 /** As an earlier page gave it. */
 export const cursorQuery = z.string().max(200);
 

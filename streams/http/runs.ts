@@ -16,6 +16,7 @@ import {
   oneOrMore,
   oneQuery,
   seqAnswer,
+  seqQuery,
   type ApiTable,
 } from './route.ts';
 
@@ -71,6 +72,9 @@ export const feedItemAnswer = z
   })
   .meta({ id: 'FeedItem' });
 
+/** Streams whose retention has passed the cursor: what is before `firstSeq` cannot be shown any more. */
+export const goneAnswer = z.array(z.object({ stream: z.enum(['TRANSITIONS', 'EVENTS']), firstSeq: z.int() }));
+
 const run = runViewSchema.meta({ id: 'Run' });
 
 export const RUN_API = {
@@ -99,6 +103,7 @@ export const RUN_API = {
       state: oneOrMore(RUN_STATES).optional(),
       agent: nameSchema.optional(),
       session: sessionIdSchema.optional(),
+      afterSeq: seqQuery.optional(),
       cursor: cursorQuery.optional(),
       limit: listLimit,
     }),
@@ -126,8 +131,7 @@ export const RUN_API = {
       events: z.array(feedItemAnswer),
       next: z.string(),
       hasMore: z.boolean(),
-      /** Streams whose retention has passed the cursor. */
-      gone: z.array(z.object({ stream: z.enum(['TRANSITIONS', 'EVENTS']), firstSeq: z.int() })),
+      gone: goneAnswer,
     }),
   },
 } as const satisfies ApiTable;

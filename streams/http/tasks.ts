@@ -18,6 +18,7 @@ import {
   type ApiTable,
 } from './route.ts';
 import { cancelSchema, RUN_API } from './runs.ts';
+import { attentionShape, markReadAnswer, markReadSchema } from './sessions.ts';
 
 const order = taskOrderSchema.shape;
 
@@ -57,16 +58,28 @@ const filters = {
   queue: nameSchema.optional(),
   lane: nameSchema.optional(),
   state: oneOrMore(TASK_STATES).optional(),
+  reader: nameSchema.optional(),
+  afterSeq: seqQuery.optional(),
   limit: listLimit,
 };
 const taskListQuery = z.strictObject({ ...filters, cursor: cursorQuery.optional() });
 const changesQuery = z.strictObject({ ...filters, after: seqQuery.default(0) });
-/** What of tasks is wanted. */
-export type TaskFilters = Pick<z.infer<typeof taskListQuery>, 'queue' | 'lane' | 'state'>;
-
 const links = linksAnswer('self', 'cancel', 'retry');
 const place = { taskId: taskIdSchema, seq: seqAnswer, state: z.enum(TASK_STATES) };
-const task = taskViewSchema.meta({ id: 'Task' });
+const task = taskViewSchema.extend(attentionShape).meta({ id: 'Task' });
+
+const queueCounts = z
+  .object({
+    queue: z.string(),
+    total: z.int().nonnegative(),
+    states: z.partialRecord(z.enum(TASK_STATES), z.int().positive()),
+    lanes: z.record(z.string(), z.int().positive()),
+    /** Of the last change of any of its tasks. */
+    maxSeq: z.int().nonnegative(),
+    /** The first that wait, in the order in which they go. */
+    next: z.array(z.string()),
+  })
+  .meta({ id: 'Queue' });
 
 export const TASK_API = {
   createTask: {
@@ -115,10 +128,10 @@ export const TASK_API = {
     path: '/api/v1/tasks/:id',
     means:
       'A task with its attempts and, while it waits, its place in its queue; with `afterSeq` at least as of that sequence.',
-    query: oneQuery,
+    query: oneQuery.extend({ reader: nameSchema.optional() }),
     status: 200,
     answer: taskViewSchema
-      .extend({ position: z.int().positive().nullable(), links })
+      .extend({ ...attentionShape, position: z.int().positive().nullable(), links })
       .meta({ id: 'ShownTask' }),
   },
   listQueues: {
@@ -129,25 +142,44 @@ export const TASK_API = {
     query: z.strictObject({ ...boundaryShape, queue: nameSchema.optional() }),
     status: 200,
     answer: z.object({
-      queues: z.array(
-        z
-          .object({
-            queue: z.string(),
-            total: z.int().nonnegative(),
-            states: z.partialRecord(z.enum(TASK_STATES), z.int().positive()),
-            lanes: z.record(z.string(), z.int().positive()),
-            /** Of the last change of any of its tasks. */
-            maxSeq: z.int().nonnegative(),
-            /** The first that wait, in the order in which they go. */
-            next: z.array(z.string()),
-          })
-          .meta({ id: 'Queue' }),
-      ),
+      queues: z.array(queueCounts),
       /** Why the first ones wait, of every line of tasks that ask for the same. */
       waiting: z.array(waitingLineSchema.meta({ id: 'WaitingLine' })),
       /** Why `waiting` is not known; null: it is. */
       waitingProblem: z.string().nullable(),
       generatedAt: z.int(),
     }),
+  },
+  getCommander: {
+    method: 'GET',
+    path: '/api/v1/commander',
+    means:
+      'What a commander of work looks at first: the 20 first tasks, with a reader only those under way or unread; and counts of all tasks of the queue, or of all queues together.',
+    query: z.strictObject({ ...boundaryShape, queue: nameSchema.optional(), reader: nameSchema.optional() }),
+    status: 200,
+    answer: z.object({
+      queue: z.string().nullable(),
+      readerId: z.string().nullable(),
+      tasks: z.array(task),
+      stats: z.object({
+        queue: z.string().nullable(),
+        total: z.int().nonnegative(),
+        states: z.partialRecord(z.enum(TASK_STATES), z.int().positive()),
+        lanes: z.record(z.string(), z.int().positive()),
+        maxSeq: z.int().nonnegative(),
+        generatedAt: z.int(),
+      }),
+      generatedAt: z.int(),
+    }),
+  },
+  readTask: {
+    method: 'POST',
+    path: '/api/v1/tasks/:id/read',
+    means:
+      'Note that a reader has seen a task up to a version, which is its `seq`. Moves only forward: what changed after it stays unread.',
+    body: markReadSchema,
+    status: 202,
+    answer: markReadAnswer,
+    isReading: true,
   },
 } as const satisfies ApiTable;

@@ -8,7 +8,8 @@ import { sessionViewSchema, type SessionView } from '#streams/session-view.ts';
 import type { SessionEvent } from '#streams/session.ts';
 import { aggregateSubject, requestSubject, type Boundary } from '#streams/subjects.ts';
 import { BOUNDARY } from './control-plane.ts';
-import { shown } from './run-facts.ts';
+import { createRun, shown } from './run-facts.ts';
+import { claimTurn, transition, turnInstruction } from './scripted-runner.ts';
 
 /** Asks the sessions service; any answer is a value. */
 export const askSessions = async <Op extends SessionOperation>(
@@ -56,3 +57,30 @@ export const sessionTypes = async (ports: Ports, sessionId: string): Promise<rea
 /** The summary of a session, once it reflects at least this sequence. */
 export const shownSession = async (ports: Ports, sessionId: string, seq: number): Promise<SessionView> =>
   sessionViewSchema.parse(await shown(ports, { bucket: 'sessions', key: viewKey(BOUNDARY, sessionId) }, seq));
+
+/** A run that was done; gives the sequence of its end. */
+export const finishedRun = async (
+  ports: Ports,
+  sessionId: string,
+  agent: string,
+): Promise<{ readonly runId: string; readonly seq: number }> => {
+  const runId = await createRun(ports, { sessionId, agent });
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  await turn.finished();
+  const { seq } = await transition(ports, runId, 'fleetlog.run.completed.v1');
+  return { runId, seq };
+};
+
+/** A run that says much that is no output: 4 transitions, 11 reports. */
+export const talkativeRun = async (ports: Ports, sessionId: string): Promise<string> => {
+  const runId = await createRun(ports, { sessionId });
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  const about = { runId, sessionId, turnId: turn.turnId };
+  await turn.started();
+  for (let n = 0; n < 4; n += 1) await turn.report('reasoning', { ...about, text: `thought ${n}` });
+  await turn.says('first words');
+  for (let n = 0; n < 4; n += 1) await turn.report('reasoning', { ...about, text: `more ${n}` });
+  await turn.finished();
+  await transition(ports, runId, 'fleetlog.run.completed.v1');
+  return runId;
+};

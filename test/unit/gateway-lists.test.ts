@@ -9,7 +9,7 @@ import {
   parsePosition,
   type ListPosition,
 } from '#services/gateway/cursor.ts';
-import { pageOf } from '#services/gateway/list-page.ts';
+import { TimeIndex } from '#services/gateway/time-index.ts';
 import { intersectFilters, isFilter, matchesFilter } from '#services/gateway/subject-filter.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
@@ -49,12 +49,18 @@ test('pages of any size show a list whole, in order and each item once', () => {
       fc.uniqueArray(positionArb, { selector: ({ id }) => id, maxLength: 40 }),
       fc.integer({ min: 1, max: 7 }),
       (items, limit) => {
+        const index = new TimeIndex<ListPosition>(({ id }) => id.slice(0, 1));
+        for (const item of items) index.add(item);
         const seen: ListPosition[] = [];
         let after: ListPosition | undefined;
         for (;;) {
-          const page = pageOf(items, (item) => item, { after, limit });
-          expect(page.items.length).toBeLessThanOrEqual(limit);
-          seen.push(...page.items);
+          const page = index.page(
+            { after, limit },
+            () => true,
+            () => true,
+          );
+          expect(page.rows.length).toBeLessThanOrEqual(limit);
+          seen.push(...page.rows);
           if (page.next === null) break;
           after = parseListCursor(page.next);
         }

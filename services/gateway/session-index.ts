@@ -1,0 +1,198 @@
+// Sessions in the orders in which they are listed, kept beside the view of the bucket: by attention (active, then unread for the reader, then
+// the rest; within each the latest activity first, ST-34), and by their last change. Never looks through all of them for one page.
+import type { z } from 'zod';
+import {
+  createOrderedIndex,
+  takeRows,
+  type OrderedIndex,
+  type Walk,
+} from '#libs/projections/ordered-index.ts';
+import type { ReadView } from '#libs/projections/read-view.ts';
+import type { SESSION_LISTS } from '#streams/http/sessions.ts';
+import type { ReadCursor, SessionView } from '#streams/session-view.ts';
+import { sessionViewSchema } from '#streams/session-view.ts';
+import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
+import { Readers } from './readers.ts';
+
+const rowSchema = sessionViewSchema.pick({
+  seq: true,
+  sessionId: true,
+  agent: true,
+  provider: true,
+  activeRuns: true,
+  runs: true,
+  version: true,
+  lastActivityAt: true,
+  updatedAt: true,
+});
+
+/** What the orders and filters need of a session. */
+export interface SessionRow {
+  readonly id: string;
+  readonly seq: number;
+  readonly version: number;
+  readonly agent: string;
+  readonly provider: string;
+  readonly isActive: boolean;
+  /** No run was ever in it. */
+  readonly isIdle: boolean;
+  readonly lastActivityAt: number;
+  readonly updatedAt: number;
+}
+
+/** The row of a value of the bucket; throws for what is none. */
+export const sessionRowOf = (value: unknown): SessionRow => {
+  const { sessionId, activeRuns, runs, ...row }: z.infer<typeof rowSchema> = rowSchema.parse(value);
+  return { id: sessionId, ...row, isActive: activeRuns.length > 0, isIdle: runs === 0 };
+};
+
+type SessionList = (typeof SESSION_LISTS)[number];
+
+type Place = Pick<SessionRow, 'lastActivityAt' | 'updatedAt' | 'id'>;
+const GROUPS = ['active', 'unread', 'read'] as const;
+type Group = (typeof GROUPS)[number];
+
+/** The last session of a page: in which group, and where in it. */
+export interface SessionPlace extends Place {
+  readonly group: Group;
+}
+
+const compare = (a: Place, b: Place): number =>
+  b.lastActivityAt - a.lastActivityAt ||
+  b.updatedAt - a.updatedAt ||
+  (a.id < b.id ? -1 : Number(a.id > b.id));
+
+/** The groups of a list, in order, and what of them is wanted. */
+const LISTS: Readonly<
+  Record<SessionList, { readonly groups: readonly Group[]; readonly isWanted?: (row: SessionRow) => boolean }>
+> = {
+  default: { groups: ['active', 'unread'] },
+  all: { groups: GROUPS },
+  running: { groups: ['active'] },
+  unread: { groups: ['unread'] },
+  terminal: { groups: ['unread', 'read'], isWanted: ({ isIdle }) => !isIdle },
+  idle: { groups: ['unread', 'read'], isWanted: ({ isIdle }) => isIdle },
+};
+
+export interface SessionListing {
+  readonly state: SessionList;
+  readonly agent?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly reader?: string | undefined;
+  readonly after?: SessionPlace | undefined;
+  readonly limit: number;
+}
+
+type Ordered = OrderedIndex<Place, SessionRow>;
+const ordered = (): Ordered => createOrderedIndex<Place, SessionRow>(compare);
+
+/** Active and inactive sessions apart. */
+class Halves {
+  readonly active = ordered();
+  readonly inactive = ordered();
+
+  of({ isActive }: SessionRow): Ordered {
+    return isActive ? this.active : this.inactive;
+  }
+}
+
+export class SessionIndex {
+  readonly #all = new Halves();
+  readonly #byAgent = new Map<string, Halves>();
+  readonly #changes = createChangeOrder<SessionRow>();
+  readonly #readers = new Readers<Place, SessionRow>(compare, () => this.#all.inactive.walk());
+
+  /** Follows the view from now on. */
+  constructor(view: Pick<ReadView<Omit<SessionView, 'seq'>, SessionRow>, 'follow'>) {
+    view.follow((before, after) => {
+      if (before !== undefined) this.#remove(before);
+      if (after !== undefined) this.#add(after);
+    });
+  }
+
+  /** A reader's cursor over a session has moved, or is gone. */
+  noteCursor(
+    { reader, id }: Pick<ReadCursor, 'reader' | 'id'>,
+    version: number,
+    row: SessionRow | undefined,
+  ): void {
+    this.#readers.move(reader, id, version, row?.isActive === false ? row : undefined);
+  }
+
+  /** The version that a reader has seen; 0: none. */
+  seen(reader: string, id: string): number {
+    return this.#readers.seen(reader, id);
+  }
+
+  /** A page of a list, and the place of its last row. */
+  page(listing: SessionListing): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
+    const { state, agent, provider, reader, limit } = listing;
+    const { groups, isWanted } = LISTS[state];
+    return takeRows(
+      this.#walks(groups, listing),
+      limit,
+      (row) =>
+        (isWanted === undefined || isWanted(row)) &&
+        (provider === undefined || row.provider === provider) &&
+        // Lists of a reader hold every agent's.
+        (agent === undefined || reader === undefined || row.agent === agent),
+    );
+  }
+
+  /** Whether the row is unread for the reader, or for nobody in particular. */
+  groupOf(row: SessionRow, reader: string | undefined): Group {
+    if (row.isActive) return 'active';
+    return reader === undefined || this.seen(reader, row.id) < row.version ? 'unread' : 'read';
+  }
+
+  /** Sessions that have changed after a sequence, up to another, in the order of their last change. */
+  changes(
+    { after, upTo }: ChangeRange,
+    limit: number,
+    isWanted?: (row: SessionRow) => boolean,
+  ): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
+    return takeRows(
+      [this.#changes.walk(afterChange(after))],
+      limit,
+      (row) => row.seq <= upTo && (isWanted === undefined || isWanted(row)),
+    );
+  }
+
+  *#walks(groups: readonly Group[], listing: SessionListing): Generator<Walk<SessionRow>> {
+    const { after } = listing;
+    const from = after === undefined ? 0 : GROUPS.indexOf(after.group);
+    for (const group of groups) {
+      const at = GROUPS.indexOf(group);
+      if (at >= from) yield* this.#walk(group, listing, at === from);
+    }
+  }
+
+  *#walk(group: Group, listing: SessionListing, isFirst: boolean): Generator<Walk<SessionRow>> {
+    const index = this.#indexOf(group, listing);
+    if (index !== undefined) yield index.walk(isFirst ? listing.after : undefined);
+  }
+
+  #indexOf(group: Group, { agent, reader }: SessionListing): Ordered | undefined {
+    const halves = agent === undefined ? this.#all : this.#byAgent.get(agent);
+    if (group === 'active') return halves?.active;
+    // Without a reader everything is unread.
+    if (reader === undefined) return group === 'unread' ? halves?.inactive : undefined;
+    return this.#readers.of(reader)[group];
+  }
+
+  #add(row: SessionRow): void {
+    this.#all.of(row).add(row);
+    const halves = this.#byAgent.get(row.agent) ?? new Halves();
+    this.#byAgent.set(row.agent, halves);
+    halves.of(row).add(row);
+    this.#changes.add(row);
+    if (!row.isActive) this.#readers.add(row);
+  }
+
+  #remove(row: SessionRow): void {
+    this.#all.of(row).remove(row);
+    this.#byAgent.get(row.agent)?.of(row).remove(row);
+    this.#changes.remove(row);
+    if (!row.isActive) this.#readers.remove(row);
+  }
+}

@@ -1,0 +1,97 @@
+// What is read of sessions: a summary with what it is to a reader, the place of a page's last one as a cursor, and the run that a record is
+// of. All from the summaries in memory and their index. Changes nothing.
+import { Fault } from '#libs/kernel/fault.ts';
+import { viewKey } from '#streams/buckets.ts';
+import type { SessionView } from '#streams/session-view.ts';
+import { attentionOf, type Attention } from './attention.ts';
+import { findRun, type ShownRun } from './find-run.ts';
+import { isRefused, refuse, type GatewayParts, type Refused } from './http.ts';
+import type { SessionIndex, SessionPlace, SessionRow } from './session-index.ts';
+
+const GROUP_LETTER = { active: 'a', unread: 'u', read: 'r' } as const;
+
+/** The cursor of a page that ended with this row. */
+export const formatSessionCursor = ({ group, lastActivityAt, updatedAt, id }: SessionPlace): string =>
+  Buffer.from(`${GROUP_LETTER[group]}:${lastActivityAt}:${updatedAt}:${id}`).toString('base64url');
+
+/** Throws `CURSOR_INVALID` (never). */
+export const parseSessionCursor = (text: string): SessionPlace => {
+  const parts = /^([aur]):(\d{1,15}):(\d{1,15}):(\w{1,100})$/.exec(
+    Buffer.from(text, 'base64url').toString('utf8'),
+  );
+  const group = (['active', 'unread', 'read'] as const).find((name) => GROUP_LETTER[name] === parts?.[1]);
+  if (parts?.[4] === undefined || group === undefined)
+    throw new Fault({
+      code: 'CURSOR_INVALID',
+      retry: 'never',
+      message: `${JSON.stringify(text.slice(0, 80))} is not a cursor of this API; expected the cursor of an earlier page`,
+    });
+  return { group, lastActivityAt: Number(parts[2]), updatedAt: Number(parts[3]), id: parts[4] };
+};
+
+/** Where everything about a session is. */
+export const sessionLinks = (sessionId: string) => {
+  const self = `/api/v1/sessions/${sessionId}`;
+  return {
+    self,
+    trace: `${self}/trace`,
+    output: `${self}/output`,
+    runs: `/api/v1/runs?session=${sessionId}`,
+    read: `${self}/read`,
+  };
+};
+
+/** The orders of sessions as of everything that has come. */
+export const sessionIndexOf = ({ views }: GatewayParts): SessionIndex => {
+  views.sessions.settle();
+  views.cursors.settle();
+  return views.indexes.sessions;
+};
+
+type ListedSession = SessionView &
+  Attention & { readonly executionState: 'idle' | 'running' | 'terminal'; readonly sessionPath: string };
+
+/** ST-30: a session and what it is to a reader. */
+export const listedSession = (
+  { views, boundary }: GatewayParts,
+  session: SessionView,
+  reader: string | undefined,
+): ListedSession => {
+  const { sessionId, tenant, project, version, runs } = session;
+  const active = session.activeRuns.length > 0;
+  const ended = runs === 0 ? ('idle' as const) : ('terminal' as const);
+  const thing = { kind: 'session', id: sessionId, version, active } as const;
+  return {
+    ...session,
+    executionState: active ? 'running' : ended,
+    sessionPath: `${tenant}/${project}/${sessionId}`,
+    ...attentionOf(thing, reader, { cursors: views.cursors, boundary }),
+  };
+};
+
+/** Rows as they are shown. */
+export const listedSessions = (
+  parts: GatewayParts,
+  rows: readonly SessionRow[],
+  reader: string | undefined,
+): readonly ListedSession[] =>
+  rows.flatMap(({ id }) => {
+    const found = parts.views.sessions.get(viewKey(parts.boundary, id));
+    return found === undefined ? [] : [listedSession(parts, { seq: found.seq, ...found.state }, reader)];
+  });
+
+/**
+ * ST-37: the run that is asked for, which must be one of the session; else the active one that was begun last, else the last; undefined:
+ * there is none. Refusal: `RUN_UNKNOWN`.
+ */
+export const runOfSession = async (
+  parts: GatewayParts,
+  { sessionId, activeRuns, lastRunId }: SessionView,
+  asked: string | undefined,
+): Promise<ShownRun | Refused | undefined> => {
+  const runId = asked ?? activeRuns.at(-1) ?? lastRunId;
+  if (runId === null) return undefined;
+  const run = await findRun(parts, runId);
+  if (isRefused(run) || run.sessionId === sessionId) return run;
+  return refuse('RUN_UNKNOWN', `no run ${runId} in session ${sessionId}`);
+};

@@ -1,0 +1,185 @@
+// Tasks in the orders in which they are listed, kept beside the view of the bucket: as they go (higher priority, then the older one, ST-51),
+// as they wait in their queue, and by their last change; with the counts of each queue (ST-56). Never looks through all of them.
+import type { z } from 'zod';
+import {
+  createOrderedIndex,
+  mergeWalks,
+  takeRows,
+  type OrderedIndex,
+  type Walk,
+} from '#libs/projections/ordered-index.ts';
+import type { ReadView } from '#libs/projections/read-view.ts';
+import type { ReadCursor } from '#streams/session-view.ts';
+import { compareRank } from '#streams/task-order.ts';
+import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
+import type { TaskStateName } from '#streams/task.ts';
+import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
+import { Readers } from './readers.ts';
+import { QueueTally, type QueueCounts } from './queue-tally.ts';
+
+const rowSchema = taskViewSchema.pick({
+  seq: true,
+  taskId: true,
+  queue: true,
+  lane: true,
+  priority: true,
+  state: true,
+  createdAt: true,
+  queuedSeq: true,
+});
+
+/** What the orders and filters need of a task. */
+export interface TaskRow extends Omit<z.infer<typeof rowSchema>, 'taskId'> {
+  readonly id: string;
+  /** What a reader may have seen: its last change. */
+  readonly version: number;
+}
+
+/** The row of a value of the bucket; throws for what is none. */
+export const taskRowOf = (value: unknown): TaskRow => {
+  const { taskId, ...row } = rowSchema.parse(value);
+  return { id: taskId, version: row.seq, ...row };
+};
+
+/** ST-51: none of it ever changes. */
+export type TaskPlace = Pick<TaskRow, 'priority' | 'createdAt' | 'id'>;
+
+const compare = (a: TaskPlace, b: TaskPlace): number =>
+  b.priority - a.priority || a.createdAt - b.createdAt || (a.id < b.id ? -1 : Number(a.id > b.id));
+
+const ENDED: ReadonlySet<TaskStateName> = new Set(['completed', 'failed', 'blocked', 'cancelled']);
+/** ST-55: not ended. */
+export const isActiveTask = ({ state }: Pick<TaskRow, 'state'>): boolean => !ENDED.has(state);
+
+export interface TaskFilter {
+  readonly queue?: string | undefined;
+  readonly lane?: string | undefined;
+  readonly state?: readonly TaskStateName[] | undefined;
+}
+
+type Page = { readonly rows: readonly TaskRow[]; readonly hasMore: boolean };
+
+/** One queue: its tasks by state in the order of the list, and those that wait in the order in which they go. */
+class Queue {
+  readonly states = new Map<TaskStateName, OrderedIndex<TaskPlace, TaskRow>>();
+  readonly waiting = createOrderedIndex<TaskRow, TaskRow>(compareRank);
+  readonly tally = new QueueTally();
+
+  add(row: TaskRow): void {
+    const index = this.states.get(row.state) ?? createOrderedIndex<TaskPlace, TaskRow>(compare);
+    this.states.set(row.state, index);
+    index.add(row);
+    if (row.state === 'pending') this.waiting.add(row);
+    this.tally.add(row);
+  }
+
+  remove(row: TaskRow): void {
+    this.states.get(row.state)?.remove(row);
+    if (row.state === 'pending') this.waiting.remove(row);
+    this.tally.remove(row);
+  }
+}
+
+const isWanted =
+  ({ queue, lane, state }: TaskFilter) =>
+  (row: TaskRow): boolean =>
+    (queue === undefined || row.queue === queue) &&
+    (lane === undefined || row.lane === lane) &&
+    (state === undefined || state.includes(row.state));
+
+export class TaskIndex {
+  readonly #queues = new Map<string, Queue>();
+  readonly #changes = createChangeOrder<TaskRow>();
+  readonly #readers = new Readers<TaskPlace, TaskRow>(compare, () =>
+    this.#walk({ state: [...ENDED] }, undefined),
+  );
+
+  /** Follows the view from now on. */
+  constructor(view: Pick<ReadView<Omit<TaskView, 'seq'>, TaskRow>, 'follow'>) {
+    view.follow((before, after) => {
+      if (before !== undefined) this.#remove(before);
+      if (after !== undefined) this.#add(after);
+    });
+  }
+
+  /** A reader's cursor over a task has moved, or is gone. */
+  noteCursor(
+    { reader, id }: Pick<ReadCursor, 'reader' | 'id'>,
+    version: number,
+    row: TaskRow | undefined,
+  ): void {
+    this.#readers.move(reader, id, version, row !== undefined && !isActiveTask(row) ? row : undefined);
+  }
+
+  /** The version that a reader has seen; 0: none. */
+  seen(reader: string, id: string): number {
+    return this.#readers.seen(reader, id);
+  }
+
+  /** A page of tasks in the order in which they go. */
+  page(
+    filter: TaskFilter,
+    { after, limit }: { readonly after?: TaskPlace | undefined; readonly limit: number },
+  ): Page {
+    return takeRows([this.#walk(filter, after)], limit, isWanted(filter));
+  }
+
+  /** ST-57: what wants attention in a queue: with a reader what is going on or unread, else everything. */
+  attention(filter: TaskFilter, reader: string | undefined, limit: number): Page {
+    if (reader === undefined) return this.page(filter, { limit });
+    const going = this.#walk(
+      { ...filter, state: ['pending', 'assigned', 'running', 'cancelling'] },
+      undefined,
+    );
+    const walk = mergeWalks(compare, [going, this.#readers.of(reader).unread.walk()]);
+    return takeRows([walk], limit, isWanted(filter));
+  }
+
+  /** Tasks that have changed, in the order of their last change. */
+  changes({ after, upTo }: ChangeRange, filter: TaskFilter, limit: number): Page {
+    const isInFilter = isWanted(filter);
+    return takeRows(
+      [this.#changes.walk(afterChange(after))],
+      limit,
+      (row) => row.seq <= upTo && isInFilter(row),
+    );
+  }
+
+  /** HR-14, HR-15: the place of a waiting task in its queue, from 1; null for one that does not wait. */
+  positionOf(row: TaskRow): number | null {
+    const queue = this.#queues.get(row.queue);
+    return queue === undefined || row.state !== 'pending' ? null : queue.waiting.rank(row) + 1;
+  }
+
+  /** The counts of every queue that ever had a task, or of one, by name. */
+  counts(only?: string): readonly QueueCounts[] {
+    const names = only === undefined ? [...this.#queues.keys()].toSorted() : [only];
+    return names.flatMap((name) => {
+      const queue = this.#queues.get(name);
+      return queue === undefined ? [] : [queue.tally.counts(name, queue.waiting)];
+    });
+  }
+
+  #walk({ queue, state }: TaskFilter, after: TaskPlace | undefined): Walk<TaskRow> {
+    const walks: Walk<TaskRow>[] = [];
+    const of = queue === undefined ? this.#queues.values() : [this.#queues.get(queue)];
+    for (const one of of)
+      for (const [name, index] of one?.states ?? [])
+        if (state === undefined || state.includes(name)) walks.push(index.walk(after));
+    return mergeWalks(compare, walks);
+  }
+
+  #add(row: TaskRow): void {
+    const queue = this.#queues.get(row.queue) ?? new Queue();
+    this.#queues.set(row.queue, queue);
+    queue.add(row);
+    this.#changes.add(row);
+    if (!isActiveTask(row)) this.#readers.add(row);
+  }
+
+  #remove(row: TaskRow): void {
+    this.#queues.get(row.queue)?.remove(row);
+    this.#changes.remove(row);
+    if (!isActiveTask(row)) this.#readers.remove(row);
+  }
+}
