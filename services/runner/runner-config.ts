@@ -5,6 +5,7 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import { PROVIDERS } from '#streams/run.ts';
 import { PERMISSION_SETTINGS } from './providers/acp/acp-permission.ts';
 import { ACP_AGENTS } from './providers/acp/acp-quirks.policy.ts';
+import { ACP_STEERING } from './providers/acp/acp-steering.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 const ITEM = { pattern: NAME, expects: '1 to 64 of a-z 0-9 _ - and a letter or digit first' };
@@ -63,6 +64,11 @@ export const RunnerConfig = configSchema({
   claudeArguments: list()
     .default(['--permission-mode', 'acceptEdits'])
     .describe('Further arguments of Claude Code, such as what it may do without being asked.'),
+  claudeSteering: flag()
+    .default(true)
+    .describe(
+      'Whether Claude Code takes words while it works: its standard input stays open until its result.',
+    ),
   codexProgram: text()
     .optional()
     .describe('Path or name of Codex for the provider codex; default: codex on the PATH.'),
@@ -79,6 +85,11 @@ export const RunnerConfig = configSchema({
   acpPermissions: oneOf(PERMISSION_SETTINGS)
     .default('ask')
     .describe('What it is answered when it wants a tool call allowed: ask: what a person says.'),
+  acpSteering: oneOf(ACP_STEERING)
+    .default('cancel')
+    .describe(
+      'What is done with words to a turn: cancel what the agent does and tell it, queue them behind it in the same turn, or refuse them (none).',
+    ),
   acpMode: text().optional().describe('The mode of its own that its conversations are put into.'),
   acpKeep: integer({ min: 0, max: 64 })
     .default(4)

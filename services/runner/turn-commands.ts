@@ -24,7 +24,8 @@ interface Parts {
   readonly onFatal: (error: unknown) => void;
 }
 
-const UNSUPPORTED: SteerAnswer = {
+/** What a program says that takes none. */
+export const STEER_UNSUPPORTED: SteerAnswer = {
   kind: 'refused',
   code: 'STEER_UNSUPPORTED',
   message: 'the program takes no words during a turn',
@@ -78,7 +79,7 @@ export class TurnCommands {
     if (steer === undefined) return void this.#words.push(words);
     const { commandId, text } = words;
     this.#tell(async () => {
-      const answer = (await steer.give?.(text, commandId)) ?? UNSUPPORTED;
+      const answer = (await steer.give?.(text, commandId)) ?? STEER_UNSUPPORTED;
       // What ended meanwhile ends its commands by itself.
       if (answer.kind === 'taken') return this.#acknowledge(commandId);
       return this.#refuse(commandId, answer);

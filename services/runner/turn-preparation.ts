@@ -82,7 +82,14 @@ type OwnName = Exclude<ProviderName, 'exec'>;
 
 const acpProvider = ({ config, clock }: PreparationParts): ReturnType<typeof createAcpProvider> => {
   const { acpAgent: agent, acpKeep: keep, acpIdleMs: idleMs, acpPermissions: permissions } = config;
-  return createAcpProvider(clock, { agent, keep, idleMs, permissions, mode: config.acpMode });
+  return createAcpProvider(clock, {
+    agent,
+    keep,
+    idleMs,
+    permissions,
+    mode: config.acpMode,
+    steering: config.acpSteering,
+  });
 };
 
 const acpProgram = ({ config, environment }: PreparationParts, provider: Provider): OwnProgram => {
@@ -108,7 +115,7 @@ const ownPrograms = (parts: PreparationParts, acp: Provider): Record<OwnName, Ow
     acp: acpProgram(parts, acp),
     claude: {
       ...placed('claude', config.claudeProgram),
-      provider: createClaudeProvider(clock),
+      provider: createClaudeProvider(clock, config.claudeSteering),
       names: CLAUDE_NAMES,
       settings: CLAUDE_SETTINGS,
       command: (program, resume, more) =>

@@ -52,7 +52,14 @@ export const acpAgent = (persona: Persona = {}): readonly string[] => [
 
 type Settings = Parameters<typeof createAcpProvider>[1];
 
-const SETTINGS: Settings = { agent: 'auto', keep: 4, idleMs: 60_000, permissions: 'allow', mode: undefined };
+const SETTINGS: Settings = {
+  agent: 'auto',
+  keep: 4,
+  idleMs: 60_000,
+  permissions: 'allow',
+  mode: undefined,
+  steering: 'cancel',
+};
 const LIMITS: TurnLimits = { turnTimeoutMs: 30_000, silenceMs: 0, killAfterMs: 600, lingerMs: 5000 };
 
 export interface AcpRigOptions {

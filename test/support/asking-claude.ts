@@ -3,13 +3,15 @@
 // each a list of commands. Not for what the lines mean: test/golden/programs.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { READ_PROMPT } from './claude-input.ts';
 
 const SOURCE = `
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 const args = process.argv.slice(2);
 if (args.includes('--version')) { console.log('2.1.329 (Claude Code)'); process.exit(0); }
-const prompt = readFileSync(0, 'utf8');
+${READ_PROMPT}
+const prompt = readPrompt();
 const say = (line) => console.log(JSON.stringify(line));
 const settings = JSON.parse(args[args.indexOf('--settings') + 1] ?? '{}');
 const hook = settings.hooks?.PreToolUse?.[0].hooks[0].command;

@@ -2,12 +2,14 @@
 // it pretends: `fork` another conversation than it was asked for, `gone` for one it does not know. Not for what the lines mean: test/golden/programs.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { READ_PROMPT } from './claude-input.ts';
 
 const SOURCE = `
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, readSync } from 'node:fs';
 const args = process.argv.slice(2);
 if (args.includes('--version')) { console.log('2.1.329 (Claude Code)'); process.exit(0); }
-const prompt = readFileSync(0, 'utf8');
+${READ_PROMPT}
+const prompt = readPrompt();
 const say = (line) => console.log(JSON.stringify(line));
 const at = args.indexOf('--resume');
 const asked = at < 0 ? null : args[at + 1];

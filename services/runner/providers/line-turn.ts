@@ -4,7 +4,9 @@ import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import { Deadline } from './deadline.ts';
 import { coalesce } from './coalesce.policy.ts';
 import { LineSplitter, type Line } from './line-splitter.ts';
+import { LineSteering } from './line-steering.ts';
 import type { LineProtocol, ProgramReader } from './program-reader.ts';
+import type { SteerAnswer } from '#services/runner/turn-commands.ts';
 import type { EventSink, Provider, ProviderEvent, ProviderTurn, TurnOrder } from './provider.ts';
 import { TextChunks } from './text-chunks.ts';
 import type { StopReason, TurnFacts } from './turn-facts.ts';
@@ -40,6 +42,7 @@ class LineTurn implements ProviderTurn {
   #unknownLines = 0;
   #events = 0;
   #hasEnded = false;
+  readonly #steering: LineSteering;
 
   constructor(protocol: LineProtocol, order: TurnOrder, sink: EventSink, clock: Clock) {
     this.#protocol = protocol;
@@ -51,19 +54,32 @@ class LineTurn implements ProviderTurn {
     const { turnTimeoutMs } = order.limits;
     this.#deadline = new Deadline(clock, turnTimeoutMs, () => this.stop('deadline'));
     this.#awaitOutput();
+    const place = protocol.words?.place;
     this.#process = startTurnProcess({
       order,
       clock,
+      keepsInput: place === 'input',
+      hasWords: place === 'own',
       stdout: this.#output((chunk) => this.#eventsOf(this.#lines.push(chunk))),
       stderr: this.#output((chunk) => this.#errorEvents(this.#errors.push(chunk))),
       onReaderFailed: () => this.stop('sink'),
+    });
+    this.#steering = new LineSteering(protocol.words, {
+      process: this.#process,
+      clock,
+      prompt: order.prompt,
     });
     this.started = this.#process.started.then((pid) => ({ pid }));
     this.ended = this.#process.ended.then((end) => this.#finish(end));
   }
 
+  steer(text: string, commandId: string): Promise<SteerAnswer> {
+    return this.#steering.give(text, commandId);
+  }
+
   stop(reason: StopReason, killAfterMs = this.#order.limits.killAfterMs): void {
     this.#stopped ??= reason;
+    this.#steering.end();
     this.#process.stop(killAfterMs);
   }
 
@@ -97,6 +113,7 @@ class LineTurn implements ProviderTurn {
   *#eventsOf(lines: Iterable<Line>): Generator<ProviderEvent> {
     for (const line of lines)
       for (const meaning of this.#reader.read(line)) {
+        if (meaning.kind === 'steerable') this.#steering.announced();
         if (meaning.kind === 'usage') this.#usage = meaning.usage;
         if (meaning.kind === 'quota') this.#quota = meaning.word ?? undefined;
         if (meaning.kind === 'closing') this.#close(meaning.closing, meaning.parked);
@@ -129,6 +146,7 @@ class LineTurn implements ProviderTurn {
     if (this.#stopped !== null) return;
     this.#closing = closing;
     this.#parked = parked;
+    if (closing !== null) this.#steering.end();
     if (closing === null || !this.#protocol.goesAfterResult) return;
     this.#cancelSilence();
     this.#cancelLinger ??= this.#clock.timer(this.#order.limits.lingerMs, () => this.stop('linger'), {
@@ -146,6 +164,7 @@ class LineTurn implements ProviderTurn {
 
   async #finish({ exit, startProblem, leftovers }: ProcessEnd): Promise<TurnFacts> {
     this.#hasEnded = true;
+    this.#steering.end();
     this.#deadline.stop();
     this.#cancelSilence();
     this.#cancelLinger?.();

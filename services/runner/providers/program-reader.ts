@@ -15,6 +15,8 @@ export type LineMeaning =
       /** It has ended to be resumed when a person has allowed this call. */
       readonly parked?: ApprovalCall;
     }
+  /** From now on it reads words on the channel of its protocol. */
+  | { readonly kind: 'steerable' }
   /** Usage of the turn that is not an event of its own. */
   | { readonly kind: 'usage'; readonly usage: Usage }
   /** A quota is used up, or (null) there is some of it after all. */
@@ -26,6 +28,17 @@ export interface ProgramReader {
   session(errorTail: string): ResumePoint | 'gone' | undefined;
 }
 
+/** How a program is told something while it works. */
+export interface WordsChannel {
+  /**
+   * `input`: its standard input, which stays open until it has said its result, and gets the prompt by the same encoding;
+   * `own`: a pipe of its own, file descriptor 3, which it reads once it has said so.
+   */
+  readonly place: 'input' | 'own';
+  /** One line. */
+  readonly encode: (text: string, commandId: string | null) => string;
+}
+
 /** How the lines of one kind of program are to be taken. */
 export interface LineProtocol {
   readonly name: string;
@@ -35,6 +48,8 @@ export interface LineProtocol {
   readonly isWordByWord: boolean;
   /** After its result the program must go within `lingerMs`; otherwise it may work on, and only silence and the deadline end it. */
   readonly goesAfterResult: boolean;
+  /** How words reach the program while it works; absent: it takes none. */
+  readonly words?: WordsChannel;
   createReader(order: { readonly workspace: string; readonly resume?: ResumePoint }): ProgramReader;
 }
 

@@ -5,7 +5,7 @@
 // exited     what it left behind is ended (its group, and whatever bears the mark); the outputs are read to their end
 // ended      nothing of it is left
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { Duplex, type Readable } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
 import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import { noteBirth, type Birth } from '#libs/processes/process-ids.ts';
@@ -21,6 +21,8 @@ export interface TurnProcessOptions {
   readonly clock: Clock;
   /** Standard input stays open for {@link TurnProcess.write}; default: it gets the prompt and is closed. */
   readonly keepsInput?: boolean;
+  /** The program gets a pipe as its file descriptor 3, for {@link TurnProcess.writeWords}. */
+  readonly hasWords?: boolean;
   readonly stdout: OutputReader;
   readonly stderr: OutputReader;
   /** Standard output has ended: the program has closed it, or is going. */
@@ -40,8 +42,12 @@ export interface TurnProcess {
   readonly started: Promise<number | null>;
   /** To standard input, where it is kept open. What the program does not read any more is lost without a word. */
   write(text: string): void;
+  /** To file descriptor 3, where there is one. What the program does not read is lost without a word. */
+  writeWords(text: string): void;
   /** Closes standard input. */
   endInput(): void;
+  /** Closes file descriptor 3, where there is one. */
+  endWords(): void;
   /** SIGTERM now, SIGKILL after `killAfterMs`. A later call can only bring the kill nearer. */
   stop(killAfterMs: number): void;
   /** Never rejects. */
@@ -63,14 +69,14 @@ const signalGroup = (pid: number, name: NodeJS.Signals): boolean => {
 
 type Child = ChildProcessWithoutNullStreams;
 
-const launch = ({ program, workspace, environment }: TurnOrder): Child => {
+const launch = ({ program, workspace, environment }: TurnOrder, hasWords: boolean): Child => {
   const [command = '', ...parameters] = program;
   return spawn(command, parameters, {
     cwd: workspace,
     env: { ...environment },
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+    stdio: hasWords ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
+  }) as Child;
 };
 
 const startProblemOf = ({ program, workspace }: TurnOrder, error: unknown): string => {
@@ -97,6 +103,7 @@ class RunningProcess implements TurnProcess {
   readonly ended: Promise<ProcessEnd>;
   readonly #options: TurnProcessOptions;
   readonly #child: Child;
+  readonly #words: Duplex | undefined;
   /** From before it was started: nothing older can bear its mark. */
   readonly #birth: Birth | undefined;
   #hasExited = false;
@@ -110,10 +117,12 @@ class RunningProcess implements TurnProcess {
   constructor(options: TurnProcessOptions) {
     this.#options = options;
     this.#birth = noteBirth();
-    const child = launch(options.order);
+    const child = launch(options.order, options.hasWords === true);
     this.#child = child;
     // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
     child.stdin.on('error', () => undefined);
+    this.#words = child.stdio[3] instanceof Duplex ? child.stdio[3] : undefined;
+    this.#words?.on('error', () => undefined).resume();
     const exiting = exitOf(child);
     const spawned = spawnProblem(child, options.order);
     this.started = spawned.then((problem) => (problem === null ? (child.pid ?? null) : null));
@@ -124,6 +133,14 @@ class RunningProcess implements TurnProcess {
 
   write(text: string): void {
     if (this.#child.stdin.writable) this.#child.stdin.write(text);
+  }
+
+  writeWords(text: string): void {
+    if (this.#words?.writable === true) this.#words.write(text);
+  }
+
+  endWords(): void {
+    if (this.#words?.writableEnded === false) this.#words.end();
   }
 
   endInput(): void {
@@ -152,6 +169,7 @@ class RunningProcess implements TurnProcess {
     ]);
     const exit = await exiting;
     this.#hasExited = true;
+    this.#words?.destroy();
     this.#cancelKill();
     const leftovers = await this.#sweep();
     const cancelWatch = this.#watchOutputs();
@@ -217,6 +235,7 @@ export const startTurnProcess = (options: TurnProcessOptions): TurnProcess => {
     const startProblem = startProblemOf(options.order, error);
     const ended = Promise.resolve({ exit: null, startProblem, leftovers: 0 });
     const nothing = (): void => undefined;
-    return { started: Promise.resolve(null), ended, write: nothing, endInput: nothing, stop: nothing };
+    const deaf = { write: nothing, writeWords: nothing, endInput: nothing, endWords: nothing };
+    return { started: Promise.resolve(null), ended, stop: nothing, ...deaf };
   }
 };

@@ -15,6 +15,7 @@ import type {
 } from '#services/runner/providers/provider.ts';
 import type { ResumePoint, StopReason, TurnFacts, Usage } from '#services/runner/providers/turn-facts.ts';
 import type { ProcessEnd } from '#services/runner/providers/turn-process.ts';
+import type { SteerAnswer } from '#services/runner/turn-commands.ts';
 import type { AcpAgent } from './acp-agent.ts';
 import { promptAnswer } from './acp-answer.ts';
 import { closingOf, tokensOf, type PromptAnswer } from './acp-closing.policy.ts';
@@ -23,6 +24,7 @@ import type { Greeting } from './acp-greeting.ts';
 import type { PermissionSetting } from './acp-permission.ts';
 import type { AcpPool } from './acp-pool.ts';
 import { waitBeforeLoadMs } from './acp-quirks.policy.ts';
+import { AcpWordsWaiting, type AcpSteering } from './acp-steering.ts';
 import { TurnEar } from './turn-ear.ts';
 import { TurnWatch } from './turn-watch.ts';
 
@@ -31,6 +33,7 @@ export interface TurnSettings {
   readonly permissions: PermissionSetting;
   /** The agent's own name of the mode that conversations are to be in. */
   readonly mode: string | undefined;
+  readonly steering: AcpSteering;
 }
 
 export interface AcpTurnOptions {
@@ -40,6 +43,13 @@ export interface AcpTurnOptions {
   readonly pool: AcpPool;
   readonly settings: TurnSettings;
 }
+
+/** Somebody wants the turn to end, and nothing is wrong. */
+const isWish = (reason: StopReason): boolean => reason === 'cancel' || reason === 'interrupt';
+
+/** A prompt with words that came before it was sent. */
+const joined = (text: string, words: string | null): string =>
+  words === null ? text : `${text}\n\n${words}`;
 
 const NO_EXIT: Omit<ProcessEnd, 'leftovers'> = { exit: null, startProblem: null };
 
@@ -51,6 +61,7 @@ export class AcpTurn implements ProviderTurn {
   readonly #watch: TurnWatch;
   readonly #ear: TurnEar;
   readonly #withdrawn = new AbortController();
+  readonly #words: AcpWordsWaiting;
   readonly #start: (how: Awaited<AcpTurn['started']>) => void;
   #agent: AcpAgent | undefined;
   #spared: ReadonlySet<number> = new Set();
@@ -71,6 +82,7 @@ export class AcpTurn implements ProviderTurn {
     const { order, sink, clock, settings } = options;
     const started = Promise.withResolvers<Awaited<AcpTurn['started']>>();
     [this.started, this.#start] = [started.promise, started.resolve];
+    this.#words = new AcpWordsWaiting(settings.steering);
     this.#watch = new TurnWatch(order.limits, clock, (reason) => this.stop(reason));
     this.#flow = new EventFlow(sink, clock, () => this.stop('sink'));
     this.#ear = new TurnEar({
@@ -84,15 +96,24 @@ export class AcpTurn implements ProviderTurn {
     this.ended = this.#run();
   }
 
+  steer(text: string): Promise<SteerAnswer> {
+    if (this.#stopped !== null) this.#words.end();
+    return this.#words.give(text, () => {
+      // A question to a person is not taken back for it: the words come behind its answer.
+      if (this.#isPrompting && !this.#watch.isAside) this.#agent?.cancel();
+    });
+  }
+
   stop(reason: StopReason, killAfterMs = this.#options.order.limits.killAfterMs): void {
     const { clock } = this.#options;
     const isFirst = this.#stopped === null;
     this.#stopped ??= reason;
+    this.#words.end();
     this.#killDueMs = Math.min(this.#killDueMs, clock.monotonicMs() + killAfterMs);
     if (isFirst && this.#isPrompting) this.#agent?.cancel();
     this.#withdrawn.abort();
     // Only a cancel by somebody leaves the agent the choice; all else is too grave to take its word for it.
-    if (reason !== 'cancel') return this.#end(killAfterMs);
+    if (!isWish(reason)) return this.#end(killAfterMs);
     // A prompt that is over has said its result: a cancel comes too late then.
     if (!this.#isPrompting) return this.#closing === null ? this.#end(killAfterMs) : undefined;
     // Asked first; half of the time is kept for ending it.
@@ -112,6 +133,7 @@ export class AcpTurn implements ProviderTurn {
     agent.listen(this.#ear);
     if (this.#stopped !== null) this.#end(this.#msToKill());
     await this.#guarded(this.#converse(agent, said));
+    this.#words.end();
     this.#watch.end();
     const end = await this.#settle(agent);
     agent.listen(null);
@@ -177,8 +199,8 @@ export class AcpTurn implements ProviderTurn {
       this.#closing = null;
       agent.listen(this.#ear);
       for (const event of agent.between.take()) await this.#flow.put(event);
-      await this.#promptOnce(agent, text);
-      text = this.#isDone() ? (order.stopReason?.() ?? null) : null;
+      await this.#promptOnce(agent, joined(text, this.#words.take()));
+      text = this.#words.take() ?? (this.#isDone() ? (order.stopReason?.() ?? null) : null);
     }
   }
 
@@ -191,7 +213,7 @@ export class AcpTurn implements ProviderTurn {
     const answer = await agent.prompt(text);
     this.#isPrompting = false;
     this.#cancelTerm();
-    this.#isCancelAnswered = this.#stopped === 'cancel' && answer.kind !== 'gone';
+    this.#isCancelAnswered = this.#stopped !== null && isWish(this.#stopped) && answer.kind !== 'gone';
     if (answer.kind !== 'gone') await this.#answered(promptAnswer(answer, agent.quirks), agent);
   }
 

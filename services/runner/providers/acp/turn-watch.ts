@@ -34,6 +34,11 @@ export class TurnWatch {
       });
   }
 
+  /** The agent waits for somebody else. */
+  get isAside(): boolean {
+    return this.#pauses > 0;
+  }
+
   /** Whatever `work` takes is not the agent's time. */
   async aside<Result>(work: Promise<Result>): Promise<Result> {
     this.#pause();

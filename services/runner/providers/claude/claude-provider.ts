@@ -2,6 +2,7 @@
 // setting `claudeArguments`.
 import type { Clock } from '#libs/ports/clock.ts';
 import { createLineProvider } from '#services/runner/providers/line-turn.ts';
+import type { LineProtocol } from '#services/runner/providers/program-reader.ts';
 import type { Provider } from '#services/runner/providers/provider.ts';
 import type { ResumePoint } from '#services/runner/providers/turn-facts.ts';
 import { createClaudeReader } from './claude-reader.ts';
@@ -22,17 +23,35 @@ export const claudeCommand = (
   ...more,
 ];
 
-/** The provider `claude` on this clock. */
-export const createClaudeProvider = (clock: Clock): Provider =>
-  createLineProvider(
-    {
-      name: 'claude',
-      // A line carries a whole tool result, an image maybe.
-      maxLineBytes: 16 * 1024 * 1024,
-      isWordByWord: false,
-      // A process whose background work ends goes on with another turn by itself.
-      goesAfterResult: false,
-      createReader: createClaudeReader,
+const PROTOCOL: LineProtocol = {
+  name: 'claude',
+  // A line carries a whole tool result, an image maybe.
+  maxLineBytes: 16 * 1024 * 1024,
+  isWordByWord: false,
+  // A process whose background work ends goes on with another turn by itself.
+  goesAfterResult: false,
+  createReader: createClaudeReader,
+};
+
+/** What it is told while it works, it takes up at its next tool result; what comes behind its last word, it does as a turn of its own. */
+const STEERED: LineProtocol = {
+  ...PROTOCOL,
+  words: {
+    place: 'input',
+    encode: (content) => `${JSON.stringify({ type: 'user', message: { role: 'user', content } })}\n`,
+  },
+};
+
+/** The provider `claude` on this clock. `isSteered`: its standard input stays open for words while it works. */
+export const createClaudeProvider = (clock: Clock, isSteered: boolean): Provider => {
+  const plain = createLineProvider(PROTOCOL, clock);
+  const steered = createLineProvider(STEERED, clock);
+  return {
+    name: PROTOCOL.name,
+    start: (order, sink) => {
+      // A turn that goes on after an answer has no prompt, and must not get an empty one.
+      if (!isSteered || order.prompt === '') return plain.start(order, sink);
+      return steered.start({ ...order, program: [...order.program, '--input-format', 'stream-json'] }, sink);
     },
-    clock,
-  );
+  };
+};

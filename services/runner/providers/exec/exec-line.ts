@@ -34,6 +34,7 @@ const lineSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('usage'), ...usageSchema.shape }),
   z.object({ type: z.literal('output'), text, stream: z.enum(['stdout', 'stderr']).default('stdout') }),
+  z.object({ type: z.literal('steerable') }),
   z.object({
     type: z.literal('result'),
     outcome: z.enum(['done', 'yielded', 'blocked', 'failed']),
@@ -53,9 +54,13 @@ export type ExecMeaning =
       readonly closing: NonNullable<TurnFacts['closing']>;
       readonly usage: TurnFacts['usage'];
     }
+  /** It reads words on its file descriptor 3 from now on. */
+  | { readonly kind: 'steerable' }
   | { readonly kind: 'nothing' };
 
-const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' | 'hello' }>): ProviderEvent => {
+const toEvent = (
+  line: Exclude<ExecLine, { readonly type: 'result' | 'hello' | 'steerable' }>,
+): ProviderEvent => {
   if (line.type === 'usage') {
     const { type: kind, ...usage } = line;
     return { kind, usage };
@@ -67,6 +72,7 @@ const toEvent = (line: Exclude<ExecLine, { readonly type: 'result' | 'hello' }>)
 
 const toMeaning = (line: ExecLine): ExecMeaning => {
   if (line.type === 'hello') return { kind: 'hello', lines: line.lines };
+  if (line.type === 'steerable') return { kind: 'steerable' };
   if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
   const { outcome, summary, message, usage } = line;
   return { kind: 'result', closing: { outcome, summary, message, isSignal: true }, usage: usage ?? null };

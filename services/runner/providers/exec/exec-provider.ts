@@ -27,6 +27,7 @@ const refused = (lines: number): LineMeaning => ({
 
 const meaningsOf = (meaning: Exclude<ExecMeaning, { readonly kind: 'hello' }>): readonly LineMeaning[] => {
   if (meaning.kind === 'nothing') return [];
+  if (meaning.kind === 'steerable') return [meaning];
   if (meaning.kind === 'event') return [event(meaning.event)];
   const { closing, usage } = meaning;
   return [...(usage === null ? [] : [{ kind: 'usage', usage } as const]), { kind: 'closing', closing }];
@@ -54,6 +55,10 @@ export const EXEC_PROTOCOL: LineProtocol = {
   maxLineBytes: 1024 * 1024,
   isWordByWord: true,
   goesAfterResult: true,
+  words: {
+    place: 'own',
+    encode: (text, commandId) => `${JSON.stringify({ type: 'steer', commandId, text })}\n`,
+  },
   createReader,
 };
 
