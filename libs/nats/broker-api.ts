@@ -2,7 +2,7 @@
 // until answered, or until the deadline. Does not interpret refusals: those are values for the caller.
 import type { Fault } from '#libs/kernel/fault.ts';
 import type { Msg } from '@nats-io/transport-node';
-import type { NatsConnectionHandle } from './connect.ts';
+import { whyAway, type NatsConnectionHandle } from './connect.ts';
 import { type BrokerError, classifyAnswer, type FaultFamily, portFault, thrownFault } from './errors.ts';
 import { isUnserved } from './raw-message.ts';
 import { LostReply } from './reply-inbox.ts';
@@ -54,7 +54,7 @@ const persist = async <T>(
       withinMs: leftMs,
       ...(call.signal ? { signal: call.signal } : {}),
     });
-    if (!isUp) throw expired(call, connection.lastError ?? 'the broker is away');
+    if (!isUp) throw expired(call, whyAway(connection));
     const value = await attempt(Math.min(patience.attemptMs, leftMs)).catch((error: unknown) => {
       if (error instanceof LostReply && (error.reason === 'timeout' || error.reason === 'disconnected'))
         return undefined;

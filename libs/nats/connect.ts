@@ -204,6 +204,12 @@ class Connection implements NatsConnectionHandle {
   }
 }
 
+/** Why nothing is answered, for a message: what a broker said that turned this user away is more use than that there is none. */
+export const whyAway = ({ connected, lastError }: NatsConnectionHandle): string => {
+  if (connected) return 'the broker gave no answer in time';
+  return lastError === undefined ? 'the broker is away' : `the broker is away (${lastError})`;
+};
+
 /**
  * Connects. Faults: `BROKER_UNREACHABLE` (later) when no server answered within `waitMs`; `BROKER_UNAUTHORIZED` (never)
  * when one refused the credentials. After the first connection nothing but `close()` ends it.

@@ -3,7 +3,7 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Msg } from '@nats-io/transport-node';
 import type { Patience } from './broker-api.ts';
-import type { NatsConnectionHandle } from './connect.ts';
+import { whyAway, type NatsConnectionHandle } from './connect.ts';
 import { type FaultFamily, portFault, thrownFault } from './errors.ts';
 import { readFromLeader } from './leader-read.ts';
 import { isStatus, receivedHeaders } from './raw-message.ts';
@@ -108,7 +108,7 @@ const ask = async (
   for (;;) {
     const leftMs = deadline - connection.clock.monotonicMs();
     if (leftMs <= 0 || !(await connection.whenConnected({ withinMs: leftMs })))
-      throw portFault(family, 'UNAVAILABLE', `read of stream ${stream}: the broker gave no answer in time`);
+      throw portFault(family, 'UNAVAILABLE', `read of stream ${stream}: ${whyAway(connection)}`);
     try {
       return await new Promise((resolve, reject) => {
         const handler = new PageHandler(resolve, reject, { isSingle });

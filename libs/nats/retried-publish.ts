@@ -6,7 +6,7 @@
 import type { Fault } from '#libs/kernel/fault.ts';
 import type { Msg } from '@nats-io/transport-node';
 import type { Patience } from './broker-api.ts';
-import type { NatsConnectionHandle } from './connect.ts';
+import { whyAway, type NatsConnectionHandle } from './connect.ts';
 import { explainUnserved } from './explain-unserved.ts';
 import {
   type AnswerKind,
@@ -100,7 +100,7 @@ export abstract class RetriedPublish implements ReplyHandler {
       this.#lastTrouble = 'the broker gave no answer';
       return this.#retry(0);
     }
-    this.#lastTrouble = 'the broker is away';
+    this.#lastTrouble = whyAway(connection);
     const leftMs = this.#deadline - connection.clock.monotonicMs();
     if (leftMs <= 0) return this.#expire();
     void connection

@@ -48,6 +48,7 @@ export class Drain {
   #earlierBelow: number;
   #doubtfulBelow: number;
   #failures = 0;
+  #reason: string | null = null;
   #isStopped = false;
   readonly #abandoned = new AbortController();
   readonly finished: Promise<void>;
@@ -70,6 +71,11 @@ export class Drain {
 
   get failures(): number {
     return this.#failures;
+  }
+
+  /** Why the other side could not be reached; null: it answered last time. */
+  get reason(): string | null {
+    return this.#reason;
   }
 
   /** Whether it is on its way, or was when the process before ended. */
@@ -207,6 +213,7 @@ export class Drain {
       this.#inFlight = new Set();
       if (this.#failures > 0) this.#options.observe({ kind: 'reachable', afterFailures: this.#failures });
       this.#failures = 0;
+      this.#reason = null;
       return;
     }
     // The rest of it goes again as it was, unless it turns out to have been stored without our being told.
@@ -273,6 +280,7 @@ export class Drain {
 
   async #waitUnreachable(message: string): Promise<void> {
     this.#failures += 1;
+    this.#reason = message;
     const waitMs = unreachableWaitMs(this.#failures, this.#options.random());
     this.#options.observe({ kind: 'unreachable', message, failures: this.#failures, waitMs });
     if (!this.#isStopped) await this.#nudge.wait(waitMs);

@@ -178,6 +178,7 @@ export const openOutbox = (options: OutboxOptions): Outbox => {
       parked: store.state.parked,
       nextSourceSeq: store.state.nextSourceSeq,
       unreachableFailures: drain.failures,
+      unreachableReason: drain.reason,
     }),
     nudge: () => drain.nudge(),
     settled: (sourceSeq) => drain.waiters.settled(sourceSeq),

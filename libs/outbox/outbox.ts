@@ -179,6 +179,8 @@ interface OutboxStatus {
   readonly nextSourceSeq: number;
   /** Failures in a row to reach the other side; 0: it answered last time. */
   readonly unreachableFailures: number;
+  /** What the last of them said; null: it answered last time. */
+  readonly unreachableReason: string | null;
 }
 
 /**

@@ -118,10 +118,11 @@ const start = async (context: Context, process: RunnerProcess): Promise<Started>
   for (const { name, verdict } of await workspaces.tidy())
     logger.info('took a workspace away', { name, reason: verdict.reason });
   checks.add('buffer', () => {
-    const { pending, parked, unreachableFailures: failures } = outbox.status();
+    const { pending, parked, unreachableFailures: failures, unreachableReason: reason } = outbox.status();
+    const why = reason === null ? '' : `: ${reason}`;
     return {
       ok: failures === 0,
-      detail: `${pending} waiting, ${parked} refused, ${failures} failures in a row`,
+      detail: `${pending} waiting, ${parked} refused, ${failures} failures in a row${why}`,
     };
   });
   mail.obligations.start();

@@ -195,11 +195,16 @@ describe('a runner that is stopped', () => {
     expect(await leftovers(runId)).toEqual([]);
   }, 60_000);
 
-  test('WK-09 is the only one on its buffer: a second one is refused', async () => {
+  test('RN-17 WK-09 outlives its programs and goes with exit code 0 when it is told; one that cannot go on, as a second one on its buffer, goes with another', async () => {
     const first = await up(start());
+    const gone = script({ say: 'bye' }, { shell: 'kill -9 $PPID' });
+    const runId = await createRun(control.ports, { request: gone, maxAttempts: 1 });
+    expect(await ended(control.ports, runId)).toMatchObject({ failure: { kind: 'provider-failed' } });
     const second = start();
     await once(second, 'exit');
-    expect(second.exitCode).not.toBe(0);
+    expect(second.exitCode).toBeGreaterThan(0);
+    const next = await createRun(control.ports, { request: script({ say: 'still here' }) });
+    expect(await ended(control.ports, next)).toMatchObject({ type: 'fleetlog.run.completed.v1' });
     await stop(first);
   }, 60_000);
 });

@@ -1,0 +1,82 @@
+// A runner whose credential the broker refuses from one moment to the next, in the middle of a turn: it says so, keeps what it has to say,
+// and goes on when it is let in again.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runs } from '#services/runs/service.ts';
+import { accountsOf, runnerInboxPrefix } from '#streams/accounts.ts';
+import { runnerUser } from '#streams/runner-user.ts';
+import { freshBroker, scratchDir, type FreshBroker } from '#test/support/broker.ts';
+import { BOUNDARY, provision, startControlPlane } from '#test/support/control-plane.ts';
+import { createRun } from '#test/support/run-facts.ts';
+import {
+  AGENT,
+  ended,
+  reported,
+  reportsOf,
+  runnerFolders,
+  script,
+  startRunner,
+} from '#test/support/runner-rig.ts';
+
+const accounts = (runnerPassword: string) =>
+  accountsOf(
+    { agents: [{ ...BOUNDARY, agent: AGENT }] },
+    {
+      systemPassword: 'system',
+      controlPassword: 'control',
+      viewerPassword: 'viewer',
+      runnerPasswords: { [AGENT]: runnerPassword },
+    },
+  );
+
+test('RN-11 a credential that is refused loses no report: the runner says why it waits, and delivers when it is let in again', async () => {
+  const dataDir = scratchDir('broker-credential');
+  let broker = await freshBroker({ dataDir, accounts: accounts('first') });
+  const clientPort = broker.broker.clientPort;
+  /** The same broker, which knows the runner by another password. */
+  const restartWith = async (password: string): Promise<FreshBroker> => {
+    await broker.broker.stop();
+    return freshBroker({ dataDir, clientPort, accounts: accounts(password) });
+  };
+  await provision(broker);
+  const control = await startControlPlane({ broker, services: [runs] });
+  const folders = runnerFolders();
+  const runner = await startRunner({
+    broker: { ...broker, user: runnerUser(AGENT), password: 'first' },
+    folders,
+    inboxPrefix: runnerInboxPrefix(AGENT),
+  });
+  const checks = async (): Promise<string> => JSON.stringify(await runner.board.report());
+  const request = {
+    ...script({ say: 'before' }, { shell: 'until [ -e go ]; do sleep 0.02; done' }, { say: 'after' }),
+    workspace: 'credential',
+  };
+  const runId = await createRun(control.ports, { request, leaseMs: 60_000 });
+  await reported(control.ports, runId, ({ name }) => name === 'tool-started');
+
+  broker = await restartWith('second');
+  writeFileSync(join(folders.workspaceRoot, 'credential', 'go'), '');
+  await expect.poll(checks, { timeout: 30_000 }).toMatch(/[1-9]\d* waiting, 0 refused, [1-9]/);
+  await expect.poll(checks, { timeout: 30_000 }).toMatch(/authorization/i);
+  expect(runner.fatal).toEqual([]);
+
+  broker = await restartWith('first');
+  expect(await ended(control.ports, runId)).toMatchObject({ type: 'fleetlog.run.completed.v1', fence: 1 });
+  const reports = await reportsOf(control.ports, runId);
+  expect(reports.map(({ name }) => name)).toEqual([
+    'turn-started',
+    'prompt-echoed',
+    'text',
+    'tool-started',
+    'tool-finished',
+    'text',
+    'usage',
+    'insight',
+    'turn-finished',
+  ]);
+  expect(reports.map(({ sourceSeq }) => sourceSeq)).toEqual(reports.map((_, at) => at + 1));
+  await runner.stop();
+  await control.stop();
+  await broker.broker.stop();
+}, 120_000);
