@@ -59,6 +59,9 @@ const unreadable = (path: string, cause: unknown): Fault =>
 /** File name of a runner's password. */
 const runnerFile = (agent: string): string => `runner-${agent}-password`;
 
+/** File name of a host's password. */
+const hostFile = (host: string): string => `host-${host}-password`;
+
 /** `runner-builder-1` → `FLEETLOG_RUNNER_BUILDER_1_PASSWORD`. */
 const variableOf = (file: string): string => `FLEETLOG_${file.replaceAll('-', '_').toUpperCase()}`;
 
@@ -70,11 +73,17 @@ const makeSecretsFolder = (dir: string): void => {
   }
 };
 
-/** The secrets of a deployment with these agents, made where they are missing. Fault: `SECRET_UNREADABLE` (never). */
-export const ensureSecrets = async (dir: string, agents: readonly string[]): Promise<StackSecrets> => {
+/** The secrets of a deployment with these agents and hosts, made where they are missing. Fault: `SECRET_UNREADABLE` (never). */
+export const ensureSecrets = async (
+  dir: string,
+  agents: readonly string[],
+  hosts: readonly string[] = [],
+): Promise<StackSecrets> => {
   makeSecretsFolder(dir);
   const runners: Record<string, string> = {};
   for (const agent of agents) runners[agent] = await secretIn(dir, runnerFile(agent));
+  const hostPasswords: Record<string, string> = {};
+  for (const host of hosts) hostPasswords[host] = await secretIn(dir, hostFile(host));
   const secrets = {
     controlPassword: await secretIn(dir, 'control-password'),
     systemPassword: await secretIn(dir, 'system-password'),
@@ -82,6 +91,7 @@ export const ensureSecrets = async (dir: string, agents: readonly string[]): Pro
     apiToken: await secretIn(dir, 'api-token'),
     viewerToken: await secretIn(dir, 'viewer-token'),
     runnerPasswords: runners,
+    hostPasswords,
   };
   await writePasswordsConf(dir, secrets);
   return secrets;
@@ -94,6 +104,9 @@ const writePasswordsConf = async (dir: string, secrets: StackSecrets): Promise<v
     'viewer-password': secrets.viewerPassword,
     ...Object.fromEntries(
       Object.entries(secrets.runnerPasswords).map(([agent, value]) => [runnerFile(agent), value]),
+    ),
+    ...Object.fromEntries(
+      Object.entries(secrets.hostPasswords ?? {}).map(([host, value]) => [hostFile(host), value]),
     ),
   };
   const lines = Object.entries(files).map(([file, value]) => `${variableOf(file)}: "${value}"`);

@@ -40,7 +40,10 @@ const whereabouts = (
 ): readonly (readonly [string, string])[] => [
   ['HTTP API', stack.connection.apiUrl],
   ['broker', `${stack.broker.url} (monitoring ${stack.broker.monitorUrl})`],
-  ['health', `${stack.healthUrls.control}/readyz, runner ${stack.healthUrls.runner}/readyz`],
+  [
+    'health',
+    `${stack.healthUrls.control}/readyz, runner ${stack.healthUrls.runner}/readyz, host ${stack.healthUrls.host}/readyz`,
+  ],
   ['metrics', `${stack.healthUrls.control}/metrics`],
   ['data', dataDir],
   ['log', logFile],

@@ -1,7 +1,7 @@
 // The whole stack on this machine, in this process, with a private broker as its child: what `npm start` runs.
-//   starting  secrets → broker → provision → control plane → runner → connection file
+//   starting  secrets → broker → provision → control plane → runner → host → connection file
 //   running   until `stop`; a part that breaks ends the stack (`failed`)
-//   stopping  connection file → runner → control plane → broker, each drained
+//   stopping  connection file → host (with the runners it has started) → runner → control plane → broker, each drained
 // Starting again on the same data directory goes on where it was. Prints nothing: the command does.
 import { locateBroker, locateOptionsFrom } from '#libs/broker/locate.ts';
 import { findFreePort, isPortFree } from '#libs/broker/free-port.ts';
@@ -19,7 +19,7 @@ import { systemIds } from '#libs/system/ids.ts';
 import { readBuildFacts, watchEventLoop } from '#libs/system/process-facts.ts';
 import type { LogSink } from '#libs/telemetry/logger.ts';
 import { reconcileTopology } from '#libs/topology/apply.ts';
-import { accountsOf, CONTROL_USER, runnerInboxPrefix } from '#streams/accounts.ts';
+import { accountsOf, CONTROL_USER, hostInboxPrefix, hostUser, runnerInboxPrefix } from '#streams/accounts.ts';
 import { runnerUser } from '#streams/runner-user.ts';
 import { topologyOf } from '#streams/consumers.ts';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -28,7 +28,9 @@ import { superviseBroker } from './broker-supervision.ts';
 import { CONNECTION_FILE, type Connection } from './cli/connection.ts';
 import { COMMAND_LINE_VARIABLES } from './known-variables.ts';
 import { controlNames, loadServices, otherNames } from './registry.ts';
-import { ensureSecrets, type StackSecrets } from './stack-secrets.ts';
+import { createIdentityService } from './identity/service.ts';
+import { createIdentityKeeper, secretsOf, shapeOf, type Shape } from './stack-identity.ts';
+import type { StackSecrets } from './stack-secrets.ts';
 import { tokenFileIn } from './token-file.ts';
 import { connectTo, openNatsPorts, type BrokerAccess } from './wire.ts';
 
@@ -53,7 +55,9 @@ export interface UpOptions {
 export interface Stack {
   readonly connection: Connection;
   readonly broker: Broker;
-  readonly healthUrls: { readonly control: string; readonly runner: string };
+  readonly healthUrls: { readonly control: string; readonly runner: string; readonly host: string };
+  /** The host of this machine. */
+  readonly host: string;
   readonly workspaces: string;
   /** Rejects when the stack can no longer be trusted; pending otherwise. */
   readonly failed: Promise<never>;
@@ -93,23 +97,22 @@ const start = async (
   throw failure;
 };
 
-const launchBroker = async (options: UpOptions, secrets: StackSecrets): Promise<Broker> => {
-  const { environment, dataDir, agent, tenant, project } = options;
+const launchBroker = async (options: UpOptions, shape: Shape, secrets: StackSecrets): Promise<Broker> => {
+  const { environment, dataDir } = options;
   const located = await locateBroker(locateOptionsFrom(environment, systemClock, options.onProgress));
   return startBroker({
     executable: located.path,
     dataDir: join(dataDir, 'nats'),
-    accounts: accountsOf({ agents: [{ tenant, project, agent }] }, secrets),
+    accounts: accountsOf(shape, secrets),
     clock: systemClock,
     sync: options.sync,
   });
 };
 
-const provision = async (options: UpOptions, access: BrokerAccess): Promise<void> => {
-  const { tenant, project, agent } = options;
+const provision = async (options: UpOptions, shape: Shape, access: BrokerAccess): Promise<void> => {
   const connection = await connectTo({ ...access, name: 'fleetlog-provision' }, systemClock);
   try {
-    const declared = topologyOf({ replicas: 1, agents: [{ tenant, project, agent }] });
+    const declared = topologyOf({ replicas: 1, ...shape });
     const { result } = await reconcileTopology({
       declared,
       driver: natsTopologyDriver(connection),
@@ -161,11 +164,14 @@ export const startStack = async (options: UpOptions): Promise<Stack> => {
 };
 
 const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> => {
-  const { dataDir, agent, tenant, project } = options;
+  const { dataDir, tenant, project } = options;
   const port = await apiPort(options.port);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const secrets = await ensureSecrets(join(dataDir, 'secrets'), [agent]);
-  const broker = await launchBroker(options, secrets);
+  const first = firstShape(options);
+  const secretsDir = join(dataDir, 'secrets');
+  const shape = await shapeOf(secretsDir, first);
+  const secrets = await secretsOf(secretsDir, shape);
+  const broker = await launchBroker(options, shape, secrets);
   teardown.add('broker', () => broker.stop());
   const supervision = superviseBroker(broker, { clock: systemClock, onTrouble: options.onTrouble });
   teardown.add('supervision', () => Promise.resolve(supervision.stop()));
@@ -175,33 +181,15 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
     user: CONTROL_USER,
     password: secrets.controlPassword,
   };
-  await provision(options, control);
+  await provision(options, shape, control);
 
   const boundary = { tenant, project };
-  const plane = await start(
-    options,
-    await loadServices(controlNames),
-    control,
-    controlSettings(options, port),
-  );
+  const plane = await startPlane(options, { port, secretsDir, first, broker, control });
   teardown.add('control plane', async () => (await plane.drain()).late);
-
-  const workspaces = join(dataDir, 'workspaces');
-  const access: BrokerAccess = {
-    servers: [broker.url],
-    name: `runner-${agent}`,
-    user: runnerUser(agent),
-    password: secrets.runnerPasswords[agent] ?? '',
-    inboxPrefix: runnerInboxPrefix(agent),
-  };
-  const runner = await start(options, await loadServices(['runner']), access, {
-    runnerAgent: agent,
-    runnerTenant: tenant,
-    runnerProject: project,
-    runnerDataDir: join(dataDir, 'runner'),
-    runnerWorkspaceRoot: workspaces,
-  });
+  const runner = await startRunner(options, broker, secrets);
   teardown.add('runner', async () => (await runner.drain()).late);
+  const host = await startHost(options, broker, secrets);
+  teardown.add('host', async () => (await host.drain()).late);
 
   const connection: Connection = {
     natsUrl: broker.url,
@@ -215,11 +203,95 @@ const bringUp = async (options: UpOptions, teardown: Teardown): Promise<Stack> =
   return {
     connection,
     broker,
-    healthUrls: { control: plane.healthUrl, runner: runner.healthUrl },
-    workspaces,
-    failed: firstFailure(supervision.failed, [plane, runner]),
+    healthUrls: { control: plane.healthUrl, runner: runner.healthUrl, host: host.healthUrl },
+    host: hostName(options),
+    workspaces: join(dataDir, 'workspaces'),
+    failed: firstFailure(supervision.failed, [plane, runner, host]),
     stop: () => teardown.run(),
   };
+};
+
+/** What the host of this machine is called; an agent may have taken the usual name. */
+const hostName = ({ agent }: UpOptions): string => (agent === 'local' ? 'local-host' : 'local');
+
+const firstShape = (options: UpOptions): Shape => {
+  const { tenant, project, agent } = options;
+  return {
+    agents: [{ tenant, project, agent }],
+    hosts: [{ tenant, project, host: hostName(options) }],
+  };
+};
+
+interface PlaneParts {
+  readonly port: number;
+  readonly secretsDir: string;
+  readonly first: Shape;
+  readonly broker: Broker;
+  readonly control: BrokerAccess;
+}
+
+/** Every service that decides, and the one that makes users of this broker. */
+const startPlane = async (options: UpOptions, parts: PlaneParts): Promise<StartedProcess> => {
+  const { port, secretsDir, first, broker, control } = parts;
+  const keeper = createIdentityKeeper({
+    secretsDir,
+    first,
+    provision: (whole) => provision(options, whole, control),
+    reload: (accounts) => broker.reload(accounts),
+  });
+  const services = [...(await loadServices(controlNames)), createIdentityService(keeper)];
+  return start(options, services, control, controlSettings(options, port));
+};
+
+/** The runner of the agent that a stack begins with. */
+const startRunner = async (
+  options: UpOptions,
+  broker: Broker,
+  secrets: StackSecrets,
+): Promise<StartedProcess> => {
+  const { dataDir, tenant, project, agent } = options;
+  const access: BrokerAccess = {
+    servers: [broker.url],
+    name: `runner-${agent}`,
+    user: runnerUser(agent),
+    password: secrets.runnerPasswords[agent] ?? '',
+    inboxPrefix: runnerInboxPrefix(agent),
+  };
+  return start(options, await loadServices(['runner']), access, {
+    runnerAgent: agent,
+    runnerTenant: tenant,
+    runnerProject: project,
+    runnerDataDir: join(dataDir, 'runner'),
+    runnerWorkspaceRoot: join(dataDir, 'workspaces'),
+  });
+};
+
+/** The host of this machine, so that a policy can start agents here. What it has started ends with the stack. */
+const startHost = async (
+  options: UpOptions,
+  broker: Broker,
+  secrets: StackSecrets,
+): Promise<StartedProcess> => {
+  const { dataDir, tenant, project, agent } = options;
+  const name = hostName(options);
+  const access: BrokerAccess = {
+    servers: [broker.url],
+    name: hostUser(name),
+    user: hostUser(name),
+    password: secrets.hostPasswords?.[name] ?? '',
+    inboxPrefix: hostInboxPrefix(name),
+  };
+  return start(options, await loadServices(['host']), access, {
+    hostName: name,
+    hostTenant: tenant,
+    hostProject: project,
+    hostDataDir: join(dataDir, 'host'),
+    hostWorkspaceRoot: join(dataDir, 'workspaces'),
+    hostCredentialsDir: join(dataDir, 'secrets'),
+    hostBrokerUrl: [broker.url],
+    hostReservedAgents: [agent],
+    hostOnStop: 'end',
+  });
 };
 
 /** Settings of the services in one process, by flag. */

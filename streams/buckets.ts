@@ -201,6 +201,12 @@ const DERIVED_BUCKETS = [
 /** The scratch bucket of a derived one; empty but while `fleetlog projections rebuild` works. */
 export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 
+/** Buckets that are no folds, and whose keys stay. */
+const LASTING_BUCKETS = [
+  ['cursors', 'Up to which version a reader has seen a session or a task.'],
+  ['directory', 'Agents that were given a user at the broker, besides those of the settings.'],
+] as const;
+
 /** Buckets whose keys expire. */
 const EXPIRING_BUCKETS = [
   ['leases', 'Who holds a run, and until when a question may be answered.'],
@@ -237,13 +243,13 @@ export const bucketDefinitions = (replicas: number): readonly BucketDefinition[]
   },
   { name: 'tasks', description: 'Summary of every task.', history: 1, replicas, holds: 'derived' },
   { name: 'hosts', description: 'Summary of every host.', history: 1, replicas, holds: 'derived' },
-  {
-    name: 'cursors',
-    description: 'Up to which version a reader has seen a session or a task.',
+  ...LASTING_BUCKETS.map(([name, description]): BucketDefinition => ({
+    name,
+    description,
     history: 1,
     replicas,
     holds: 'state',
-  },
+  })),
   {
     name: 'policies',
     description: 'Configuration of every policy, with its versions; the bucket keeps earlier values.',

@@ -7,6 +7,7 @@ import { HOST_REQUEST_EXAMPLES } from './generate-host-examples.ts';
 import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
 import { POLICY_REQUEST_EXAMPLES } from './generate-policy-examples.ts';
 import { POLICY_REQUESTS } from './policy-requests.ts';
+import { IDENTITY_REQUEST_EXAMPLES, IDENTITY_REQUESTS } from './identity-requests.ts';
 import type { RequestTable } from './requests.ts';
 import { DISPATCH_REQUESTS } from './dispatch-requests.ts';
 import { DISPATCH_REQUEST_EXAMPLES, TASK_REQUEST_EXAMPLES } from './generate-task-examples.ts';
@@ -85,6 +86,12 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     service: 'dispatch',
     table: DISPATCH_REQUESTS,
     examples: DISPATCH_REQUEST_EXAMPLES,
+    byAgent: () => false,
+  }),
+  ...documented({
+    service: 'identity',
+    table: IDENTITY_REQUESTS,
+    examples: IDENTITY_REQUEST_EXAMPLES,
     byAgent: () => false,
   }),
   ...documented({

@@ -162,6 +162,10 @@ export const REJECTIONS = {
     kind: 'conflict',
     meaning: 'Another host of this name is alive; each needs a name of its own.',
   },
+  AGENT_NAME_TAKEN: {
+    kind: 'conflict',
+    meaning: 'A host has this name; agents and hosts need names of their own.',
+  },
   AGENT_UNKNOWN: { kind: 'not-found', meaning: 'No runner is set up for this agent.' },
   RECIPIENT_UNKNOWN: {
     kind: 'not-found',

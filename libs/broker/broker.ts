@@ -53,6 +53,11 @@ export interface Broker extends AsyncDisposable {
   onExit(listener: (exit: BrokerExit) => void): () => void;
   /** Ends the current life in order, if there is one, and starts another on the same data and ports. */
   restart(): Promise<void>;
+  /**
+   * Has the running server take up other accounts and users; connections of users that stay are not interrupted. They count for later
+   * lives, too. Fault: `BROKER_RELOAD_FAILED` (later): the server has not taken them up; see its log.
+   */
+  reload(accounts: readonly AccountConfig[]): Promise<void>;
   /** Ends the current life at once, as a crash would. The directory stays claimed; `restart` goes on. @default 'SIGKILL' */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Freezes the process: connections stay open and nothing answers. */

@@ -2,9 +2,10 @@
 // It finds no executable (locate.ts) and knows no account by name; a broker that dies by itself is reported, not restarted.
 import { rmSync, writeFileSync } from 'node:fs';
 import { Fault } from '#libs/kernel/fault.ts';
-import { renderBrokerConfig } from './broker-config.ts';
+import { renderBrokerConfig, type AccountConfig } from './broker-config.ts';
 import { brokerSettings, choosePorts, type Ports } from './broker-settings.ts';
 import type { Broker, BrokerExit, StartBrokerOptions } from './broker.ts';
+import { readConfigLoadTime } from './config-load-time.ts';
 import { claimDataDir, type DataDir } from './data-dir.ts';
 import { createLogTail, type LogTail } from './log-tail.ts';
 import { guardAgainstOrphan, type ParentGuard } from './parent-guard.ts';
@@ -18,6 +19,8 @@ const PORT_ATTEMPTS = 8;
 const FREEZE_WITHIN_MS = 100;
 const RESTART_PORT_ATTEMPTS = 20;
 const PORT_RETRY_MS = 100;
+const RELOAD_WITHIN_MS = 10_000;
+const RELOAD_LOOK_MS = 10;
 
 const isPortTaken = (error: unknown): boolean =>
   error instanceof Fault && error.code === 'BROKER_PORT_IN_USE';
@@ -28,6 +31,7 @@ class PrivateBroker implements Broker {
   readonly #dir: DataDir;
   readonly #log: LogTail;
   readonly #listeners = new Set<(exit: BrokerExit) => void>();
+  #accounts: readonly AccountConfig[];
   #ports: Ports = { clientPort: 0, monitorPort: 0 };
   #server: ServerProcess | undefined;
   #guard: ParentGuard | undefined;
@@ -37,6 +41,7 @@ class PrivateBroker implements Broker {
 
   constructor(options: StartBrokerOptions, dir: DataDir) {
     this.#options = options;
+    this.#accounts = options.accounts;
     this.#host = options.host ?? '127.0.0.1';
     this.#dir = dir;
     this.#log = createLogTail(dir.logPath);
@@ -99,6 +104,10 @@ class PrivateBroker implements Broker {
     });
   }
 
+  reload(accounts: readonly AccountConfig[]): Promise<void> {
+    return this.#inTurn(() => this.#reload(accounts));
+  }
+
   kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     return this.#inTurn(() => this.#end(signal));
   }
@@ -156,8 +165,7 @@ class PrivateBroker implements Broker {
 
   async #launch(): Promise<void> {
     const isEphemeral = this.#options.isEphemeral === true;
-    const settings = brokerSettings(this.#options, this.#host, this.#ports, this.#dir.storeDir);
-    this.#writeConfig(renderBrokerConfig(settings));
+    this.#writeConfig(this.#renderConfig());
     const graceMs = isEphemeral ? 0 : (this.#options.stopGraceMs ?? DEFAULT_STOP_GRACE_MS);
     const server = await launchServer(
       {
@@ -184,6 +192,31 @@ class PrivateBroker implements Broker {
     this.#server = server;
     this.#isEndExpected = false;
     void server.exit.then((exit) => this.#ended(exit));
+  }
+
+  #renderConfig(): string {
+    const options = { ...this.#options, accounts: this.#accounts };
+    return renderBrokerConfig(brokerSettings(options, this.#host, this.#ports, this.#dir.storeDir));
+  }
+
+  async #reload(accounts: readonly AccountConfig[]): Promise<void> {
+    const before = await readConfigLoadTime(this.monitorUrl);
+    this.#accounts = accounts;
+    this.#writeConfig(this.#renderConfig());
+    // A broker that does not run reads it when it starts.
+    if (this.#server?.signal('SIGHUP') !== true) return;
+    const { clock } = this.#options;
+    const giveUpAt = clock.monotonicMs() + RELOAD_WITHIN_MS;
+    while (clock.monotonicMs() < giveUpAt) {
+      const now = await readConfigLoadTime(this.monitorUrl);
+      if (now !== undefined && now !== before) return;
+      await clock.sleep(RELOAD_LOOK_MS);
+    }
+    throw new Fault({
+      code: 'BROKER_RELOAD_FAILED',
+      retry: 'later',
+      message: `the broker has not taken up its new users; see ${this.#dir.logPath}`,
+    });
   }
 
   #writeConfig(text: string): void {

@@ -8,6 +8,7 @@ import type { CliContext } from './context.ts';
 import { registerDoctorCommand } from './doctor-command.ts';
 import { printError, type ExitCode } from './output.ts';
 import { registerManagedCommands } from './managed-commands.ts';
+import { registerHostCommands } from './host-commands.ts';
 import { registerMailCommands } from './mail-commands.ts';
 import { registerOutboxCommands } from './outbox-commands.ts';
 import { registerPolicyCommands } from './policy-commands.ts';
@@ -49,6 +50,7 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
     registerRunnerCommands,
     registerApprovalCommands,
     registerMailCommands,
+    registerHostCommands,
     registerAlarmCommand,
     registerStreamCommands,
     registerProjectionCommands,

@@ -14,6 +14,7 @@ import type { RequestRate } from './request-rate.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
 import { handleOnce } from './keyed-request.ts';
+import { hostRoutes } from './host-routes.ts';
 import { mailRoutes } from './mail-routes.ts';
 import { policyReadRoutes } from './policy-read-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
@@ -157,6 +158,7 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     ...policyRoutes(parts),
     ...policyReadRoutes(parts),
     ...mailRoutes(parts),
+    ...hostRoutes(parts),
     ...streamRoutes(parts),
   ];
   const methods = new Map<string, string[]>();

@@ -10,6 +10,8 @@ import type { Logger } from '#libs/telemetry/logger.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
+import type { HOST_REQUESTS } from '#streams/host-requests.ts';
+import type { IDENTITY_REQUESTS } from '#streams/identity-requests.ts';
 import type { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
 import type { POLICY_REQUESTS } from '#streams/policy-requests.ts';
@@ -21,6 +23,7 @@ import type { GatewaySettings } from './config.ts';
 import type { FeedHub } from './feed-hub.ts';
 import { mayNameOthers, type Identity } from './identity.ts';
 import { idempotencyKeyOf } from './input.ts';
+import type { HostPresences } from './host-presences.ts';
 import type { ReadViews } from './read-views.ts';
 import type { ServiceClient } from './service-client.ts';
 
@@ -46,6 +49,15 @@ export interface GatewayParts {
   readonly dispatchClient: ServiceClient<typeof DISPATCH_REQUESTS>;
   readonly policiesClient: ServiceClient<typeof POLICY_REQUESTS>;
   readonly sessionsClient: ServiceClient<typeof SESSION_REQUESTS>;
+  readonly hostsClient: ServiceClient<typeof HOST_REQUESTS>;
+  readonly identityClient: ServiceClient<typeof IDENTITY_REQUESTS>;
+  readonly presences: HostPresences;
+  /** Whether work can be given to an agent of this name. */
+  readonly knowsAgent: (name: string) => boolean;
+  /** Agents of the settings, and those that were added. */
+  readonly agentNames: () => readonly string[];
+  /** Of the product. */
+  readonly version: string;
   readonly hubs: { readonly transitions: FeedHub; readonly events: FeedHub };
   readonly mailClient: ServiceClient<typeof MAIL_REQUESTS>;
   readonly transitions: EventLog;

@@ -95,7 +95,7 @@ const listRunners =
     const runners = parts.views.runners
       .list()
       .flatMap(([key, runner]) => (key.startsWith(prefix) ? [runner] : []));
-    return request.json({ agents: parts.config.agents, runners });
+    return request.json({ agents: parts.agentNames(), runners });
   };
 
 const listSources =

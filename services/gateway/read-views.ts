@@ -22,6 +22,7 @@ import {
   type MessageView,
   type ObligationsView,
 } from '#streams/mail-views.ts';
+import { hostViewSchema, type HostView } from '#streams/host-views.ts';
 import { parseJson } from '#streams/entry.ts';
 import {
   managedAgentSchema,
@@ -52,6 +53,7 @@ export interface ReadViews {
   readonly policies: ReadView<Omit<PolicyView, 'seq'>>;
   readonly managedAgents: ReadView<Omit<ManagedAgentView, 'seq'>>;
   readonly cursors: ReadView<Omit<ReadCursor, 'seq'>, CursorRow>;
+  readonly hosts: ReadView<Omit<HostView, 'seq'>>;
   readonly indexes: Indexes;
   readonly runners: PresenceView;
   /** Resolves when all of them show what was there at the start. */
@@ -171,6 +173,7 @@ export const createReadViews = (parts: Parts): ReadViews => {
     runs: open('runs', { schema: runViewSchema.omit(noSeq), rowOf: runRowOf }),
     sessions: open('sessions', { schema: sessionViewSchema.omit(noSeq), rowOf: sessionRowOf }),
     activity: open('activity', { schema: activityViewSchema.omit(noSeq) }),
+    hosts: open('hosts', { schema: hostViewSchema.omit(noSeq) }),
     sources: open('sources', { schema: sourceViewSchema.omit(noSeq) }),
     approvals: open('approvals', { schema: approvalsViewSchema.omit(noSeq), rowOf: approvalRowsOf }),
     tasks: open('tasks', { schema: taskViewSchema.omit(noSeq), rowOf: taskRowOf }),

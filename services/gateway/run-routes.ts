@@ -102,12 +102,12 @@ const createRun =
       actor: actorOf(request),
     });
     const { parent } = asked;
-    if (parent !== undefined && ![...config.agents, ...config.people].includes(parent))
+    if (parent !== undefined && !parts.knowsAgent(parent) && !config.people.includes(parent))
       return refuse(
         'RECIPIENT_UNKNOWN',
         `no agent or person is called ${parent}: nobody could be told how the run ends`,
       );
-    if (!config.agents.includes(asked.agent))
+    if (!parts.knowsAgent(asked.agent))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${asked.agent}`);
     const { agent, provider } = asked;
     if (input.session !== undefined) {

@@ -7,6 +7,10 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Started } from '#libs/service/define-service.ts';
 import { DISPATCH_REQUESTS } from '#streams/dispatch-requests.ts';
+import { productVersion } from '#libs/service/product-version.ts';
+import { createNameList } from '#libs/service/name-list.ts';
+import { HOST_REQUESTS } from '#streams/host-requests.ts';
+import { IDENTITY_REQUESTS } from '#streams/identity-requests.ts';
 import { MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import { POLICY_REQUESTS } from '#streams/policy-requests.ts';
 import { RUN_REQUESTS } from '#streams/run-requests.ts';
@@ -18,6 +22,8 @@ import { isLoopback, type AccessRules } from './access.ts';
 import { GatewayConfig, type GatewaySettings } from './config.ts';
 import { createFeedHub } from './feed-hub.ts';
 import type { FeedStream } from './feed-item.ts';
+import { createHostPresences } from './host-presences.ts';
+import type { GatewayParts } from './http.ts';
 import { createHttpServer } from './http-server.ts';
 import { createReadViews } from './read-views.ts';
 import { createReceipts } from './receipts.ts';
@@ -152,7 +158,32 @@ const clientsOf = ({ requests, config }: Context, boundary: Boundary) => {
       service: 'sessions',
       table: SESSION_REQUESTS,
     }),
+    hostsClient: createServiceClient(requests.client, { ...common, service: 'hosts', table: HOST_REQUESTS }),
+    identityClient: createServiceClient(requests.client, {
+      ...common,
+      // A broker with much to do takes its time.
+      timeoutMs: 30_000,
+      service: 'identity',
+      table: IDENTITY_REQUESTS,
+    }),
     mailClient: createServiceClient(requests.client, { ...common, service: 'mail', table: MAIL_REQUESTS }),
+  };
+};
+
+/** Agents and hosts as they come and go, kept by loops of their own. */
+const whoIsThere = (
+  context: Context,
+  { tenant, project }: Boundary,
+): Pick<GatewayParts, 'presences' | 'knowsAgent' | 'agentNames'> => {
+  const { agents } = context.config;
+  const added = createNameList(context.bucket('directory'), `${tenant}.${project}.`);
+  const presences = createHostPresences(context.bucket('presence'), `${tenant}.${project}.host.`);
+  context.loop({ name: 'directory', run: (signal) => added.watch(signal) });
+  context.loop({ name: 'host-presence', run: (signal) => presences.watch(signal) });
+  return {
+    presences,
+    knowsAgent: (name) => agents.includes(name) || added.has(name),
+    agentNames: () => [...new Set([...agents, ...added.all()])],
   };
 };
 
@@ -189,6 +220,8 @@ const start = async (context: Context): Promise<Started> => {
     transitions: context.log('TRANSITIONS'),
     messages: context.log('MESSAGES'),
     ...clientsOf(context, boundary),
+    ...whoIsThere(context, boundary),
+    version: productVersion(),
     signal: stopping.signal,
     onStreams: (open) => streams.set({}, open),
     access,

@@ -72,7 +72,7 @@ const createTask =
     if (foreign !== undefined) return foreign;
     const who = await whoMay(parts, input);
     if (isRefused(who)) return who;
-    if (who.agent !== null && !config.agents.includes(who.agent))
+    if (who.agent !== null && !parts.knowsAgent(who.agent))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${who.agent}`);
     const taskId = idMaker(ids, boundary, key)('task');
     const answer = await parts.tasksClient.ask('create', {

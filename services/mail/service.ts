@@ -5,6 +5,7 @@ import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { duration, list, text } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
+import { createNameList, type NameList } from '#libs/service/name-list.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
@@ -39,23 +40,35 @@ const MailConfig = configSchema({
 type MailConfig = ConfigOf<typeof MailConfig>;
 type Context = ServiceContext<MailConfig>;
 
+const directories = new WeakMap<Context, NameList>();
+
+/** Agents that were added since; one list for loops and requests. */
+const addedAgents = (context: Context): NameList => {
+  const { tenant, project } = context.config;
+  const known =
+    directories.get(context) ?? createNameList(context.bucket('directory'), `${tenant}.${project}.`);
+  directories.set(context, known);
+  return known;
+};
+
 const partsOf = (context: Context) => {
   const { clock, redactor, config } = context;
   const { tenant, project, agents, people, nudgeMs } = config;
   const log = context.log('MESSAGES');
   const lookup = createMessageLookup({ log, messages: context.bucket('messages') });
   const messageLog = createMessageLog({ log, lookup, clock });
+  const added = addedAgents(context);
   const namesOf = (boundary: Boundary) =>
     boundary.tenant === tenant && boundary.project === project
-      ? { agents, people }
+      ? { agents: [...agents, ...added.all()], people }
       : { agents: [], people: [] };
   const postOffice = createPostOffice({ messageLog, lookup, redactor, clock, namesOf, nudgeMs });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  return { messageLog, postOffice, deadLetters };
+  return { messageLog, postOffice, deadLetters, added };
 };
 type MailParts = ReturnType<typeof partsOf>;
 
-const loopsOf = (context: Context, { messageLog, postOffice, deadLetters }: MailParts): Loop[] => {
+const loopsOf = (context: Context, { messageLog, postOffice, deadLetters, added }: MailParts): Loop[] => {
   const { mailReports, mailNotices } = serviceConsumers;
   return [
     consumerLoop(context, {
@@ -84,6 +97,7 @@ const loopsOf = (context: Context, { messageLog, postOffice, deadLetters }: Mail
     }),
     projectionLoop(context, { projection: messagesProjection, deadLetters }),
     projectionLoop(context, { projection: obligationsProjection, deadLetters }),
+    { name: 'directory', run: (signal) => added.watch(signal) },
   ];
 };
 

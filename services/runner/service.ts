@@ -5,6 +5,7 @@ import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Service, type Started } from '#libs/service/define-service.ts';
+import { productVersion } from '#libs/service/product-version.ts';
 import { consumerLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, runnerConsumerName } from '#streams/consumers.ts';
 import { CONTRACT_VERSION } from '#streams/contract-version.ts';
@@ -24,8 +25,6 @@ import {
 
 type Context = ServiceContext<RunnerConfig>;
 
-/** What a runner says it is, in its presence. */
-const VERSION = '0.1.0';
 /** Instructions in hand at once: as many as its durable consumer hands out. */
 const MOST_INSTRUCTIONS = 64;
 /** Of the drain, for delivering what is buffered. */
@@ -70,7 +69,7 @@ const presenceLoop = (
   const facts = {
     runnerId,
     providers: [...providers],
-    version: VERSION,
+    version: productVersion(),
     contract: CONTRACT_VERSION,
     startedAt: clock.now(),
     slots: config.concurrency,

@@ -2,6 +2,7 @@
 // nothing else (services/gateway/routes.ts).
 import { APPROVAL_API } from './approvals.ts';
 import { COMMAND_API } from './commands.ts';
+import { HOST_API } from './hosts.ts';
 import { LIVE_API } from './live.ts';
 import { MAIL_API } from './mail.ts';
 import { POLICY_API } from './policies.ts';
@@ -20,5 +21,6 @@ export const API = {
   ...TASK_API,
   ...POLICY_API,
   ...MAIL_API,
+  ...HOST_API,
   ...LIVE_API,
 } as const satisfies ApiTable;

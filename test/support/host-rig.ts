@@ -93,8 +93,10 @@ export const startHost = ({
   });
 };
 
+type Logs = Pick<Ports, 'log'>;
+
 const instruct = async <Name extends 'agent-spawn' | 'agent-shutdown'>(
-  ports: Ports,
+  ports: Logs,
   name: Name,
   data: InstructionData<Name> & { readonly host: string; readonly commandId: string },
 ): Promise<void> => {
@@ -113,7 +115,7 @@ const newSpawnId = (): string => makeId('spawn', systemIds.ulid());
 
 /** Tells the host to start an agent; gives what it was told. */
 export const spawnAgent = async (
-  ports: Ports,
+  ports: Logs,
   agent: string,
   more: Partial<SpawnInstruction> = {},
 ): Promise<SpawnInstruction> => {
@@ -142,7 +144,7 @@ export const spawnAgent = async (
 
 /** Tells the host to stop what was started by `spawn`. */
 export const shutDown = async (
-  ports: Ports,
+  ports: Logs,
   { spawnId, policy, agent, host }: SpawnInstruction,
   more: Partial<ShutdownInstruction> = {},
 ): Promise<void> => {
@@ -169,7 +171,7 @@ const isOfHost = (report: Report): report is HostReport => report.name in HOST_R
 
 /** Every report of a host so far, in order, with the numbers of all its entries. */
 export const hostReports = async (
-  ports: Ports,
+  ports: Logs,
   host = HOST,
 ): Promise<{ readonly reports: readonly HostReport[]; readonly numbers: readonly number[] }> => {
   const reports: HostReport[] = [];
@@ -187,7 +189,7 @@ export const hostReports = async (
 
 /** Resolves with the first report of that name about the spawn. */
 export const hostReported = async <Name extends HostReportName>(
-  ports: Ports,
+  ports: Logs,
   name: Name,
   spawnId: string,
 ): Promise<HostReportData<Name>> => {

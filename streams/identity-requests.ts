@@ -1,0 +1,48 @@
+// Requests about who may connect to the broker, at fleet-api.<tenant>.<project>.identity.<operation>. Answered by whoever holds the secrets
+// of the deployment and may tell the broker: the stack of `npm start`. Each may be repeated.
+import { z } from 'zod';
+import { nameSchema } from './ids.ts';
+import { actorSchema, answering, type RequestOf } from './requests.ts';
+
+export const IDENTITY_REQUESTS = {
+  'add-agent': {
+    means:
+      'Make what a new agent needs to have a runner: its password, its consumers and its user at the broker. No connection is interrupted. What is there stays.',
+    request: z.object({ agent: nameSchema, actor: actorSchema }),
+    answer: answering(
+      z.object({
+        agent: nameSchema,
+        /** Its user at the broker. */
+        user: z.string(),
+        /** Where its password is, on the machine of the secrets. */
+        credential: z.string(),
+        /** True: it was there. */
+        repeated: z.boolean(),
+      }),
+    ),
+  },
+} as const;
+
+type IdentityOperation = keyof typeof IDENTITY_REQUESTS;
+export type IdentityRequestOf<Op extends IdentityOperation> = RequestOf<typeof IDENTITY_REQUESTS, Op>;
+
+/** One request and what it gives, for the generated pages. */
+export const IDENTITY_REQUEST_EXAMPLES = {
+  'add-agent': {
+    request: { agent: 'builder-2', actor: 'user:anna' },
+    result: {
+      agent: 'builder-2',
+      user: 'runner-builder-2',
+      credential: '.fleetlog/secrets/runner-builder-2-password',
+      repeated: false,
+    },
+  },
+} as const;
+
+/** Bucket `directory`: agents that were given a user at the broker. Key: <tenant>.<project>.<agent>. */
+export interface DirectoryEntry {
+  readonly agent: string;
+  readonly addedBy: string;
+  /** Epoch ms. */
+  readonly addedAt: number;
+}
