@@ -1,5 +1,5 @@
 // One message of the gateway's live stream as a line for people. Pure; a message it cannot read is shown as it came.
-import type { EventSourceMessage } from 'eventsource-parser';
+import type { ApiEvent } from '#services/client/api-stream.ts';
 import { z } from 'zod';
 import { shownLine } from './entry-line.ts';
 
@@ -36,9 +36,9 @@ export const itemLine = (value: unknown): string => {
 };
 
 /** The line of a message; undefined for one that says nothing to people (`live`: the past has been shown). `gone` says that part of the past is no longer kept. */
-export const messageLine = (message: EventSourceMessage): string | undefined => {
+export const messageLine = (message: Pick<ApiEvent, 'event' | 'text'>): string | undefined => {
   if (message.event === 'live') return undefined;
-  const value = jsonOf(message.data);
-  if (!itemSchema.safeParse(value).success) return `${message.event ?? 'message'}: ${message.data}`;
+  const value = jsonOf(message.text);
+  if (!itemSchema.safeParse(value).success) return `${message.event}: ${message.text}`;
   return itemLine(value);
 };

@@ -52,8 +52,8 @@ const watch = async (call: Invocation, runId: string): Promise<void> => {
     runId,
     context,
     onMessage: async (message) => {
-      lastTransition = transitionSeq(message.data) ?? lastTransition;
-      const line = isJson ? message.data : messageLine(message);
+      lastTransition = transitionSeq(message.text) ?? lastTransition;
+      const line = isJson ? message.text : messageLine(message);
       if (line !== undefined) context.terminal.out(line);
       await context.terminal.flushed();
     },

@@ -98,17 +98,14 @@ export const LAYERS: readonly Layer[] = [
     except: IMPLEMENTATIONS,
   },
   {
+    name: 'services/client, which programs of others use as well',
+    files: /^services\/client\//,
+    mayImport: [...CORE, 'libs/system/', 'streams/', 'npm:zod', 'npm:eventsource-parser'],
+  },
+  {
     name: 'services/cli',
     files: /^services\/cli\//,
-    mayImport: [
-      'libs/',
-      'streams/',
-      'node:',
-      'npm:zod',
-      'npm:commander',
-      'npm:eventsource-parser',
-      'npm:yaml',
-    ],
+    mayImport: ['services/client/', 'libs/', 'streams/', 'node:', 'npm:zod', 'npm:commander', 'npm:yaml'],
     except: IMPLEMENTATIONS,
   },
   {

@@ -79,8 +79,8 @@ test('a message of the live stream is a line; one that is none of ours is shown 
     type: 'fleetlog.turn.text.v1',
     data: { text: 'hello\n  there' },
   });
-  const line = messageLine({ id: 't1.e4', event: 'entry', data });
+  const line = messageLine({ event: 'entry', text: data });
   expect(line).toMatch(/^01:02:03\.004Z EVENTS\s+4\s+builder-1\s+turn\.text\s+hello there$/);
-  expect(messageLine({ id: undefined, event: 'gone', data: 'x' })).toBe('gone: x');
-  expect(messageLine({ id: 't1.e0', event: 'live', data: '{}' })).toBeUndefined();
+  expect(messageLine({ event: 'gone', text: 'x' })).toBe('gone: x');
+  expect(messageLine({ event: 'live', text: '{}' })).toBeUndefined();
 });
