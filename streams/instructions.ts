@@ -14,6 +14,8 @@ const turn = z.object({
   provider: providerSchema,
   request: runRequestSchema,
   leaseMs: z.int().positive(),
+  /** By the runner's clock: an earlier attempt could not start its program, and this one begins no sooner. */
+  notBefore: z.int().nonnegative().optional(),
   /** Present: the turn was parked for these; go on with its conversation and no prompt. */
   approvals: z.array(settledApprovalSchema).optional(),
 });

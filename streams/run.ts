@@ -158,6 +158,8 @@ const leaseExpiredSchema = z.object({
   expiredAt: epochMs,
   /** Present when the runner itself said that it could not go on, before the lease was over. */
   reason: z.string().max(500).optional(),
+  /** The next attempt begins no sooner after `expiredAt`: there was nothing to go on with, and it may be there again. */
+  retryAfterMs: z.int().positive().optional(),
   /** The turn to do next, where it is another one: the lost one was being interrupted. */
   turnCommandId: commandIdSchema.optional(),
   ...closes,

@@ -8,6 +8,7 @@ type Of<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type
 /** A transition after which nothing more happens to its run. */
 export type RunEnd =
   | Of<'fleetlog.run.completed.v1'>
+  | Of<'fleetlog.run.blocked.v1'>
   | Of<'fleetlog.run.failed.v1'>
   | Of<'fleetlog.run.cancelled.v1'>
   | Of<'fleetlog.run.lease-expired.v1'>;
@@ -15,7 +16,7 @@ export type RunEnd =
 /** The event as the end of its run; undefined: the run goes on. */
 export const runEndOf = (event: RunEvent): RunEnd | undefined => {
   if (event.type === 'fleetlog.run.lease-expired.v1') return event.next === 'queued' ? undefined : event;
-  if (event.type === 'fleetlog.run.completed.v1') return event;
+  if (event.type === 'fleetlog.run.completed.v1' || event.type === 'fleetlog.run.blocked.v1') return event;
   return event.type === 'fleetlog.run.failed.v1' || event.type === 'fleetlog.run.cancelled.v1'
     ? event
     : undefined;
@@ -30,6 +31,12 @@ interface Told {
 
 const AGAIN = 'Start it again, give it to another agent, or tell whoever waits for it.';
 
+const blocked = (said: readonly string[]): Told => ({
+  outcome: 'is blocked',
+  lines: [...said, `It says that it cannot go on. ${AGAIN}`],
+  isTrouble: true,
+});
+
 const completed = ({ result: { outcome, summary } }: Of<'fleetlog.run.completed.v1'>): Told => {
   const said = summary === '' ? [] : [`Its last words: ${summary}`];
   if (outcome === 'yielded')
@@ -41,12 +48,7 @@ const completed = ({ result: { outcome, summary } }: Of<'fleetlog.run.completed.
       ],
       isTrouble: false,
     };
-  if (outcome === 'blocked')
-    return {
-      outcome: 'is blocked',
-      lines: [...said, `It says that it cannot go on. ${AGAIN}`],
-      isTrouble: true,
-    };
+  if (outcome === 'blocked') return blocked(said);
   return { outcome: 'completed', lines: said, isTrouble: false };
 };
 
@@ -62,6 +64,7 @@ const failed = ({ failure, result }: Of<'fleetlog.run.failed.v1'>): Told => ({
 
 const told = (end: RunEnd): Told => {
   if (end.type === 'fleetlog.run.completed.v1') return completed(end);
+  if (end.type === 'fleetlog.run.blocked.v1') return blocked([`Why: ${end.reason}`]);
   if (end.type === 'fleetlog.run.failed.v1') return failed(end);
   if (end.type === 'fleetlog.run.cancelled.v1')
     return { outcome: 'was cancelled', lines: [`Why: ${end.reason}`], isTrouble: false };

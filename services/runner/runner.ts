@@ -27,6 +27,8 @@ export interface RunnerOptions {
   readonly workspaceOf: (instruction: TurnInstruction) => string;
 }
 
+const MOST_WAIT_MS = 60_000;
+
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #slots: WorkSlots;
@@ -64,6 +66,7 @@ export class Runner {
 
   /** Resolves when the claim is settled: from then on the journal answers for the turn, and the instruction can go. */
   async takeTurn(instruction: TurnInstruction): Promise<Handled> {
+    await this.#until(instruction.notBefore);
     const known = this.#turns.get(instruction.commandId);
     if (known !== undefined) return this.#whenSettled(known);
     const { ids, turns } = this.#options;
@@ -141,6 +144,14 @@ export class Runner {
     void turn.over.then(() => this.#turns.delete(commandId)).then(leave);
     turn.start();
     return turn;
+  }
+
+  /** Waits for a time by this clock, which may have been set meanwhile: a minute is the most. A stop ends it. */
+  async #until(notBefore: number | undefined): Promise<void> {
+    if (notBefore === undefined) return;
+    const { clock } = this.#options.turns;
+    await clock.sleep(Math.min(Math.max(0, notBefore - clock.now()), MOST_WAIT_MS), this.#stopping.signal);
+    if (this.#stopping.signal.aborted) throw stopping();
   }
 
   async #whenSettled(turn: Turn): Promise<Handled> {

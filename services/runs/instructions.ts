@@ -86,6 +86,27 @@ export interface Instructions {
 type Work = Omit<RunCreated, 'type'>;
 type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
 
+/** The turn that is due. */
+interface DueTurn extends Pick<Run, 'commandId' | 'resume'> {
+  /** Its prompt; null: that of the run itself. */
+  readonly text: string | null;
+  readonly notBefore?: number | undefined;
+}
+
+const turnOf = (work: Work, { commandId, resume, text, notBefore }: DueTurn): TurnInstruction => {
+  const { runId, sessionId, agent, provider, leaseMs } = work;
+  const { conversation, ...rest } = work.request;
+  // Begun anew once: what follows goes on with it.
+  const isBeginning = text === null && resume.length === 0 && conversation !== undefined;
+  const request = { ...rest, ...(isBeginning && { conversation }), ...(text !== null && { prompt: text }) };
+  const data = { commandId, runId, sessionId, agent, provider, request, leaseMs };
+  return {
+    ...data,
+    ...(resume.length > 0 && { approvals: [...resume] }),
+    ...(notBefore !== undefined && { notBefore }),
+  };
+};
+
 /** Writes instructions. No expectation on any: those of different runs share the agent's subject and do not depend on one another. */
 const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) => {
   const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
@@ -95,19 +116,8 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     timeMs: clock.now(),
     correlation: work.runId,
   });
-  const turn = async (
-    cause: Cause,
-    work: Work,
-    { commandId, resume, text }: Pick<Run, 'commandId' | 'resume'> & { readonly text: string | null },
-  ): Promise<void> => {
-    const { runId, sessionId, agent, provider, leaseMs } = work;
-    const { conversation, ...rest } = work.request;
-    // Begun anew once: what follows goes on with it.
-    const isBeginning = text === null && resume.length === 0 && conversation !== undefined;
-    const request = { ...rest, ...(isBeginning && { conversation }), ...(text !== null && { prompt: text }) };
-    const data: TurnInstruction = { commandId, runId, sessionId, agent, provider, request, leaseMs };
-    const approvals = resume.length === 0 ? {} : { approvals: [...resume] };
-    await commands.append(encodeInstruction('turn', { ...data, ...approvals }, metaOf(cause, work)));
+  const turn = async (cause: Cause, work: Work, due: DueTurn): Promise<void> => {
+    await commands.append(encodeInstruction('turn', turnOf(work, due), metaOf(cause, work)));
   };
   const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
     await commands.append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
@@ -153,6 +163,12 @@ const openCommands = (run: Run, ids: readonly string[], fence: number): readonly
     (command) => ids.includes(command.commandId) && command.state === 'pending' && command.fence === fence,
   );
 
+/** When the next attempt may begin, by the clock of the runner that could not. */
+const notBeforeOf = (event: RunEvent): number | undefined =>
+  event.type === 'fleetlog.run.lease-expired.v1' && event.retryAfterMs !== undefined
+    ? event.expiredAt + event.retryAfterMs
+    : undefined;
+
 /** The prompt of the turn that is due; null: that of the run itself. */
 const promptOf = ({ commands, turnCommandId }: Run): string | null =>
   commands.find(({ commandId }) => commandId === turnCommandId)?.text ?? null;
@@ -187,7 +203,11 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
         await command(cause, run, { ids: event.commandIds ?? [], fence: event.fence });
       // The turn of a later instruction is for that instruction to begin.
       else if (run.commandId === event.commandId)
-        await turn({ ...cause, id: `${causation}.turn` }, run.created, { ...run, text: promptOf(run) });
+        await turn({ ...cause, id: `${causation}.turn` }, run.created, {
+          ...run,
+          text: promptOf(run),
+          notBefore: notBeforeOf(event),
+        });
       return ok;
     },
     cancelAgain: (boundary, run, occasion) => {

@@ -148,6 +148,36 @@ const endedTurn = ({ end, result }: TurnEnd, run: Run): RunDecision => {
   return accept({ type: 'fleetlog.run.completed.v1', ...end, ...closes, result });
 };
 
+/** A turn that goes on after an answer is tried this often where its program cannot be started, the longer apart the later. */
+const RESUME_ATTEMPTS = 5;
+const RESUME_AGAIN_MS = 1000;
+
+/** When a resume that could not begin is tried again, in ms; undefined: it is none, or was tried often enough. */
+const resumeAgainMs = (run: Run): number | undefined => {
+  const attempts = run.claims - run.parkings;
+  return run.resume.length > 0 && attempts < RESUME_ATTEMPTS && interruptOf(run) === undefined
+    ? RESUME_AGAIN_MS * 2 ** (attempts - 1)
+    : undefined;
+};
+
+/** The claim is over by the runner's own word, and the turn is tried again. */
+const again = (
+  { fence, endedAt, nextCommandId }: CommandOf<'finish-turn'>,
+  run: Run,
+  reason: string,
+): EventOf<'fleetlog.run.lease-expired.v1'> => ({
+  type: 'fleetlog.run.lease-expired.v1',
+  runId: run.created.runId,
+  sessionId: run.created.sessionId,
+  fence,
+  runnerId: run.runnerId ?? '',
+  next: 'queued',
+  commandId: nextCommandId,
+  expiredAt: endedAt,
+  reason: reason.slice(0, 500),
+  ...closing(run),
+});
+
 const failTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
   const { fence, turnId, result, endedAt } = command;
   const { runId, sessionId } = run.created;
@@ -155,20 +185,12 @@ const failTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
     kind: 'provider-failed',
     message: result.summary || 'the turn failed without saying why',
   };
+  // Whoever allowed the call is not to be told that it came to nothing because a program was not there for a moment.
+  const retryAfterMs = failure.kind === 'infra-failed' ? resumeAgainMs(run) : undefined;
+  if (retryAfterMs !== undefined) return accept({ ...again(command, run, failure.message), retryAfterMs });
   // A runner that says it was lost is as good as one that is not heard of: the replay rule decides.
   if (failure.kind === 'runner-lost' && nextAfterLoss(run).next === 'queued')
-    return accept({
-      type: 'fleetlog.run.lease-expired.v1',
-      runId,
-      sessionId,
-      fence,
-      runnerId: run.runnerId ?? '',
-      next: 'queued',
-      commandId: command.nextCommandId,
-      expiredAt: endedAt,
-      reason: failure.message.slice(0, 500),
-      ...closing(run),
-    });
+    return accept(again(command, run, failure.message));
   const end = { runId, sessionId, fence, turnId, endedAt, ...closing(run) };
   const closes = closingCommands(run, 'failed');
   return accept({ type: 'fleetlog.run.failed.v1', ...end, ...closes, failure, result });

@@ -146,6 +146,7 @@ describe('TR-33 TR-34 WK-19 WK-20 the notice to a parent', () => {
     const ends = Object.values(RUN_EXAMPLES).filter((event) => runEndOf(event) !== undefined);
     expect(ends.map(({ type }) => type)).toEqual([
       'fleetlog.run.completed.v1',
+      'fleetlog.run.blocked.v1',
       'fleetlog.run.failed.v1',
       'fleetlog.run.cancelled.v1',
     ]);
@@ -179,6 +180,9 @@ describe('TR-33 TR-34 WK-19 WK-20 the notice to a parent', () => {
     expect(of('done')).toMatch(/^normal \| Run completed: Cart rounding/);
     expect(of('yielded')).toMatch(/^normal \| Run paused: .*The work is not done/s);
     expect(of('blocked')).toMatch(/^high \| Run is blocked: .*cannot go on/s);
+    expect(textOf(RUN_EXAMPLES['fleetlog.run.blocked.v1'])).toMatch(
+      /^high \| Run is blocked: .*The registry refuses the token.*cannot go on/s,
+    );
   });
 
   test('says why it failed and what to do, with priority', () => {
