@@ -134,7 +134,8 @@ export class Turn {
     if (state.phase === 'delivering') this.#finish('reported');
     if (state.phase !== 'over') return;
     this.#keeper?.stop();
-    this.#ended.abort();
+    // With a reason, or the platform makes an error with a stack for it.
+    this.#ended.abort(state.end);
     // What has to be forgotten is forgotten first: see #do.
     if (state.end === 'reported' || state.end === 'left') this.#close(state.end);
   }

@@ -150,9 +150,13 @@ const openWorld = async (dir: string): Promise<TurnWorld> => {
   };
 };
 
-/** The same program, its prompt, its output and its end, and nothing else. */
-const bareTurn = (cwd: string): Promise<void> =>
+let bareTurns = 0;
+
+/** The same program in a folder of its own, its prompt, its output and its end, and nothing else. */
+const bareTurn = (root: string): Promise<void> =>
   new Promise((resolve, reject) => {
+    const cwd = join(root, `${(bareTurns += 1)}`);
+    mkdirSync(cwd);
     const [command = '', ...parameters] = PROGRAM;
     const child = spawn(command, parameters, { cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     let text = '';
@@ -188,27 +192,27 @@ export const turnsBench: Bench = {
   run: async ({ profile, rounds, emit }) => {
     if (profile !== 'always') return;
     const dir = scratchDir('bench-turns');
-    const cwd = join(dir, 'bare');
-    mkdirSync(cwd);
+    const bare = join(dir, 'bare');
+    mkdirSync(bare);
     {
       await using world = await openWorld(dir);
       const one = await interleaveOperations(rounds * TURNS_PER_ROUND, 20, {
         ours: () => world.turn(),
-        floor: () => bareTurn(cwd),
+        floor: () => bareTurn(bare),
       });
       const named = { bench: 'turns', profile } as const;
       emit(fromPairs({ ...named, figure: 'one turn', unit: 'ms', target: OVERHEAD }, one));
       const cpu = await interleave(
         rounds,
         () => cpuMsOf(CPU_TURNS, () => world.turn()),
-        () => cpuMsOf(CPU_TURNS, () => bareTurn(cwd)),
+        () => cpuMsOf(CPU_TURNS, () => bareTurn(bare)),
       );
       emit(fromPairs({ ...named, figure: 'one turn, processor time', unit: 'ms', target: null }, cpu));
       const count = 4 * WIDTH;
       const many = await interleave(
         rounds,
         () => rate(count, () => atOnce(count, () => world.turn())),
-        () => rate(count, () => atOnce(count, () => bareTurn(cwd))),
+        () => rate(count, () => atOnce(count, () => bareTurn(bare))),
       );
       emit(
         fromPairs({ ...named, figure: `${WIDTH} turns at once`, unit: 'entries/s', target: AT_ONCE }, many),

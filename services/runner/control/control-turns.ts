@@ -77,7 +77,8 @@ export class ControlTurns {
   close(turnId: string): void {
     const digest = this.#digests.get(turnId);
     if (digest === undefined) return;
-    this.#live.get(digest)?.ending.abort();
+    // With a reason, or the platform makes an error with a stack for it.
+    this.#live.get(digest)?.ending.abort('the turn is over');
     this.#live.delete(digest);
     this.#digests.delete(turnId);
     this.#over.add(digest);

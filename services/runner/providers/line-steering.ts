@@ -38,14 +38,15 @@ export class LineSteering {
   /** The program reads words from now on. */
   announced(): void {
     this.#isAnnounced = true;
-    this.#settled.abort();
+    this.#settled.abort('announced');
   }
 
   /** Too late from now on; a program that reads on need not wait for more. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#settled.abort();
+    // With a reason, or the platform makes an error with a stack for it.
+    this.#settled.abort('over');
     if (this.#channel?.place === 'input') this.#parts.process.endInput();
     else this.#parts.process.endWords();
   }
