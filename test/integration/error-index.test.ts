@@ -1,0 +1,268 @@
+// The error index (behaviours.md §9), row by row, over HTTP and over NATS: the same situation, the same code, and the kind and status that
+// its row names. What only a runner asks has no HTTP route; there the other half is said in the row.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemIds } from '#libs/system/ids.ts';
+import { createClient, problemIn, type Client } from '#services/client/client.ts';
+import { gateway } from '#services/gateway/service.ts';
+import { problemOfRejection } from '#services/gateway/problem.ts';
+import { runs } from '#services/runs/service.ts';
+import { sessions } from '#services/sessions/service.ts';
+import { tasks } from '#services/tasks/service.ts';
+import { jsonBytes, parseJson } from '#streams/entry.ts';
+import { makeId } from '#streams/ids.ts';
+import type { RejectionCode } from '#streams/rejections.ts';
+import { requestSubject } from '#streams/subjects.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { createRun, runRequest, typesOf } from '#test/support/run-facts.ts';
+import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+
+let broker: FreshBroker;
+let plane: ControlPlane;
+let client: Client;
+
+beforeAll(async () => {
+  broker = await freshBroker();
+  await provision(broker);
+  plane = await startControlPlane({
+    broker,
+    services: [runs, tasks, sessions, gateway],
+    config: { gateway: { port: 0, requestTimeoutMs: 3000 } },
+  });
+  client = createClient({ url: plane.url(), patience: { attempts: 1 } });
+});
+afterAll(async () => {
+  expect(plane.fatal).toEqual([]);
+  await plane.stop();
+  await broker[Symbol.asyncDispose]();
+});
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Status, kind and code of what HTTP says no to. */
+const overHttp = async (asked: Promise<unknown>) => {
+  const problem = problemIn(
+    await asked.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  );
+  return problem && { status: problem.status, kind: problem.kind, code: problem.code };
+};
+/** The same of an answer over NATS: the code, and what that code is at the one place that knows statuses. */
+const overNats = async (service: string, operation: string, request: Json) => {
+  const subject = requestSubject(BOUNDARY, service, operation);
+  const { body } = await plane.ports.requests.client.request(subject, jsonBytes(request), {
+    timeoutMs: 5000,
+  });
+  return statusOf(parseJson(body) as { outcome: string; code?: string });
+};
+const statusOf = ({ outcome, code }: { readonly outcome: string; readonly code?: string }) => {
+  if (outcome === 'ok') return undefined;
+  const refusal = { code: code as RejectionCode, message: '', detail: {} };
+  if (outcome === 'fault') return { status: 400, kind: 'schema-invalid', code };
+  const { status, body } = problemOfRejection(refusal, 'req_1');
+  return { status, kind: body.kind, code };
+};
+
+const actor = 'user:anna';
+const newId = (kind: Parameters<typeof makeId>[0]): string => makeId(kind, systemIds.ulid());
+const path = (id: string) => ({ path: { id } });
+
+/** A run that has been cancelled. */
+const endedRun = async (): Promise<string> => {
+  const runId = await createRun(plane.ports);
+  await client.call('cancelRun', { ...path(runId), body: {} });
+  await transition(plane.ports, runId, 'fleetlog.run.cancelled.v1');
+  return runId;
+};
+
+describe('the error index', () => {
+  test('ER-01 ST-05 what is not there is schema-invalid, 404, and names the id', async () => {
+    const [runId, taskId, sessionId] = [newId('run'), newId('task'), newId('session')];
+    const none = (code: string) => ({ status: 404, kind: 'schema-invalid', code });
+    expect(await overHttp(client.call('getRun', path(runId)))).toEqual(none('RUN_UNKNOWN'));
+    expect(await overNats('runs', 'cancel', { runId, reason: 'x', actor })).toEqual(none('RUN_UNKNOWN'));
+    expect(await overHttp(client.call('getTask', path(taskId)))).toEqual(none('TASK_UNKNOWN'));
+    const retry = { taskId, requestId: 'r', actor };
+    expect(await overNats('tasks', 'retry', retry)).toEqual(none('TASK_UNKNOWN'));
+    expect(await overHttp(client.call('getSession', path(sessionId)))).toEqual(none('SESSION_UNKNOWN'));
+    const storage = { sessionId, name: 'v', reason: 'x', requestId: 'r', actor };
+    expect(await overNats('sessions', 'evict', storage)).toEqual(none('SESSION_UNKNOWN'));
+    for (const asked of [
+      client.call('getRun', path(runId)),
+      client.call('getTask', path(taskId)),
+      client.call('getSession', path(sessionId)),
+    ]) {
+      const problem = problemIn(await asked.catch((error: unknown) => error));
+      expect([runId, taskId, sessionId].some((id) => problem?.message.includes(id))).toBe(true);
+    }
+  });
+
+  test('ER-03 a claim or a command of an ended run is refused with what ended it', async () => {
+    const runId = await endedRun();
+    const cancelled = { status: 409, kind: 'cancelled', code: 'RUN_CANCELLED' };
+    const claim = { runId, runnerId: 'r1', claimId: 'c1' };
+    expect(statusOf((await ask(plane.ports, 'claim', claim)) as { outcome: string })).toEqual(cancelled);
+    const order = { type: 'turn', text: 'more' } as const;
+    expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toEqual(cancelled);
+  });
+
+  test('ER-04 another payload under a key, or under the id that follows from it, is schema-invalid, 409', async () => {
+    const body = { prompt: 'x' };
+    const { runId } = await client.call('createRun', { body, idempotencyKey: 'er-04' });
+    const other = client.call('createRun', { body: { prompt: 'y' }, idempotencyKey: 'er-04' });
+    const refused = { status: 409, kind: 'schema-invalid' };
+    expect(await overHttp(other)).toMatchObject(refused);
+    expect(await overNats('runs', 'create', runRequest({ runId }))).toMatchObject(refused);
+  });
+
+  test('ER-05 a claim against a live lease, and a heartbeat of somebody else, are runner-lease-conflict, 409', async () => {
+    const runId = await createRun(plane.ports);
+    await claimTurn(plane.ports, await turnInstruction(plane.ports, runId));
+    const conflict = { status: 409, kind: 'runner-lease-conflict' };
+    const claim = { runId, runnerId: 'r2', claimId: 'c2' };
+    expect(statusOf((await ask(plane.ports, 'claim', claim)) as { outcome: string })).toMatchObject(conflict);
+    const renew = { runId, runnerId: 'r2', fence: 1 };
+    expect(statusOf((await ask(plane.ports, 'renew', renew)) as { outcome: string })).toMatchObject(conflict);
+  });
+
+  test('ER-06 nothing moves an attempt of an ended task: it is cancelled or schema-invalid, 409', async () => {
+    const { taskId } = await client.call('createTask', { body: { queue: 'q', prompt: 'x' } });
+    expect(await overHttp(client.call('retryTask', { ...path(taskId), body: {} }))).toEqual({
+      status: 409,
+      kind: 'schema-invalid',
+      code: 'TASK_NOT_ENDED',
+    });
+    await client.call('cancelTask', { ...path(taskId), body: {} });
+    const recall = { taskId, attempt: 1, reason: 'x', actor };
+    expect(await overNats('tasks', 'recall', recall)).toMatchObject({ status: 409 });
+  });
+
+  test('ER-07 another tenant or project is tenant-policy-denied, 403, whether the thing exists there or not', async () => {
+    const { runId, sessionId } = await client.call('createRun', { body: { prompt: 'x' } });
+    const denied = { status: 403, kind: 'tenant-policy-denied', code: 'BOUNDARY_DENIED' };
+    for (const boundary of [{ tenant: 'other' }, { project: 'other' }]) {
+      for (const id of [sessionId, newId('session'), 'nonsense'])
+        expect(await overHttp(client.call('getSession', { ...path(id), query: boundary }))).toEqual(denied);
+      for (const id of [runId, newId('run')])
+        expect(await overHttp(client.call('cancelRun', { ...path(id), body: boundary }))).toEqual(denied);
+      expect(await overHttp(client.call('createRun', { body: { prompt: 'x', ...boundary } }))).toEqual(
+        denied,
+      );
+      expect(await overHttp(client.call('listSessions', { query: boundary }))).toEqual(denied);
+    }
+    // Over NATS the boundary stands in the subject: there the session of another tenant is not there.
+    const subject = requestSubject({ tenant: 'other', project: 'main' }, 'runs', 'cancel');
+    const request = jsonBytes({ runId, reason: 'x', actor });
+    const { body } = await plane.ports.requests.client.request(subject, request, { timeoutMs: 5000 });
+    expect(parseJson(body)).toMatchObject({ outcome: 'refused', code: 'RUN_UNKNOWN' });
+    expect(await typesOf(plane.ports, runId)).toEqual(['created']);
+  });
+
+  test('ER-08 HR-03 a session keeps its agent and provider: another one is schema-invalid, 400', async () => {
+    const { sessionId } = await client.call('createRun', { body: { prompt: 'x', provider: 'exec' } });
+    const body = { prompt: 'x', session: sessionId, provider: 'claude' } as const;
+    expect(await overHttp(client.call('createRun', { body }))).toEqual({
+      status: 400,
+      kind: 'schema-invalid',
+      code: 'INPUT_INVALID',
+    });
+    expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toMatchObject({
+      status: 400,
+    });
+  });
+
+  test('ER-09 an event of no known type is not taken: what a request cannot name is schema-invalid, 400', async () => {
+    const runId = await createRun(plane.ports);
+    const order = { type: 'dance' } as unknown as { type: 'interrupt' };
+    expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toMatchObject({
+      status: 400,
+      kind: 'schema-invalid',
+    });
+    expect(await overNats('runs', 'create-command', { runId, type: 'dance' })).toMatchObject({
+      status: 400,
+      code: 'REQUEST_INVALID',
+    });
+  });
+
+  test('ER-11 the repeat of an end gives the record as it is', async () => {
+    const runId = await endedRun();
+    for (let at = 0; at < 2; at += 1)
+      expect(await client.call('cancelRun', { ...path(runId), body: {} })).toMatchObject({
+        state: 'cancelled',
+      });
+    expect(await overNats('runs', 'cancel', { runId, reason: 'again', actor })).toBeUndefined();
+    expect(await typesOf(plane.ports, runId)).toEqual(['created', 'cancelled']);
+  });
+
+  test('ER-12 HR-02 HR-05 an unknown agent is 404, also before its stream, and nothing is on record of it', async () => {
+    const before = await plane.ports.log('TRANSITIONS').bounds();
+    const body = { prompt: 'x', agent: 'nobody' };
+    const none = { status: 404, kind: 'schema-invalid', code: 'AGENT_UNKNOWN' };
+    expect(await overHttp(client.call('createRun', { body }))).toEqual(none);
+    expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toEqual(none);
+    expect(await overHttp(client.stream('streamRun', path('run_none')).next())).toMatchObject({
+      status: 404,
+    });
+    expect(await plane.ports.log('TRANSITIONS').bounds()).toEqual(before);
+  });
+
+  test('ER-12 HR-42 an answer without a target is 400, and to no approval 404', async () => {
+    const runId = await createRun(plane.ports);
+    const approvalId = newId('approval');
+    const answer = { ...path(approvalId), body: { decision: 'approve' } } as const;
+    expect(await overHttp(client.call('answerApproval', answer))).toMatchObject({
+      status: 404,
+      code: 'APPROVAL_UNKNOWN',
+    });
+    const asked = { runId, approvalId, answerId: 'a', decision: 'approve', actor };
+    expect(await overNats('runs', 'answer-approval', asked)).toMatchObject({
+      status: 404,
+      code: 'APPROVAL_UNKNOWN',
+    });
+    const { approvalId: _approval, ...aimless } = asked;
+    expect(await overNats('runs', 'answer-approval', aimless)).toMatchObject({
+      status: 400,
+      code: 'REQUEST_INVALID',
+    });
+  });
+});
+
+test('HR-03 HR-04 the agent that nobody names is the configured first, and the first event says what was asked for', async () => {
+  const { runId } = await client.call('createRun', { body: { prompt: 'say hello' } });
+  expect(await transition(plane.ports, runId, 'fleetlog.run.created.v1')).toMatchObject({
+    agent: 'builder-1',
+    provider: 'exec',
+    request: { prompt: 'say hello' },
+    startedBy: 'user:api',
+  });
+});
+
+test('ST-04 ids say by their prefix what they are of, in every answer', async () => {
+  const run = await client.call('createRun', { body: { prompt: 'x' } });
+  const { taskId } = await client.call('createTask', { body: { queue: 'q', prompt: 'x' } });
+  const ulid = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
+  expect([run.runId, run.sessionId, taskId].join(' ')).toMatch(
+    new RegExp(`^run_${ulid} ses_${ulid} tsk_${ulid}$`),
+  );
+  const { turnCommandId } = await client.call('listCommands', path(run.runId));
+  expect(turnCommandId).toMatch(new RegExp(`^cmd_${ulid}$`));
+});
+
+test('ST-01 ER-10 without its store nothing is taken on and nothing is kept in memory: infra-failed, 503', async () => {
+  await using lonely = await freshBroker();
+  await provision(lonely);
+  await using alone = await startControlPlane({
+    broker: lonely,
+    services: [gateway],
+    config: { gateway: { port: 0, requestTimeoutMs: 200 } },
+  });
+  const cut = createClient({ url: alone.url(), patience: { attempts: 1 } });
+  expect(await overHttp(cut.call('createRun', { body: { prompt: 'x' } }))).toEqual({
+    status: 503,
+    kind: 'infra-failed',
+    code: 'REQUEST_UNANSWERED',
+  });
+  expect((await cut.call('listRuns', {})).runs).toEqual([]);
+});
