@@ -19,6 +19,7 @@ import type { ProviderName } from '#streams/run.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { TaskAnswerOf, TaskOperation, TaskRequestOf } from '#streams/task-requests.ts';
 import { BOUNDARY } from './control-plane.ts';
+import { createMortalPorts } from './mortal-ports.ts';
 import { ask, done, turnUnder } from './scripted-runner.ts';
 import { askTasks } from './task-facts.ts';
 
@@ -37,12 +38,30 @@ export interface World {
   readonly ports: Ports;
   /** Errors that would have ended a process. */
   readonly fatal: unknown[];
+  /** What is wrong with the ports of every service; nothing, but in a world whose fault is to be caught. */
+  readonly spoil: (ports: Ports) => Ports;
+  /** What has happened, step by step, with the time of the world. */
+  readonly tell: (what: string) => void;
+  /** Whether the owner of runs has been up without a pause for a while: what it has to see to is only then its fault. */
+  isWatchedOver(): boolean;
+  /** Instances of the owner of runs that are up, and since when. */
+  readonly owners: Set<{ readonly sinceMs: number }>;
 }
+
+export interface WorldOptions {
+  readonly spoil?: (ports: Ports) => Ports;
+  /** Told of every step. */
+  readonly onStep?: (step: string) => void;
+}
+
+/** What an instance gets to find its feet. */
+const SETTLED_MS = 2000;
 
 export const createWorld = (
   seed: number,
   runners: readonly SimulatedRunner[],
   hosts: readonly string[] = [],
+  { spoil = (ports) => ports, onStep = () => undefined }: WorldOptions = {},
 ): World => {
   const clock = createManualClock();
   const ids = createSeededIds(seed, clock);
@@ -65,26 +84,64 @@ export const createWorld = (
     blobs: broker.blobs('bodies'),
     publisher: () => broker.publisher(),
   };
-  return { clock, ids, broker, ports, fatal: [] };
+  const owners: World['owners'] = new Set();
+  const isWatchedOver = (): boolean =>
+    !broker.faults.isAway && [...owners].some(({ sinceMs }) => clock.monotonicMs() - sinceMs > SETTLED_MS);
+  const startedMs = clock.monotonicMs();
+  const tell = (what: string): void =>
+    onStep(`${((clock.monotonicMs() - startedMs) / 1000).toFixed(3).padStart(9)} ${what}`);
+  return { clock, ids, broker, ports, fatal: [], spoil, tell, owners, isWatchedOver };
 };
 
 const silent = createMetrics({ processMetrics: false });
 const silentHooks = createHooks(silent);
 
-/** Starts an instance of a service. */
+/** An instance of a service, in a process of its own. */
+export interface Instance {
+  readonly service: Service;
+  /** Stops it in order. */
+  stop(): Promise<void>;
+  /** Ends it as SIGKILL does. */
+  kill(): void;
+}
+
+/** Starts an instance of a service. `spoil`: what is wrong with its ports, in a world that is to be caught. */
 export const start = (
-  { clock, ids, ports, fatal }: World,
+  world: World,
   service: Service,
   config: Readonly<Record<string, unknown>> = {},
+): Instance => {
+  const mortal = createMortalPorts(world.spoil(world.ports));
+  const running = startOn(world, mortal.ports, service, config);
+  const up = { sinceMs: world.clock.monotonicMs() };
+  if (service.name === 'runs') world.owners.add(up);
+  return {
+    service,
+    stop: () => {
+      world.owners.delete(up);
+      return running.stop();
+    },
+    kill: () => {
+      world.owners.delete(up);
+      mortal.kill();
+    },
+  };
+};
+
+const startOn = (
+  { ids, fatal }: World,
+  ports: Ports,
+  service: Service,
+  config: Readonly<Record<string, unknown>>,
 ): RunningService =>
   startService(service, service.config.parse(config), {
-    clock,
+    clock: ports.clock,
     ids,
-    logger: createLogger({ level: 'silent', format: 'json', clock }),
+    logger: createLogger({ level: 'silent', format: 'json', clock: ports.clock }),
     metrics: silent,
     hooks: silentHooks,
     ports,
-    board: createCheckBoard(clock),
+    board: createCheckBoard(ports.clock),
     drainMs: 1000,
     onFatal: (error) => void fatal.push(error),
   });
@@ -234,8 +291,10 @@ export const runRunner = async (
     if (calm.aborted) break;
     life.isAlive = false;
     life.number += 1;
+    world.tell(`the runner of ${runner.agent} dies`);
     await world.clock.sleep(below(world, 15_000), calm);
     life.isAlive = true;
+    world.tell(`the runner of ${runner.agent} is there again`);
   }
   await Promise.all(living);
 };

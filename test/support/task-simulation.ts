@@ -2,7 +2,6 @@
 // runners that die with their work, people who cancel and retry, a broker that goes away and forgets. Gives what was broken on the way.
 import { seededFaultPlan } from '#libs/memory/faults.ts';
 import type { Service } from '#libs/service/define-service.ts';
-import type { RunningService } from '#libs/service/running-service.ts';
 import { dispatch } from '#services/dispatch/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { tasks } from '#services/tasks/service.ts';
@@ -17,9 +16,12 @@ import {
   pause,
   runRunner,
   start,
+  type Instance,
   type SimulatedRunner,
   type World,
+  type WorldOptions,
 } from './simulated-fleet.ts';
+import { unlikeTheirLog, watchOwners } from './run-owners.ts';
 import { judgeTasks } from './task-verdict.ts';
 
 const RUNNERS: readonly SimulatedRunner[] = [
@@ -28,6 +30,8 @@ const RUNNERS: readonly SimulatedRunner[] = [
 ];
 const LIMITS = { fleetLimit: 3, queueLimits: ['q1=2', 'q2=1'], recallAfterMs: 2000 };
 const JUDGED = { fleet: 3, queues: { q1: 2, q2: 1 }, agents: { a1: 1, a2: 2 } };
+const SWEEP_MS = 2000;
+
 /** How much happens in one life. */
 interface Size {
   readonly tasks: number;
@@ -93,34 +97,60 @@ const meddle = async (world: World, taskIds: readonly string[]): Promise<void> =
   }
 };
 
-interface Instance {
-  readonly service: Service;
-  running: RunningService;
-}
+const CONFIG: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  dispatch: LIMITS,
+  runs: { sweepMs: SWEEP_MS },
+};
 
-const launch = (world: World, service: Service): RunningService =>
-  start(world, service, service.name === 'dispatch' ? LIMITS : {});
+const launch = (world: World, service: Service): Instance =>
+  start(world, service, CONFIG[service.name] ?? {});
 
-/** Stops and starts instances, takes the broker away, and lets it forget acknowledgements. */
-const disturb = async (world: World, instances: readonly Instance[], rounds: number): Promise<void> => {
-  const { ids, broker } = world;
+/** One thing that goes wrong. */
+type Disturbance = (world: World, instances: Instance[]) => Promise<void>;
+
+const restart = async (world: World, instances: Instance[], isKilled: boolean): Promise<void> => {
+  const at = below(world, instances.length);
+  const instance = instances[at];
+  if (instance === undefined) return;
+  world.tell(`${instance.service.name} (${at}) is ${isKilled ? 'killed' : 'stopped'}`);
+  if (isKilled) instance.kill();
+  else await instance.stop();
+  await pause(world, 3000);
+  instances[at] = launch(world, instance.service);
+  world.tell(`${instance.service.name} (${at}) is started`);
+};
+
+const DISTURBANCES: readonly Disturbance[] = [
+  async (world) => {
+    world.tell('the broker goes away');
+    world.broker.faults.goAway();
+    await pause(world, 1500);
+    world.broker.faults.comeBack();
+    world.tell('the broker is back');
+  },
+  async (world) => {
+    const lost = below(world, 50);
+    world.tell(`the broker forgets ${lost} acknowledgements of each consumer`);
+    world.broker.faults.crash(lost);
+  },
+  async (world) => {
+    const jumpMs = below(world, 120_000) - 60_000;
+    world.tell(`the wall clock jumps by ${jumpMs} ms`);
+    world.clock.jumpWall(jumpMs);
+  },
+  (world, instances) => restart(world, instances, false),
+  (world, instances) => restart(world, instances, true),
+  (world, instances) => restart(world, instances, true),
+];
+
+/** Stops, kills and starts instances, takes the broker away, lets it forget acknowledgements, and moves the wall clock. */
+const disturb = async (world: World, instances: Instance[], rounds: number): Promise<void> => {
   for (let round = 0; round < rounds; round += 1) {
     await pause(world, 4000);
-    const chance = ids.random();
-    if (chance < 0.3) {
-      broker.faults.goAway();
-      await pause(world, 1500);
-      broker.faults.comeBack();
-    } else if (chance < 0.5) broker.faults.crash(below(world, 50));
-    else {
-      const instance = instances[below(world, instances.length)];
-      if (instance === undefined) continue;
-      await instance.running.stop();
-      await pause(world, 3000);
-      instance.running = launch(world, instance.service);
-    }
+    await DISTURBANCES[below(world, DISTURBANCES.length)]?.(world, instances);
   }
-  broker.faults.plan({});
+  world.broker.faults.plan({});
+  world.tell('nothing goes wrong any more');
 };
 
 const allEnded = async (world: World): Promise<void> => {
@@ -131,12 +161,24 @@ const allEnded = async (world: World): Promise<void> => {
   }
 };
 
+/** Tells every transition when it is stored. */
+const tellRecord = async (world: World, signal: AbortSignal): Promise<void> => {
+  for await (const { seq, subject, headers } of world.ports
+    .log('TRANSITIONS')
+    .replay({ follow: true, signal }))
+    world.tell(`${seq} ${headers['ce-type'] ?? ''} ${subject.split('.').at(-1) ?? ''}`);
+};
+
+/** Half the lease after it is over, and as long as a sweep takes to look: then a run has to have somebody again, or an end. */
+const ORPHAN_MS = 2000 + SWEEP_MS + 1000;
+
 /** Lives it to the end. The same seed is the same life. */
 export const simulateTasks = async (
   seed: number,
   { tasks: count, rounds, services }: Size,
+  options: WorldOptions = {},
 ): Promise<{ readonly faults: readonly string[]; readonly record: readonly string[] }> => {
-  const world = createWorld(seed, RUNNERS);
+  const world = createWorld(seed, RUNNERS, [], options);
   world.broker.faults.plan(
     seededFaultPlan(seed, {
       dropAppend: 0.03,
@@ -145,9 +187,12 @@ export const simulateTasks = async (
       loseAnswer: 0.04,
       loseDeliveryAck: 0.03,
       forgetDeliveryAck: 0.02,
+      // What comes late on one subject is overtaken by what comes on others.
+      maxAppendAckDelayMs: 60,
+      maxWatchDelayMs: 300,
     }),
   );
-  const instances = services.map((service): Instance => ({ service, running: launch(world, service) }));
+  const instances = services.map((service) => launch(world, service));
   const [ending, calm] = [new AbortController(), new AbortController()];
   const runners = RUNNERS.map((runner) =>
     runRunner(world, runner, { signal: ending.signal, calm: calm.signal }),
@@ -161,10 +206,21 @@ export const simulateTasks = async (
     // The summaries get the time that they may take.
     await world.clock.sleep(12_000);
   };
-  await drive(world, life());
-  const { faults } = await judgeTasks(world.ports, { limits: JUDGED });
+  const telling = options.onStep === undefined ? Promise.resolve() : tellRecord(world, ending.signal);
+  const owners = watchOwners(world, { mostMs: ORPHAN_MS, signal: ending.signal });
+  const early = owners.then((orphans) =>
+    orphans.length > 0 ? orphans : new Promise<undefined>(() => undefined),
+  );
+  const broken = await drive(world, Promise.race([life().then(() => undefined), early]));
+  if (broken !== undefined) {
+    // What is broken stays so, and nothing else of this life is worth waiting for.
+    for (const instance of instances) instance.kill();
+    return { faults: broken, record: [] };
+  }
+  const faults = [...(await judgeTasks(world.ports, { limits: JUDGED })).faults];
   ending.abort();
-  await drive(world, Promise.all([...instances.map(({ running }) => running.stop()), ...runners]));
+  faults.push(...(await drive(world, owners)), ...(await unlikeTheirLog(world)));
+  await drive(world, Promise.all([...instances.map((one) => one.stop()), ...runners, telling]));
   const record: string[] = [];
   for await (const { seq, storedAt, subject, headers } of world.ports.log('TRANSITIONS').replay())
     record.push(`${seq} ${storedAt} ${subject} ${headers['ce-type'] ?? ''}`);

@@ -37,6 +37,8 @@ class Judge {
   readonly faults: string[] = [];
   readonly tasks = new Map<string, Seen>();
   readonly #runs = new Map<string, { readonly task: string; readonly attempt: number; hasEnded: boolean }>();
+  /** Of each run the fence of its last claim. */
+  readonly #fences = new Map<string, number>();
   readonly #limits: JudgedLimits;
 
   constructor(limits: JudgedLimits) {
@@ -70,6 +72,7 @@ class Judge {
   }
 
   run(event: RunEvent): void {
+    this.#checkFence(event);
     if (event.type === 'fleetlog.run.created.v1') {
       if (event.task === undefined) return;
       const { taskId: task, attempt } = event.task;
@@ -103,6 +106,16 @@ class Judge {
       const ranks = [rankOf(other), rankOf(next)] as const;
       if (compareRank(...ranks) < 0) this.faults.push(`at ${seq} ${next.order.taskId} overtook ${taskId}`);
     }
+  }
+
+  /** One holder a fence, and nothing under an old one. */
+  #checkFence(event: RunEvent): void {
+    if (event.type === 'fleetlog.run.claimed.v1') {
+      const last = this.#fences.get(event.runId) ?? 0;
+      if (event.fence !== last + 1) this.faults.push(`${event.runId}: fence ${event.fence} after ${last}`);
+      this.#fences.set(event.runId, event.fence);
+    } else if ('fence' in event && event.fence !== null && event.fence !== this.#fences.get(event.runId))
+      this.faults.push(`${event.runId}: ${event.type} under fence ${event.fence}`);
   }
 
   #checkLimits(seq: number): void {
