@@ -3,6 +3,7 @@
 import type { z } from 'zod';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { ServedRequest } from '#libs/service/define-service.ts';
@@ -34,6 +35,7 @@ interface Parts {
   readonly presence: KeyValue;
   readonly redactor: Redactor;
   readonly clock: Clock;
+  readonly ids: Ids;
   /** Of the product, as hosts are told it. */
   readonly version: string;
 }
@@ -51,7 +53,7 @@ const isOtherAlive = async (presence: KeyValue, place: AgentPlace, journalId: st
 };
 
 const announce =
-  ({ hostLog, presence, clock, version }: Parts) =>
+  ({ hostLog, presence, clock, ids, version }: Parts) =>
   async (
     place: AgentPlace,
     { ttlMs: asked, ...word }: HostRequestOf<'announce'>,
@@ -69,8 +71,8 @@ const announce =
       isOtherAlive: other,
     };
     for (let round = 0; round < MOST_WORDS; round += 1) {
-      const { seq } = await hostLog.load(target);
-      const outcome = await hostLog.handle(target, command, { id: `${host}.announce.${seq}` });
+      // What is so already is not appended again, so an id of its own for each word is enough, and spares a look at the log.
+      const outcome = await hostLog.handle(target, command, { id: `${host}.announce.${ids.ulid()}` });
       if (outcome.kind === 'rejected') return refused(outcome.rejection);
       if (outcome.kind !== 'unchanged') continue;
       const ttlMs = ttlOf(asked);

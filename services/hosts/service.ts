@@ -55,8 +55,8 @@ export const createHostsService = ({ version }: { readonly version: string }): S
       ];
     },
     requests: (context) => {
-      const { clock, redactor } = context;
+      const { clock, ids, redactor } = context;
       const presence = context.bucket('presence');
-      return hostRequests({ hostLog: hostLogOf(context), presence, redactor, clock, version });
+      return hostRequests({ hostLog: hostLogOf(context), presence, redactor, clock, ids, version });
     },
   });

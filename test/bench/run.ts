@@ -8,6 +8,7 @@ import { batchesBench } from './batches.ts';
 import type { Bench } from './bench-world.ts';
 import { drainBench } from './drain.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
+import { hostsBench } from './hosts.ts';
 import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
@@ -29,6 +30,7 @@ const BENCHES: readonly Bench[] = [
   drainBench,
   turnsBench,
   runnersBench,
+  hostsBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;

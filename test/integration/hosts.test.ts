@@ -85,6 +85,14 @@ const presence = (fits: (value: HostPresence) => boolean): Promise<HostPresence>
 const summary = (fits: (value: { readonly state: string }) => boolean, name = HOST) =>
   value('hosts', `local.main.${name}`, { parse: (json) => hostViewSchema.parse(json), fits });
 
+/** The runner of an agent has come to its own code: from now on it hears what it is told. */
+const awake = (agent: string, spawnId: string): Promise<void> =>
+  expect
+    .poll(() => readFileSync(join(folders.dataDir, 'runners', agent, 'runner.log'), 'utf8'), {
+      timeout: 20_000,
+    })
+    .toContain(spawnId);
+
 test('IM-33 a host registers with what it is, goes online, and says how its machine stands', async () => {
   await expect(summary(({ state }) => state === 'online')).resolves.toMatchObject({
     labels: ['gpu'],
@@ -110,6 +118,7 @@ test('LC-07 LC-10 an agent is started once, shown, and ended in order with all t
     nats: { user: 'runner-parent' },
     runner: { agent: 'parent', spawnId: spawn.spawnId, host: HOST },
   });
+  await awake('parent', spawn.spawnId);
   await shutDown(control.ports, spawn);
   await expect(hostReported(control.ports, 'agent-exited', spawn.spawnId)).resolves.toMatchObject({
     pid,
@@ -126,6 +135,7 @@ test('WK-63 one that does not go by itself is killed after its time, and one tha
   const stubborn = await spawnAgent(control.ports, 'stubborn');
   const brief = await spawnAgent(control.ports, 'brief');
   await hostReported(control.ports, 'spawn-started', stubborn.spawnId);
+  await awake('stubborn', stubborn.spawnId);
   await shutDown(control.ports, stubborn, { timeoutMs: 300 });
   await expect(hostReported(control.ports, 'agent-exited', stubborn.spawnId)).resolves.toMatchObject({
     signal: 'SIGKILL',

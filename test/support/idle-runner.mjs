@@ -5,7 +5,6 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 
 const { runner } = JSON.parse(readFileSync(process.env.FLEETLOG_CONFIG, 'utf8'));
-process.stderr.write(`runner of ${runner.agent} as ${runner.spawnId}\n`);
 if (runner.agent.startsWith('parent'))
   spawn('/bin/sh', ['-c', 'while :; do sleep 60; done'], {
     detached: true,
@@ -15,6 +14,7 @@ if (runner.agent.startsWith('parent'))
 process.on('SIGTERM', () => {
   if (!runner.agent.startsWith('stubborn')) process.exit(0);
 });
+process.stderr.write(`runner of ${runner.agent} as ${runner.spawnId}\n`);
 if (runner.agent.startsWith('brief')) {
   process.stderr.write('the disk of this agent is gone\n');
   process.exit(3);
