@@ -101,7 +101,7 @@ export const commandCancelledSchema = z.object({
 });
 
 /** What whoever commands a run gives. */
-export interface CommandOrder {
+interface CommandOrder {
   readonly commandId: string;
   readonly commandType: CommandType;
   readonly key: string | null;

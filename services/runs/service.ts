@@ -79,7 +79,7 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
     runLog,
     leases,
     unfinished,
-    look: lostLeases.look,
+    look: (boundary, runId) => lostLeases.look(boundary, runId),
     presence: context.bucket('presence'),
     steady,
     clock,

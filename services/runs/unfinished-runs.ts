@@ -15,7 +15,7 @@ export interface UnfinishedRun {
 }
 
 /** How a run of an agent seems to stand. */
-export interface AgentRun extends UnfinishedRun {
+interface AgentRun extends UnfinishedRun {
   readonly agent: string;
   readonly createdAt: number;
   readonly isHeld: boolean;

@@ -38,8 +38,9 @@ const node = (source: string): string[] => [process.execPath, '--input-type=modu
 
 describe('an exec program', () => {
   test('that says so gets words as lines on its file descriptor 3', async () => {
-    const { turn, seen, events } = startExec(node(STEERABLE));
-    await seen(isText('working'));
+    const run = startExec(node(STEERABLE));
+    const { turn, events } = run;
+    await run.seen(isText('working'));
     expect(await turn.steer?.('look left\nand right', 'cmd_1')).toEqual({ kind: 'taken' });
     expect(await turn.ended).toMatchObject({ closing: { outcome: 'done' }, exit: { code: 0 } });
     expect(textsOf(events)).toContain('steer cmd_1 look left\nand right');
@@ -64,11 +65,12 @@ describe('an exec program', () => {
   });
 
   test('that dies with its words unread breaks nothing', async () => {
-    const { turn, seen } = startExec(
+    const run = startExec(
       node(`console.log('{"type":"steerable"}'); console.log('{"type":"text","text":"up"}');
       setInterval(() => {}, 1000);`),
     );
-    await seen(isText('up'));
+    const { turn } = run;
+    await run.seen(isText('up'));
     for (let at = 0; at < 50; at += 1) await turn.steer?.('x'.repeat(100_000), `cmd_${at}`);
     turn.stop('interrupt');
     expect(await turn.ended).toMatchObject({ stopped: 'interrupt', exit: { signal: 'SIGTERM' } });

@@ -1,5 +1,7 @@
 // What a run is told while it is under way, with a real runner and a real broker: from the command line through the gateway to the program
 // and back into the log.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gateway } from '#services/gateway/service.ts';
 import { runs } from '#services/runs/service.ts';
@@ -17,6 +19,7 @@ let broker: FreshBroker;
 let plane: ControlPlane;
 let runner: ControlPlane;
 let cli: ReturnType<typeof gatewayCli>;
+const folders = runnerFolders();
 
 beforeAll(async () => {
   broker = await freshBroker();
@@ -26,7 +29,7 @@ beforeAll(async () => {
     services: [runs, sessions, gateway],
     config: { gateway: { port: 0, agents: [AGENT, 'absent'] } },
   });
-  runner = await startRunner({ broker, folders: runnerFolders(), config: { concurrency: 4 } });
+  runner = await startRunner({ broker, folders, config: { concurrency: 4 } });
   cli = gatewayCli({ apiUrl: plane.url(), natsUrl: broker.url });
 });
 afterAll(async () => {
@@ -60,10 +63,12 @@ const call = async (path: string, body?: unknown, headers: Record<string, string
 
 describe('a further turn', () => {
   test('is done in the same run, after the one before it and before the run completes', async () => {
-    const runId = await createRun(plane.ports, { request: script({ say: 'working' }, { sleepMs: 300 }) });
+    const slow = script({ say: 'working' }, { shell: 'until [ -e go ]; do sleep 0.05; done' });
+    const runId = await createRun(plane.ports, { request: { ...slow, workspace: 'further' } });
     await isWorking(runId);
     const told = await cli(['run', 'turn', runId, JSON.stringify([{ say: 'two' }]), '--json']);
     expect(told.json()).toMatchObject({ type: 'turn', state: 'pending', commandSeq: 2 });
+    writeFileSync(join(folders.workspaceRoot, 'further', 'go'), '');
     const end = await ended(plane.ports, runId);
     expect(end).toMatchObject({ type: 'fleetlog.run.completed.v1', fence: 2, result: { outcome: 'done' } });
     const turn = ['claimed', 'turn-started'];
@@ -84,17 +89,15 @@ describe('a further turn', () => {
 
 describe('words to a turn', () => {
   test('that its program cannot take are the next turn, with the reason on record', async () => {
-    const runId = await createRun(plane.ports, {
-      request: script({ say: 'working' }, { sleepMs: 300 }),
-    });
+    const runId = await createRun(plane.ports, { request: working });
     await isWorking(runId);
     const told = await cli(['run', 'steer', runId, JSON.stringify([{ say: 'steered' }]), '--json']);
     expect(told.json()).toMatchObject({ type: 'steer', state: 'pending' });
-    await reported(
-      plane.ports,
-      runId,
-      ({ name, data }) => name === 'text' && 'text' in data && data.text === 'steered',
-    );
+    expect(await transition(plane.ports, runId, 'fleetlog.run.command-finished.v1')).toMatchObject({
+      state: 'deferred',
+      code: 'STEER_UNSUPPORTED',
+    });
+    await cli(['run', 'interrupt', runId]);
     const end = await ended(plane.ports, runId);
     expect(end).toMatchObject({ type: 'fleetlog.run.completed.v1', fence: 2 });
     const [, steer] = await commandsOf(runId, end.seq);

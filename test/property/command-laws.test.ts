@@ -79,7 +79,7 @@ const inPlace = (asked: RunCommand, before: RunState): RunCommand => {
   if (asked.kind === 'claim') return { ...asked, commandId: before?.commandId };
   if (!('fence' in asked) || asked.fence < 3) return asked;
   const held = before?.claims ?? 0;
-  return { ...asked, fence: held === 0 ? 1 : held } as RunCommand;
+  return { ...asked, fence: held === 0 ? 1 : held };
 };
 
 const live = (life: readonly RunCommand[]): Step[] => {

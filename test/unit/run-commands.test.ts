@@ -189,7 +189,7 @@ describe('words', () => {
 });
 
 describe('cancelling the run', () => {
-  test('WK-56 ST-14 closes what is open in the same append', () => {
+  test('WK-45 WK-56 ST-14 closes what is open in the same append', () => {
     given(created(), told('turn'))
       .when(cancel)
       .thenLike({

@@ -6,7 +6,7 @@ import type { WordsChannel } from './program-reader.ts';
 import type { TurnProcess } from './turn-process.ts';
 
 /** How long words wait for a program that has just begun to say that it reads them. */
-const ANNOUNCE_MS = 5000;
+const ANNOUNCE_MS = 2000;
 
 const OVER: SteerAnswer = {
   kind: 'refused',

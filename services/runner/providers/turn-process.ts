@@ -76,7 +76,7 @@ const launch = ({ program, workspace, environment }: TurnOrder, hasWords: boolea
     env: { ...environment },
     detached: true,
     stdio: hasWords ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
-  }) as Child;
+  });
 };
 
 const startProblemOf = ({ program, workspace }: TurnOrder, error: unknown): string => {
