@@ -14,6 +14,8 @@ import { gateway } from '#services/gateway/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
+import { API } from '#streams/http/api.ts';
+import type { ApiRoute } from '#streams/http/route.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 
@@ -46,6 +48,15 @@ describe('against a gateway', () => {
     expect(run).toMatchObject({ runId, state: 'queued', title: 'Typed', activity: null });
     const { state } = await client.call('cancelRun', { path: { id: runId }, body: { reason: 'enough' } });
     expect(state).toBe('cancelled');
+  });
+
+  test('every list and summary that needs no id answers as it is declared', async () => {
+    const plain = Object.entries<ApiRoute>(API).filter(
+      ([, { method, path, media }]) => method === 'GET' && media === undefined && !path.includes(':'),
+    );
+    expect(plain.length).toBeGreaterThan(10);
+    for (const [name] of plain)
+      expect([name, typeof (await client.call(name as 'listRuns', {}))]).toEqual([name, 'object']);
   });
 
   test('goes through the pages of lists, of changes and of a record, each item once', async () => {
