@@ -19,7 +19,7 @@ const shownOf = ({
   runId: _run,
   sessionId: _session,
   approvalsClosed: _closed,
-  needs = undefined,
+  needs,
   ...asked
 }: Asked): ShownApproval => ({
   ...asked,

@@ -26,7 +26,7 @@ test('is valid OpenAPI 3.1, by a validator of others, and so are its references'
 });
 
 test('says of every operation what goes in and comes out, that every POST takes a key, and what its errors are', () => {
-  expect(operations.map((one) => one['operationId']).sort()).toEqual(Object.keys(API).sort());
+  expect(operations.map((one) => String(one['operationId'])).sort()).toEqual(Object.keys(API).sort());
   for (const [name, route] of Object.entries<ApiRoute>(API)) {
     const operation = operations.find((one) => one['operationId'] === name) as Json;
     const parameters = (operation['parameters'] as { name: string; in: string }[]).map(
