@@ -33,7 +33,7 @@ const numberIn = (path: string, pattern: RegExp): number => {
 const forksNow = (): number => numberIn('/proc/stat', /^processes (\d+)$/m);
 
 /** The last process id that was given; 0 where the system does not say. */
-export const lastPidNow = (): number => numberIn('/proc/loadavg', / (\d+)\s*$/);
+const lastPidNow = (): number => numberIn('/proc/loadavg', / (\d+)\s*$/);
 
 /** Of a settled id: in which look, and the mark that it bears (`NAME=value`); null: it has gone. */
 interface Settled {

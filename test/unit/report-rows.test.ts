@@ -35,7 +35,7 @@ interface Way {
   readonly broker: MemoryBroker;
   readonly outbox: Outbox;
   readonly writer: ReportWriter;
-  stored(): Promise<readonly StoredEntry[]>;
+  readonly stored: () => Promise<readonly StoredEntry[]>;
 }
 
 /** A writer, its buffer on disk and the log behind it. */

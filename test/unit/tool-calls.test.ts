@@ -99,10 +99,10 @@ describe('the end of a turn', () => {
   test('RN-14 tells the share in the transaction of the result, before it, with how the turn ended and where', async () => {
     const rig = turnRig();
     await rig.start();
-    const { sink, end } = rig.program();
-    await sink({ kind: 'tool-started', callId: '1', name: 'Read', input: { file_path: 'a' } });
-    await sink({ kind: 'tool-started', callId: '2', name: 'Edit', input: {} });
-    end({ closing: { outcome: 'failed', summary: '', message: 'no' } });
+    const program = rig.program();
+    await program.sink({ kind: 'tool-started', callId: '1', name: 'Read', input: { file_path: 'a' } });
+    await program.sink({ kind: 'tool-started', callId: '2', name: 'Edit', input: {} });
+    program.end({ closing: { outcome: 'failed', summary: '', message: 'no' } });
     await rig.turn.over;
     const last = rig.commits.findLast(({ reports }) => reports.length > 0);
     expect(last?.reports).toEqual(['insight', 'turn-finished']);
