@@ -49,9 +49,8 @@ const decoder = new TextDecoder();
 export const encodeValue = <State extends object>({ seq, state }: Stamped<State>): Uint8Array =>
   encoder.encode(JSON.stringify({ seq, ...state }));
 
-/** Splits a value into its stamp and the rest, unchecked. Throws when it is not JSON of that form. */
-const splitText = (text: string): Stamped<object> => {
-  const parsed: unknown = JSON.parse(text);
+/** Splits a value into its stamp and the rest, unchecked. Throws when it is not of that form. */
+const splitParsed = (parsed: unknown): Stamped<object> => {
   if (typeof parsed !== 'object' || parsed === null || !('seq' in parsed)) throw new Error('no field "seq"');
   const { seq, ...state } = parsed;
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0)
@@ -59,18 +58,20 @@ const splitText = (text: string): Stamped<object> => {
   return { seq, state };
 };
 
-/** As {@link splitText}, of a value as it is stored. */
-export const splitValue = (value: Uint8Array): Stamped<object> => splitText(decoder.decode(value));
+/** The same of a value as it is stored. */
+export const splitValue = (value: Uint8Array): Stamped<object> =>
+  splitParsed(JSON.parse(decoder.decode(value)));
 
 type Reader<State extends object> = Pick<Projection<never, State>, 'name' | 'bucket' | 'parse'>;
 
-/** Reads the text of a key's value back. Throws `PROJECTION_VALUE_INVALID` (never) when it is not one of this projection's. */
-export const decodeText = <State extends object>(
+/** Reads a key's value back from what `parse` gives of it, such as its JSON. Throws `PROJECTION_VALUE_INVALID` (never) when it is not one of this projection's. */
+export const decodeParsed = <State extends object>(
   projection: Reader<State>,
-  { key, text, revision }: { readonly key: string; readonly text: string; readonly revision?: number },
+  { key, revision }: { readonly key: string; readonly revision?: number },
+  parse: () => unknown,
 ): Stamped<State> => {
   try {
-    const { seq, state } = splitText(text);
+    const { seq, state } = splitParsed(parse());
     return { seq, state: projection.parse(state) };
   } catch (cause) {
     throw new Fault({
@@ -83,8 +84,9 @@ export const decodeText = <State extends object>(
   }
 };
 
-/** As {@link decodeText}, of a value as it is stored. */
+/** As {@link decodeParsed}, of a value as it is stored. */
 export const decodeValue = <State extends object>(
   projection: Reader<State>,
   { key, value, revision }: KeyValueEntry,
-): Stamped<State> => decodeText(projection, { key, text: decoder.decode(value), revision });
+): Stamped<State> =>
+  decodeParsed(projection, { key, revision }, () => JSON.parse(decoder.decode(value)) as unknown);

@@ -2,7 +2,7 @@
 // which indexes order them. Values that come in quick succession under one key are looked at once: rows are brought up to date before they
 // are read (`settle`), or when many wait. Knows no watch (read-view.ts does).
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
-import { decodeText, type Projection, type Stamped } from './projection.ts';
+import { decodeParsed, type Projection, type Stamped } from './projection.ts';
 
 /** Told of each row that has come, changed (the one before is gone) or gone. Must not throw. */
 export type RowListener<Row> = (before: Row | undefined, after: Row | undefined) => void;
@@ -18,21 +18,35 @@ export interface CellOptions<State extends object, Row extends object> {
 }
 
 interface Cell<Row> {
-  /** The value as it came; undefined: it is not one. */
+  /** The value as JSON, or the values of its fields in the order of `names`; undefined: it is not one. */
   readonly text: string | undefined;
+  /** The fields of the value, one list for all values that have the same: half of a value are names. */
+  readonly names?: readonly string[];
   readonly row: Row | undefined;
 }
 
 /** Values that have come and not been looked at, at most. */
 const MOST_WAITING = 500;
 
+/** Sets of fields that are remembered. */
+const MOST_SHAPES = 100;
+
 const decoder = new TextDecoder();
+
+/** The value of a cell, as it came. Throws when it is not JSON. */
+const valueOf = ({ text = '', names }: Cell<object>): unknown => {
+  const parsed: unknown = JSON.parse(text);
+  if (names === undefined) return parsed;
+  const values = parsed as readonly unknown[];
+  return Object.fromEntries(names.map((name, at) => [name, values[at]]));
+};
 
 export class ViewCells<State extends object, Row extends object> {
   readonly #options: CellOptions<State, Row>;
   readonly #cells = new Map<string, Cell<Row>>();
   readonly #waiting = new Map<string, KeyValueEntry>();
   readonly #listeners = new Set<RowListener<Row>>();
+  readonly #shapes = new Map<string, readonly string[]>();
   /** Keys that wait and have no cell yet. */
   #fresh = 0;
 
@@ -47,6 +61,8 @@ export class ViewCells<State extends object, Row extends object> {
   put(entry: KeyValueEntry): void {
     const { key } = entry;
     if (!this.#waiting.has(key) && !this.#cells.has(key)) this.#fresh += 1;
+    // Last in the order of the map is what came last.
+    this.#waiting.delete(key);
     this.#waiting.set(key, entry);
     if (this.#waiting.size >= MOST_WAITING) this.settle();
   }
@@ -68,7 +84,7 @@ export class ViewCells<State extends object, Row extends object> {
     const cell = this.#cells.get(key);
     if (cell?.text === undefined) return undefined;
     try {
-      return decodeText(this.#options.projection, { key, text: cell.text });
+      return decodeParsed(this.#options.projection, { key }, () => valueOf(cell));
     } catch (error) {
       this.#cells.set(key, { ...cell, text: undefined });
       this.#options.onInvalid?.(key, error);
@@ -118,11 +134,21 @@ export class ViewCells<State extends object, Row extends object> {
     const { rowOf, onInvalid } = this.#options;
     if (rowOf === undefined) return { text, row: undefined };
     try {
-      return { text, row: rowOf(JSON.parse(text), key) };
+      const value: unknown = JSON.parse(text);
+      return { row: rowOf(value, key), ...this.#packed(value as object) };
     } catch (error) {
       onInvalid?.(key, error);
       return { text: undefined, row: undefined };
     }
+  }
+
+  #packed(value: object): Pick<Cell<Row>, 'text' | 'names'> {
+    const own = Object.keys(value);
+    const shape = own.join(' ');
+    const names = this.#shapes.get(shape) ?? own;
+    // Values of one bucket have one shape, or a few where versions meet: a foreign one is not remembered.
+    if (this.#shapes.size < MOST_SHAPES) this.#shapes.set(shape, names);
+    return { text: JSON.stringify(Object.values(value)), names };
   }
 
   #forget(most: number): void {

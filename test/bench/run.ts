@@ -13,6 +13,7 @@ import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
+import { readsBench } from './reads.ts';
 import { replayBench } from './replay.ts';
 import { runnersBench } from './runners.ts';
 import { turnsBench } from './turns.ts';
@@ -26,6 +27,7 @@ const BENCHES: readonly Bench[] = [
   replayBench,
   visibilityBench,
   footprintBench,
+  readsBench,
   outboxBench,
   drainBench,
   turnsBench,

@@ -1,0 +1,219 @@
+// What the gateway's reads cost when there is much to read: how long it takes to have everything in memory after a start, how much memory that
+// is, and how quick single pages are then, over HTTP. The floors are a process that watches the same buckets and keeps nothing, and a request
+// that reads nothing. Memory is read from /proc: on Linux only.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { openKeyValue } from '#libs/nats/key-value.ts';
+import { readEnvironment } from '#libs/system/env.ts';
+import { viewKey } from '#streams/buckets.ts';
+import { jsonBytes } from '#streams/entry.ts';
+import { SESSION_VIEW_EXAMPLE } from '#streams/generate-session-examples.ts';
+import { TASK_VIEW_EXAMPLE } from '#streams/generate-task-examples.ts';
+import { cursorKey, type SessionView } from '#streams/session-view.ts';
+import type { TaskView } from '#streams/task-view.ts';
+import { TASK_STATES } from '#streams/task.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { BOUNDARY, provision } from '#test/support/control-plane.ts';
+import { connectTo } from '#test/support/nats-connection.ts';
+import type { Bench } from './bench-world.ts';
+import { fromPairs, type Figure, type Target } from './figure.ts';
+import { percentile } from './measure.ts';
+
+const COUNT = 100_000;
+const MOST_ROUNDS = 3;
+const REQUESTS = 200;
+const READ = 20_000;
+const REBUILT: Target = { of: 'value', is: '<=', limit: 5000 };
+const MEMORY: Target = { of: 'value', is: '<=', limit: 400 };
+const PAGE: Target = { of: 'value', is: '<=', limit: 5 };
+
+const idOf = (prefix: string, n: number): string => `${prefix}_${String(n).padStart(26, '0')}`;
+
+const sessionOf = (n: number): SessionView => ({
+  ...SESSION_VIEW_EXAMPLE,
+  ...BOUNDARY,
+  seq: n + 1,
+  version: n + 1,
+  sessionId: idOf('ses', n),
+  agent: `builder-${n % 20}`,
+  activeRuns: n % 50 === 0 ? [idOf('run', n)] : [],
+  lastRunId: idOf('run', n),
+  lastOutcome: 'completed',
+  lastActivityAt: SESSION_VIEW_EXAMPLE.createdAt + ((n * 7919) % COUNT) * 1000,
+});
+const taskOf = (n: number): TaskView => ({
+  ...TASK_VIEW_EXAMPLE,
+  ...BOUNDARY,
+  seq: n + 1,
+  queuedSeq: n + 1,
+  taskId: idOf('tsk', n),
+  queue: `queue-${n % 10}`,
+  priority: n % 7,
+  // Most have ended, some wait, few are under way.
+  state: n % 10 === 0 ? 'pending' : (TASK_STATES[n % 100 === 1 ? 2 : 4 + (n % 4)] ?? 'completed'),
+  createdAt: TASK_VIEW_EXAMPLE.createdAt + n,
+});
+
+type Put = { readonly key: string; readonly value: Uint8Array };
+
+const fill = async (broker: FreshBroker): Promise<void> => {
+  await provision(broker);
+  const connection = await connectTo({ ...broker, urls: [broker.url] });
+  const putAll = async (bucket: string, count: number, entryOf: (n: number) => Put): Promise<void> => {
+    const kv = openKeyValue(connection, { bucket });
+    for (let from = 0; from < count; from += 1000)
+      await kv.putMany(Array.from({ length: Math.min(1000, count - from) }, (_, at) => entryOf(from + at)));
+  };
+  await putAll('sessions', COUNT, (n) => {
+    const session = sessionOf(n);
+    return { key: viewKey(BOUNDARY, session.sessionId), value: jsonBytes(session) };
+  });
+  await putAll('tasks', COUNT, (n) => {
+    const task = taskOf(n);
+    return { key: viewKey(BOUNDARY, task.taskId), value: jsonBytes(task) };
+  });
+  await putAll('cursors', READ, (n) => {
+    const of = { kind: 'session', reader: 'anna', id: idOf('ses', n * 3) } as const;
+    return { key: cursorKey(BOUNDARY, of), value: jsonBytes({ ...of, seq: COUNT, readAt: 1 }) };
+  });
+  await connection.close();
+};
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly line: string;
+  readonly ms: number;
+}
+
+/** Starts this Node on a file; resolves at the first line that says what is waited for. */
+const startNode = async (
+  args: readonly string[],
+  pattern: RegExp,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Started> => {
+  const clean = Object.entries(readEnvironment()).filter(([name]) => !name.startsWith('FLEETLOG_'));
+  const env = { ...Object.fromEntries(clean), ...environment };
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (text) => {
+      if (pattern.test(text)) resolve(text);
+    });
+    child.once('close', () => reject(new Error(`${args.join(' ')} ended before it was ready`)));
+  });
+  return { child, line, ms: performance.now() - startedAt };
+};
+
+const stop = async ({ child }: Started): Promise<void> => {
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  await ended;
+};
+
+const residentMb = ({ child }: Started): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
+
+const startGateway = ({ url, user, password }: FreshBroker): Promise<Started> =>
+  startNode(['services/main.mjs', 'gateway'], /gateway is listening/, {
+    FLEETLOG_NATS_URL: url,
+    FLEETLOG_NATS_USER: user,
+    FLEETLOG_NATS_PASSWORD: password,
+    FLEETLOG_GATEWAY_PORT: '0',
+    FLEETLOG_LOG_FORMAT: 'json',
+  });
+
+/** Ms of single requests, one after another. `next` gives the path, from the answer before. */
+const timeRequests = async (
+  base: string,
+  next: (n: number, before: string) => string,
+): Promise<readonly number[]> => {
+  const times: number[] = [];
+  let before = '';
+  for (let n = -20; n < REQUESTS; n += 1) {
+    const path = next(n, before);
+    const startedAt = performance.now();
+    const response = await fetch(base + path);
+    before = await response.text();
+    if (n >= 0) times.push(performance.now() - startedAt);
+    if (!response.ok) throw new Error(`${path}: ${before}`);
+  }
+  return times;
+};
+
+/** Follows a list from page to page, again from its beginning at its end. */
+const follow =
+  (path: string) =>
+  (_n: number, before: string): string => {
+    const next = /"next":"([^"]+)"/.exec(before)?.[1];
+    return next === undefined ? path : `${path}&cursor=${next}`;
+  };
+
+const PAGES: readonly (readonly [string, (n: number, before: string) => string])[] = [
+  ['sessions by attention', follow('/api/v1/sessions?limit=50')],
+  ['sessions of a reader', follow('/api/v1/sessions?state=all&reader=anna&limit=50')],
+  ['sessions of an agent', follow('/api/v1/sessions?agent=builder-7&limit=50')],
+  ['changes of sessions', (n) => `/api/v1/sessions/changes?after=${(Math.abs(n) * 997) % COUNT}&limit=50`],
+  ['tasks as they go', follow('/api/v1/tasks?limit=50')],
+  ['tasks of a queue and state', follow('/api/v1/tasks?queue=queue-1&state=failed,cancelled&limit=50')],
+  ['one waiting task and its place', (n) => `/api/v1/tasks/${idOf('tsk', (Math.abs(n) * 10) % COUNT)}`],
+  ['counts of queues', () => '/api/v1/commander?reader=anna'],
+];
+
+export const readsBench: Bench = {
+  name: 'reads',
+  run: async ({ profile, rounds, emit }) => {
+    if (!existsSync('/proc/self/status')) return;
+    await using broker = await freshBroker({ sync: profile });
+    await fill(broker);
+    const bare = (): Promise<Started> =>
+      startNode(
+        [
+          'test/bench/bare-watch/run.ts',
+          broker.url,
+          broker.user,
+          broker.password,
+          'sessions',
+          'tasks',
+          'cursors',
+        ],
+        /^ready/,
+      );
+    const ms = { ours: [] as number[], floor: [] as number[] };
+    const mb = { ours: [] as number[], floor: [] as number[] };
+    const pages = new Map(PAGES.map(([name]) => [name, [] as number[]]));
+    const open: number[] = [];
+    for (let round = 0; round < Math.min(rounds, MOST_ROUNDS); round += 1) {
+      const floor = await bare();
+      ms.floor.push(floor.ms);
+      mb.floor.push(residentMb(floor));
+      await stop(floor);
+      const gateway = await startGateway(broker);
+      const base = `http://127.0.0.1:${(JSON.parse(gateway.line) as { port: number }).port}`;
+      ms.ours.push(gateway.ms);
+      open.push(...(await timeRequests(base, () => '/healthz')));
+      for (const [name, next] of PAGES) pages.get(name)?.push(...(await timeRequests(base, next)));
+      mb.ours.push(residentMb(gateway));
+      await stop(gateway);
+    }
+    const named = { bench: 'reads', profile } as const;
+    emit(fromPairs({ ...named, figure: 'start to everything in memory', unit: 'ms', target: REBUILT }, ms));
+    emit(fromPairs({ ...named, figure: 'resident, after all pages', unit: 'MB', target: MEMORY }, mb));
+    const floor = percentile(open, 0.99);
+    for (const [name, times] of pages) {
+      const value = percentile(times, 0.99);
+      const figure: Figure = {
+        ...named,
+        figure: `${name}, p99`,
+        value,
+        floor,
+        ratio: value / floor,
+        unit: 'ms',
+        target: PAGE,
+        rounds: times.length,
+        spread: null,
+      };
+      emit(figure);
+    }
+  },
+};
