@@ -15,6 +15,7 @@ import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
 import { readsBench } from './reads.ts';
 import { replayBench } from './replay.ts';
+import { runsBench } from './runs.ts';
 import { runnersBench } from './runners.ts';
 import { turnsBench } from './turns.ts';
 import { visibilityBench } from './visibility.ts';
@@ -33,6 +34,7 @@ const BENCHES: readonly Bench[] = [
   turnsBench,
   runnersBench,
   hostsBench,
+  runsBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;

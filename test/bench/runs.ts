@@ -1,0 +1,109 @@
+// What the whole store costs: lives of runs from the request to the bucket that shows their end, 256 at once, against bare code that makes the same
+// appends and puts; their processor time, the broker's included; and how long a task waits for an idle runner.
+import { readFileSync } from 'node:fs';
+import { connect } from '@nats-io/transport-node';
+import { dispatch } from '#services/dispatch/service.ts';
+import { runs } from '#services/runs/service.ts';
+import { sessions } from '#services/sessions/service.ts';
+import { tasks } from '#services/tasks/service.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { provision } from '#test/support/control-plane.ts';
+import { ask, transition } from '#test/support/scripted-runner.ts';
+import { createTask, taskEvent } from '#test/support/task-facts.ts';
+import { createBareRuns } from './bare-runs.ts';
+import type { Bench, BenchContext } from './bench-world.ts';
+import { fromPairs, type Target } from './figure.ts';
+import { AGENT, openRunLives, type RunLives } from './life-of-runs.ts';
+import { interleave, percentile, rate } from './measure.ts';
+
+const WIDTH = 256;
+const RUNS_A_ROUND = 500;
+const TASKS = 100;
+const RATE: Target = { of: 'ratio', is: '>=', limit: 0.6 };
+const CPU: Target = { of: 'value', is: '<=', limit: 0.35 };
+const P50: Target = { of: 'value', is: '<=', limit: 10 };
+const P99: Target = { of: 'value', is: '<=', limit: 40 };
+
+/** Processor time of this process and the broker's, ms. The broker's comes in ticks of 10 ms. */
+const cpuMs = ({ broker }: FreshBroker): number => {
+  const fields = readFileSync(`/proc/${broker.pid()}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000 + 10 * (Number(fields[11]) + Number(fields[12]));
+};
+
+const wholeLives = async (
+  broker: FreshBroker,
+  lives: RunLives,
+  { profile, rounds, emit }: BenchContext,
+): Promise<void> => {
+  const nc = await connect({
+    servers: broker.url,
+    user: broker.user,
+    pass: broker.password,
+    name: 'bench-bare',
+  });
+  const bare = createBareRuns(nc, profile);
+  const cpu = { ours: [] as number[], floor: [] as number[] };
+  const measured = async (into: number[], live: (count: number) => Promise<void>): Promise<number> => {
+    const before = cpuMs(broker);
+    const aSecond = await rate(RUNS_A_ROUND, () => live(RUNS_A_ROUND));
+    into.push((cpuMs(broker) - before) / RUNS_A_ROUND);
+    return aSecond;
+  };
+  const pairs = await interleave(
+    rounds,
+    () => measured(cpu.ours, (count) => lives.live(count, WIDTH)),
+    () => measured(cpu.floor, (count) => bare.live(count)),
+  );
+  await nc.close();
+  const named = { bench: 'runs', profile } as const;
+  emit(
+    fromPairs({ ...named, figure: `whole lives, ${WIDTH} at once`, unit: 'entries/s', target: RATE }, pairs),
+  );
+  // Without the rounds that warmed up.
+  const [ours, floor] = [cpu.ours.slice(-rounds), cpu.floor.slice(-rounds)];
+  emit(
+    fromPairs(
+      { ...named, figure: 'processor time a run, broker included', unit: 'ms', target: CPU },
+      { ours, floor },
+    ),
+  );
+};
+
+/** From asking for a task to its run being claimed by a runner that does nothing else. */
+const handOvers = async ({ plane }: RunLives, { profile, emit }: BenchContext): Promise<void> => {
+  const { ports } = plane;
+  const facts = { providers: ['exec' as const], version: '1', startedAt: 1, buffered: 0, slots: 4 };
+  await ask(ports, 'announce', { runnerId: 'r1', ...facts, ttlMs: 600_000 }, AGENT);
+  const waits: number[] = [];
+  for (let at = 0; at < TASKS + 20; at += 1) {
+    const askedMs = performance.now();
+    const taskId = await createTask(ports, { agent: AGENT, queue: 'bench' });
+    const { runId } = await taskEvent(ports, taskId, 'fleetlog.task.assigned.v1');
+    await transition(ports, runId, 'fleetlog.run.claimed.v1');
+    if (at >= 20) waits.push(performance.now() - askedMs);
+    await taskEvent(ports, taskId, 'fleetlog.task.completed.v1');
+  }
+  const named = {
+    bench: 'runs',
+    profile,
+    unit: 'ms',
+    floor: null,
+    ratio: null,
+    rounds: TASKS,
+    spread: null,
+  } as const;
+  emit({ ...named, figure: 'a task to an idle runner, p50', value: percentile(waits, 0.5), target: P50 });
+  emit({ ...named, figure: 'a task to an idle runner, p99', value: percentile(waits, 0.99), target: P99 });
+};
+
+export const runsBench: Bench = {
+  name: 'runs',
+  run: async (context) => {
+    await using broker = await freshBroker({ sync: context.profile });
+    await provision(broker);
+    await using lives = await openRunLives(broker, [runs, sessions, tasks, dispatch]);
+    await wholeLives(broker, lives, context);
+    await handOvers(lives, context);
+  },
+};
