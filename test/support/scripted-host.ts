@@ -104,7 +104,7 @@ class Host implements ScriptedHost {
   async comeBack(): Promise<void> {
     this.isUp = true;
     for (const report of this.#unreported.splice(0)) await this.#persist(report);
-    await this.#sayHello();
+    await this.#sayHello().catch(() => undefined);
   }
 
   async #announce(): Promise<void> {
