@@ -148,6 +148,25 @@ export const serviceConsumers = {
     maxAckPending: 1000,
     deliver: 'new',
   },
+  /** Gives agents that have registered their first words and the mail of their policy; apart, so that nothing else waits for it. */
+  lifecycleWelcome: {
+    stream: 'TRANSITIONS',
+    name: 'lifecycle-welcome',
+    description: 'Reactor: an agent that runs gets the prompt and the mail of its policy.',
+    filterSubjects: [aggregateFilter('policy')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+  },
+  /** Wakes the agents of policies that there is mail for. */
+  lifecycleMail: {
+    stream: 'MESSAGES',
+    name: 'lifecycle-mail',
+    description: 'Mail to policies wakes their agents, or is sent on to them.',
+    filterSubjects: [typedFilter('msg', { type: 'sent' })],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+    deliver: 'new',
+  },
   /** What becomes of policies when their time has come. */
   lifecycleTimers: {
     stream: 'TIMERS',

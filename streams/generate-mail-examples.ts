@@ -55,6 +55,15 @@ export const MAIL_EXAMPLES: { readonly [Name in MailName]: MailData<Name> } = {
   },
   delivered: { messageId, to: agent, runnerId, deliveredAt: AT + SECOND },
   injected: { messageId, to: agent, ...injected, injectedAt: AT + 3 * SECOND },
+  forwarded: {
+    messageId,
+    to: 'policy:builders',
+    agent,
+    copyId: replyId,
+    spawnId: 'spw_01KAJ5M8D0S4P6A8W0N2E4G6J8',
+    host: 'forge-7',
+    forwardedAt: AT + SECOND,
+  },
   answered: { messageId, to: agent, replyId, answeredAt: AT + 9 * SECOND },
   expired: { messageId, to: agent, reason: 'its time was over before a turn began', expiredAt: AT + SECOND },
 };
@@ -115,6 +124,7 @@ const { to: _to, body: _body, ...listed } = MAIL_EXAMPLES.sent;
 export const MAIL_BUCKET_EXAMPLES: { readonly messages: MessageView; readonly obligations: ObligationsView } =
   {
     messages: {
+      forwardedAs: null,
       seq: 9,
       ...boundary,
       ...listed,

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { REQUEST_EXAMPLES } from './generate-example-values.ts';
 import { AGENT_MAIL_REQUEST_EXAMPLES, MAIL_REQUEST_EXAMPLES } from './generate-mail-examples.ts';
-import { AGENT_MAIL_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
+import { AGENT_MAIL_REQUESTS, FORWARD_REQUESTS, MAIL_REQUESTS } from './mail-requests.ts';
 import { HOST_REQUEST_EXAMPLES } from './generate-host-examples.ts';
 import { HOST_OPERATIONS, HOST_REQUESTS } from './host-requests.ts';
 import { POLICY_REQUEST_EXAMPLES } from './generate-policy-examples.ts';
@@ -98,6 +98,24 @@ export const DOCUMENTED_REQUESTS: readonly DocumentedRequest[] = [
     service: 'mail',
     table: MAIL_REQUESTS,
     examples: MAIL_REQUEST_EXAMPLES,
+    byAgent: () => false,
+  }),
+  ...documented({
+    service: 'mail',
+    table: FORWARD_REQUESTS,
+    examples: {
+      forward: {
+        request: {
+          policy: 'builders',
+          agent: 'builder-1',
+          host: 'forge-7',
+          spawnId: 'spw_01KAJ5M8D0S4P6A8W0N2E4G6J8',
+          sinceSeq: 0,
+          actor: 'service:lifecycle',
+        },
+        result: { forwarded: 1 },
+      },
+    },
     byAgent: () => false,
   }),
   ...documented({

@@ -1,6 +1,6 @@
 // Mail as entries of MESSAGES and back. Ids are derived by the mail service, so that a repeat is the same entry.
 import { decodeWith, type EntryLike, type EntryMeta, type EntryParts, type Reading } from './entry.ts';
-import { MAIL, type MailData, type MailName } from './mail.ts';
+import { MAIL, mailboxOf, type MailData, type MailName } from './mail.ts';
 import { typedCodec, type Named } from './typed-codec.ts';
 
 /** What happened to a message, by its name; `data` follows from `name`. */
@@ -16,7 +16,7 @@ export const encodeMail = <Name extends MailName>(
   name: Name,
   data: MailData<Name>,
   meta: EntryMeta,
-): EntryParts => codec.encode(data.to, { name, data }, meta);
+): EntryParts => codec.encode(mailboxOf(data.to), { name, data }, meta);
 
 /** As {@link decodeMail}, for an entry that has been opened. */
 export const readMail = codec.read;

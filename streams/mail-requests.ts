@@ -9,6 +9,7 @@ import {
   nameSchema,
   runIdSchema,
   sessionIdSchema,
+  spawnIdSchema,
   turnIdSchema,
 } from './ids.ts';
 import { replyMailSchema, sendMailSchema } from './mail.ts';
@@ -94,6 +95,25 @@ export const AGENT_MAIL_REQUESTS = {
     ),
   },
 } as const;
+
+/** What the lifecycle service asks when an agent runs for a policy, or when mail comes for one that runs. */
+export const FORWARD_REQUESTS = {
+  forward: {
+    means:
+      'Send the mail of a policy on to the agent that runs for it, as far as no earlier agent of the policy has it. May be asked again.',
+    request: z.object({
+      policy: nameSchema,
+      agent: nameSchema,
+      host: nameSchema,
+      spawnId: spawnIdSchema,
+      /** Mail up to this sequence of MESSAGES is settled. */
+      sinceSeq: z.int().nonnegative(),
+      actor: actorSchema,
+    }),
+    answer: answering(z.object({ forwarded: z.int().nonnegative() })),
+  },
+} as const;
+export type ForwardRequest = RequestOf<typeof FORWARD_REQUESTS, 'forward'>;
 
 export type MailOperation = keyof typeof MAIL_REQUESTS;
 export type MailRequestOf<Op extends MailOperation> = RequestOf<typeof MAIL_REQUESTS, Op>;

@@ -7,7 +7,14 @@ const epochMs = z.int().nonnegative();
 const seq = z.int().positive();
 
 /** What became of a message; the last two absorb. */
-export const MESSAGE_STATES = ['stored', 'delivered', 'injected', 'answered', 'expired'] as const;
+export const MESSAGE_STATES = [
+  'stored',
+  'forwarded',
+  'delivered',
+  'injected',
+  'answered',
+  'expired',
+] as const;
 const { body: _body, sentAt: _sentAt, ...written } = MAIL.sent.schema.shape;
 
 /** Bucket `messages`, one key per message: everything but its body, and what became of it. */
@@ -32,6 +39,11 @@ export const messageViewSchema = z.object({
   replyId: z.string().nullable(),
   expiredAt: epochMs.nullable(),
   expiredReason: z.string().nullable(),
+  /** Of mail to a policy: the message that its agent was sent last; what became of it is told there. */
+  forwardedAs: z
+    .object({ copyId: z.string(), agent: z.string(), spawnId: z.string(), at: epochMs })
+    .nullable()
+    .default(null),
 });
 export type MessageView = z.infer<typeof messageViewSchema>;
 

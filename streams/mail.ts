@@ -1,7 +1,15 @@
 // Mail between agents and people (stream MESSAGES): what was written, and what became of it. One subject space per recipient:
 // fleet.<tenant>.<project>.msg.<p>.<recipient>.<type>. Appended by the mail service only; runners report, and ask.
 import { z } from 'zod';
-import { messageIdSchema, nameSchema, runIdSchema, sessionIdSchema, turnIdSchema } from './ids.ts';
+import {
+  messageIdSchema,
+  nameSchema,
+  runIdSchema,
+  sessionIdSchema,
+  spawnIdSchema,
+  turnIdSchema,
+} from './ids.ts';
+import { policyMailbox } from './subjects.ts';
 
 /** A body may have this many characters at most. */
 export const MAIL_BODY_CHARACTERS = 65_536;
@@ -15,6 +23,27 @@ const mailKindSchema = z.enum(MAIL_KINDS);
 const prioritySchema = z.enum(['normal', 'high']);
 const subjectSchema = z.string().min(1).max(SUBJECT_CHARACTERS);
 const bodySchema = z.string().min(1).max(MAIL_BODY_CHARACTERS);
+
+/** Begins the name of the mailbox of a policy, as people write it: `policy:builder`. */
+const POLICY_PREFIX = 'policy:';
+
+/** An agent, a person, or whoever runs for a policy. */
+export const recipientSchema = z
+  .string()
+  .regex(
+    /^(?:policy:)?[a-z0-9][a-z0-9_-]{0,63}$/,
+    'expected a name (1 to 64 of a-z 0-9 _ - and a letter or digit first), or policy: and one',
+  );
+
+/** The policy of a recipient; undefined: it is an agent or a person. */
+export const policyOfRecipient = (recipient: string): string | undefined =>
+  recipient.startsWith(POLICY_PREFIX) ? recipient.slice(POLICY_PREFIX.length) : undefined;
+
+/** The subject token of a recipient. */
+export const mailboxOf = (recipient: string): string => {
+  const policy = policyOfRecipient(recipient);
+  return policy === undefined ? recipient : policyMailbox(policy);
+};
 
 /** What the writer of a message decides, in a request and in the report of one that could not be asked. */
 const written = {
@@ -34,7 +63,7 @@ const written = {
 /** A message as a runner asks for it to be sent; the sender stands in the subject. */
 export const sendMailSchema = z.object({
   ...written,
-  to: nameSchema,
+  to: recipientSchema,
   subject: subjectSchema.nullable(),
   /** The conversation of the recipient that it belongs to. */
   sessionId: sessionIdSchema.optional(),
@@ -53,7 +82,7 @@ const sent = z.object({
   /** Id of the first message of the exchange; its own where it begins one. */
   threadId: messageIdSchema,
   from: nameSchema,
-  to: nameSchema,
+  to: recipientSchema,
   kind: mailKindSchema,
   subject: subjectSchema.nullable(),
   body: bodySchema,
@@ -69,7 +98,7 @@ const sent = z.object({
 });
 
 /** `to` is the recipient of the message that it is about, and so the id of the subject. */
-const about = { messageId: messageIdSchema, to: nameSchema };
+const about = { messageId: messageIdSchema, to: recipientSchema };
 
 const delivered = z.object({ ...about, runnerId: z.string().min(1).max(128), deliveredAt: epochMs });
 const injected = z.object({
@@ -80,6 +109,16 @@ const injected = z.object({
   injectedAt: epochMs,
 });
 const answered = z.object({ ...about, replyId: messageIdSchema, answeredAt: epochMs });
+/** Of mail to a policy: `to` is `policy:<name>`. */
+const forwarded = z.object({
+  ...about,
+  /** Who runs for the policy, and the message that it was sent. */
+  agent: nameSchema,
+  copyId: messageIdSchema,
+  spawnId: spawnIdSchema,
+  host: nameSchema,
+  forwardedAt: epochMs,
+});
 const expired = z.object({ ...about, reason: z.string().max(500), expiredAt: epochMs });
 
 /** Subject type token → event type and schema. */
@@ -98,6 +137,12 @@ export const MAIL = {
     type: 'fleetlog.message.injected.v1',
     schema: injected,
     means: 'The message was in the prompt of a turn.',
+  },
+  forwarded: {
+    type: 'fleetlog.message.forwarded.v1',
+    schema: forwarded,
+    means:
+      'Mail to a policy was sent on to the agent that runs for it, as `copyId`; again when it died before it had it.',
   },
   answered: {
     type: 'fleetlog.message.answered.v1',

@@ -194,7 +194,7 @@ const withWriteFlags = (command: Command): Command =>
 const registerWriting = (program: Command, context: CliContext): void => {
   withWriteFlags(program.command('send'))
     .description('Write to an agent or a person; the text is the words given, or standard input')
-    .argument('<to>', 'agent or person')
+    .argument('<to>', 'agent or person, or policy:<name>: whoever runs for it, now or later')
     .argument('[words...]')
     .option('--subject <text>', 'for lists')
     .option('--needs-reply', 'the recipient owes a reply until it has given one')

@@ -1,5 +1,4 @@
-// The reactor of the lifecycle service: transitions of policies become instructions to hosts, and the first words to an agent that has
-// registered. Ids follow from the transition, so one that comes again instructs nobody twice. A start that is over is not asked for.
+// The reactor of the lifecycle service: transitions of policies become instructions to hosts. Ids follow from the transition, so one that comes again instructs nobody twice. A start that is over is not asked for.
 import { createHash } from 'node:crypto';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
@@ -9,7 +8,6 @@ import { encodeInstruction } from '#streams/instruction-codec.ts';
 import { decodePolicyEvent } from '#streams/policy-codec.ts';
 import type { PolicyEvent, PolicyEventType } from '#streams/policy.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import type { FirstWords } from './first-words.ts';
 import { ACTOR, SOURCE } from './policy-log.ts';
 import type { PolicyState, Spawn } from './policy-state.policy.ts';
 
@@ -62,14 +60,13 @@ const stopAfter = (event: PolicyEvent, agent: string): Stop | undefined => {
 };
 
 export interface Instructions {
-  /** `state` is the policy as it is now. Faults: those of the log and of the requests port. */
+  /** `state` is the policy as it is now. Faults: those of the log. */
   follow(transition: PolicyTransition, state: PolicyState): Promise<void>;
 }
 
 interface Parts {
   /** The log of COMMANDS. */
   readonly commands: EventLog;
-  readonly firstWords: FirstWords;
 }
 
 const metaOf = ({ boundary, envelope, event }: PolicyTransition, host: string, name: string) => ({
@@ -116,7 +113,7 @@ const launchOf = ({ config }: Spawn) => {
   };
 };
 
-export const createInstructions = ({ commands, firstWords }: Parts): Instructions => {
+export const createInstructions = ({ commands }: Parts): Instructions => {
   const start = async (
     transition: PolicyTransition,
     { spawnId, agent, host, cause: reason, deadlineAt }: EventOf<'fleetlog.policy.starting.v1'>,
@@ -139,9 +136,8 @@ export const createInstructions = ({ commands, firstWords }: Parts): Instruction
 
   return {
     follow: async (transition, policy) => {
-      const { event, boundary } = transition;
+      const { event } = transition;
       if (event.type === 'fleetlog.policy.starting.v1') return start(transition, event, policy);
-      if (event.type === 'fleetlog.policy.running.v1') return firstWords.say(boundary, event, policy);
       const what = stopAfter(event, policy?.config.agent ?? event.policy);
       if (what !== undefined) await stop(transition, what);
     },

@@ -106,7 +106,7 @@ const afterFailure = (
 ): Partial<Policy> => ({
   ...rested,
   failures,
-  over: cause === 'exited' || cause === 'refused' ? spawnId : policy.over,
+  over: cause === 'exited' ? spawnId : policy.over,
   crashes: isCrash(cause, code)
     ? [...policy.crashes, decidedAt].filter((at) => at > decidedAt - windowMs(policy)).slice(-MOST_CRASHES)
     : policy.crashes,
@@ -184,7 +184,7 @@ const EVOLVE: {
     ...rested,
     state: 'stopped',
     settledSeq,
-    over: how === 'exited' || how === 'refused' ? (spawnId ?? policy.over) : policy.over,
+    over: how === 'exited' ? (spawnId ?? policy.over) : policy.over,
     ...(how === 'exited' && policy.state !== 'stopping' && { asked: null, isScheduleOpen: false }),
   }),
   'fleetlog.policy.backoff.v1': (policy, event) => ({

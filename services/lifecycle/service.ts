@@ -16,6 +16,7 @@ import { createEvidence } from './evidence.ts';
 import { createFirstWords } from './first-words.ts';
 import { HostBoard } from './host-board.ts';
 import { createInstructions, decodePolicyTransition } from './instructions.ts';
+import { createMailForwarding, decodePolicyMail, handlePolicyMail } from './policy-mail.ts';
 import { createKeeper } from './keeper.ts';
 import { runLookout } from './lookout.ts';
 import { policyRequests } from './orders.ts';
@@ -63,15 +64,18 @@ const partsOf = (context: Context) => {
     onTrouble: (policy, fault) =>
       context.logger.warn('a policy is looked at again later', { policy, error: fault }),
   });
-  const instructions = createInstructions({
-    commands: context.log('COMMANDS'),
-    firstWords: createFirstWords({
-      client: context.requests.client,
-      timeoutMs: config.requestTimeoutMs,
-      turnTimeoutMs: config.turnTimeoutMs,
-    }),
+  const instructions = createInstructions({ commands: context.log('COMMANDS') });
+  const firstWords = createFirstWords({
+    client: context.requests.client,
+    timeoutMs: config.requestTimeoutMs,
+    turnTimeoutMs: config.turnTimeoutMs,
   });
-  return { policyLog, hosts, directory, keeper, instructions };
+  const forwarding = createMailForwarding({
+    client: context.requests.client,
+    messages: context.log('MESSAGES'),
+    timeoutMs: config.requestTimeoutMs,
+  });
+  return { policyLog, hosts, directory, keeper, instructions, firstWords, forwarding };
 };
 type Parts = ReturnType<typeof partsOf>;
 
@@ -81,6 +85,39 @@ const sharedParts = (context: Context): Parts => {
   const made = known.get(context) ?? partsOf(context);
   known.set(context, made);
   return made;
+};
+
+/** What is said to agents: apart from their life, so that a service that is away holds up nothing else. */
+const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
+  const { policyLog, keeper, firstWords, forwarding } = sharedParts(context);
+  const { lifecycleWelcome, lifecycleMail } = serviceConsumers;
+  const limits = { ackWaitMs: ACK_WAIT_MS };
+  return [
+    consumerLoop(context, {
+      name: lifecycleWelcome.name,
+      queue: context.queue(lifecycleWelcome.stream, lifecycleWelcome.name),
+      decode: decodePolicyTransition,
+      lane: ({ boundary, event }) => `${boundary.tenant}.${boundary.project}.${event.policy}`,
+      handle: async ({ boundary, event, envelope }) => {
+        if (event.type !== 'fleetlog.policy.running.v1') return ok;
+        const { state } = await policyLog.load({ boundary, policy: event.policy, actor: envelope.actor });
+        await firstWords.say(boundary, event, state);
+        await forwarding.sendOn(boundary, state);
+        return ok;
+      },
+      deadLetters,
+      limits,
+    }),
+    consumerLoop(context, {
+      name: lifecycleMail.name,
+      queue: context.queue(lifecycleMail.stream, lifecycleMail.name),
+      decode: decodePolicyMail,
+      lane: ({ boundary, policy }) => `${boundary.tenant}.${boundary.project}.${policy}`,
+      handle: handlePolicyMail({ policyLog, keeper, forwarding }),
+      deadLetters,
+      limits,
+    }),
+  ];
 };
 
 const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
@@ -138,6 +175,7 @@ export const lifecycle = defineService({
       projectionLoop(context, { projection: policiesProjection, deadLetters }),
       projectionLoop(context, { projection: agentsProjection, deadLetters }),
       ...consumerLoops(context, deadLetters),
+      ...wordLoops(context, deadLetters),
       {
         name: 'lookout',
         run: (signal) =>

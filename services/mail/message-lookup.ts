@@ -9,6 +9,7 @@ import { parseJson } from '#streams/entry.ts';
 import { decodeMail, type MailEvent } from '#streams/mail-codec.ts';
 import { messageViewSchema, type MessageView } from '#streams/mail-views.ts';
 import type { MailName } from '#streams/mail.ts';
+import { mailboxOf } from '#streams/mail.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
 import type { MessageSent, Original } from './message.policy.ts';
 
@@ -40,7 +41,7 @@ interface Parts {
 }
 
 const subjectOf = (boundary: Boundary, to: string, name: MailName): string =>
-  typedSubject(boundary, 'msg', to, name);
+  typedSubject(boundary, 'msg', mailboxOf(to), name);
 
 /** The event of an entry; undefined: of a newer version. Throws `MAIL_UNREADABLE` (never). */
 const eventOf = (entry: StoredEntry): MailEvent | undefined => {

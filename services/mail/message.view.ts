@@ -36,6 +36,7 @@ const opened = ({ boundary, seq }: PlacedMail, { body, ...sent }: MailData<'sent
   replyId: null,
   expiredAt: null,
   expiredReason: null,
+  forwardedAs: null,
 });
 
 /** An answer stands above all: somebody has read the message, whatever else was thought of it. */
@@ -43,7 +44,8 @@ const stateOf = (view: MessageSummary): MessageSummary['state'] => {
   if (view.answeredAt !== null) return 'answered';
   if (view.expiredAt !== null) return 'expired';
   if (view.injectedAt !== null) return 'injected';
-  return view.deliveredAt === null ? 'stored' : 'delivered';
+  if (view.deliveredAt !== null) return 'delivered';
+  return view.forwardedAs === null ? 'stored' : 'forwarded';
 };
 
 /** The earlier of two facts of one kind stands, so that their order does not matter. */
@@ -62,6 +64,10 @@ const CHANGE: { readonly [Name in FactName]: Change<Name> } = {
       : view,
   answered: (view, { answeredAt, replyId }) =>
     isFirst(view.answeredAt, answeredAt) ? { ...view, answeredAt, replyId } : view,
+  forwarded: (view, { agent, copyId, spawnId, forwardedAt: at }) =>
+    view.forwardedAs === null || at >= view.forwardedAs.at
+      ? { ...view, forwardedAs: { copyId, agent, spawnId, at } }
+      : view,
   expired: (view, { expiredAt, reason }) =>
     isFirst(view.expiredAt, expiredAt) ? { ...view, expiredAt, expiredReason: reason } : view,
 };

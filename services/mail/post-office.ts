@@ -7,7 +7,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { AgentMailRequestOf, AgentMailResultOf } from '#streams/mail-requests.ts';
-import { MAIL_BODY_CHARACTERS } from '#streams/mail.ts';
+import { MAIL_BODY_CHARACTERS, policyOfRecipient } from '#streams/mail.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { MessageLookup } from './message-lookup.ts';
@@ -49,6 +49,8 @@ interface Parts {
   readonly clock: Clock;
   /** Who can be written to in a tenant and project. */
   readonly namesOf: (boundary: Boundary) => KnownNames;
+  /** Whether there is such a policy, running or not. */
+  readonly hasPolicy: (boundary: Boundary, policy: string) => Promise<boolean>;
   /** Nudges of one writer to one agent within this time are one. */
   readonly nudgeMs: number;
 }
@@ -107,7 +109,10 @@ const send =
   (parts: Parts): PostOffice['send'] =>
   async (sender, request) => {
     const names = parts.namesOf(sender.boundary);
-    const refusal = refuseSender(sender.from, names) ?? refuseUnknown(names, request.to);
+    const policy = policyOfRecipient(request.to);
+    const isKnown = policy !== undefined && (await parts.hasPolicy(sender.boundary, policy));
+    const refusal =
+      refuseSender(sender.from, names) ?? (isKnown ? undefined : refuseUnknown(names, request.to));
     if (refusal !== undefined) return refused(refusal);
     const sent = messageOf(clean(parts.redactor, request), writerOf(parts, sender));
     const outcome = await parts.messageLog.send(sent, causeOf(sender));

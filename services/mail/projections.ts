@@ -4,6 +4,7 @@ import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { knownOf } from '#streams/entry.ts';
+import { policyOfRecipient } from '#streams/mail.ts';
 import { decodeMail } from '#streams/mail-codec.ts';
 import { messageViewSchema, obligationsKey, obligationsSchema } from '#streams/mail-views.ts';
 import { typedFilter } from '#streams/subjects.ts';
@@ -22,7 +23,7 @@ const messageSummary = messageViewSchema.omit({ seq: true });
 /** Bucket `messages`. */
 export const messagesProjection = defineSummary<PlacedMail, MessageSummary>({
   name: 'messages',
-  version: 1,
+  version: 2,
   stream: 'MESSAGES',
   subjects: [typedFilter('msg')],
   bucket: 'messages',
@@ -45,7 +46,9 @@ export const obligationsProjection = defineSummary<PlacedMail, Obligations>({
   bucket: 'obligations',
   history: 'what-is-left',
   decode,
-  key: ({ boundary, event }) => obligationsKey(boundary, event.data.to),
+  // Nobody owes what a policy was sent: its agent owes for the message that it gets.
+  key: ({ boundary, event }) =>
+    policyOfRecipient(event.data.to) === undefined ? obligationsKey(boundary, event.data.to) : undefined,
   fold: foldObligations,
   parse: (value) => obligationSummary.parse(value),
 });

@@ -6,6 +6,7 @@ import type { Answer } from '#libs/service/request-answer.ts';
 import { serveRequest } from '#libs/service/serve-request.ts';
 import {
   AGENT_MAIL_REQUESTS,
+  FORWARD_REQUESTS,
   MAIL_REQUESTS,
   type AgentMailOperation,
   type AgentMailRequestOf,
@@ -22,11 +23,13 @@ import {
   type Boundary,
 } from '#streams/subjects.ts';
 import type { createBeginTurn } from './begin-turn.ts';
+import type { Forward } from './forwarding.ts';
 import type { PostOffice, Sender } from './post-office.ts';
 
 interface Parts {
   readonly postOffice: PostOffice;
   readonly beginTurn: ReturnType<typeof createBeginTurn>;
+  readonly forward: Forward;
 }
 
 const agentSender = ({ agent, ...boundary }: AgentPlace): Sender => ({
@@ -65,7 +68,7 @@ const byControl = <Op extends MailOperation>(
   });
 
 /** All operations of the service. */
-export const mailRequests = ({ postOffice, beginTurn }: Parts): readonly ServedRequest[] => [
+export const mailRequests = ({ postOffice, beginTurn, forward }: Parts): readonly ServedRequest[] => [
   byControl('send', (sender, request) => postOffice.send(sender, request)),
   byControl('reply', (sender, request) => postOffice.reply(sender, request)),
   byControl('nudge', (sender, request) => postOffice.nudge(sender, request)),
@@ -73,4 +76,10 @@ export const mailRequests = ({ postOffice, beginTurn }: Parts): readonly ServedR
   byAgent('reply', (asker, request) => postOffice.reply(agentSender(asker), request)),
   byAgent('nudge', (asker, request) => postOffice.nudge(agentSender(asker), request)),
   byAgent('begin-turn', beginTurn),
+  serveRequest({
+    subject: requestFilter('mail', 'forward'),
+    askerOf: controlPlaneOf,
+    schema: FORWARD_REQUESTS.forward.request,
+    handle: forward,
+  }),
 ];

@@ -10,9 +10,10 @@ import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
-import type { Boundary } from '#streams/subjects.ts';
+import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
 import { createBeginTurn } from './begin-turn.ts';
 import { decodeMailReport, handleMailReport } from './mail-reports.ts';
+import { createForward } from './forwarding.ts';
 import { createMessageLookup } from './message-lookup.ts';
 import { createMessageLog } from './message-log.ts';
 import { decodeRunEnd, handleRunEnd } from './notices.ts';
@@ -62,9 +63,13 @@ const partsOf = (context: Context) => {
     boundary.tenant === tenant && boundary.project === project
       ? { agents: [...agents, ...added.all()], people }
       : { agents: [], people: [] };
-  const postOffice = createPostOffice({ messageLog, lookup, redactor, clock, namesOf, nudgeMs });
+  const hasPolicy = async (boundary: Boundary, policy: string): Promise<boolean> =>
+    (await context.log('TRANSITIONS').last(aggregateSubject(boundary, 'policy', policy))) !== undefined;
+  const postOffice = createPostOffice({ messageLog, lookup, redactor, clock, namesOf, hasPolicy, nudgeMs });
+  const [messages, runs] = [context.bucket('messages'), context.bucket('runs')];
+  const forward = createForward({ messageLog, log, messages, runs, clock });
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-  return { messageLog, postOffice, deadLetters, added };
+  return { messageLog, postOffice, forward, deadLetters, added };
 };
 type MailParts = ReturnType<typeof partsOf>;
 
@@ -106,12 +111,12 @@ export const mail = defineService({
   config: MailConfig,
   loops: (context) => loopsOf(context, partsOf(context)),
   requests: (context) => {
-    const { postOffice } = partsOf(context);
+    const { postOffice, forward } = partsOf(context);
     const beginTurn = createBeginTurn({
       client: context.requests.client,
       sessions: context.bucket('sessions'),
       turnTimeoutMs: context.config.turnTimeoutMs,
     });
-    return mailRequests({ postOffice, beginTurn });
+    return mailRequests({ postOffice, beginTurn, forward });
   },
 });

@@ -45,7 +45,7 @@ export const MAIL_API = {
     method: 'POST',
     path: '/api/v1/messages',
     means: 'Write to an agent or a person.',
-    body: z.strictObject({ ...written, to: nameSchema, session: shape.sessionId }),
+    body: z.strictObject({ ...written, to: shape.to, session: shape.sessionId }),
     status: 202,
     answer: z.object(stored),
   },
@@ -76,7 +76,7 @@ export const MAIL_API = {
     means: 'List messages, newest first: what became of each, and the beginning of its body.',
     query: z.strictObject({
       ...boundaryShape,
-      to: nameSchema.optional(),
+      to: shape.to.optional(),
       from,
       state: oneOrMore(MESSAGE_STATES).optional(),
       kind: oneOrMore(MAIL_KINDS).optional(),

@@ -3,7 +3,6 @@
 // Gives what was broken on the way: an agent that ran twice, one that is missing, one that runs and is not wanted.
 import { seededFaultPlan } from '#libs/memory/faults.ts';
 import { toFault } from '#libs/kernel/fault.ts';
-import type { RunningService } from '#libs/service/running-service.ts';
 import { evolvePolicy, type PolicyState } from '#services/lifecycle/policy-state.policy.ts';
 import { lifecycle } from '#services/lifecycle/service.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
@@ -66,7 +65,10 @@ const meddle = async (world: World, names: readonly string[], rounds: number): P
 
 const disturb = async (
   world: World,
-  { instances, hosts }: { readonly instances: RunningService[]; readonly hosts: readonly ScriptedHost[] },
+  {
+    instances,
+    hosts,
+  }: { readonly instances: ReturnType<typeof start>[]; readonly hosts: readonly ScriptedHost[] },
   rounds: number,
 ): Promise<void> => {
   const { ids, broker } = world;
@@ -144,25 +146,35 @@ const ordersOf = async (world: World) => {
   return { starts, stops };
 };
 
+/** Starts that ran at once although the order to end the first had not gone out before the second: more cannot be known of a host that says nothing. */
+const together = (
+  lives: ReturnType<typeof livesOf>,
+  { starts, stops }: Awaited<ReturnType<typeof ordersOf>>,
+): string[] =>
+  lives.flatMap((later, at) =>
+    lives.slice(0, at).flatMap((earlier) => {
+      if ((earlier.diedAt ?? Infinity) <= later.bornAt) return [];
+      const [first = '', second = ''] = [earlier.spawnId, later.spawnId].toSorted(
+        (one, other) => (starts.get(one) ?? 0) - (starts.get(other) ?? 0),
+      );
+      const isTold = (stops.get(first) ?? Infinity) <= (starts.get(second) ?? 0);
+      return isTold ? [] : [`${first} and ${second}`];
+    }),
+  );
+
 const judge = async (
   world: World,
   hosts: readonly ScriptedHost[],
   names: readonly string[],
 ): Promise<string[]> => {
   const faults: string[] = [];
-  const { starts, stops } = await ordersOf(world);
+  const orders = await ordersOf(world);
+  const { starts } = orders;
   for (const name of names) {
     const lives = livesOf(hosts, name);
     if (new Set(lives.map(({ spawnId }) => spawnId)).size !== lives.length)
       faults.push(`${name}: a start was done twice`);
-    for (const [at, later] of lives.entries())
-      for (const earlier of lives.slice(0, at)) {
-        if ((earlier.diedAt ?? Infinity) <= later.bornAt) continue;
-        const told = stops.get(earlier.spawnId) ?? Infinity;
-        // The order to end it went out before the next start: more cannot be known of a host that says nothing.
-        if (told > (starts.get(later.spawnId) ?? 0))
-          faults.push(`${name}: ${earlier.spawnId} and ${later.spawnId} ran at once`);
-      }
+    faults.push(...together(lives, orders).map((pair) => `${name}: ${pair} ran at once`));
     for (const { spawnId } of lives)
       if (!starts.has(spawnId)) faults.push(`${name}: ${spawnId} was never ordered`);
   }

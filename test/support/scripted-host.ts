@@ -70,6 +70,8 @@ class Host implements ScriptedHost {
   readonly lives: Life[] = [];
   readonly taken: (SpawnInstruction | ShutdownInstruction)[] = [];
   readonly #cancelled = new Set<string>();
+  /** In its journal: what it has refused it never does. */
+  readonly #refused = new Set<string>();
   isUp = true;
   #boot = 1;
 
@@ -167,18 +169,13 @@ class Host implements ScriptedHost {
   async #spawn(spawn: SpawnInstruction): Promise<void> {
     const { spawnId, policy, agent, host, deadlineAt } = spawn;
     // Handed over again: it was done.
-    if (this.lives.some((life) => life.spawnId === spawnId)) return;
+    if (this.#refused.has(spawnId) || this.lives.some((life) => life.spawnId === spawnId)) return;
     this.taken.push(spawn);
-    const refuse = (code: string) =>
-      this.#report('spawn-refused', {
-        spawnId,
-        policy,
-        agent,
-        host,
-        code,
-        message: code,
-        refusedAt: this.#clock.now(),
-      });
+    const refuse = (code: string): Promise<void> => {
+      this.#refused.add(spawnId);
+      const about = { spawnId, policy, agent, host, code, message: code };
+      return this.#report('spawn-refused', { ...about, refusedAt: this.#clock.now() });
+    };
     if (this.#clock.now() > deadlineAt) return refuse('COMMAND_EXPIRED');
     if (this.#cancelled.has(spawnId)) return refuse('SPAWN_CANCELLED');
     const code = this.#behaviour.refuses?.(spawn);

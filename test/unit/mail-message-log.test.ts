@@ -49,6 +49,7 @@ const setup = () => {
     redactor: createRedactor(),
     clock,
     namesOf: () => ({ agents: ['builder-1', 'builder-2'], people: ['user'] }),
+    hasPolicy: () => Promise.resolve(false),
     nudgeMs: 5000,
   });
   /** Folds the log into the bucket, as the projection does. */
