@@ -166,7 +166,11 @@ export const createApp = (parts: AppParts): Hono<GatewayEnv> => {
     app.on(route.method, route.path, serve(parts, route));
     methods.set(route.path, [...(methods.get(route.path) ?? []), route.method]);
   }
-  for (const [path, known] of methods) app.all(path, serve(parts, otherMethods(path, known)));
+  // A path of its own before one with a parameter that it would be taken for.
+  const bySpecificity = [...methods].toSorted(
+    ([a], [b]) => Number(a.includes(':')) - Number(b.includes(':')),
+  );
+  for (const [path, known] of bySpecificity) app.all(path, serve(parts, otherMethods(path, known)));
   app.notFound(serve(parts, nowhere));
   return app;
 };

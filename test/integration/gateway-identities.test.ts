@@ -47,7 +47,7 @@ beforeAll(async () => {
     broker,
     services: [runs, gateway],
     config: {
-      gateway: { port: 0, apiToken: 'everybody', tokensFile: file, requestBurst: 100, requestsPerSecond: 20 },
+      gateway: { port: 0, apiToken: 'everybody', tokensFile: file, requestBurst: 100, requestsPerSecond: 1 },
     },
   });
 });
