@@ -2,7 +2,7 @@
 // of the deployment and may tell the broker: the stack of `npm start`. Each may be repeated.
 import { z } from 'zod';
 import { nameSchema } from './ids.ts';
-import { actorSchema, answering, type RequestOf } from './requests.ts';
+import { actorSchema, answering } from './requests.ts';
 
 export const IDENTITY_REQUESTS = {
   'add-agent': {
@@ -22,9 +22,6 @@ export const IDENTITY_REQUESTS = {
     ),
   },
 } as const;
-
-type IdentityOperation = keyof typeof IDENTITY_REQUESTS;
-export type IdentityRequestOf<Op extends IdentityOperation> = RequestOf<typeof IDENTITY_REQUESTS, Op>;
 
 /** One request and what it gives, for the generated pages. */
 export const IDENTITY_REQUEST_EXAMPLES = {

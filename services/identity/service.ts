@@ -1,6 +1,5 @@
 // Identity — gives new agents a user at the broker: asks whoever holds the secrets (given from outside) to make it, and lists the agent in
 // the bucket `directory`, so that every service knows the name. Knows no password.
-import type { z } from 'zod';
 import { rejection } from '#libs/kernel/rejection.ts';
 import { defineService, type Service } from '#libs/service/define-service.ts';
 import { ok, refused } from '#libs/service/request-answer.ts';
@@ -8,11 +7,7 @@ import { serveRequest } from '#libs/service/serve-request.ts';
 import { runnerUser } from '#streams/runner-user.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { jsonBytes } from '#streams/entry.ts';
-import {
-  IDENTITY_REQUESTS,
-  type DirectoryEntry,
-  type IdentityRequestOf,
-} from '#streams/identity-requests.ts';
+import { IDENTITY_REQUESTS, type DirectoryEntry } from '#streams/identity-requests.ts';
 import { controlPlaneOf, requestFilter, type AgentPlace } from '#streams/subjects.ts';
 
 /** Makes secret, consumers and user of an agent. One at a time; repeatable. */
@@ -33,9 +28,7 @@ export const createIdentityService = (keeper: IdentityKeeper): Service =>
         serveRequest({
           subject: requestFilter('identity', 'add-agent'),
           askerOf: controlPlaneOf,
-          schema: IDENTITY_REQUESTS['add-agent'].request as unknown as z.ZodType<
-            IdentityRequestOf<'add-agent'>
-          >,
+          schema: IDENTITY_REQUESTS['add-agent'].request,
           handle: async (boundary, { agent, actor }) => {
             const made = await keeper.addAgent({ ...boundary, agent });
             if (made.kind === 'taken')
