@@ -1,5 +1,5 @@
 // What the whole store costs: lives of runs from the request to the bucket that shows their end, 256 at once, against bare code that makes the same
-// appends and puts; their processor time, the broker's included; and how long a task waits for an idle runner.
+// appends and puts to another broker; their processor time, the broker's included; and how long a task waits for an idle runner.
 import { readFileSync } from 'node:fs';
 import { connect } from '@nats-io/transport-node';
 import { dispatch } from '#services/dispatch/service.ts';
@@ -36,24 +36,27 @@ const wholeLives = async (
   lives: RunLives,
   { profile, rounds, emit }: BenchContext,
 ): Promise<void> => {
-  const nc = await connect({
-    servers: broker.url,
-    user: broker.user,
-    pass: broker.password,
-    name: 'bench-bare',
-  });
+  // Streams of its own: on ours, the services would read what the floor writes, and park each entry of it as a dead letter.
+  await using bareBroker = await freshBroker({ sync: profile });
+  await provision(bareBroker);
+  const { url: servers, user, password: pass } = bareBroker;
+  const nc = await connect({ servers, user, pass, name: 'bench-bare' });
   const bare = createBareRuns(nc, profile);
   const cpu = { ours: [] as number[], floor: [] as number[] };
-  const measured = async (into: number[], live: (count: number) => Promise<void>): Promise<number> => {
-    const before = cpuMs(broker);
+  const measured = async (
+    into: number[],
+    on: FreshBroker,
+    live: (count: number) => Promise<void>,
+  ): Promise<number> => {
+    const before = cpuMs(on);
     const aSecond = await rate(RUNS_A_ROUND, () => live(RUNS_A_ROUND));
-    into.push((cpuMs(broker) - before) / RUNS_A_ROUND);
+    into.push((cpuMs(on) - before) / RUNS_A_ROUND);
     return aSecond;
   };
   const pairs = await interleave(
     rounds,
-    () => measured(cpu.ours, (count) => lives.live(count, WIDTH)),
-    () => measured(cpu.floor, (count) => bare.live(count)),
+    () => measured(cpu.ours, broker, (count) => lives.live(count, WIDTH)),
+    () => measured(cpu.floor, bareBroker, (count) => bare.live(count)),
   );
   await nc.close();
   const named = { bench: 'runs', profile } as const;
