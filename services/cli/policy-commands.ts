@@ -9,6 +9,7 @@ import type { z } from 'zod';
 import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
+import { addNewAgents } from './policy-agents.ts';
 import { changesOf, diffLines, type PolicyChange } from './policy-diff.ts';
 import { wholeNumber } from './work-arguments.ts';
 
@@ -98,7 +99,10 @@ const apply = async (context: CliContext, flags: ApplyFlags): Promise<void> => {
   if (!call.isJson) for (const line of diffLines(changes)) context.terminal.out(line);
   else if (isOnlyLooked)
     context.terminal.out(JSON.stringify({ changes: changes.map(({ input: _input, ...change }) => change) }));
-  if (!isOnlyLooked) return printApplied(call, await write(call, due, note));
+  if (!isOnlyLooked) {
+    await addNewAgents(call, due);
+    return printApplied(call, await write(call, due, note));
+  }
   if (due.length > 0)
     context.terminal.note(`nothing was applied; to apply: fleetlog policy apply -f ${file} --yes`);
 };
@@ -198,6 +202,7 @@ const registerApply = (policy: Command, context: CliContext): void => {
       'after',
       `
 A policy that was changed by somebody else after it was shown is refused; the others are applied.
+Agents that there are not yet are added, as by: fleetlog agent add NAME.
 Editors check the file with streams/policies.schema.json.
 
 Example:

@@ -22,19 +22,26 @@ import type { CliContext } from './context.ts';
 interface ProvisionFlags extends StackFlags {
   readonly dryRun?: boolean;
   readonly agents?: string;
+  readonly hosts?: string;
   readonly replicas?: string;
   readonly storage?: string;
 }
 
+/** Names separated by commas; empty text: none. */
+const namesIn = (text: string): readonly string[] =>
+  text.split(',').flatMap((name) => (name.trim() === '' ? [] : [nameSchema.parse(name.trim())]));
+
 const declaredBy = ({ context, connection }: Invocation, flags: ProvisionFlags) => {
-  const names = (flags.agents ?? context.environment['FLEETLOG_FLEET_AGENTS'] ?? 'builder-1').split(',');
+  const agents = namesIn(flags.agents ?? context.environment['FLEETLOG_FLEET_AGENTS'] ?? 'builder-1');
+  const hosts = namesIn(flags.hosts ?? context.environment['FLEETLOG_FLEET_HOSTS'] ?? 'local');
   const replicas = Number(flags.replicas ?? context.environment['FLEETLOG_FLEET_REPLICAS'] ?? '1');
   if (![1, 3, 5].includes(replicas))
     throw new Fault({ code: 'ARGUMENT_INVALID', retry: 'never', message: `--replicas: expected 1, 3 or 5` });
   const { tenant, project } = connection;
   return topologyOf({
     replicas,
-    agents: names.map((name) => ({ tenant, project, agent: nameSchema.parse(name.trim()) })),
+    agents: agents.map((agent) => ({ tenant, project, agent })),
+    hosts: hosts.map((host) => ({ tenant, project, host })),
   });
 };
 
@@ -96,6 +103,10 @@ export const registerProvisionCommand = (program: Command, context: CliContext):
     .option(
       '--agents <names>',
       'agents that have a runner, separated by commas (default: $FLEETLOG_FLEET_AGENTS or builder-1)',
+    )
+    .option(
+      '--hosts <names>',
+      'machines that start runners, separated by commas (default: $FLEETLOG_FLEET_HOSTS or local)',
     )
     .option('--replicas <n>', 'copies of everything: 1 on one machine, 3 in a cluster')
     .option(

@@ -106,7 +106,7 @@ const BAD_COMMANDS: readonly BadCommand[] = [
   { args: ['run', 'show', unknownRun], exit: 1, code: 'RUN_UNKNOWN', says: /no run / },
   { args: ['run', 'watch', unknownRun], exit: 1, code: 'RUN_UNKNOWN', says: /no run / },
   { args: ['run', 'cancel', 'nonsense'], exit: 1, code: 'RUN_UNKNOWN', says: /no run / },
-  { args: ['run', 'list', '--limit', '0'], exit: 1, code: 'INPUT_INVALID', says: /limit/ },
+  { args: ['run', 'list', '--limit', 'none'], exit: 1, code: 'INPUT_INVALID', says: /limit/ },
   { args: ['sessions', 'show', 'ses_x'], exit: 1, code: 'SESSION_UNKNOWN', says: /./ },
   { args: ['replay', '--from', 'yesterday'], exit: 2, code: 'ARGUMENT_INVALID', says: /--from "yesterday"/ },
   { args: ['replay', '--from', '5'], exit: 2, code: 'ARGUMENT_INVALID', says: /needs one stream/ },

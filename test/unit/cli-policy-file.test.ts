@@ -1,5 +1,6 @@
 // Files of policies: what they say, what is shown of a change, and every mistake in one message with its line.
 import { expect, test } from 'vitest';
+import { newAgentsOf } from '#services/cli/policy-agents.ts';
 import { changesOf, diffLines } from '#services/cli/policy-diff.ts';
 import { readPolicyFile, writePolicyFile } from '#services/cli/policy-file.ts';
 import { cronProblem, lastCronAt, nextCronAt } from '#libs/cron/cron.ts';
@@ -91,4 +92,14 @@ test('calendars know time zones and days that miss an hour', () => {
   expect(cronProblem(daily)).toBe(undefined);
   expect(cronProblem({ cron: '* * * *', timeZone: 'UTC' })).toMatch(/five fields/);
   expect(cronProblem({ cron: '0 0 * * *', timeZone: 'Mars/X' })).toMatch(/no time zone "Mars\/X"/);
+});
+
+test('agents that nobody has made are found once each, by their own name or that of their policy', () => {
+  const changes = [
+    { policy: 'builder', input: {} },
+    { policy: 'night', input: { agent: 'owl' } },
+    { policy: 'day', input: { agent: 'owl' } },
+  ];
+  expect(newAgentsOf(changes, [])).toEqual(['builder', 'owl']);
+  expect(newAgentsOf(changes, ['owl', 'builder-1'])).toEqual(['builder']);
 });
