@@ -138,10 +138,11 @@ export const serviceConsumers = {
   lifecycleReports: {
     stream: 'EVENTS',
     name: 'lifecycle-reports',
-    description: 'What hosts report of starts and ends, and turns that ended, move policies.',
+    description: 'What hosts report of starts and ends, and turns that begin and end, move policies.',
     filterSubjects: [
       typedFilter('evt', { type: 'spawn-refused' }),
       typedFilter('evt', { type: 'agent-exited' }),
+      typedFilter('evt', { type: 'turn-started' }),
       typedFilter('evt', { type: 'turn-finished' }),
     ],
     ackWaitMs: ACK_WAIT_MS,

@@ -119,6 +119,11 @@ export const POLICY_EXAMPLES: { readonly [Type in PolicyEventType]: Extract<Poli
     evidence,
     nextAt: AT + 660 * SECOND,
   },
+  'fleetlog.policy.unstuck.v1': {
+    type: 'fleetlog.policy.unstuck.v1',
+    ...ofSpawn(400),
+    turnId: evidence.turnId,
+  },
   'fleetlog.policy.stopping.v1': {
     type: 'fleetlog.policy.stopping.v1',
     ...ofSpawn(1000),

@@ -66,14 +66,16 @@ const healthSchema = z.strictObject({
   /** A turn without any sign of life for so long is stuck: nudge, then interrupt, then restart, one step each time; 0: never. */
   stuckAfterSeconds: seconds(7 * DAY_S)
     .default(0)
-    .describe('A turn silent for so long is stuck: nudge, interrupt, restart. 0: never.'),
+    .describe(
+      'A turn silent for so long is stuck: nudge, interrupt, restart, one step each time. What waits for a person is only reported. 0: never.',
+    ),
   /** The same call with the same input so often in a row is a loop; 0: never. */
   sameCalls: z
     .int()
     .min(0)
     .max(1000)
     .default(0)
-    .describe('The same tool call so often in a row is a loop. 0: never.'),
+    .describe('The same tool call with the same input so often in a row is a loop, treated alike. 0: never.'),
 });
 
 /** Fields of a configuration, with what counts where nothing is said. */
@@ -126,6 +128,9 @@ const fields = {
   stopTimeoutSeconds: z.int().min(1).max(600).default(10).describe('From asking it to stop to killing it.'),
   limits: limitsSchema.prefault({}).describe('What it may do within a time.'),
   health: healthSchema.prefault({}).describe('When it counts as stuck.'),
+  notify: nameSchema
+    .optional()
+    .describe('Agent or person that is told, once each time, that the agent has died or was given up.'),
 };
 
 interface Shape {

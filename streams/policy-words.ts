@@ -26,6 +26,12 @@ const STOP_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stopping.v1'>['cause'
   stuck: 'it was stuck',
 };
 
+const STUCK_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stuck.v1'>['step'], string>> = {
+  report: 'a person has to answer, it is left alone',
+  nudge: 'it was nudged',
+  interrupt: 'its turn was interrupted',
+};
+
 const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => string } = {
   'fleetlog.policy.applied.v1': ({ version, changed, rolledBackTo }) =>
     rolledBackTo === null
@@ -47,7 +53,9 @@ const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => str
   'fleetlog.policy.healthy.v1': ({ failures }) =>
     `it has run long enough: ${failures} failures are forgotten`,
   'fleetlog.policy.stuck.v1': ({ step, evidence }) =>
-    `it looks stuck (${evidence.detail}); it was ${step === 'nudge' ? 'nudged' : 'interrupted'}`,
+    `it looks stuck (${evidence.detail}); ${STUCK_WORDS[step]}`,
+  'fleetlog.policy.unstuck.v1': ({ turnId }) =>
+    `${turnId === null ? 'the turn' : `turn ${turnId}`} goes on again, or is over`,
   'fleetlog.policy.stopping.v1': ({ host, cause, reason, isRestart }) =>
     `${host} was told to stop it, because ${STOP_WORDS[cause]} (${reason})${isRestart ? '; it is started again then' : ''}`,
   'fleetlog.policy.stop-escalated.v1': ({ host, tries }) =>

@@ -139,10 +139,17 @@ export const stuckEvidenceSchema = z.object({
 const stuck = z.object({
   type: z.literal('fleetlog.policy.stuck.v1'),
   ...ofSpawn,
-  step: z.enum(['nudge', 'interrupt']),
+  /** `report`: it waits for a person, and nothing is done to it. */
+  step: z.enum(['report', 'nudge', 'interrupt']),
   evidence: stuckEvidenceSchema,
   /** When the next step is due if nothing has changed. */
   nextAt: epochMs,
+});
+const unstuck = z.object({
+  type: z.literal('fleetlog.policy.unstuck.v1'),
+  ...ofSpawn,
+  /** The turn that was stuck. */
+  turnId: z.string().max(64).nullable(),
 });
 const stopping = z.object({
   type: z.literal('fleetlog.policy.stopping.v1'),
@@ -221,6 +228,7 @@ export const policyEventSchema = z.discriminatedUnion('type', [
   running,
   healthy,
   stuck,
+  unstuck,
   stopping,
   stopEscalated,
   stopped,
@@ -252,6 +260,7 @@ export const POLICY_EVENT_MEANS: Readonly<Record<PolicyEventType, string>> = {
   'fleetlog.policy.running.v1': 'The runner of this start has announced itself.',
   'fleetlog.policy.healthy.v1': 'It has run long enough: earlier failures are forgotten.',
   'fleetlog.policy.stuck.v1': 'A turn does not go on; the evidence and what is done about it.',
+  'fleetlog.policy.unstuck.v1': 'The turn goes on again, or is over: the steps begin anew with the next one.',
   'fleetlog.policy.stopping.v1': 'Its host is told to end it; the cause says why, `isRestart` what follows.',
   'fleetlog.policy.stop-escalated.v1': 'It was not gone in time; its host is told to kill it.',
   'fleetlog.policy.stopped.v1': 'It is not running and not wanted, or about to be started anew.',
@@ -296,7 +305,10 @@ export interface PolicyEvidence {
   };
   /** The newest time of the calendar that is over and not older than its grace. */
   readonly scheduledFor?: number | null;
+  /** Null: looked at, and nothing was found. */
   readonly stuck?: StuckEvidence | null;
+  /** When the turn will have been silent for too long, if nothing is heard of it. */
+  readonly silentAt?: number;
 }
 
 /** What can be asked of a policy. */

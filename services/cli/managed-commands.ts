@@ -38,12 +38,17 @@ const clockText = (atMs: number): string =>
   new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' }).format(atMs);
 
 const standing = (
-  { policy, agent, state, desired, host, failures, reason, sinceAt }: ManagedAgentView,
+  { policy, agent, state, desired, host, failures, reason, sinceAt, stuck }: ManagedAgentView,
   now: number,
 ): readonly string[] => [
   `${policy} (agent ${agent}) is ${state} for ${ago(sinceAt, now)}${host === null ? '' : ` on ${host}`}`,
   `wanted: ${desired === 'by-mode' ? 'as its mode says' : desired}${failures > 0 ? `; ${failures} failures in a row` : ''}`,
   `because: ${reason}`,
+  ...(stuck === null
+    ? []
+    : [
+        `stuck: ${stuck.detail} (${stuck.kind} since ${clockText(stuck.sinceAt)}${stuck.runId === null ? '' : `; look with: fleetlog run show ${stuck.runId}`})`,
+      ]),
 ];
 
 const why = async (
@@ -83,9 +88,12 @@ const agentsOf = async ({ api }: Invocation, query: string): Promise<Page['agent
 
 const WIDTH = 60;
 
+const stateText = ({ state, stuck }: ManagedAgentView): string =>
+  stuck === null ? state : `${state}, ${stuck.kind}`;
+
 const rowOf = (one: ManagedAgentView, now: number): readonly string[] => [
   one.policy,
-  one.state,
+  stateText(one),
   one.desired === 'by-mode' ? one.mode : one.desired,
   one.host ?? '',
   ago(one.sinceAt, now),
@@ -117,6 +125,8 @@ const screen = (agents: Page['agents'], now: number): string => {
   const summary = [...counts]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([state, count]) => `${count} ${state}`);
+  const stuck = agents.filter((one) => one.stuck !== null).length;
+  if (stuck > 0) summary.push(`${stuck} stuck`);
   const head = `${agents.length} agents${summary.length === 0 ? '' : `: ${summary.join(', ')}`}`;
   return `${head}\n${table(
     HEADER,

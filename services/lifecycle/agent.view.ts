@@ -112,6 +112,7 @@ const CHANGE: {
   }),
   'fleetlog.policy.healthy.v1': () => ({ failures: 0, lastError: null }),
   'fleetlog.policy.stuck.v1': (_view, { evidence }) => ({ stuck: evidence }),
+  'fleetlog.policy.unstuck.v1': () => ({ stuck: null }),
   'fleetlog.policy.stopping.v1': (view, { isRestart, deadlineAt, limitedUntil, cause }) => ({
     state: 'stopping',
     deadlineAt,

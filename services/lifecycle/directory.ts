@@ -30,9 +30,17 @@ export interface Standing extends Place {
   readonly seq: number;
 }
 
-/** True when the end of a turn may lead to something. */
-const cares = ({ config: { limits, restartOnUpdate } }: Entry): boolean =>
-  limits.runs > 0 || limits.spendMicroUsd > 0 || restartOnUpdate;
+const watchesTurns = ({ config: { health } }: Entry): boolean =>
+  health.stuckAfterSeconds > 0 || health.sameCalls > 0;
+
+/** True when a turn that begins, or ends, may lead to something. */
+const CARES: Readonly<Record<'turn-started' | 'turn-finished', (entry: Entry) => boolean>> = {
+  'turn-started': watchesTurns,
+  'turn-finished': (entry) => {
+    const { limits, restartOnUpdate } = entry.config;
+    return limits.runs > 0 || limits.spendMicroUsd > 0 || restartOnUpdate || watchesTurns(entry);
+  },
+};
 
 export class Directory {
   readonly #policies = new Map<string, Entry>();
@@ -46,10 +54,10 @@ export class Directory {
   }
 
   /** Those of them that a turn of the agent may lead to something for. */
-  caringFor(boundary: Boundary, agent: string): readonly string[] {
+  caringFor(boundary: Boundary, agent: string, what: keyof typeof CARES): readonly string[] {
     return this.of(boundary, agent).filter((policy) => {
       const entry = this.#policies.get(viewKey(boundary, policy));
-      return entry !== undefined && cares(entry);
+      return entry !== undefined && CARES[what](entry);
     });
   }
 

@@ -11,6 +11,7 @@ import type { PolicyEvidence, SeenRunner } from '#streams/policy.ts';
 import type { HostBoard } from './host-board.ts';
 import { isForbidden, type Policy, type Spawn } from './policy-state.policy.ts';
 import { wantedBy } from './policy-rest.policy.ts';
+import type { TurnHealth } from './turn-health.ts';
 import { usageOf, type UsedTurn } from './usage.policy.ts';
 
 interface Parts {
@@ -20,6 +21,7 @@ interface Parts {
   /** The log of MESSAGES. */
   readonly messages: EventLog;
   readonly hosts: HostBoard;
+  readonly turns: TurnHealth;
 }
 
 type Place = Boundary & { readonly agent: string };
@@ -141,7 +143,10 @@ export const createEvidence = (parts: Parts): Evidence => {
     // The mailbox first: mail that comes after this look is not settled by it.
     const mail = await mailSeq(boundary, policy);
     const activity = await activityOf(parts, place, spawn, runner?.active);
-    return { runner, ...mail, activity, ...(await usage(parts, place, policy, now)) };
+    const { startedAt } = spawn;
+    const looked = { startedAt, now, active: runner?.active, health: policy.config.health };
+    const health = await parts.turns.look(place, looked);
+    return { runner, ...mail, activity, ...health, ...(await usage(parts, place, policy, now)) };
   };
 
   return {

@@ -109,25 +109,27 @@ const idleStop = (live: Live, evidence: PolicyEvidence): Stop | undefined => {
   return limitStop(policy, evidence) ?? restartStop(live, idleMs);
 };
 
-/** Nudge, interrupt, restart: one step for each time that nothing has changed. */
+const unstuck = (live: Live, turnId: string | null): TickDecision =>
+  accept({ type: 'fleetlog.policy.unstuck.v1', ...ofSpawn(live), turnId });
+
+/** Another turn, or one that waits for a person now, or no more: the steps begin anew. */
+const isNewTrouble = (stuck: NonNullable<Policy['stuck']>, seen: StuckEvidence): boolean =>
+  stuck.turnId !== seen.turnId || (stuck.kind === 'waiting') !== (seen.kind === 'waiting');
+
+/** Nudge, interrupt, restart: one step for each time that nothing has changed. What waits for a person is said once, and left alone. */
 const unstick = (live: Live, evidence: PolicyEvidence): TickDecision | undefined => {
   const { stuck: seen } = evidence;
-  if (seen === undefined || seen === null) return undefined;
   const { policy, now } = live;
   const { stuck, config } = policy;
-  const stepMs = config.health.stuckAfterSeconds * 1000 || LOOP_STEP_MS;
-  const isNew = stuck === null || stuck.turnId !== seen.turnId || stuck.kind !== seen.kind;
-  if (!isNew && now < stuck.nextAt) return undefined;
-  if (!isNew && stuck.step === 'interrupt')
-    return stop(live, evidence, { cause: 'stuck', reason: seen.detail, isRestart: true, evidence: seen });
-  const step = isNew ? 'nudge' : 'interrupt';
-  return accept({
-    type: 'fleetlog.policy.stuck.v1',
-    ...ofSpawn(live),
-    step,
-    evidence: seen,
-    nextAt: now + stepMs,
-  });
+  if (seen === undefined) return undefined;
+  if (seen === null) return stuck === null ? undefined : unstuck(live, stuck.turnId);
+  const nextAt = now + (config.health.stuckAfterSeconds * 1000 || LOOP_STEP_MS);
+  const step = { type: 'fleetlog.policy.stuck.v1', ...ofSpawn(live), evidence: seen, nextAt } as const;
+  if (stuck === null || isNewTrouble(stuck, seen))
+    return accept({ ...step, step: seen.kind === 'waiting' ? 'report' : 'nudge' });
+  if (seen.kind === 'waiting' || now < stuck.nextAt) return undefined;
+  if (stuck.step !== 'interrupt') return accept({ ...step, step: 'interrupt' });
+  return stop(live, evidence, { cause: 'stuck', reason: seen.detail, isRestart: true, evidence: seen });
 };
 
 /** LC-T6, T13: its runner is not heard of, or another one has its place. */

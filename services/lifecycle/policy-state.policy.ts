@@ -26,7 +26,7 @@ interface PendingRestart {
 
 /** What was done about a turn that does not go on. */
 interface StuckStep {
-  readonly step: 'nudge' | 'interrupt';
+  readonly step: 'report' | 'nudge' | 'interrupt';
   readonly kind: string;
   readonly turnId: string | null;
   readonly nextAt: number;
@@ -86,6 +86,7 @@ const OF_THE_POLICY = new Set([
   'stopTimeoutSeconds',
   'limits',
   'health',
+  'notify',
   'tags',
 ]);
 
@@ -166,6 +167,7 @@ const EVOLVE: {
   'fleetlog.policy.stuck.v1': (_policy, { step, evidence, nextAt }) => ({
     stuck: { step, kind: evidence.kind, turnId: evidence.turnId, nextAt },
   }),
+  'fleetlog.policy.unstuck.v1': () => ({ stuck: null }),
   'fleetlog.policy.stopping.v1': (policy, event) => ({
     state: 'stopping',
     dueAt: event.deadlineAt,

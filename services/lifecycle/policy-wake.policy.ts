@@ -21,23 +21,30 @@ const ofIdleness = ({ config, restart }: Policy, spawn: Spawn, idleFrom: number)
 /** A busy agent is looked at as often as it may be silent, a loop every minute. */
 const ofHealth = (
   { config: { health }, stuck }: Policy,
-  { isBusy, lastAt }: { readonly isBusy: boolean; readonly lastAt: number },
+  { isBusy, silentAt }: { readonly isBusy: boolean; readonly silentAt: number },
   now: number,
 ): number[] => {
-  const at: number[] = stuck === null ? [] : [stuck.nextAt];
-  if (health.stuckAfterSeconds > 0 && isBusy)
-    at.push(Math.max(lastAt, now) + health.stuckAfterSeconds * SECOND_MS);
+  const isReported = stuck?.step === 'report';
+  const at: number[] = stuck === null || isReported ? [] : [stuck.nextAt];
+  const stepMs = health.stuckAfterSeconds * SECOND_MS;
+  // What is over already was looked at just now: a step later it is looked at again.
+  if (stepMs > 0 && isBusy) at.push(silentAt > now ? silentAt : now + stepMs);
   if (health.sameCalls > 0 && isBusy) at.push(now + MINUTE_MS);
   return at;
 };
 
-const ofRunning = (policy: Policy, spawn: Spawn, { activity }: PolicyEvidence, now: number): number[] => {
+const ofRunning = (
+  policy: Policy,
+  spawn: Spawn,
+  { activity, silentAt = 0 }: PolicyEvidence,
+  now: number,
+): number[] => {
   const runningAt = spawn.runningAt ?? spawn.startedAt;
   const isBusy = activity?.isBusy === true;
   const lastAt = Math.max(activity?.lastAt ?? 0, runningAt);
   const at = [
     ...ofIdleness(policy, spawn, isBusy ? now : lastAt),
-    ...ofHealth(policy, { isBusy, lastAt }, now),
+    ...ofHealth(policy, { isBusy, silentAt }, now),
   ];
   if (policy.failures > 0) at.push(runningAt + policy.config.backoff.resetAfterSeconds * SECOND_MS);
   return at;

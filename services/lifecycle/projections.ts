@@ -41,6 +41,7 @@ export const policiesProjection = defineSummary<PlacedPolicyEvent, PolicySummary
 export const agentsProjection = defineSummary<PlacedPolicyEvent, AgentSummary>({
   ...source,
   name: 'agents',
+  version: 2,
   bucket: 'agents',
   fold: foldAgent,
   parse: (value) => agentSchema.parse(value),

@@ -1,5 +1,5 @@
 // What hosts and runners report, told to the policies that it concerns: a start that was refused, a process that has ended, and a turn
-// that has ended where limits or a pending restart wait for one. At least once in, exactly once out: ids follow from the report.
+// that has begun or ended where its policy watches over it, has limits, or waits to be started anew. At least once in, exactly once out: ids follow from the report.
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -11,7 +11,8 @@ import type { Directory } from './directory.ts';
 import type { Keeper } from './keeper.ts';
 import { ACTOR, policyKey, type PolicyLog } from './policy-log.ts';
 
-type Told = Extract<Report, { readonly name: 'spawn-refused' | 'agent-exited' | 'turn-finished' }>;
+type TurnReport = 'turn-started' | 'turn-finished';
+type Told = Extract<Report, { readonly name: 'spawn-refused' | 'agent-exited' | TurnReport }>;
 
 /** A report that may concern a policy. */
 export interface PolicyReport {
@@ -23,14 +24,19 @@ export interface PolicyReport {
   readonly causation: string;
 }
 
+const isTurn = (report: Report): report is Extract<Report, { readonly name: TurnReport }> =>
+  report.name === 'turn-started' || report.name === 'turn-finished';
+
+const isTold = (report: Report): report is Told =>
+  report.name === 'spawn-refused' || report.name === 'agent-exited' || isTurn(report);
+
 /** The report of an entry; undefined for one that concerns no policy. Throws `REPORT_UNREADABLE` (never). */
 export const decodePolicyReport = (entry: StoredEntry): PolicyReport | undefined => {
   const reading = decodeReport(entry);
   if (reading.kind === 'problem')
     throw new Fault({ code: 'REPORT_UNREADABLE', retry: 'never', message: reading.problem });
   if (reading.kind === 'unknown') return undefined;
-  if (reading.name !== 'spawn-refused' && reading.name !== 'agent-exited' && reading.name !== 'turn-finished')
-    return undefined;
+  if (!isTold(reading)) return undefined;
   const { place, envelope } = reading;
   const boundary = { tenant: place.tenant, project: place.project };
   return { boundary, from: place.id, report: reading, seq: entry.seq, causation: envelope.id };
@@ -38,7 +44,7 @@ export const decodePolicyReport = (entry: StoredEntry): PolicyReport | undefined
 
 /** What orders them: those of one policy, or agent, one after another. */
 export const laneOf = ({ report, from }: PolicyReport): string =>
-  report.name === 'turn-finished' ? `agent ${from}` : `policy ${report.data.policy}`;
+  isTurn(report) ? `agent ${from}` : `policy ${report.data.policy}`;
 
 interface Parts {
   readonly policyLog: PolicyLog;
@@ -47,10 +53,7 @@ interface Parts {
   readonly ids: Ids;
 }
 
-const commandOf = (
-  report: Exclude<Told, { readonly name: 'turn-finished' }>,
-  chance: number,
-): PolicyCommand => {
+const commandOf = (report: Exclude<Told, { readonly name: TurnReport }>, chance: number): PolicyCommand => {
   if (report.name === 'spawn-refused') {
     const { spawnId, code, message } = report.data;
     return { kind: 'refused', spawnId, code, message, chance };
@@ -63,8 +66,8 @@ export const handlePolicyReport =
   ({ policyLog, keeper, directory, ids }: Parts) =>
   async ({ boundary, from, report, seq, causation }: PolicyReport): Promise<Handled> => {
     const cause = `report${seq}`;
-    if (report.name === 'turn-finished') {
-      for (const policy of directory.caringFor(boundary, from))
+    if (isTurn(report)) {
+      for (const policy of directory.caringFor(boundary, from, report.name))
         await keeper.consider({ boundary, policy }, { cause, causation });
       return ok;
     }

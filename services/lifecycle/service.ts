@@ -25,6 +25,8 @@ import { createPolicyTimers, decodeRing } from './policy-timers.ts';
 import { agentsProjection, policiesProjection } from './projections.ts';
 import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
 import { createStartPace } from './start-pace.ts';
+import { createRemedies } from './remedies.ts';
+import { createTurnHealth } from './turn-health.ts';
 
 const LifecycleConfig = configSchema({
   startsPerSecond: decimal({ min: 0.01, max: 10_000 })
@@ -56,6 +58,11 @@ const partsOf = (context: Context) => {
       events: context.log('EVENTS'),
       messages: context.log('MESSAGES'),
       hosts,
+      turns: createTurnHealth({
+        events: context.log('EVENTS'),
+        leases: context.bucket('leases'),
+        approvals: context.bucket('approvals'),
+      }),
     }),
     timers: createPolicyTimers(context.log('TIMERS')),
     pace: createStartPace({ perSecond: config.startsPerSecond, burst: config.startBurst }),
@@ -75,7 +82,12 @@ const partsOf = (context: Context) => {
     messages: context.log('MESSAGES'),
     timeoutMs: config.requestTimeoutMs,
   });
-  return { policyLog, hosts, directory, keeper, instructions, firstWords, forwarding };
+  const remedies = createRemedies({
+    client: context.requests.client,
+    timeoutMs: config.requestTimeoutMs,
+    onRefused: (policy, what, why) => context.logger.warn('a remedy was refused', { policy, what, why }),
+  });
+  return { policyLog, hosts, directory, keeper, instructions, firstWords, forwarding, remedies };
 };
 type Parts = ReturnType<typeof partsOf>;
 
@@ -89,7 +101,7 @@ const sharedParts = (context: Context): Parts => {
 
 /** What is said to agents: apart from their life, so that a service that is away holds up nothing else. */
 const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
-  const { policyLog, keeper, firstWords, forwarding } = sharedParts(context);
+  const { policyLog, keeper, firstWords, forwarding, remedies } = sharedParts(context);
   const { lifecycleWelcome, lifecycleMail } = serviceConsumers;
   const limits = { ackWaitMs: ACK_WAIT_MS };
   return [
@@ -98,9 +110,11 @@ const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLe
       queue: context.queue(lifecycleWelcome.stream, lifecycleWelcome.name),
       decode: decodePolicyTransition,
       lane: ({ boundary, event }) => `${boundary.tenant}.${boundary.project}.${event.policy}`,
-      handle: async ({ boundary, event, envelope }) => {
-        if (event.type !== 'fleetlog.policy.running.v1') return ok;
+      handle: async (transition) => {
+        const { boundary, event, envelope } = transition;
         const { state } = await policyLog.load({ boundary, policy: event.policy, actor: envelope.actor });
+        await remedies.follow(transition, state);
+        if (event.type !== 'fleetlog.policy.running.v1') return ok;
         await firstWords.say(boundary, event, state);
         await forwarding.sendOn(boundary, state);
         return ok;

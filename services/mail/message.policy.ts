@@ -57,7 +57,7 @@ export const messageOf = (request: SendRequest, writer: Writer): MessageSent => 
   ...writtenBy(writer, request),
   threadId: request.messageId,
   to: request.to,
-  kind: 'mail',
+  kind: writer.from === SYSTEM_SENDER ? 'notice' : 'mail',
   subject: request.subject,
   replyTo: null,
   sessionId: request.sessionId ?? null,

@@ -7,7 +7,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { AgentMailRequestOf, AgentMailResultOf } from '#streams/mail-requests.ts';
-import { MAIL_BODY_CHARACTERS, policyOfRecipient } from '#streams/mail.ts';
+import { MAIL_BODY_CHARACTERS, policyOfRecipient, SYSTEM_SENDER } from '#streams/mail.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { MessageLookup } from './message-lookup.ts';
@@ -105,6 +105,10 @@ const refuseUnknown = (names: Partial<KnownNames>, to: string) => {
 
 const writerOf = ({ clock }: Parts, { from, at }: Sender) => ({ from, now: at ?? clock.now() });
 
+/** Fleetlog itself, whoever else may call himself so. */
+const isOwnWord = ({ from, actor }: Sender): boolean =>
+  from === SYSTEM_SENDER && actor.startsWith('service:');
+
 const send =
   (parts: Parts): PostOffice['send'] =>
   async (sender, request) => {
@@ -112,7 +116,8 @@ const send =
     const policy = policyOfRecipient(request.to);
     const isKnown = policy !== undefined && (await parts.hasPolicy(sender.boundary, policy));
     const refusal =
-      refuseSender(sender.from, names) ?? (isKnown ? undefined : refuseUnknown(names, request.to));
+      (isOwnWord(sender) ? undefined : refuseSender(sender.from, names)) ??
+      (isKnown ? undefined : refuseUnknown(names, request.to));
     if (refusal !== undefined) return refused(refusal);
     const sent = messageOf(clean(parts.redactor, request), writerOf(parts, sender));
     const outcome = await parts.messageLog.send(sent, causeOf(sender));
@@ -156,7 +161,10 @@ const nudge =
     const { boundary, from } = sender;
     const { messageId, to } = asked;
     const names = parts.namesOf(boundary);
-    const refusal = refuseSender(from, names) ?? refuseUnknown({ agents: names.agents }, to);
+    // What a service nudges runs, whether or not it has a name here.
+    const refusal = isOwnWord(sender)
+      ? undefined
+      : (refuseSender(from, names) ?? refuseUnknown({ agents: names.agents }, to));
     if (refusal !== undefined) return refused(refusal);
     const sent = nudgeOf(clean(parts.redactor, asked), writerOf(parts, sender));
     return untilSettled<MailAnswer<'nudge'>>(to, async () => {

@@ -201,6 +201,9 @@ describe('running', () => {
       .thenUnchanged();
     given(...before, nudged)
       .when(alive({ stuck: null }), 900 * SECOND)
+      .thenLike({ type: 'fleetlog.policy.unstuck.v1', turnId: 'trn_1' });
+    given(...before)
+      .when(alive({ stuck: null }), 900 * SECOND)
       .thenUnchanged();
     given(...before, nudged)
       .when(alive({ stuck }), 600 * SECOND)
@@ -212,5 +215,37 @@ describe('running', () => {
     given(...before, nudged, interrupted)
       .when(alive({ stuck: { ...stuck, turnId: 'trn_2' } }), 900 * SECOND)
       .thenLike({ step: 'nudge' });
+  });
+  test('IM-10 a turn that waits for a person is reported once and never touched', () => {
+    const stuck = {
+      kind: 'waiting',
+      runId: 'run_1',
+      turnId: 'trn_1',
+      sinceAt: NOW,
+      detail: 'waits',
+    } as const;
+    const before = [applied({ health: { stuckAfterSeconds: 300 } }), starting(), running()];
+    const state = given(...before)
+      .when(alive({ stuck }), 300 * SECOND)
+      .thenLike({ type: 'fleetlog.policy.stuck.v1', step: 'report', evidence: stuck });
+    expect(state?.state).toBe('running');
+    const reported = {
+      type: 'fleetlog.policy.stuck.v1',
+      policy: 'builder',
+      decidedAt: NOW,
+      spawnId: spawnA,
+      agent: 'builder',
+      host: 'forge-1',
+      step: 'report',
+      evidence: stuck,
+      nextAt: NOW + 600 * SECOND,
+    } as const;
+    for (const after of [600, 6000, 60_000])
+      given(...before, reported)
+        .when(alive({ stuck }), after * SECOND)
+        .thenUnchanged();
+    given(...before, reported)
+      .when(alive({ stuck: null }), 700 * SECOND)
+      .thenLike({ type: 'fleetlog.policy.unstuck.v1' });
   });
 });
