@@ -28,7 +28,7 @@ const bodySchema = z.string().min(1).max(MAIL_BODY_CHARACTERS);
 const POLICY_PREFIX = 'policy:';
 
 /** An agent, a person, or whoever runs for a policy. */
-export const recipientSchema = z
+const recipientSchema = z
   .string()
   .regex(
     /^(?:policy:)?[a-z0-9][a-z0-9_-]{0,63}$/,

@@ -4,30 +4,6 @@ import type { AttemptEnd } from '#streams/task.ts';
 
 const shorten = (text: string): string => text.slice(0, 2000);
 
-/** How the attempt ended; undefined for a transition that does not end its run (a turn that another one follows among them). */
-export const endOfAttempt = (event: RunEvent): AttemptEnd | undefined => {
-  switch (event.type) {
-    case 'fleetlog.run.lease-expired.v1':
-      return endOfLease(event);
-    case 'fleetlog.run.failed.v1': {
-      const { failure, result, endedAt } = event;
-      return { outcome: 'failed', failure, summary: result?.summary ?? '', endedAt };
-    }
-    case 'fleetlog.run.cancelled.v1':
-      return { outcome: 'cancelled', failure: null, summary: event.reason, endedAt: event.endedAt };
-    case 'fleetlog.run.blocked.v1':
-      return { outcome: 'blocked', failure: null, summary: shorten(event.reason), endedAt: event.endedAt };
-    case 'fleetlog.run.completed.v1': {
-      const { result, endedAt } = event;
-      // A turn that yielded ended well and the work is not done: it waits for something, and only a person can tell for what.
-      const outcome = result.outcome === 'yielded' ? 'blocked' : 'completed';
-      return { outcome, failure: null, summary: result.summary, endedAt };
-    }
-    default:
-      return undefined;
-  }
-};
-
 const endOfLease = (
   event: Extract<RunEvent, { readonly type: 'fleetlog.run.lease-expired.v1' }>,
 ): AttemptEnd | undefined => {
@@ -41,3 +17,54 @@ const endOfLease = (
     endedAt: expiredAt,
   };
 };
+
+type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { readonly type: Type }>;
+
+const goesOn = (): undefined => undefined;
+
+/** By every type: a new one is not taken for an end because it has the shape of one. */
+const END: { readonly [Type in RunEvent['type']]: (event: EventOf<Type>) => AttemptEnd | undefined } = {
+  'fleetlog.run.created.v1': goesOn,
+  'fleetlog.run.claimed.v1': goesOn,
+  'fleetlog.run.turn-started.v1': goesOn,
+  // The turn of one command; another one follows.
+  'fleetlog.run.turn-finished.v1': goesOn,
+  'fleetlog.run.cancel-requested.v1': goesOn,
+  'fleetlog.run.approval-asked.v1': goesOn,
+  'fleetlog.run.approval-counted.v1': goesOn,
+  'fleetlog.run.approval-answered.v1': goesOn,
+  'fleetlog.run.command-created.v1': goesOn,
+  'fleetlog.run.command-acknowledged.v1': goesOn,
+  'fleetlog.run.command-finished.v1': goesOn,
+  'fleetlog.run.command-cancelled.v1': goesOn,
+  'fleetlog.run.lease-expired.v1': endOfLease,
+  'fleetlog.run.failed.v1': ({ failure, result, endedAt }) => ({
+    outcome: 'failed',
+    failure,
+    summary: result?.summary ?? '',
+    endedAt,
+  }),
+  'fleetlog.run.cancelled.v1': ({ reason, endedAt }) => ({
+    outcome: 'cancelled',
+    failure: null,
+    summary: reason,
+    endedAt,
+  }),
+  'fleetlog.run.blocked.v1': ({ reason, endedAt }) => ({
+    outcome: 'blocked',
+    failure: null,
+    summary: shorten(reason),
+    endedAt,
+  }),
+  // A turn that yielded ended well and the work is not done: it waits for something, and only a person can tell for what.
+  'fleetlog.run.completed.v1': ({ result, endedAt }) => ({
+    outcome: result.outcome === 'yielded' ? 'blocked' : 'completed',
+    failure: null,
+    summary: result.summary,
+    endedAt,
+  }),
+};
+
+/** How the attempt ended; undefined for a transition that does not end its run. */
+export const endOfAttempt = (event: RunEvent): AttemptEnd | undefined =>
+  (END[event.type] as (event: RunEvent) => AttemptEnd | undefined)(event);

@@ -23,7 +23,7 @@ const whole = (name: 'seeds' | 'from' | 'seed' | 'workers'): number => {
   const value = Number(values[name]);
   if (Number.isInteger(value) && value >= 0) return value;
   process.stderr.write(`--${name} is a whole number, not ${values[name]}\n`);
-  process.exit(2);
+  return process.exit(2);
 };
 
 // Whoever reads it has seen enough (`| head`).
