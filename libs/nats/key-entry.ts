@@ -23,7 +23,9 @@ export const checkKeyFilter = (filter: string): void => {
 type Marker = 'deleted' | 'expired';
 
 /** Which marker it is; undefined for a value. Markers of the broker carry a reason, those of writers an operation. */
-const markerOf = (entry: Pick<StoredEntry, 'headers'>): Marker | undefined => {
+const markerOf = (entry: Pick<StoredEntry, 'headers' | 'body'>): Marker | undefined => {
+  // A marker has no body, by the definition of buckets: headers, which cost more than all else of a value, need no look.
+  if (entry.body.byteLength > 0) return undefined;
   const reason = entry.headers['Nats-Marker-Reason'];
   if (reason !== undefined) return reason === 'MaxAge' ? 'expired' : 'deleted';
   const operation = entry.headers['KV-Operation'];

@@ -114,9 +114,8 @@ class Bucket implements KeyValue {
     yield* liveKeys(this.#context, this.#prefix, filter);
   }
 
-  async *watch(options: Parameters<KeyValue['watch']>[0] = {}): ReturnType<typeof watchBucket> {
-    for (const filter of options.keys ?? []) checkKeyFilter(filter);
-    yield* watchBucket(this.#context, this.#prefix, options);
+  watch(options: Parameters<KeyValue['watch']>[0] = {}): ReturnType<typeof watchBucket> {
+    return watchBucket(this.#context, this.#prefix, options);
   }
 
   #change(key: string, value: Uint8Array, options: PutOptions): KeyChange {

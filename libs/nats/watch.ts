@@ -1,7 +1,7 @@
 // Watches a bucket: its present values, `current`, then its changes in the order of revisions. When the bucket itself was
 // replaced or has lost its end, everything comes again, `current` included: what was not named since is not there any more.
 import type { WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
-import { changeEvent } from './key-entry.ts';
+import { changeEvent, checkKeyFilter } from './key-entry.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
@@ -38,13 +38,14 @@ class WatchTranslator {
   }
 }
 
-/** The events of a bucket whose subjects begin with `prefix`. The port's contract. */
+/** The events of a bucket whose subjects begin with `prefix`. The port's contract. Fault `KV_REFUSED` for what is no filter. */
 export async function* watchBucket(
   context: WriteContext,
   prefix: string,
   options: WatchOptions = {},
 ): AsyncGenerator<WatchEvent> {
   const { signal, afterRevision, keys } = options;
+  for (const filter of keys ?? []) checkKeyFilter(filter);
   const { connection, stream } = context;
   const consumer = new SupervisedConsumer({
     connection,

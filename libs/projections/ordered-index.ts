@@ -1,5 +1,7 @@
 // Rows in one order, in memory: added and taken out in logarithmic time, read from any place on, ranked. Chunks of a few hundred rows in a
 // list: eight bytes a row beyond the row itself. Rows are not copied, so what orders a row must not change while it is in here.
+// Added rows are put in their places when the order is next looked at: many that come at once, such as all of a bucket, are then sorted
+// once, which costs a third of finding a place for each.
 
 /** Negative when `a` stands before `b`; 0 only for the same place. */
 export type Compare<Place> = (a: Place, b: Place) => number;
@@ -20,10 +22,17 @@ export interface OrderedIndex<Place, Row extends Place> {
   walk(after?: Place): Walk<Row>;
   /** How many rows stand before a place. */
   rank(place: Place): number;
+  /** Puts what was added in its place now, so that the next reader does not wait for it. */
+  sort(): void;
 }
 
 /** A chunk is split in two when it is larger. */
 const MOST_IN_CHUNK = 512;
+/** Rows of a chunk that is made by sorting: it has room for more. */
+const SORTED_CHUNK = 384;
+/** Fewer added rows than this, or than this part of what is there, find their places one by one. */
+const LEAST_SORTED = 64;
+const SORTED_PART = 1 / 8;
 
 class ChunkWalk<Row> implements Walk<Row> {
   readonly #chunks: readonly (readonly Row[])[];
@@ -57,17 +66,53 @@ class ChunkWalk<Row> implements Walk<Row> {
 
 class Chunks<Place, Row extends Place> implements OrderedIndex<Place, Row> {
   readonly #compare: Compare<Place>;
-  readonly #chunks: Row[][] = [];
-  size = 0;
+  #chunks: Row[][] = [];
+  #added: Row[] = [];
+  #size = 0;
 
   constructor(compare: Compare<Place>) {
     this.#compare = compare;
   }
 
+  get size(): number {
+    this.sort();
+    return this.#size;
+  }
+
   add(row: Row): void {
+    this.#added.push(row);
+  }
+
+  sort(): void {
+    const added = this.#added;
+    if (added.length === 0) return;
+    this.#added = [];
+    if (added.length < Math.max(LEAST_SORTED, this.#size * SORTED_PART))
+      for (const row of added) this.#insert(row);
+    else this.#rebuild(added);
+  }
+
+  /** Behind what is there, so that of two rows of one place the first stays: sorting is stable. */
+  #rebuild(added: readonly Row[]): void {
+    const rows = [...this.#chunks.flat(), ...added].sort(this.#compare);
+    const chunks: Row[][] = [];
+    let chunk: Row[] = [];
+    let last: Row | undefined;
+    this.#size = 0;
+    for (const row of rows) {
+      if (last !== undefined && this.#compare(last, row) === 0) continue;
+      if (chunk.length === 0 || chunk.length === SORTED_CHUNK) chunks.push((chunk = []));
+      chunk.push(row);
+      this.#size += 1;
+      last = row;
+    }
+    this.#chunks = chunks;
+  }
+
+  #insert(row: Row): void {
     const found = this.#find(row);
     if (found.isThere) return;
-    this.size += 1;
+    this.#size += 1;
     const chunk = this.#chunks[found.chunk];
     if (chunk === undefined) {
       this.#chunks.push([row]);
@@ -79,21 +124,24 @@ class Chunks<Place, Row extends Place> implements OrderedIndex<Place, Row> {
   }
 
   remove(place: Place): void {
+    this.sort();
     const { chunk: number, at, isThere } = this.#find(place);
     const chunk = this.#chunks[number];
     if (!isThere || chunk === undefined) return;
-    this.size -= 1;
+    this.#size -= 1;
     chunk.splice(at, 1);
     if (chunk.length === 0) this.#chunks.splice(number, 1);
   }
 
   walk(after?: Place): Walk<Row> {
+    this.sort();
     if (after === undefined) return new ChunkWalk(this.#chunks, 0, 0);
     const { chunk, at, isThere } = this.#find(after);
     return new ChunkWalk(this.#chunks, chunk, isThere ? at + 1 : at);
   }
 
   rank(place: Place): number {
+    this.sort();
     const found = this.#find(place);
     let before = found.at;
     for (let number = 0; number < found.chunk; number += 1) before += this.#chunks[number]?.length ?? 0;
@@ -136,32 +184,70 @@ export const createOrderedIndex = <Place, Row extends Place>(
   compare: Compare<Place>,
 ): OrderedIndex<Place, Row> => new Chunks<Place, Row>(compare);
 
-/** Several walks of one order as one: as many comparisons a row as there are walks. */
+/** Walks by their next rows, the least on top: a heap. */
+class Merged<Place, Row extends Place> implements Walk<Row> {
+  readonly #compare: Compare<Place>;
+  readonly #heap: Walk<Row>[];
+
+  constructor(compare: Compare<Place>, walks: readonly Walk<Row>[]) {
+    this.#compare = compare;
+    this.#heap = walks.filter(({ row }) => row !== undefined);
+    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at -= 1) this.#sink(at);
+  }
+
+  get row(): Row | undefined {
+    return this.#heap[0]?.row;
+  }
+
+  advance(): void {
+    const [top] = this.#heap;
+    if (top === undefined) return;
+    top.advance();
+    if (top.row === undefined) {
+      const last = this.#heap.pop();
+      if (last === undefined || last === top) return;
+      this.#heap[0] = last;
+    }
+    this.#sink(0);
+  }
+
+  #sink(from: number): void {
+    const heap = this.#heap;
+    for (let at = from; ;) {
+      const left = 2 * at + 1;
+      const least = this.#isBefore(left + 1, left) ? left + 1 : left;
+      if (!this.#isBefore(least, at)) return;
+      const [walk, other] = [heap[at], heap[least]];
+      if (walk === undefined || other === undefined) return;
+      heap[at] = other;
+      heap[least] = walk;
+      at = least;
+    }
+  }
+
+  #isBefore(at: number, other: number): boolean {
+    const row = this.#heap[at]?.row;
+    const otherRow = this.#heap[other]?.row;
+    return row !== undefined && otherRow !== undefined && this.#compare(row, otherRow) < 0;
+  }
+}
+
+/** Several walks of one order as one: a row costs the logarithm of their number in comparisons. */
 export const mergeWalks = <Place, Row extends Place>(
   compare: Compare<Place>,
   walks: readonly Walk<Row>[],
 ): Walk<Row> => {
   const [only] = walks;
-  if (only !== undefined && walks.length === 1) return only;
-  const first = (): Walk<Row> | undefined => {
-    let least: Walk<Row> | undefined;
-    for (const walk of walks) {
-      if (walk.row === undefined) continue;
-      if (least?.row === undefined || compare(walk.row, least.row) < 0) least = walk;
-    }
-    return least;
-  };
-  let ahead = first();
-  return {
-    get row() {
-      return ahead?.row;
-    },
-    advance: () => {
-      ahead?.advance();
-      ahead = first();
-    },
-  };
+  return only !== undefined && walks.length === 1 ? only : new Merged<Place, Row>(compare, walks);
 };
+
+/** A walk that ends before the first row that is not to be in it. */
+export const walkWhile = <Row>(walk: Walk<Row>, isIn: (row: Row) => boolean): Walk<Row> => ({
+  get row() {
+    return walk.row !== undefined && isIn(walk.row) ? walk.row : undefined;
+  },
+  advance: () => walk.advance(),
+});
 
 /** The first `limit` rows of some walks, one walk after the other, that are wanted, and whether there is another one. */
 export const takeRows = <Row>(

@@ -247,9 +247,11 @@ class View<State extends object, Row extends object> implements ReadView<State, 
 
   #applyTo(key: string, entry: KeyValueEntry | undefined): void {
     if (entry === undefined) this.#cells.remove(key);
-    else this.#cells.put(entry);
+    else if (this.#isWhole) this.#cells.put(entry);
+    else this.#cells.load(entry);
     if (this.#cells.size > this.#maxKeys) throw this.#tooLarge();
     this.#wake(key);
+    if (this.#listeners.size === 0) return;
     for (const listener of this.#listeners) listener(key, this.#cells.get(key));
   }
 

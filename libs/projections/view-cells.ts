@@ -47,6 +47,7 @@ export class ViewCells<State extends object, Row extends object> {
   readonly #waiting = new Map<string, KeyValueEntry>();
   readonly #listeners = new Set<RowListener<Row>>();
   readonly #shapes = new Map<string, readonly string[]>();
+  #lastNames: readonly string[] = [];
   /** Keys that wait and have no cell yet. */
   #fresh = 0;
 
@@ -65,6 +66,13 @@ export class ViewCells<State extends object, Row extends object> {
     this.#waiting.delete(key);
     this.#waiting.set(key, entry);
     if (this.#waiting.size >= MOST_WAITING) this.settle();
+  }
+
+  /** As {@link put}, looked at now: for values that come once each, such as all of a bucket at a start, waiting is of no use. */
+  load(entry: KeyValueEntry): void {
+    if (this.#waiting.has(entry.key)) return this.put(entry);
+    if (!this.#cells.has(entry.key)) this.#fresh += 1;
+    this.#look(entry);
   }
 
   remove(key: string): void {
@@ -143,12 +151,19 @@ export class ViewCells<State extends object, Row extends object> {
   }
 
   #packed(value: object): Pick<Cell<Row>, 'text' | 'names'> {
-    const own = Object.keys(value);
+    return { text: JSON.stringify(Object.values(value)), names: this.#namesOf(Object.keys(value)) };
+  }
+
+  /** Values of one bucket have one shape, or a few where versions meet: most often that of the value before. */
+  #namesOf(own: readonly string[]): readonly string[] {
+    const last = this.#lastNames;
+    if (last.length === own.length && own.every((name, at) => name === last[at])) return last;
     const shape = own.join(' ');
     const names = this.#shapes.get(shape) ?? own;
-    // Values of one bucket have one shape, or a few where versions meet: a foreign one is not remembered.
+    // A foreign one is not remembered.
     if (this.#shapes.size < MOST_SHAPES) this.#shapes.set(shape, names);
-    return { text: JSON.stringify(Object.values(value)), names };
+    this.#lastNames = names;
+    return names;
   }
 
   #forget(most: number): void {

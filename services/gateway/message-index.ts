@@ -45,6 +45,11 @@ export class MessageIndex {
     });
   }
 
+  /** See {@link TimeIndex.sort}. */
+  sort(): void {
+    this.#byRecipient.sort();
+  }
+
   page({ to, from, thread, state, kind, after, limit }: MessageListing): TimePage<MessageRow> {
     return this.#byRecipient.page(
       { after, limit },

@@ -164,6 +164,15 @@ const indexesOf = (views: Views, boundary: Boundary) => {
 };
 type Indexes = ReturnType<typeof indexesOf>;
 
+/** Everything has come and is in its place. */
+const whenReady = async (
+  views: readonly Pick<ReadView<object>, 'ready'>[],
+  { runs, sessions, tasks, messages }: Indexes,
+): Promise<void> => {
+  await Promise.all(views.map(({ ready }) => ready));
+  for (const index of [runs, sessions, tasks, messages]) index.sort();
+};
+
 /** Starts watching at once. */
 export const createReadViews = (parts: Parts): ReadViews => {
   const { boundary, maxKeys, maxMessages } = parts;
@@ -192,11 +201,12 @@ export const createReadViews = (parts: Parts): ReadViews => {
     }),
   };
   const all = Object.values(views) as readonly Pick<ReadView<object>, 'ready' | 'stop'>[];
+  const indexes = indexesOf(views, boundary);
   return {
     ...views,
-    indexes: indexesOf(views, boundary),
+    indexes,
     runners: createPresenceView(parts.bucket('presence')),
-    ready: Promise.all(all.map(({ ready }) => ready)).then(() => undefined),
+    ready: whenReady(all, indexes),
     stop: async () => {
       await Promise.all(all.map((one) => one.stop()));
     },

@@ -47,6 +47,11 @@ export class RunIndex {
     });
   }
 
+  /** See {@link TimeIndex.sort}. */
+  sort(): void {
+    this.#byState.sort();
+  }
+
   page({ state, agent, session, after, limit }: RunListing): TimePage<RunRow> {
     const isWanted = (row: RunRow): boolean =>
       (state === undefined || state.includes(row.state)) && (agent === undefined || agent === row.agent);

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import {
   createOrderedIndex,
   takeRows,
+  walkWhile,
   type OrderedIndex,
   type Walk,
 } from '#libs/projections/ordered-index.ts';
@@ -124,6 +125,15 @@ export class SessionIndex {
     return this.#readers.seen(reader, id);
   }
 
+  /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
+  sort(): void {
+    for (const { active, inactive } of [this.#all, ...this.#byAgent.values()]) {
+      active.sort();
+      inactive.sort();
+    }
+    this.#changes.sort();
+  }
+
   /** A page of a list, and the place of its last row. */
   page(listing: SessionListing): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
     const { state, agent, provider, reader, limit } = listing;
@@ -151,11 +161,8 @@ export class SessionIndex {
     limit: number,
     isWanted?: (row: SessionRow) => boolean,
   ): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
-    return takeRows(
-      [this.#changes.walk(afterChange(after))],
-      limit,
-      (row) => row.seq <= upTo && (isWanted === undefined || isWanted(row)),
-    );
+    const walk = walkWhile(this.#changes.walk(afterChange(after)), ({ seq }) => seq <= upTo);
+    return takeRows([walk], limit, isWanted);
   }
 
   *#walks(groups: readonly Group[], listing: SessionListing): Generator<Walk<SessionRow>> {

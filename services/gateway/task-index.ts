@@ -5,6 +5,7 @@ import {
   createOrderedIndex,
   mergeWalks,
   takeRows,
+  walkWhile,
   type OrderedIndex,
   type Walk,
 } from '#libs/projections/ordered-index.ts';
@@ -116,6 +117,15 @@ export class TaskIndex {
     return this.#readers.seen(reader, id);
   }
 
+  /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
+  sort(): void {
+    for (const { states, waiting } of this.#queues.values()) {
+      for (const index of states.values()) index.sort();
+      waiting.sort();
+    }
+    this.#changes.sort();
+  }
+
   /** A page of tasks in the order in which they go. */
   page(
     filter: TaskFilter,
@@ -137,12 +147,8 @@ export class TaskIndex {
 
   /** Tasks that have changed, in the order of their last change. */
   changes({ after, upTo }: ChangeRange, filter: TaskFilter, limit: number): Page {
-    const isInFilter = isWanted(filter);
-    return takeRows(
-      [this.#changes.walk(afterChange(after))],
-      limit,
-      (row) => row.seq <= upTo && isInFilter(row),
-    );
+    const walk = walkWhile(this.#changes.walk(afterChange(after)), ({ seq }) => seq <= upTo);
+    return takeRows([walk], limit, isWanted(filter));
   }
 
   /** HR-14, HR-15: the place of a waiting task in its queue, from 1; null for one that does not wait. */

@@ -43,6 +43,11 @@ export class TimeIndex<Row extends ListPosition> {
     if (index?.size === 0) this.#byName.delete(name);
   }
 
+  /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
+  sort(): void {
+    for (const index of this.#byName.values()) index.sort();
+  }
+
   /** The newest that are wanted, after a place; `isNamed` chooses among the names. */
   page(
     { after, limit }: { readonly after?: ListPosition | undefined; readonly limit: number },

@@ -1,84 +1,23 @@
 // What the gateway's reads cost when there is much to read: how long it takes to have everything in memory after a start, how much memory that
-// is, and how quick single pages are then, over HTTP. The floors are a process that watches the same buckets and keeps nothing, and a request
-// that reads nothing. Memory is read from /proc: on Linux only.
+// is, and how quick single pages are then, over HTTP. The floors are a process that watches the same buckets, parses their values and keeps
+// nothing, and a request that reads nothing. Memory and processor time are read from /proc: on Linux only.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { openKeyValue } from '#libs/nats/key-value.ts';
 import { readEnvironment } from '#libs/system/env.ts';
-import { viewKey } from '#streams/buckets.ts';
-import { jsonBytes } from '#streams/entry.ts';
-import { SESSION_VIEW_EXAMPLE } from '#streams/generate-session-examples.ts';
-import { TASK_VIEW_EXAMPLE } from '#streams/generate-task-examples.ts';
-import { cursorKey, type SessionView } from '#streams/session-view.ts';
-import type { TaskView } from '#streams/task-view.ts';
-import { TASK_STATES } from '#streams/task.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { BOUNDARY, provision } from '#test/support/control-plane.ts';
-import { connectTo } from '#test/support/nats-connection.ts';
 import type { Bench } from './bench-world.ts';
 import { fromPairs, type Figure, type Target } from './figure.ts';
 import { percentile } from './measure.ts';
+import { COUNT, fillReads, idOf } from './reads-world.ts';
 
-const COUNT = 100_000;
 const MOST_ROUNDS = 3;
 const REQUESTS = 200;
-const READ = 20_000;
+/** Linux counts processor time for programs in hundredths of a second. */
+const MS_PER_TICK = 10;
 const REBUILT: Target = { of: 'value', is: '<=', limit: 5000 };
 const MEMORY: Target = { of: 'value', is: '<=', limit: 400 };
 const PAGE: Target = { of: 'value', is: '<=', limit: 5 };
-
-const idOf = (prefix: string, n: number): string => `${prefix}_${String(n).padStart(26, '0')}`;
-
-const sessionOf = (n: number): SessionView => ({
-  ...SESSION_VIEW_EXAMPLE,
-  ...BOUNDARY,
-  seq: n + 1,
-  version: n + 1,
-  sessionId: idOf('ses', n),
-  agent: `builder-${n % 20}`,
-  activeRuns: n % 50 === 0 ? [idOf('run', n)] : [],
-  lastRunId: idOf('run', n),
-  lastOutcome: 'completed',
-  lastActivityAt: SESSION_VIEW_EXAMPLE.createdAt + ((n * 7919) % COUNT) * 1000,
-});
-const taskOf = (n: number): TaskView => ({
-  ...TASK_VIEW_EXAMPLE,
-  ...BOUNDARY,
-  seq: n + 1,
-  queuedSeq: n + 1,
-  taskId: idOf('tsk', n),
-  queue: `queue-${n % 10}`,
-  priority: n % 7,
-  // Most have ended, some wait, few are under way.
-  state: n % 10 === 0 ? 'pending' : (TASK_STATES[n % 100 === 1 ? 2 : 4 + (n % 4)] ?? 'completed'),
-  createdAt: TASK_VIEW_EXAMPLE.createdAt + n,
-});
-
-type Put = { readonly key: string; readonly value: Uint8Array };
-
-const fill = async (broker: FreshBroker): Promise<void> => {
-  await provision(broker);
-  const connection = await connectTo({ ...broker, urls: [broker.url] });
-  const putAll = async (bucket: string, count: number, entryOf: (n: number) => Put): Promise<void> => {
-    const kv = openKeyValue(connection, { bucket });
-    for (let from = 0; from < count; from += 1000)
-      await kv.putMany(Array.from({ length: Math.min(1000, count - from) }, (_, at) => entryOf(from + at)));
-  };
-  await putAll('sessions', COUNT, (n) => {
-    const session = sessionOf(n);
-    return { key: viewKey(BOUNDARY, session.sessionId), value: jsonBytes(session) };
-  });
-  await putAll('tasks', COUNT, (n) => {
-    const task = taskOf(n);
-    return { key: viewKey(BOUNDARY, task.taskId), value: jsonBytes(task) };
-  });
-  await putAll('cursors', READ, (n) => {
-    const of = { kind: 'session', reader: 'anna', id: idOf('ses', n * 3) } as const;
-    return { key: cursorKey(BOUNDARY, of), value: jsonBytes({ ...of, seq: COUNT, readAt: 1 }) };
-  });
-  await connection.close();
-};
 
 interface Started {
   readonly child: ChildProcess;
@@ -109,6 +48,13 @@ const stop = async ({ child }: Started): Promise<void> => {
   const ended = new Promise((resolve) => child.once('close', resolve));
   child.kill('SIGTERM');
   await ended;
+};
+
+/** Processor time so far, user and system: a busy machine moves it less than the time by the clock. */
+const processorMs = ({ child }: Started): number => {
+  // The name of the program, in brackets, may have spaces.
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 };
 
 const residentMb = ({ child }: Started): number =>
@@ -165,7 +111,7 @@ export const readsBench: Bench = {
   run: async ({ profile, rounds, emit }) => {
     if (!existsSync('/proc/self/status')) return;
     await using broker = await freshBroker({ sync: profile });
-    await fill(broker);
+    await fillReads(broker);
     const bare = (): Promise<Started> =>
       startNode(
         [
@@ -180,17 +126,20 @@ export const readsBench: Bench = {
         /^ready/,
       );
     const ms = { ours: [] as number[], floor: [] as number[] };
+    const cpu = { ours: [] as number[], floor: [] as number[] };
     const mb = { ours: [] as number[], floor: [] as number[] };
     const pages = new Map(PAGES.map(([name]) => [name, [] as number[]]));
     const open: number[] = [];
     for (let round = 0; round < Math.min(rounds, MOST_ROUNDS); round += 1) {
       const floor = await bare();
       ms.floor.push(floor.ms);
+      cpu.floor.push(processorMs(floor));
       mb.floor.push(residentMb(floor));
       await stop(floor);
       const gateway = await startGateway(broker);
       const base = `http://127.0.0.1:${(JSON.parse(gateway.line) as { port: number }).port}`;
       ms.ours.push(gateway.ms);
+      cpu.ours.push(processorMs(gateway));
       open.push(...(await timeRequests(base, () => '/healthz')));
       for (const [name, next] of PAGES) pages.get(name)?.push(...(await timeRequests(base, next)));
       mb.ours.push(residentMb(gateway));
@@ -198,6 +147,7 @@ export const readsBench: Bench = {
     }
     const named = { bench: 'reads', profile } as const;
     emit(fromPairs({ ...named, figure: 'start to everything in memory', unit: 'ms', target: REBUILT }, ms));
+    emit(fromPairs({ ...named, figure: 'processor time until then', unit: 'ms', target: null }, cpu));
     emit(fromPairs({ ...named, figure: 'resident, after all pages', unit: 'MB', target: MEMORY }, mb));
     const floor = percentile(open, 0.99);
     for (const [name, times] of pages) {

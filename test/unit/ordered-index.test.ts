@@ -58,6 +58,24 @@ describe('an ordered index', () => {
     expect(all(made.walk())).toEqual([5]);
   });
 
+  test('is the same whether rows come one by one or many at once, some of them again', () => {
+    const rowsArb = fc.array(fc.integer({ min: 0, max: 2000 }), { minLength: 100, maxLength: 1000 });
+    fc.assert(
+      fc.property(rowsArb, rowsArb, (first, second) => {
+        const [made, single] = [index(first), index()];
+        for (const row of first) {
+          single.add(row);
+          single.sort();
+        }
+        expect(all(made.walk())).toEqual(all(single.walk()));
+        for (const row of second) made.add(row);
+        expect(all(made.walk())).toEqual(sorted(new Set([...first, ...second])));
+        expect(made.size).toBe(new Set([...first, ...second]).size);
+      }),
+      propertyRuns(50),
+    );
+  });
+
   test('walks that are merged are one order, and pages of them end where they say', () => {
     const rowsArb = fc.uniqueArray(fc.integer({ min: 0, max: 500 }), { maxLength: 60 });
     fc.assert(

@@ -62,6 +62,22 @@ describe('the cells of a view', () => {
     ]);
   });
 
+  test('that are loaded are there at once, and in their turn after what waits', () => {
+    const { made, put, invalid } = cells();
+    const load = (key: string, value: object): void =>
+      made.load({ key, value: jsonBytes(value), revision: 1, writtenAt: 0 });
+    load('a', { seq: 1, n: 1 });
+    expect(made.row('a')).toEqual({ n: 1 });
+    load('b', { seq: 2, n: 'none' });
+    expect(invalid).toEqual(['b']);
+    expect(made.get('b')).toBeUndefined();
+    put('a', { seq: 3, n: 3 });
+    load('a', { seq: 4, n: 4 });
+    made.settle();
+    expect(made.get('a')).toEqual({ seq: 4, state: { n: 4 } });
+    expect(made.size).toBe(2);
+  });
+
   test('let go of what was changed longest ago where only the last are kept', () => {
     const { made, put } = cells(2);
     put('a', { seq: 1, n: 1 });

@@ -1,5 +1,5 @@
 // The floor of a rebuilt read model: a process that watches the buckets of its arguments (url, user, password, bucket…) until their present
-// values have come, and keeps nothing of them. No code of ours.
+// values have come, parses each, and keeps nothing of them. No code of ours.
 import { Kvm } from '@nats-io/kv';
 import { connect } from '@nats-io/transport-node';
 
@@ -12,6 +12,7 @@ await Promise.all(
     const kv = await kvm.open(name);
     for await (const entry of await kv.watch()) {
       bytes += entry.value.byteLength;
+      if (entry.length > 0) entry.json();
       if (entry.delta === 0) return;
     }
   }),
