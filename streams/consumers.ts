@@ -149,6 +149,16 @@ export const serviceConsumers = {
     maxAckPending: 1000,
     deliver: 'new',
   },
+  /** Starts agents anew whose host was updated. */
+  lifecycleHosts: {
+    stream: 'TRANSITIONS',
+    name: 'lifecycle-hosts',
+    description: 'Reactor: the update of a host has the agents there started anew whose policies want it.',
+    filterSubjects: [aggregateFilter('host')],
+    ackWaitMs: ACK_WAIT_MS,
+    maxAckPending: 1000,
+    deliver: 'new',
+  },
   /** Gives agents that have registered their first words and the mail of their policy; apart, so that nothing else waits for it. */
   lifecycleWelcome: {
     stream: 'TRANSITIONS',

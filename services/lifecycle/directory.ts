@@ -21,12 +21,15 @@ const standing = managedAgentSchema.pick({
   project: true,
   policy: true,
   state: true,
+  host: true,
   seq: true,
 });
 
 /** How an agent stands, as the summary says. */
 export interface Standing extends Place {
   readonly state: PolicyStateName;
+  /** Where it runs, or ran last. */
+  readonly host: string | null;
   readonly seq: number;
 }
 
@@ -77,6 +80,16 @@ export class Directory {
     return [...this.#waiting].flatMap((key) => this.#standings.get(key) ?? []);
   }
 
+  /** Names of those that run on a host. */
+  on({ tenant, project }: Boundary, host: string): readonly string[] {
+    return this.standings()
+      .filter(({ boundary, state, host: there }) => {
+        const isHere = boundary.tenant === tenant && boundary.project === project;
+        return isHere && state === 'running' && there === host;
+      })
+      .map(({ policy }) => policy);
+  }
+
   standings(): readonly Standing[] {
     return [...this.#standings.values()];
   }
@@ -104,10 +117,10 @@ export class Directory {
     if (event.kind !== 'put') return undefined;
     const parsed = standing.safeParse(parseJson(event.entry.value));
     if (!parsed.success) return undefined;
-    const { tenant, project, policy, state, seq } = parsed.data satisfies z.infer<typeof standing>;
+    const { tenant, project, policy, state, host, seq } = parsed.data satisfies z.infer<typeof standing>;
     const boundary = { tenant, project };
     const key = viewKey(boundary, policy);
-    const now = { boundary, policy, state, seq };
+    const now = { boundary, policy, state, host, seq };
     this.#standings.set(key, now);
     if (state === 'waiting-for-host') this.#waiting.add(key);
     else this.#waiting.delete(key);

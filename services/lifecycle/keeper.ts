@@ -5,7 +5,7 @@ import { nextCronAt } from '#libs/cron/cron.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { makeId } from '#streams/ids.ts';
-import type { PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvent, PolicyEvidence } from '#streams/policy.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Evidence } from './evidence.ts';
 import type { HostBoard } from './host-board.ts';
@@ -15,6 +15,7 @@ import type { PolicyTimers } from './policy-timers.ts';
 import { nextWake } from './policy-wake.policy.ts';
 import { policyDecider } from './policy.decider.ts';
 import type { StartPace } from './start-pace.ts';
+import type { UpdateSlots } from './update-slots.ts';
 
 /** A policy that something may have changed for. */
 export interface Place {
@@ -42,6 +43,7 @@ interface Parts {
   readonly timers: PolicyTimers;
   readonly hosts: HostBoard;
   readonly pace: StartPace;
+  readonly slots: UpdateSlots;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly onTrouble: (policy: string, fault: Fault) => void;
@@ -50,17 +52,26 @@ interface Parts {
 /** Between two tries of what nobody hands over again. */
 const RETRY_MS = 500;
 const MOST_TRIES = 20;
+/** Until it is looked again whether an agent may be started anew for an update. */
+const SLOT_WAIT_MS = 5000;
 
 const calendarAt = ({ config }: Policy, now: number): number | null =>
   config.mode === 'scheduled' && config.schedule !== undefined ? nextCronAt(config.schedule, now) : null;
 
 export const createKeeper = (parts: Parts): Keeper => {
-  const { policyLog, evidence, timers, hosts, pace, clock, ids, onTrouble } = parts;
+  const { policyLog, evidence, timers, hosts, pace, slots, clock, ids, onTrouble } = parts;
 
   const arm = async (place: Place, policy: Policy, seen: PolicyEvidence, cause: string): Promise<void> => {
     const now = clock.now();
     const dueAt = nextWake(policy, seen, { now, calendarAt: calendarAt(policy, now) });
     if (dueAt !== null) await timers.set(place, { state: policy.state, dueAt, cause });
+  };
+
+  /** How long it has to wait, although it was decided; 0: not at all. */
+  const holdMs = async (place: Place, event: PolicyEvent, now: number): Promise<number> => {
+    if (event.type === 'fleetlog.policy.starting.v1') return pace.take(now);
+    if (event.type !== 'fleetlog.policy.stopping.v1' || event.cause !== 'restart-on-update') return 0;
+    return (await slots.take(place, event.spawnId)) ? 0 : Math.round(SLOT_WAIT_MS * (1 + ids.random()));
   };
 
   const consider = async (place: Place, { cause, causation }: Occasion): Promise<void> => {
@@ -75,11 +86,9 @@ export const createKeeper = (parts: Parts): Keeper => {
     if (decision.kind !== 'accepted') return arm(place, policy, seen, cause);
     const { event } = decision;
     const isStart = event.type === 'fleetlog.policy.starting.v1';
-    if (isStart) {
-      const waitMs = pace.take(now);
-      if (waitMs > 0) return timers.set(place, { state: 'paced', dueAt: now + waitMs, cause });
-      hosts.give(place.boundary, event.host, spawnId);
-    }
+    const waitMs = await holdMs(place, event, now);
+    if (waitMs > 0) return timers.set(place, { state: 'paced', dueAt: now + waitMs, cause });
+    if (isStart) hosts.give(place.boundary, event.host, spawnId);
     // Its own transition is the next occasion: instructions and timers follow from that.
     const outcome = await policyLog.handle(target, command, { id: `${policyKey(place)}.${cause}`, now });
     const isMine = outcome.kind === 'accepted' && !outcome.repeated && outcome.event.type === event.type;

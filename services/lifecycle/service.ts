@@ -20,12 +20,14 @@ import { createMailForwarding, decodePolicyMail, handlePolicyMail } from './poli
 import { createKeeper } from './keeper.ts';
 import { runLookout } from './lookout.ts';
 import { policyRequests } from './orders.ts';
-import { createPolicyLog } from './policy-log.ts';
+import { ACTOR, createPolicyLog } from './policy-log.ts';
 import { createPolicyTimers, decodeRing } from './policy-timers.ts';
 import { agentsProjection, policiesProjection } from './projections.ts';
 import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
 import { createStartPace } from './start-pace.ts';
 import { createRemedies } from './remedies.ts';
+import { createUpdateSlots } from './update-slots.ts';
+import { decodeHostUpdate, handleHostUpdate } from './host-updates.ts';
 import { createTurnHealth } from './turn-health.ts';
 
 const LifecycleConfig = configSchema({
@@ -35,6 +37,9 @@ const LifecycleConfig = configSchema({
   startBurst: integer({ min: 1, max: 10_000 })
     .default(50)
     .describe('Agents that it starts at once before that.'),
+  updatesAtOnce: integer({ min: 1, max: 1000 })
+    .default(2)
+    .describe('Agents that are started anew for an update at once, in the whole deployment.'),
   requestTimeoutMs: duration({ min: 100 })
     .default(5000)
     .describe('How long the owner of runs may take to answer; it is asked again and again.'),
@@ -65,6 +70,12 @@ const partsOf = (context: Context) => {
       }),
     }),
     timers: createPolicyTimers(context.log('TIMERS')),
+    slots: createUpdateSlots({
+      leases: context.bucket('leases'),
+      load: async (place) => (await policyLog.load({ ...place, actor: ACTOR })).state,
+      clock,
+      count: config.updatesAtOnce,
+    }),
     pace: createStartPace({ perSecond: config.startsPerSecond, burst: config.startBurst }),
     clock,
     ids,
@@ -136,7 +147,7 @@ const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLe
 
 const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
   const { policyLog, keeper, instructions, directory } = sharedParts(context);
-  const { lifecyclePolicies, lifecycleReports, lifecycleTimers } = serviceConsumers;
+  const { lifecyclePolicies, lifecycleReports, lifecycleTimers, lifecycleHosts } = serviceConsumers;
   const limits = { ackWaitMs: ACK_WAIT_MS };
   return [
     consumerLoop(context, {
@@ -161,6 +172,15 @@ const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDe
       decode: decodePolicyReport,
       lane: laneOf,
       handle: handlePolicyReport({ policyLog, keeper, directory, ids: context.ids }),
+      deadLetters,
+      limits,
+    }),
+    consumerLoop(context, {
+      name: lifecycleHosts.name,
+      queue: context.queue(lifecycleHosts.stream, lifecycleHosts.name),
+      decode: decodeHostUpdate,
+      lane: ({ boundary, host }) => `${boundary.tenant}.${boundary.project}.${host}`,
+      handle: handleHostUpdate({ presence: context.bucket('presence'), directory, policyLog }),
       deadLetters,
       limits,
     }),

@@ -9,6 +9,7 @@ import { viewKey } from '#streams/buckets.ts';
 import { makeId } from '#streams/ids.ts';
 import { decodeMail } from '#streams/mail-codec.ts';
 import type { MailData } from '#streams/mail.ts';
+import { encodeHostEvent } from '#streams/host-codec.ts';
 import { managedAgentSchema } from '#streams/policy-views.ts';
 import { typedSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
@@ -164,4 +165,44 @@ test('IM-09 whoever a policy names is told once that its agent has died', async 
     { kind: 'notice', from: 'fleetlog' },
   ]);
   expect(new Set(told.map(({ messageId }) => messageId)).size).toBe(2);
+}, 30_000);
+
+test('LC-21 WK-62 the update of a host is put on record once for each agent there whose policy wants it', async () => {
+  const { ports } = one;
+  for (const [name, restartOnUpdate] of [
+    ['as-is', false],
+    ['fresh', true],
+    ['fresh-2', true],
+  ] as const) {
+    await applyPolicy(ports, name, { host: 'forge-1', restartOnUpdate });
+    const { seq } = await policyEvent(ports, name, 'running');
+    await shown(ports, { bucket: 'agents', key: viewKey(BOUNDARY, name) }, seq);
+  }
+  const at = ports.clock.now();
+  const update = {
+    type: 'fleetlog.host.update-requested.v1',
+    host: 'forge-1',
+    version: '0.2.0',
+    reason: 'new version',
+    requestedAt: at,
+  } as const;
+  const entry = encodeHostEvent(update, {
+    boundary: BOUNDARY,
+    id: systemIds.ulid(),
+    source: '/service/hosts',
+    timeMs: at,
+    actor: 'user:test',
+    correlation: 'forge-1',
+  });
+  await ports.log('TRANSITIONS').append(entry);
+  for (const name of ['fresh', 'fresh-2'])
+    expect(await policyEvent(ports, name, 'restart-asked')).toMatchObject({
+      cause: 'restart-on-update',
+      idleMs: 60_000,
+      reason: 'forge-1 was updated to 0.2.0: new version',
+    });
+  const asked = async (name: string) =>
+    (await policyHistory(ports, name)).filter(({ type }) => type === 'fleetlog.policy.restart-asked.v1')
+      .length;
+  expect([await asked('as-is'), await asked('fresh'), await asked('fresh-2')]).toEqual([0, 1, 1]);
 }, 30_000);
