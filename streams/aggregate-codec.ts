@@ -1,6 +1,7 @@
 // The codec of an aggregate: its events as entries of its one subject, and back. The type is in the header `ce-type` only; the
 // body holds the rest. Does not choose ids or expectations: the command handler does.
 import type { z } from 'zod';
+import { rememberReadings } from './decode-memo.ts';
 import {
   checkedData,
   decodeWith,
@@ -36,7 +37,8 @@ export interface AggregateCodec<Event extends { readonly type: string }> {
   readonly read: (opened: OpenEntry, entry: EntryLike) => Reading<{ readonly event: Event }>;
   /**
    * Reads an entry of the aggregate's subject. `unknown`: a type of a newer version; whoever decides from the history must not go on
-   * without it. An entry of another family, or about another one than its subject says, is a problem.
+   * without it. An entry of another family, or about another one than its subject says, is a problem. Readings are frozen: several readers
+   * of one entry may get the same one.
    */
   readonly decode: (entry: EntryLike) => Reading<{ readonly event: Event }>;
 }
@@ -77,6 +79,6 @@ export const aggregateCodec = <Event extends { readonly type: string }>({
       );
     },
     read,
-    decode: (entry) => decodeWith(entry, read),
+    decode: rememberReadings((entry) => decodeWith(entry, read)),
   };
 };
