@@ -61,6 +61,11 @@ interface CommandOptions {
   readonly id: string;
   /** What the decision takes as the present time, epoch ms; default: the clock's. */
   readonly now?: number;
+  /**
+   * The aggregate most likely does not exist yet: it is not read first. What is decided for an empty one is proven as everything is, by
+   * the append or by a look before a refusal is believed.
+   */
+  readonly begins?: boolean;
 }
 
 /** `seq` is the sequence of the event; for `unchanged` and `rejected` that of the last entry that was looked at. */
@@ -84,6 +89,8 @@ export interface CommandHandler<Target, Command, Event, State, Code extends stri
   ): Promise<CommandOutcome<Event, State, Code>>;
   /** The state as the log has it now, folded; nothing is decided. */
   load(target: Target): Promise<{ readonly state: State; readonly seq: number }>;
+  /** The state as this process saw it last, without a read; undefined: not in memory. May be old: only for what is proven later. */
+  remembered(target: Target): State | undefined;
 }
 
 /** One command on its way. */
@@ -92,6 +99,7 @@ interface Work<Target, Command> {
   readonly command: Command;
   readonly subject: string;
   readonly context: EventContext<Target>;
+  readonly begins: boolean;
 }
 
 const MESSAGE_ID = 'Nats-Msg-Id';
@@ -127,7 +135,8 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     const id = eventId === undefined ? options.id : eventId(options.id);
     // One time for all tries: a decision that is repeated after a conflict is the same decision on newer facts.
     const context = { target, subject, id, commandId: options.id, now: options.now ?? clock.now() };
-    return this.#turns.take(subject, () => this.#carryOut({ target, command, subject, context }));
+    const work = { target, command, subject, context, begins: options.begins ?? false };
+    return this.#turns.take(subject, () => this.#carryOut(work));
   }
 
   load(target: Target): Promise<{ readonly state: State; readonly seq: number }> {
@@ -136,6 +145,10 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
       const { state, seq } = await this.#caughtUp(subject);
       return { state, seq };
     });
+  }
+
+  remembered(target: Target): State | undefined {
+    return this.#cache.get(this.#options.subjectOf(target))?.state;
   }
 
   async #carryOut(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code>> {
@@ -150,8 +163,9 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
 
   async #tries(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code>> {
     const { clock, ids, decider } = this.#options;
-    const { subject, context } = work;
-    let history = this.#cache.get(subject) ?? (await this.#caughtUp(subject));
+    const { subject, context, begins } = work;
+    let history =
+      this.#cache.get(subject) ?? (begins ? emptyHistory(decider.initial) : await this.#caughtUp(subject));
     for (let tries = 1; tries <= this.#maxTries; tries += 1) {
       const seq = history.ids.get(context.id);
       if (seq !== undefined) return this.#stored(subject, seq);

@@ -76,6 +76,9 @@ const claimQueued = async (
       ),
     );
   const answer = await append(parts, asker, request);
+  // The claim that was granted is a later one than this process knew of: a lease is that of its claim.
+  if (answer.kind === 'ok' && answer.result.fence > fence)
+    await leases.take({ boundary, runId, runnerId, fence: answer.result.fence }, leaseMs);
   if (answer.kind === 'refused') {
     // Unless a repeat of this very claim was faster, the lease stands for nothing.
     const { state } = await runLog.load(targetOf(asker, request));
@@ -115,7 +118,10 @@ const renew = async (
 
 export const createClaims = (parts: Parts): Claims => ({
   claim: async (asker, request) => {
-    const { state: run } = await parts.runLog.load(targetOf(asker, request));
+    const target = targetOf(asker, request);
+    // What is remembered may be old: then the lease is held, or the append decides by what is new.
+    const remembered = parts.runLog.remembered(target);
+    const run = remembered?.state === 'queued' ? remembered : (await parts.runLog.load(target)).state;
     // Before the lease, and before the repeat of another agent's claim could be answered.
     const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);
     if (foreign !== undefined) return refused(foreign);

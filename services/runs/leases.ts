@@ -2,7 +2,7 @@
 // so a claimed run without a lease key has lost it. A lease is never revived: an expired key can only be taken anew.
 // Does not decide anything: what a lost lease means is the run's rule.
 import type { Clock } from '#libs/ports/clock.ts';
-import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { KeyValue, PutOutcome } from '#libs/ports/key-value.ts';
 import { leaseKey, leaseSchema, type Lease } from '#streams/buckets.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -53,10 +53,50 @@ export const parseLeaseKey = (
   return rest.length === 0 ? { boundary: { tenant, project }, runId } : undefined;
 };
 
+/** Leases whose revision this process keeps in mind. */
+const MOST_KNOWN = 10_000;
+
+/** A lease as this process wrote it last. */
+interface Written {
+  readonly revision: number;
+  readonly runnerId: string;
+  readonly fence: number;
+}
+
+/** Writes leases and keeps what it wrote in mind, so that the next write needs no read: its expected revision proves that nobody came between. */
+const createLeaseWriter = (kv: KeyValue, clock: Clock) => {
+  const written = new Map<string, Written>();
+  const note = (key: string, { runnerId, fence }: Holder, revision: number): void => {
+    written.delete(key);
+    written.set(key, { revision, runnerId, fence });
+    for (const [oldest] of written) {
+      if (written.size <= MOST_KNOWN) return;
+      written.delete(oldest);
+    }
+  };
+  return {
+    lastOf: (key: string): Written | undefined => written.get(key),
+    /** The holder's value at the revision that is expected, with its time begun anew. */
+    put: async (holder: Holder, expectedRevision: number, leaseMs: number): Promise<PutOutcome> => {
+      const { runId, runnerId, fence } = holder;
+      const key = leaseKey(holder.boundary, runId);
+      written.delete(key);
+      const value = jsonBytes({ runId, runnerId, fence, renewedAt: clock.now() } satisfies Lease);
+      const outcome = await kv.put(key, value, { expectedRevision, ttlMs: ttlOf(leaseMs) });
+      if (outcome.kind === 'stored') note(key, holder, outcome.revision);
+      return outcome;
+    },
+    delete: (key: string, expectedRevision: number): Promise<PutOutcome> => {
+      written.delete(key);
+      return kv.delete(key, { expectedRevision });
+    },
+  };
+};
+
 /** Leases on the bucket of that name. */
 export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
-  const valueOf = ({ runId, runnerId, fence }: Holder): Uint8Array =>
-    jsonBytes({ runId, runnerId, fence, renewedAt: clock.now() } satisfies Lease);
+  const writer = createLeaseWriter(kv, clock);
+  const { put } = writer;
 
   const read = async (key: string) => {
     const entry = await kv.get(key);
@@ -64,16 +104,17 @@ export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
     const parsed = leaseSchema.safeParse(parseJson(entry.value));
     return { revision: entry.revision, lease: parsed.success ? parsed.data : undefined };
   };
-  const isBy = (lease: Lease | undefined, { runnerId, fence }: Holder): boolean =>
+  const isBy = (lease: Pick<Lease, 'runnerId' | 'fence'> | undefined, { runnerId, fence }: Holder): boolean =>
     lease?.runnerId === runnerId && lease.fence === fence;
 
   const renew = async (holder: Holder, leaseMs: number): Promise<boolean> => {
     const key = leaseKey(holder.boundary, holder.runId);
+    const known = writer.lastOf(key);
+    if (known !== undefined && isBy(known, holder))
+      if ((await put(holder, known.revision, leaseMs)).kind === 'stored') return true;
     const found = await read(key);
     if (found === undefined || !isBy(found.lease, holder)) return false;
-    const options = { expectedRevision: found.revision, ttlMs: ttlOf(leaseMs) };
-    const outcome = await kv.put(key, valueOf(holder), options);
-    if (outcome.kind === 'stored') return true;
+    if ((await put(holder, found.revision, leaseMs)).kind === 'stored') return true;
     // Renewed at the same time by a repeat of this request, or lost in between.
     return isBy((await read(key))?.lease, holder);
   };
@@ -81,28 +122,30 @@ export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
   return {
     take: async (holder, leaseMs) => {
       const key = leaseKey(holder.boundary, holder.runId);
-      const options = { expectedRevision: 0, ttlMs: ttlOf(leaseMs) };
-      const outcome = await kv.put(key, valueOf(holder), options);
+      const outcome = await put(holder, 0, leaseMs);
       if (outcome.kind === 'stored') return { kind: 'taken', revision: outcome.revision };
       const found = await read(key);
       const isFree =
         found?.lease !== undefined && (isBy(found.lease, holder) || found.lease.fence < holder.fence);
       if (!isFree) return { kind: 'held', by: found?.lease };
-      const again = await kv.put(key, valueOf(holder), { ...options, expectedRevision: found.revision });
+      const again = await put(holder, found.revision, leaseMs);
       return again.kind === 'stored'
         ? { kind: 'taken', revision: again.revision }
         : { kind: 'held', by: found.lease };
     },
     renew,
     giveBack: async (boundary, runId, revision) => {
-      await kv.delete(leaseKey(boundary, runId), { expectedRevision: revision });
+      await writer.delete(leaseKey(boundary, runId), revision);
     },
     remove: async (boundary, runId, fence) => {
       const key = leaseKey(boundary, runId);
+      const known = writer.lastOf(key);
+      if (known !== undefined && known.fence <= fence)
+        if ((await writer.delete(key, known.revision)).kind === 'stored') return;
       const found = await read(key);
       if (found === undefined || (found.lease?.fence ?? 0) > fence) return;
       // A conflict: the holder renewed at this moment, and its next renewal is refused; or a later claim took it over.
-      await kv.delete(key, { expectedRevision: found.revision });
+      await writer.delete(key, found.revision);
     },
     exists: async (boundary, runId) => (await kv.get(leaseKey(boundary, runId))) !== undefined,
     missing: async (runs) => {

@@ -8,7 +8,7 @@ import type { Boundary } from '#streams/subjects.ts';
 import type { Instructions } from './instructions.ts';
 import type { LateResults } from './late-results.ts';
 import { parseLeaseKey, type Leases } from './leases.ts';
-import { isHeld } from './run-state.policy.ts';
+import { isEnded, isHeld } from './run-state.policy.ts';
 import { attemptCommandId, type RunLog } from './run-log.ts';
 import { nowAndThen, type UnfinishedRuns } from './unfinished-runs.ts';
 
@@ -40,6 +40,8 @@ export const createLostLeases = (parts: Parts): LostLeases => {
 
   const expire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
     const target = { boundary, runId, actor: 'service:runs' };
+    // A run that has ended stays so, and most leases are given back for that: what is remembered of it is true.
+    if (isEnded(runLog.remembered(target)?.state ?? 'queued')) return;
     const { state: run } = await runLog.load(target);
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     const fence = run.claims;

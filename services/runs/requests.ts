@@ -62,7 +62,11 @@ const create =
     const data = { ...asked, startedBy, requestHash, commandId: attemptCommandId(runId, 1) };
     // The hash is part of the id: the same request finds its event, another one meets the rule.
     const id = `${runId}.create.${requestHash.slice(0, 32)}`;
-    const outcome = await runLog.handle({ boundary, runId, actor }, { kind: 'create', data }, { id });
+    const outcome = await runLog.handle(
+      { boundary, runId, actor },
+      { kind: 'create', data },
+      { id, begins: true },
+    );
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
     const repeated = outcome.kind === 'unchanged' || outcome.repeated;
     const made = { runId, sessionId, seq: outcome.seq, repeated };

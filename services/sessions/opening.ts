@@ -63,7 +63,7 @@ export const createOpening = ({ sessionLog, requests, timeoutMs }: Parts): Openi
       const asked = { sessionId, ...boundary, agent, provider };
       // The run is part of the id: another one of the same session finds the session open, and is judged by the rule.
       const id = `${sessionId}.open.${runId}`;
-      const outcome = await sessionLog.handle(target, { kind: 'open', asked, runId }, { id });
+      const outcome = await sessionLog.handle(target, { kind: 'open', asked, runId }, { id, begins: true });
       if (outcome.kind !== 'rejected') return ok;
       await turnAway(created, outcome.rejection);
       return outcome;

@@ -51,6 +51,45 @@ describe('a command', () => {
     expect(calls).toEqual({ ...before, append: before.append + 1, last: before.last + 1 });
   });
 
+  test('that most likely begins its aggregate needs no read, and is decided anew when it does not', async () => {
+    const { handler, calls, history } = commandHarness();
+    expect(await handler().handle('a', add(1), { id: '1', begins: true })).toMatchObject({
+      kind: 'accepted',
+      seq: 1,
+    });
+    expect(calls).toEqual({ append: 1, read: 0, last: 0 });
+    // Another process, which knows nothing of the first entry.
+    expect(await handler().handle('a', add(2), { id: '2', begins: true })).toMatchObject({
+      kind: 'accepted',
+      seq: 2,
+      repeated: false,
+    });
+    expect(await handler().handle('a', add(1), { id: '1', begins: true })).toMatchObject({
+      kind: 'accepted',
+      seq: 1,
+      repeated: true,
+    });
+    await handler().handle('a', close, { id: '3', begins: true });
+    expect(await handler().handle('a', add(1001), { id: '4', begins: true })).toMatchObject({
+      kind: 'rejected',
+      rejection: { code: 'COUNTER_CLOSED' },
+    });
+    expect(await history('a')).toHaveLength(3);
+  });
+
+  test('remembers what it saw last, without a read and without a promise that it is new', async () => {
+    const { handler, calls } = commandHarness();
+    const [one, two] = [handler(), handler()];
+    expect(one.remembered('a')).toBeUndefined();
+    await one.handle('a', add(1), { id: '1' });
+    const before = { ...calls };
+    expect(one.remembered('a')).toEqual({ sum: 1, isClosed: false });
+    expect(calls).toEqual(before);
+    await two.handle('a', add(1), { id: '2' });
+    expect(one.remembered('a')).toEqual({ sum: 1, isClosed: false });
+    expect((await one.load('a')).state).toEqual({ sum: 2, isClosed: false });
+  });
+
   test('keeps no more bytes of histories in memory than it may, whatever a single one holds', async () => {
     const { handler, calls } = commandHarness();
     // Room for two of these histories, and for none of three entries.

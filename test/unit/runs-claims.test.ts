@@ -1,0 +1,107 @@
+// Claims and leases of several instances on one memory broker: what is remembered spares reads, and is never believed when it is old.
+import { expect, test } from 'vitest';
+import { createMemoryBroker } from '#libs/memory/broker.ts';
+import { createManualClock } from '#libs/memory/clock.ts';
+import { createSeededIds } from '#libs/memory/ids.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import { createClaims } from '#services/runs/claims.ts';
+import { createLeases } from '#services/runs/leases.ts';
+import { createRunLog } from '#services/runs/run-log.ts';
+import { bucketDefinitions, leaseKey } from '#streams/buckets.ts';
+import { parseJson } from '#streams/entry.ts';
+import { streamDefinitions } from '#streams/streams.ts';
+import { createData, expire, nextCommand, runId } from '#test/support/run-history.ts';
+
+const boundary = { tenant: 'local', project: 'main' };
+const target = { boundary, runId, actor: 'service:runs' };
+const asker = { ...boundary, agent: 'builder-1' };
+const LEASE_MS = createData().leaseMs;
+const holder = (fence: number, runnerId = 'r1') => ({ boundary, runId, runnerId, fence });
+
+const world = () => {
+  const clock = createManualClock();
+  const ids = createSeededIds(1, clock);
+  const topology = { streams: streamDefinitions(1), buckets: bucketDefinitions(1) };
+  const broker = createMemoryBroker({ clock, ids, topology });
+  const bucket = broker.keyValue('leases');
+  const reads = { count: 0 };
+  const counting: KeyValue = Object.create(bucket, {
+    get: {
+      value: (key: string) => {
+        reads.count += 1;
+        return bucket.get(key);
+      },
+    },
+    put: { value: bucket.put.bind(bucket) },
+    delete: { value: bucket.delete.bind(bucket) },
+  }) as KeyValue;
+  const instance = () => {
+    const runLog = createRunLog({ log: broker.eventLog('TRANSITIONS'), clock, ids });
+    const leases = createLeases(counting, clock);
+    return { runLog, leases, claims: createClaims({ runLog, leases, clock }) };
+  };
+  const lease = async () => {
+    const entry = await bucket.get(leaseKey(boundary, runId));
+    return entry === undefined ? undefined : parseJson(entry.value);
+  };
+  return { instance, lease, reads };
+};
+
+const create = ({ runLog }: ReturnType<ReturnType<typeof world>['instance']>) =>
+  runLog.handle(target, { kind: 'create', data: createData() }, { id: 'create', begins: true });
+
+test('a lease of this instance is renewed and removed without a read', async () => {
+  const { instance, lease, reads } = world();
+  const { leases } = instance();
+  expect(await leases.take(holder(1), LEASE_MS)).toMatchObject({ kind: 'taken' });
+  expect(await leases.renew(holder(1), LEASE_MS)).toBe(true);
+  await leases.remove(boundary, runId, 1);
+  expect(reads.count).toBe(0);
+  expect(await lease()).toBeUndefined();
+  expect(await leases.renew(holder(1), LEASE_MS)).toBe(false);
+});
+
+test('a lease that another instance has touched since is looked at before it is written', async () => {
+  const { instance, lease } = world();
+  const [one, two] = [instance(), instance()];
+  await one.leases.take(holder(1), LEASE_MS);
+  expect(await two.leases.renew(holder(1), LEASE_MS)).toBe(true);
+  expect(await one.leases.renew(holder(1), LEASE_MS)).toBe(true);
+  await two.leases.remove(boundary, runId, 1);
+  expect(await one.leases.renew(holder(1), LEASE_MS)).toBe(false);
+  await two.leases.take(holder(2, 'r2'), LEASE_MS);
+  // The end of the first claim, told late, leaves the second one's lease.
+  await one.leases.remove(boundary, runId, 1);
+  expect(await lease()).toMatchObject({ runnerId: 'r2', fence: 2 });
+});
+
+test('a claim of a run that another instance has queued again has a lease under its own fence', async () => {
+  const { instance, lease } = world();
+  const [one, two] = [instance(), instance()];
+  await create(one);
+  const first = { runId, runnerId: 'r1', claimId: 'c1', commandId: createData().commandId };
+  expect(await two.claims.claim(asker, first)).toMatchObject({ kind: 'ok', result: { fence: 1 } });
+  await two.leases.remove(boundary, runId, 1);
+  const expiry = await two.runLog.handle(target, expire(1), { id: 'expire' });
+  expect(expiry).toMatchObject({ kind: 'accepted', event: { next: 'queued' } });
+  // The first instance still believes that nobody ever held it.
+  const again = { ...first, claimId: 'c2', commandId: nextCommand };
+  const answer = await one.claims.claim(asker, again);
+  expect(answer).toMatchObject({ kind: 'ok', result: { fence: 2 } });
+  expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 2 });
+  expect(await one.claims.renew(asker, { runId, runnerId: 'r1', fence: 2 })).toMatchObject({ kind: 'ok' });
+});
+
+test('a claim that another instance has granted is refused to another runner, and answered again to its own', async () => {
+  const { instance, lease } = world();
+  const [one, two] = [instance(), instance()];
+  await create(one);
+  const claim = { runId, runnerId: 'r1', claimId: 'c1', commandId: createData().commandId };
+  await two.claims.claim(asker, claim);
+  expect(await one.claims.claim(asker, { ...claim, runnerId: 'r2', claimId: 'c2' })).toMatchObject({
+    kind: 'refused',
+    rejection: { code: 'RUN_CLAIMED' },
+  });
+  expect(await one.claims.claim(asker, claim)).toMatchObject({ kind: 'ok', result: { fence: 1 } });
+  expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 1 });
+});
