@@ -1,14 +1,9 @@
 // Sessions in the orders in which they are listed, kept beside the view of the bucket: by attention (active, then unread for the reader, then
 // the rest; within each the latest activity first, ST-34), and by their last change. Never looks through all of them for one page.
 import type { z } from 'zod';
-import {
-  createOrderedIndex,
-  takeRows,
-  walkWhile,
-  type OrderedIndex,
-  type Walk,
-} from '#libs/projections/ordered-index.ts';
+import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
+import { mergeWalks, takeRows, walkWhere, walkWhile } from '#libs/projections/walks.ts';
 import type { SESSION_LISTS } from '#streams/http/sessions.ts';
 import type { ReadCursor, SessionView } from '#streams/session-view.ts';
 import { sessionViewSchema } from '#streams/session-view.ts';
@@ -63,17 +58,16 @@ const compare = (a: Place, b: Place): number =>
   b.updatedAt - a.updatedAt ||
   (a.id < b.id ? -1 : Number(a.id > b.id));
 
-/** The groups of a list, in order, and what of them is wanted. */
-const LISTS: Readonly<
-  Record<SessionList, { readonly groups: readonly Group[]; readonly isWanted?: (row: SessionRow) => boolean }>
-> = {
-  default: { groups: ['active', 'unread'] },
-  all: { groups: GROUPS },
-  running: { groups: ['active'] },
-  unread: { groups: ['unread'] },
-  terminal: { groups: ['unread', 'read'], isWanted: ({ isIdle }) => !isIdle },
-  idle: { groups: ['unread', 'read'], isWanted: ({ isIdle }) => isIdle },
-};
+/** The groups of a list, in order, and whether it has only sessions without runs, or only others. */
+const LISTS: Readonly<Record<SessionList, { readonly groups: readonly Group[]; readonly isIdle?: boolean }>> =
+  {
+    default: { groups: ['active', 'unread'] },
+    all: { groups: GROUPS },
+    running: { groups: ['active'] },
+    unread: { groups: ['unread'] },
+    terminal: { groups: ['unread', 'read'], isIdle: false },
+    idle: { groups: ['unread', 'read'], isIdle: true },
+  };
 
 export interface SessionListing {
   readonly state: SessionList;
@@ -97,9 +91,30 @@ class Halves {
   }
 }
 
+/** The sessions of one agent with one provider, with or without runs: what lists are narrowed by. */
+class Kind extends Halves {
+  readonly #of: Pick<SessionRow, 'agent' | 'provider' | 'isIdle'>;
+
+  constructor(row: SessionRow) {
+    super();
+    this.#of = { agent: row.agent, provider: row.provider, isIdle: row.isIdle };
+  }
+
+  isOf({ agent, provider, state }: SessionListing): boolean {
+    const { isIdle } = LISTS[state];
+    return (
+      (agent === undefined || agent === this.#of.agent) &&
+      (provider === undefined || provider === this.#of.provider) &&
+      (isIdle === undefined || isIdle === this.#of.isIdle)
+    );
+  }
+}
+
+const kindOf = ({ agent, provider, isIdle }: SessionRow): string => `${agent} ${provider} ${isIdle}`;
+
 export class SessionIndex {
   readonly #all = new Halves();
-  readonly #byAgent = new Map<string, Halves>();
+  readonly #kinds = new Map<string, Kind>();
   readonly #changes = createChangeOrder<SessionRow>();
   readonly #readers = new Readers<Place, SessionRow>(compare, () => this.#all.inactive.walk());
 
@@ -127,7 +142,7 @@ export class SessionIndex {
 
   /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
   sort(): void {
-    for (const { active, inactive } of [this.#all, ...this.#byAgent.values()]) {
+    for (const { active, inactive } of [this.#all, ...this.#kinds.values()]) {
       active.sort();
       inactive.sort();
     }
@@ -136,17 +151,7 @@ export class SessionIndex {
 
   /** A page of a list, and the place of its last row. */
   page(listing: SessionListing): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
-    const { state, agent, provider, reader, limit } = listing;
-    const { groups, isWanted } = LISTS[state];
-    return takeRows(
-      this.#walks(groups, listing),
-      limit,
-      (row) =>
-        (isWanted === undefined || isWanted(row)) &&
-        (provider === undefined || row.provider === provider) &&
-        // Lists of a reader hold every agent's.
-        (agent === undefined || reader === undefined || row.agent === agent),
-    );
+    return takeRows(this.#walks(LISTS[listing.state].groups, listing), listing.limit);
   }
 
   /** Whether the row is unread for the reader, or for nobody in particular. */
@@ -175,30 +180,38 @@ export class SessionIndex {
   }
 
   *#walk(group: Group, listing: SessionListing, isFirst: boolean): Generator<Walk<SessionRow>> {
-    const index = this.#indexOf(group, listing);
-    if (index !== undefined) yield index.walk(isFirst ? listing.after : undefined);
-  }
-
-  #indexOf(group: Group, { agent, reader }: SessionListing): Ordered | undefined {
-    const halves = agent === undefined ? this.#all : this.#byAgent.get(agent);
-    if (group === 'active') return halves?.active;
+    const { agent, provider, reader, state } = listing;
     // Without a reader everything is unread.
-    if (reader === undefined) return group === 'unread' ? halves?.inactive : undefined;
-    return this.#readers.of(reader)[group];
+    if (reader === undefined && group === 'read') return;
+    const after = isFirst ? listing.after : undefined;
+    const half = group === 'active' ? 'active' : 'inactive';
+    const isNarrowed = agent !== undefined || provider !== undefined || LISTS[state].isIdle !== undefined;
+    if (!isNarrowed) {
+      const isOfReader = reader !== undefined && group !== 'active';
+      yield (isOfReader ? this.#readers.of(reader)[group] : this.#all[half]).walk(after);
+      return;
+    }
+    const walks = [...this.#kinds.values()].flatMap((kind) =>
+      kind.isOf(listing) ? [kind[half].walk(after)] : [],
+    );
+    const merged = mergeWalks(compare, walks);
+    // Lists of a reader hold sessions of every kind: those that match may be the last of them.
+    yield reader === undefined ? merged : walkWhere(merged, (row) => this.groupOf(row, reader) === group);
   }
 
   #add(row: SessionRow): void {
     this.#all.of(row).add(row);
-    const halves = this.#byAgent.get(row.agent) ?? new Halves();
-    this.#byAgent.set(row.agent, halves);
-    halves.of(row).add(row);
+    const name = kindOf(row);
+    const kind = this.#kinds.get(name) ?? new Kind(row);
+    this.#kinds.set(name, kind);
+    kind.of(row).add(row);
     this.#changes.add(row);
     if (!row.isActive) this.#readers.add(row);
   }
 
   #remove(row: SessionRow): void {
     this.#all.of(row).remove(row);
-    this.#byAgent.get(row.agent)?.of(row).remove(row);
+    this.#kinds.get(kindOf(row))?.of(row).remove(row);
     this.#changes.remove(row);
     if (!row.isActive) this.#readers.remove(row);
   }

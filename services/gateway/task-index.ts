@@ -1,15 +1,9 @@
 // Tasks in the orders in which they are listed, kept beside the view of the bucket: as they go (higher priority, then the older one, ST-51),
 // as they wait in their queue, and by their last change; with the counts of each queue (ST-56). Never looks through all of them.
 import type { z } from 'zod';
-import {
-  createOrderedIndex,
-  mergeWalks,
-  takeRows,
-  walkWhile,
-  type OrderedIndex,
-  type Walk,
-} from '#libs/projections/ordered-index.ts';
+import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
+import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
 import type { ReadCursor } from '#streams/session-view.ts';
 import { compareRank } from '#streams/task-order.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
@@ -60,22 +54,37 @@ export interface TaskFilter {
 
 type Page = { readonly rows: readonly TaskRow[]; readonly hasMore: boolean };
 
-/** One queue: its tasks by state in the order of the list, and those that wait in the order in which they go. */
+/** The tasks of a queue in one state and lane, in the order of the list. */
+interface Kind {
+  readonly state: TaskStateName;
+  readonly lane: string;
+  readonly index: OrderedIndex<TaskPlace, TaskRow>;
+}
+
+const kindOf = ({ state, lane }: TaskRow): string => `${state} ${lane}`;
+
+/** One queue: its tasks by what lists are narrowed by, and those that wait in the order in which they go. */
 class Queue {
-  readonly states = new Map<TaskStateName, OrderedIndex<TaskPlace, TaskRow>>();
+  readonly kinds = new Map<string, Kind>();
   readonly waiting = createOrderedIndex<TaskRow, TaskRow>(compareRank);
   readonly tally = new QueueTally();
 
   add(row: TaskRow): void {
-    const index = this.states.get(row.state) ?? createOrderedIndex<TaskPlace, TaskRow>(compare);
-    this.states.set(row.state, index);
-    index.add(row);
+    const { state, lane } = row;
+    const name = kindOf(row);
+    const kind = this.kinds.get(name) ?? {
+      state,
+      lane,
+      index: createOrderedIndex<TaskPlace, TaskRow>(compare),
+    };
+    this.kinds.set(name, kind);
+    kind.index.add(row);
     if (row.state === 'pending') this.waiting.add(row);
     this.tally.add(row);
   }
 
   remove(row: TaskRow): void {
-    this.states.get(row.state)?.remove(row);
+    this.kinds.get(kindOf(row))?.index.remove(row);
     if (row.state === 'pending') this.waiting.remove(row);
     this.tally.remove(row);
   }
@@ -119,8 +128,8 @@ export class TaskIndex {
 
   /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
   sort(): void {
-    for (const { states, waiting } of this.#queues.values()) {
-      for (const index of states.values()) index.sort();
+    for (const { kinds, waiting } of this.#queues.values()) {
+      for (const { index } of kinds.values()) index.sort();
       waiting.sort();
     }
     this.#changes.sort();
@@ -131,7 +140,7 @@ export class TaskIndex {
     filter: TaskFilter,
     { after, limit }: { readonly after?: TaskPlace | undefined; readonly limit: number },
   ): Page {
-    return takeRows([this.#walk(filter, after)], limit, isWanted(filter));
+    return takeRows([this.#walk(filter, after)], limit);
   }
 
   /** ST-57: what wants attention in a queue: with a reader what is going on or unread, else everything. */
@@ -166,12 +175,13 @@ export class TaskIndex {
     });
   }
 
-  #walk({ queue, state }: TaskFilter, after: TaskPlace | undefined): Walk<TaskRow> {
+  #walk({ queue, lane, state }: TaskFilter, after: TaskPlace | undefined): Walk<TaskRow> {
     const walks: Walk<TaskRow>[] = [];
     const of = queue === undefined ? this.#queues.values() : [this.#queues.get(queue)];
     for (const one of of)
-      for (const [name, index] of one?.states ?? [])
-        if (state === undefined || state.includes(name)) walks.push(index.walk(after));
+      for (const kind of one?.kinds.values() ?? [])
+        if ((state === undefined || state.includes(kind.state)) && (lane === undefined || lane === kind.lane))
+          walks.push(kind.index.walk(after));
     return mergeWalks(compare, walks);
   }
 

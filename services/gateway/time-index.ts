@@ -1,12 +1,7 @@
 // Things that are listed by the time at which they began, newest first (runs, messages, approvals): by some property each, merged for a list,
 // so that a filter by it costs nothing. Kept beside the view of their bucket. That time never changes.
-import {
-  createOrderedIndex,
-  mergeWalks,
-  takeRows,
-  type OrderedIndex,
-  type Walk,
-} from '#libs/projections/ordered-index.ts';
+import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
+import { mergeWalks, takeRows } from '#libs/projections/walks.ts';
 import { formatListCursor, isBefore, type ListPosition } from './cursor.ts';
 
 const compare = (a: ListPosition, b: ListPosition): number => {

@@ -1,13 +1,8 @@
 // Rows in order: the same as a sorted list, whatever is added and taken out, also when chunks are split and emptied.
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  createOrderedIndex,
-  mergeWalks,
-  takeRows,
-  type OrderedIndex,
-  type Walk,
-} from '#libs/projections/ordered-index.ts';
+import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
+import { mergeWalks, takeRows } from '#libs/projections/walks.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
 const compare = (a: number, b: number): number => a - b;
