@@ -47,10 +47,11 @@ export const createOrders = ({ taskLog, redactor }: Parts): Orders => {
       const outcome = await taskLog.handle(
         target,
         { kind: 'create', data: { ...order, requestHash, createdBy: actor } },
-        { id },
+        { id, begins: true },
       );
       if (outcome.kind === 'rejected') return refused(outcome.rejection);
       const repeated = outcome.kind === 'unchanged' || outcome.repeated;
+      if (!repeated) return ok({ taskId, seq: outcome.seq, state: 'pending', repeated });
       return ok({ ...(await positionOf(target, outcome.seq)), repeated });
     },
 
