@@ -49,6 +49,10 @@ const isDeath = (event: PolicyEvent): event is Death =>
   event.type === 'fleetlog.policy.failed.v1' ||
   (event.type === 'fleetlog.policy.backoff.v1' && event.cause !== 'refused');
 
+/** False for what nothing is done about, whatever the policy says. */
+export const callsForRemedy = (event: PolicyEvent): boolean =>
+  isDeath(event) || event.type === 'fleetlog.policy.stuck.v1';
+
 /** A request to another service. */
 interface Asked {
   readonly service: 'mail' | 'runs';

@@ -25,7 +25,7 @@ import { createPolicyTimers, decodeRing } from './policy-timers.ts';
 import { agentsProjection, policiesProjection } from './projections.ts';
 import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
 import { createStartPace } from './start-pace.ts';
-import { createRemedies } from './remedies.ts';
+import { callsForRemedy, createRemedies } from './remedies.ts';
 import { createUpdateSlots } from './update-slots.ts';
 import { decodeHostUpdate, handleHostUpdate } from './host-updates.ts';
 import { createTurnHealth } from './turn-health.ts';
@@ -123,6 +123,7 @@ const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLe
       lane: ({ boundary, event }) => `${boundary.tenant}.${boundary.project}.${event.policy}`,
       handle: async (transition) => {
         const { boundary, event, envelope } = transition;
+        if (event.type !== 'fleetlog.policy.running.v1' && !callsForRemedy(event)) return ok;
         const { state } = await policyLog.load({ boundary, policy: event.policy, actor: envelope.actor });
         await remedies.follow(transition, state);
         if (event.type !== 'fleetlog.policy.running.v1') return ok;
