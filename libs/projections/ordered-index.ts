@@ -1,7 +1,7 @@
 // Rows in one order, in memory: added and taken out in logarithmic time, read from any place on, ranked. Chunks of a few hundred rows in a
 // list: eight bytes a row beyond the row itself. Rows are not copied, so what orders a row must not change while it is in here.
 // Added rows are put in their places when the order is next looked at: many that come at once, such as all of a bucket, are then sorted
-// once, which costs a third of finding a place for each.
+// once, which costs less than finding a place for each.
 
 /** Negative when `a` stands before `b`; 0 only for the same place. */
 export type Compare<Place> = (a: Place, b: Place) => number;

@@ -127,7 +127,7 @@ const screen = (agents: Page['agents'], now: number): string => {
     .map(([state, count]) => `${count} ${state}`);
   const stuck = agents.filter((one) => one.stuck !== null).length;
   if (stuck > 0) summary.push(`${stuck} stuck`);
-  const head = `${agents.length} agents${summary.length === 0 ? '' : `: ${summary.join(', ')}`}`;
+  const head = `${agents.length} ${agents.length === 1 ? 'agent' : 'agents'}${summary.length === 0 ? '' : `: ${summary.join(', ')}`}`;
   return `${head}\n${table(
     HEADER,
     agents.map((one) => rowOf(one, now)),

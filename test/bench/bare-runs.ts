@@ -1,4 +1,4 @@
-// The floor of a run's life: the same number of entries to the same streams and of keys to the same buckets, written by hand with nothing around
+// The floor of a run's life: the same number of entries to streams and of keys to buckets of the same layout, written by hand with nothing around
 // them. It decides nothing, expects nothing, reads nothing back and waits for nobody but the broker.
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { NewEntry } from '#libs/ports/event-log.ts';
