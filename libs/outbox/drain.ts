@@ -9,7 +9,15 @@ import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import { MAX_ATTEMPTS, refusedWaitMs, unreachableWaitMs } from './backoff.policy.ts';
 import { takeBatch, type BatchLimits } from './batch.policy.ts';
-import type { BufferedRecord, OutboxEvent, ParkedRecord, Refusal, Sender, SendOutcome } from './outbox.ts';
+import type {
+  BufferedRecord,
+  OutboxEvent,
+  ParkedRecord,
+  Refusal,
+  Sender,
+  SendOutcome,
+  StoredMark,
+} from './outbox.ts';
 import { LetterCarrier } from './letter-carrier.ts';
 import { storageFault } from './storage-fault.ts';
 import type { Settlement, Store } from './store.ts';
@@ -143,11 +151,15 @@ export class Drain {
     await this.#work.wait(this.#nextDueMs());
   }
 
-  /** The disk is full, or another program holds the file: the batch goes again later (its ids tell the other side). */
+  /**
+   * The disk is full, or another program holds the file. What was sent may be stored there without our having taken note of it: the other side
+   * is asked before it goes again, because its memory for ids may be shorter than this lasts.
+   */
   async #handle(error: unknown): Promise<void> {
     if (this.#abandoned.signal.aborted) return;
     const fault = storageFault(error, 'delivery');
     if (error instanceof InvariantBroken || fault.retry === 'never') throw error;
+    if (this.#inFlight.size > 0) this.#isInDoubt = true;
     this.#options.observe({ kind: 'storage-failed', code: fault.code, message: fault.message });
     await this.#nudge.wait(STORAGE_WAIT_MS);
   }
@@ -156,17 +168,10 @@ export class Drain {
   async #resolveDoubt(): Promise<boolean> {
     const { store, sender, observe } = this.#options;
     if (sender.lastStored !== undefined && store.state.rows > 0) {
-      try {
-        const marks = await sender.lastStored();
-        if (this.#abandoned.signal.aborted) return false;
-        const records = store.settleStored(marks);
-        if (records > 0) observe({ kind: 'found-stored', records });
-      } catch (error) {
-        if (error instanceof InvariantBroken || storageFault(error, '').code === 'OUTBOX_CORRUPT')
-          throw error;
-        await this.#waitUnreachable(toFault(error).message);
-        return false;
-      }
+      const marks = await this.#askLastStored();
+      if (marks === undefined || this.#abandoned.signal.aborted) return false;
+      const records = store.settleStored(marks);
+      if (records > 0) observe({ kind: 'found-stored', records });
     }
     this.#isInDoubt = false;
     this.#doubtfulBelow = 0;
@@ -175,6 +180,17 @@ export class Drain {
     this.#inFlight = new Set(this.#batch.map(({ sourceSeq }) => sourceSeq));
     this.#waiters.announceSettled();
     return true;
+  }
+
+  /** Undefined: it cannot be asked now. */
+  async #askLastStored(): Promise<readonly StoredMark[] | undefined> {
+    try {
+      return (await this.#options.sender.lastStored?.()) ?? [];
+    } catch (error) {
+      if (error instanceof InvariantBroken) throw error;
+      await this.#waitUnreachable(toFault(error).message);
+      return undefined;
+    }
   }
 
   #pick(): readonly BufferedRecord[] {
