@@ -2,6 +2,7 @@
 // run always had a lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases
 // (lost-leases.ts).
 import type { Clock } from '#libs/ports/clock.ts';
+import { createSubjectTurns } from '#libs/commands/subject-turns.ts';
 import { rejection } from '#libs/kernel/rejection.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
@@ -116,19 +117,31 @@ const renew = async (
   return ok({ leaseMs, cancelRequested: run.state === 'cancelling' });
 };
 
-export const createClaims = (parts: Parts): Claims => ({
-  claim: async (asker, request) => {
-    const target = targetOf(asker, request);
-    // What is remembered may be old: then the lease is held, or the append decides by what is new.
-    const remembered = parts.runLog.remembered(target);
-    const run = remembered?.state === 'queued' ? remembered : (await parts.runLog.load(target)).state;
-    // Before the lease, and before the repeat of another agent's claim could be answered.
-    const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);
-    if (foreign !== undefined) return refused(foreign);
-    // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
-    return run?.state === 'queued'
-      ? claimQueued(parts, asker, { request, run })
-      : append(parts, asker, request);
-  },
-  renew: (asker, request) => renew(parts, asker, request),
-});
+const claim = async (
+  parts: Parts,
+  asker: AgentPlace,
+  request: ClaimRequest,
+): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+  const target = targetOf(asker, request);
+  // What is remembered may be old: then the lease is held, or the append decides by what is new.
+  const remembered = parts.runLog.remembered(target);
+  const run = remembered?.state === 'queued' ? remembered : (await parts.runLog.load(target)).state;
+  // Before the lease, and before the repeat of another agent's claim could be answered.
+  const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);
+  if (foreign !== undefined) return refused(foreign);
+  // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
+  return run?.state === 'queued'
+    ? claimQueued(parts, asker, { request, run })
+    : append(parts, asker, request);
+};
+
+export const createClaims = (parts: Parts): Claims => {
+  // One runner may follow two instructions of a run at once, an old one and the new one: their claims would share a lease, and the one
+  // that is refused would give back that of the other.
+  const turns = createSubjectTurns();
+  return {
+    claim: (asker, request) =>
+      turns.take(`${asker.tenant}.${asker.project}.${request.runId}`, () => claim(parts, asker, request)),
+    renew: (asker, request) => renew(parts, asker, request),
+  };
+};
