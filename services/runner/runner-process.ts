@@ -165,7 +165,7 @@ export const createRunnerProcess = (
     clock,
     outbox,
     runs,
-    journal: createTurnJournal(outbox),
+    journal: createTurnJournal(outbox, undefined, clock),
     writer,
     approvals,
     limits: { silenceMs, killAfterMs, lingerMs },
