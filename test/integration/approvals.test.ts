@@ -44,6 +44,8 @@ const begun = async (
   const runId = await createRun(one.ports, changes);
   const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
   await turn.started();
+  // What comes next may reach the other instance first.
+  await transition(one.ports, runId, 'fleetlog.run.turn-started.v1');
   return { runId, turn };
 };
 const answer = (

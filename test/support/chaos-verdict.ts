@@ -37,6 +37,8 @@ const historiesOf = (entries: readonly StoredEntry[]): ReadonlyMap<string, reado
   const histories = new Map<string, RunEvent[]>();
   for (const entry of entries) {
     const reading = readEntry(entry);
+    // Sessions are opened beside their runs.
+    if (reading.kind === 'session') continue;
     if (reading.kind !== 'run') throw new Error(`TRANSITIONS ${entry.seq}: ${JSON.stringify(reading)}`);
     const { runId } = reading.data;
     histories.set(runId, [...(histories.get(runId) ?? []), reading.data]);
