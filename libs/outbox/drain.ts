@@ -68,7 +68,7 @@ export class Drain {
     this.#waiters = new Waiters(store);
     const isAsked = sender.lastStored !== undefined;
     this.#earlierBelow = isAsked ? store.state.nextSourceSeq : 0;
-    this.#doubtfulBelow = isAsked ? store.frontEnd(limits.rows) : 0;
+    this.#doubtfulBelow = store.frontEnd(limits.rows);
     this.#work = new WakeUp(options.clock);
     this.#nudge = new WakeUp(options.clock);
     this.finished = this.#run().catch((error: unknown) => {
@@ -146,7 +146,10 @@ export class Drain {
     await this.#letters.send();
     if (this.#isInDoubt && !(await this.#resolveDoubt())) return;
     if (this.#batch.length === 0) this.#batch = this.#pick();
-    if (this.#batch.length > 0) return this.#sendBatch();
+    if (this.#batch.length > 0) {
+      this.#doubtfulBelow = 0;
+      return this.#sendBatch();
+    }
     this.#waiters.announceEmpty();
     await this.#work.wait(this.#nextDueMs());
   }
@@ -174,7 +177,8 @@ export class Drain {
       if (records > 0) observe({ kind: 'found-stored', records });
     }
     this.#isInDoubt = false;
-    this.#doubtfulBelow = 0;
+    // Where nobody can be asked, what may have been sent stays until it goes again: that has to wait for the disk.
+    if (sender.lastStored !== undefined) this.#doubtfulBelow = 0;
     this.#earlierBelow = 0;
     this.#batch = this.#batch.filter(({ sourceSeq }) => store.isPending(sourceSeq));
     this.#inFlight = new Set(this.#batch.map(({ sourceSeq }) => sourceSeq));
