@@ -79,7 +79,7 @@ test('IM-30 stop, start, pause and resume are asked for by name, and are told of
   expect((await cli(['resume', 'builder'])).code).toBe(0);
   await policyEvent(plane.ports, 'builder', 'running', 4);
   const top = await cli(['top', '--once']);
-  expect(top.out).toMatch(/^1 agents: 1 running\n/);
+  expect(top.out).toMatch(/^1 agent: 1 running\n/);
   expect(top.out).toMatch(/builder +running/);
   expect((await cli(['why', 'builder', '--json'])).json()).toMatchObject({ policy: 'builder', earlier: 0 });
 });
