@@ -7,6 +7,9 @@ import type { CliContext } from './context.ts';
 import { table } from './output.ts';
 import type { ProjectionTools } from './projection-tools.ts';
 
+/** Entries that are counted at most of what a projection has not folded yet: counting reads them. */
+const MOST_BEHIND = 10_000;
+
 const named = (projections: readonly ProjectionTools[], name: string): ProjectionTools => {
   const found = projections.find((projection) => projection.name === name);
   if (found !== undefined) return found;
@@ -23,19 +26,22 @@ const list = async (context: CliContext, flags: StackFlags): Promise<void> => {
     const rows = [];
     for (const projection of await context.projections()) {
       const { name, version, stream, bucket } = projection;
+      const seq = await projection.position(fleet);
+      const behind = await projection.behind(fleet, MOST_BEHIND);
       const { lastSeq } = await fleet.log(stream).bounds();
-      rows.push({ name, version, stream, bucket, seq: await projection.position(fleet), lastSeq });
+      rows.push({ name, version, stream, bucket, seq, behind, lastSeq });
     }
     if (call.isJson) return context.terminal.out(JSON.stringify({ projections: rows }));
     context.terminal.out(
       table(
-        ['NAME', 'VERSION', 'FOLDS', 'INTO', 'POSITION', 'STREAM AT'],
+        ['NAME', 'VERSION', 'FOLDS', 'INTO', 'POSITION', 'BEHIND', 'STREAM AT'],
         rows.map((row) => [
           row.name,
           `v${row.version}`,
           row.stream,
           row.bucket,
           String(row.seq),
+          row.behind < MOST_BEHIND ? String(row.behind) : `${MOST_BEHIND} or more`,
           String(row.lastSeq),
         ]),
       ),
@@ -96,7 +102,7 @@ const verify = async (context: CliContext, names: readonly string[], flags: Stac
 export const registerProjectionCommands = (program: Command, context: CliContext): void => {
   const projections = program.command('projections').description('The buckets that are folds of the log');
   withStackFlags(projections.command('list'))
-    .description('Each projection with its position and how far its stream is')
+    .description('Each projection with its position, what it has not folded yet, and how far its stream is')
     .action((flags: StackFlags) => list(context, flags));
   withStackFlags(projections.command('rebuild'))
     .description('Fold a projection again from the log, beside the live bucket, and switch')

@@ -13,6 +13,11 @@ export interface ProjectionTools {
   readonly bucket: string;
   /** The sequence up to which the bucket is complete; 0: nothing folded yet. */
   position(fleet: FleetReaders): Promise<number>;
+  /**
+   * How many entries that it folds the stream has after its position; counts up to `most`. The stream's own last sequence does not tell:
+   * what stands there may be of other aggregates, which this projection never sees.
+   */
+  behind(fleet: FleetReaders, most: number): Promise<number>;
   verify(fleet: FleetReaders, signal: AbortSignal): Promise<Verification>;
   rebuild(
     fleet: FleetReaders,
@@ -26,13 +31,21 @@ export interface ProjectionTools {
 export const projectionTools = <Event, State extends object>(
   projection: Projection<Event, State>,
 ): ProjectionTools => {
-  const { name, version, stream, bucket } = projection;
+  const { name, version, stream, bucket, subjects } = projection;
+  const position = async (fleet: FleetReaders): Promise<number> =>
+    (await readPosition(fleet.bucket(bucket))).position?.seq ?? 0;
   return {
     name,
     version,
     stream,
     bucket,
-    position: async (fleet) => (await readPosition(fleet.bucket(bucket))).position?.seq ?? 0,
+    position,
+    behind: async (fleet, most) => {
+      let count = 0;
+      const from = { seq: (await position(fleet)) + 1 };
+      for await (const _ of fleet.log(stream).replay({ from, subjects })) if (++count >= most) break;
+      return count;
+    },
     verify: (fleet, signal) =>
       verifyProjection({ projection, log: fleet.log(stream), kv: fleet.bucket(bucket), signal }),
     rebuild: (fleet, options) =>
