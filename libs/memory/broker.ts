@@ -3,7 +3,7 @@
 // Does not persist, and does not imitate time on the wire: what is reachable answers at once.
 import type { Blobs } from '#libs/ports/blobs.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog } from '#libs/ports/event-log.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Publisher } from '#libs/ports/publisher.ts';
@@ -11,7 +11,7 @@ import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
 import type { WorkQueue } from '#libs/ports/work-queue.ts';
 import { invariant } from '#libs/kernel/invariant.ts';
 import { createMemoryBlobs, missingObjectStore } from './blobs.ts';
-import { BucketStore } from './bucket-store.ts';
+import { type BucketRecord, BucketStore } from './bucket-store.ts';
 import { bucketOfStream, streamOfBucket } from './bucket-stream.ts';
 import { ConsumerState } from './consumer-state.ts';
 import type { BucketShape, ConsumerShape, StreamShape, TopologyShape } from './definitions.ts';
@@ -45,6 +45,10 @@ export interface MemoryBroker {
   keyValue(bucket: string): KeyValue;
   workQueue(stream: string, consumer: string): WorkQueue;
   blobs(name: string): Blobs;
+  /** Calls `tell` for every entry of a declared stream from now on, at the moment it is stored and whatever the faults are: for those who judge. */
+  observeStream(stream: string, tell: (entry: StoredEntry) => void): void;
+  /** The same for the records of a declared bucket. */
+  observeBucket(bucket: string, tell: (record: BucketRecord) => void): void;
   /** The stream forgets the ids that it has seen, as after its duplicate window. */
   forgetIds(stream: string): void;
 }
@@ -138,7 +142,7 @@ const portsOf = (shelves: Shelves): Ports => {
     workQueue: (stream, consumer) => {
       const state = (): ConsumerState =>
         found(consumers.get(`${stream}/${consumer}`), () => missingConsumer(stream, consumer));
-      return createMemoryWorkQueue({ stream, consumer, faults, state });
+      return createMemoryWorkQueue({ stream, consumer, clock, faults, state });
     },
     blobs: (name) => {
       const objects = (): Map<string, Uint8Array> =>
@@ -173,6 +177,10 @@ export const createMemoryBroker = (parts: {
     ...declarations,
     declare,
     ...portsOf(shelves),
+    observeStream: (stream, tell) =>
+      shelves.stream(stream).listen({ stored: tell, removed: () => undefined }),
+    observeBucket: (bucket, tell) =>
+      void found(shelves.buckets.get(bucket), () => missingBucket(bucket)).watch(tell),
     forgetIds: (stream) => shelves.stream(stream).forgetIds(),
   };
 };

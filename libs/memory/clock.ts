@@ -11,6 +11,11 @@ export interface ManualClock extends Clock {
   advance(ms: number): Promise<void>;
   /** Moves to the next timer and rings it. False when nothing is pending: whoever waits now waits for ever. */
   advanceToNext(): Promise<boolean>;
+  /**
+   * Rings timer after timer until `isDone` says so (asked whenever everything has settled): true. False when it has not after `mostMs`, or when
+   * nothing is pending any more. The fastest way through a long time; queues behind the other calls as they do.
+   */
+  advanceUntil(isDone: () => boolean, mostMs: number): Promise<boolean>;
   /** Lets everything that can run at this instant run; time stands still. */
   settle(): Promise<void>;
   /** Moves the wall clock alone, in either direction, as an administrator or NTP would. Timers and monotonic time do not notice. */
@@ -25,6 +30,34 @@ const drainMicrotasks = (): Promise<void> =>
     setImmediate(resolve);
   });
 
+/** Immediates that are set at once: between two of them every microtask runs, and a turn of the event loop is paid once for all. */
+const STEPS_A_TURN = 64;
+
+/** Calls `step` again and again until it gives an outcome; in between, every microtask that is waiting runs, and those that they start. */
+const stepUntilDone = <T>(step: () => T | undefined): Promise<T> =>
+  new Promise((resolve, reject) => {
+    let isOver = false;
+    const next = (): void => {
+      if (isOver) return;
+      try {
+        const outcome = step();
+        if (outcome === undefined) return;
+        isOver = true;
+        resolve(outcome);
+      } catch (error) {
+        isOver = true;
+        reject(error);
+      }
+    };
+    const turn = (): void => {
+      next();
+      if (isOver) return;
+      for (let at = 1; at < STEPS_A_TURN; at += 1) setImmediate(next);
+      setImmediate(turn);
+    };
+    setImmediate(turn);
+  });
+
 /** Runs one piece of work after another. */
 const createLine = (): (<T>(work: () => Promise<T>) => Promise<T>) => {
   let tail: Promise<unknown> = Promise.resolve();
@@ -35,22 +68,9 @@ const createLine = (): (<T>(work: () => Promise<T>) => Promise<T>) => {
   };
 };
 
-/** A clock that shows `startMs` (epoch ms) until it is advanced. */
-export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
-  const timers = new TimerHeap();
-  let elapsedMs = 0;
-  let wallOffsetMs = startMs;
-  let order = 0;
-  const inTurn = createLine();
-
-  const timer: Clock['timer'] = (delayMs, callback) => {
-    const dueMs = elapsedMs + (delayMs > 0 ? delayMs : 0);
-    const entry: Timer = { dueMs, order: (order += 1), ring: callback };
-    timers.push(entry);
-    return () => timers.cancel(entry);
-  };
-
-  const sleep: Clock['sleep'] = (delayMs, signal) =>
+const sleepOn =
+  (timer: Clock['timer']): Clock['sleep'] =>
+  (delayMs, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted === true) return resolve();
       const done = (): void => {
@@ -62,7 +82,21 @@ export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
       signal?.addEventListener('abort', done, { once: true });
     });
 
-  const ringNext = async (untilMs: number): Promise<boolean> => {
+/** A clock that shows `startMs` (epoch ms) until it is advanced. */
+export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
+  const timers = new TimerHeap();
+  let [elapsedMs, order] = [0, 0];
+  let wallOffsetMs = startMs;
+  const inTurn = createLine();
+
+  const timer: Clock['timer'] = (delayMs, callback) => {
+    const dueMs = elapsedMs + (delayMs > 0 ? delayMs : 0);
+    const entry: Timer = { dueMs, order: (order += 1), ring: callback };
+    timers.push(entry);
+    return () => timers.cancel(entry);
+  };
+
+  const ringOne = (untilMs: number): boolean => {
     const next = timers.peek();
     if (next === undefined || next.dueMs > untilMs) return false;
     timers.pop();
@@ -70,6 +104,10 @@ export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
     const ring = next.ring;
     next.ring = undefined;
     ring?.();
+    return true;
+  };
+  const ringNext = async (untilMs: number): Promise<boolean> => {
+    if (!ringOne(untilMs)) return false;
     await drainMicrotasks();
     return true;
   };
@@ -78,7 +116,7 @@ export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
     now: () => wallOffsetMs + elapsedMs,
     monotonicMs: () => elapsedMs,
     timer,
-    sleep,
+    sleep: sleepOn(timer),
     advance: (ms) => {
       invariant(ms >= 0, 'time does not go back: use jumpWall');
       return inTurn(async () => {
@@ -92,6 +130,14 @@ export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
       inTurn(async () => {
         await drainMicrotasks();
         return ringNext(Number.POSITIVE_INFINITY);
+      }),
+    advanceUntil: (isDone, mostMs) =>
+      inTurn(() => {
+        const untilMs = elapsedMs + mostMs;
+        return stepUntilDone(() => {
+          if (isDone()) return true;
+          return ringOne(untilMs) ? undefined : false;
+        });
       }),
     settle: () => inTurn(drainMicrotasks),
     jumpWall: (ms) => {

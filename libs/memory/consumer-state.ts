@@ -98,7 +98,7 @@ export class ConsumerState {
 
   ack(seq: number): void {
     if (this.#isLost('loseDeliveryAck')) return;
-    const isForgotten = this.#faults.happens('forgetDeliveryAck');
+    const isForgotten = this.#faults.happens('forgetDeliveryAck', this.#shape);
     this.#finish(seq);
     this.#acked.push(seq);
     if (this.#acked.length > 2 * MOST_LOST_ACKS) this.#acked = this.#acked.slice(-MOST_LOST_ACKS);
@@ -155,7 +155,7 @@ export class ConsumerState {
   }
 
   #isLost(question: 'loseDeliveryAck'): boolean {
-    return this.#faults.isAway || this.#faults.happens(question);
+    return this.#faults.isAway || this.#faults.happens(question, this.#shape);
   }
 
   #finish(seq: number): void {

@@ -14,16 +14,35 @@ const HEADER_LINE_BYTES = 4;
 
 const byteLength = (text: string): number => Buffer.byteLength(text);
 
+/** Names of headers are few, and the same again and again: what was found out about one is kept. */
+const MOST_NAMES = 256;
+const nameBytes = new Map<string, number>();
+/** The bytes of a header's name, or undefined when it is none. */
+const bytesOfName = (name: string): number | undefined => {
+  const known = nameBytes.get(name);
+  if (known !== undefined) return known;
+  if (!isHeaderName(name)) return undefined;
+  if (nameBytes.size >= MOST_NAMES) nameBytes.clear();
+  nameBytes.set(name, name.length);
+  return name.length;
+};
+
 /** The bytes of an entry as they count against limits: body and headers, as on the wire. */
 export const entryBytes = (headers: Readonly<Record<string, string>>, body: Uint8Array): number => {
   let bytes = body.length + HEADER_BLOCK_BYTES;
-  for (const [name, value] of Object.entries(headers))
-    bytes += byteLength(name) + byteLength(value) + HEADER_LINE_BYTES;
+  for (const name in headers)
+    bytes += (bytesOfName(name) ?? byteLength(name)) + byteLength(headers[name] ?? '') + HEADER_LINE_BYTES;
   return bytes;
 };
 
 const isHeaderName = (name: string): boolean => /^[!-9;-~]+$/.test(name);
-const isHeaderValue = (value: string): boolean => !/[\r\n]/.test(value);
+const isHeaderValue = (value: string): boolean => !value.includes('\n') && !value.includes('\r');
+
+const checkHeaders = (headers: Readonly<Record<string, string>>): void => {
+  for (const name in headers)
+    if (bytesOfName(name) === undefined || !isHeaderValue(headers[name] ?? ''))
+      throw refused(`header "${name}" is not a name with one line of text`, { name });
+};
 
 /** Throws `LOG_REFUSED` unless the stream may store this entry. */
 export const checkEntry = (stream: StreamShape, entry: NewEntry): void => {
@@ -33,9 +52,7 @@ export const checkEntry = (stream: StreamShape, entry: NewEntry): void => {
     throw refused(`stream ${stream.name} does not take ${subject}`, { subject });
   if (id === '' || byteLength(id) > MAX_ID_BYTES || !isHeaderValue(id))
     throw refused('an id has 1 to 255 bytes of one line', { id });
-  for (const [name, value] of Object.entries(entry.headers))
-    if (!isHeaderName(name) || !isHeaderValue(value))
-      throw refused(`header "${name}" is not a name with one line of text`, { name });
+  checkHeaders(entry.headers);
   const { expectedSeq } = entry;
   if (expectedSeq !== undefined && (!Number.isSafeInteger(expectedSeq) || expectedSeq < 0))
     throw refused('an expected sequence is a whole number from 0', { expectedSeq });

@@ -2,7 +2,7 @@
 // and may be lost on the way by a fault plan. Group commit has nothing to gain here: each append is on its own.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
+import type { EventLog, NewEntry, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import { isAborted } from './bell.ts';
 import { refused } from './refusal.ts';
 import { type FaultSwitch, unreachableBroker } from './faults.ts';
@@ -41,6 +41,10 @@ const startOf = (store: StreamStore, options: ReplayOptions): number => {
 const waitForMore = (parts: LogParts, store: StreamStore, signal: AbortSignal | undefined): Promise<void> =>
   parts.faults.isAway ? parts.faults.reachable(signal) : store.appended.wait(signal);
 
+const failSome = ({ faults, stream }: LogParts): void => {
+  if (faults.happens('failRead', { name: stream })) throw unreachableBroker(UNAVAILABLE);
+};
+
 async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<StoredEntry> {
   const { faults } = parts;
   const { signal, follow = false, subjects = [], toSeq = Number.POSITIVE_INFINITY } = options;
@@ -65,9 +69,22 @@ async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<
   }
 }
 
+/** What follows the log may get an entry late. */
+async function* follow(parts: LogParts, options: ReplayOptions): AsyncGenerator<StoredEntry> {
+  const { clock, faults, stream } = parts;
+  const { signal } = options;
+  for await (const entry of replay(parts, options)) {
+    const lateMs = faults.delayMs('replayDelayMs', { name: stream, entry });
+    if (lateMs > 0) await clock.sleep(lateMs, signal);
+    if (isAborted(signal)) return;
+    yield entry;
+  }
+}
+
 async function* read(parts: LogParts, subject: string, fromSeq: number): AsyncGenerator<StoredEntry> {
   parts.faults.check(UNAVAILABLE);
   if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
+  failSome(parts);
   const store = parts.store();
   const end = store.lastSeq;
   for (let entry = store.next(subject, fromSeq); entry !== undefined && entry.seq <= end;) {
@@ -82,13 +99,14 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
   const { clock, faults } = parts;
 
   /** `work` runs at once; only the way back takes time. */
-  const write = async <T>(work: (store: StreamStore) => T): Promise<T> => {
+  const write = async <T>(entry: NewEntry | undefined, work: (store: StreamStore) => T): Promise<T> => {
     faults.check(UNAVAILABLE);
     const store = parts.store();
-    if (faults.happens('dropAppend')) throw unreachableBroker(UNAVAILABLE);
+    const place = { name: parts.stream, ...(entry !== undefined && { entry }) };
+    if (faults.happens('dropAppend', place)) throw unreachableBroker(UNAVAILABLE);
     const outcome = work(store);
-    const isLost = faults.happens('loseAppendAck');
-    const delayMs = faults.delayMs('appendAckDelayMs');
+    const isLost = faults.happens('loseAppendAck', place);
+    const delayMs = faults.delayMs('appendAckDelayMs', place);
     if (delayMs > 0) await clock.sleep(delayMs);
     if (isLost || faults.isAway) throw unreachableBroker(UNAVAILABLE);
     return outcome;
@@ -97,17 +115,18 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
   const last = async (subject: string): Promise<StoredEntry | undefined> => {
     faults.check(UNAVAILABLE);
     if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
+    failSome(parts);
     return parts.store().last(subject);
   };
 
   return {
     stream: parts.stream,
-    append: (entry) => write((store) => store.append(entry)),
-    appendTogether: (entries) => write((store) => store.appendTogether(entries)),
+    append: (entry) => write(entry, (store) => store.append(entry)),
+    appendTogether: (entries) => write(entries[0], (store) => store.appendTogether(entries)),
     last,
     lastSeen: last,
     read: (subject, fromSeq = 1) => read(parts, subject, fromSeq),
-    replay: (options = {}) => replay(parts, options),
+    replay: (options = {}) => (options.follow === true ? follow : replay)(parts, options),
     bounds: async () => {
       faults.check(UNAVAILABLE);
       return parts.store().bounds();

@@ -1,30 +1,56 @@
 // What goes wrong on purpose: the switch "broker away", and a plan that is asked at each point where a broker can
 // disappoint. A plan decides by counting or by a seed, never by the clock, so that the same seed is the same run.
 import { Fault } from '#libs/kernel/fault.ts';
+import type { NewEntry } from '#libs/ports/event-log.ts';
 import { Bell, isAborted } from './bell.ts';
 import { createRandom } from './prng.ts';
+
+/** Where a fault may happen: a stream, bucket, consumer or subject by its name; for an append also its first entry. */
+export interface FaultPlace {
+  readonly name: string;
+  readonly entry?: Pick<NewEntry, 'subject' | 'headers'>;
+}
+
+type Chance = (nth: number, place: FaultPlace) => boolean;
+type Delay = (nth: number, place: FaultPlace) => number;
 
 /** `nth` counts the questions of that kind from 1. Absent questions are answered "nothing goes wrong". */
 export interface FaultPlan {
   /** The append or batch is lost on its way in: not stored, the caller sees `LOG_UNAVAILABLE`. */
-  readonly dropAppend?: (nth: number) => boolean;
+  readonly dropAppend?: Chance;
   /** The append or batch has been stored, its acknowledgement is lost: the caller sees `LOG_UNAVAILABLE`. */
-  readonly loseAppendAck?: (nth: number) => boolean;
+  readonly loseAppendAck?: Chance;
   /** The acknowledgement of an append comes this much later. */
-  readonly appendAckDelayMs?: (nth: number) => number;
+  readonly appendAckDelayMs?: Delay;
+  /** The entry reaches one who follows the log this much later; what is behind it waits too. */
+  readonly replayDelayMs?: Delay;
+  /** The write to a bucket is lost on its way in: not done, the caller sees `KV_UNAVAILABLE`. */
+  readonly dropWrite?: Chance;
   /** The write to a bucket has been done, its acknowledgement is lost: the caller sees `KV_UNAVAILABLE`. */
-  readonly loseWriteAck?: (nth: number) => boolean;
+  readonly loseWriteAck?: Chance;
+  /** A bucket or log that is read does not answer: `KV_UNAVAILABLE` or `LOG_UNAVAILABLE`. */
+  readonly failRead?: Chance;
   /** The event reaches its watcher this much later; the events behind it wait too. */
-  readonly watchDelayMs?: (nth: number) => number;
+  readonly watchDelayMs?: Delay;
+  /** A batch of a consumer reaches its taker this much later; what is behind it waits too. */
+  readonly deliveryDelayMs?: Delay;
   /** The acknowledgement of a delivery gets lost: the entry comes again after the ack wait. */
-  readonly loseDeliveryAck?: (nth: number) => boolean;
+  readonly loseDeliveryAck?: Chance;
   /** The acknowledgement of a delivery is forgotten, as by a crash: the entry comes again at once, as attempt 1. */
-  readonly forgetDeliveryAck?: (nth: number) => boolean;
+  readonly forgetDeliveryAck?: Chance;
+  /** The request gets lost on its way in: nothing is done, the caller sees `REQUEST_UNANSWERED`. */
+  readonly dropRequest?: Chance;
+  /** The request reaches its server this much later. */
+  readonly requestDelayMs?: Delay;
+  /** The request reaches its server, or another one of the group, a second time as well; the first answer counts. */
+  readonly repeatRequest?: Chance;
   /** The answer to a request gets lost: the work was done, the caller sees `REQUEST_UNANSWERED`. */
-  readonly loseAnswer?: (nth: number) => boolean;
+  readonly loseAnswer?: Chance;
 }
 
 type Question = keyof FaultPlan;
+type DelayQuestion = Extract<Question, `${string}DelayMs`>;
+type ChanceQuestion = Exclude<Question, DelayQuestion>;
 
 /** The faults of one memory broker. */
 export interface BrokerFaults {
@@ -36,6 +62,10 @@ export interface BrokerFaults {
   comeBack(): void;
   /** Every consumer forgets its last `lostAcks` acknowledgements (at most 1,000), as a broker that was killed does: those entries come again as attempt 1. */
   crash(lostAcks: number): void;
+  /** Calls `tell` whenever something goes wrong by the plan; a delay of 0 ms is none. */
+  onFault(tell: (question: Question, place: FaultPlace) => void): void;
+  /** Calls `resume` at every return of the broker. */
+  onReturn(resume: () => void): void;
   readonly isAway: boolean;
 }
 
@@ -47,6 +77,7 @@ export class FaultSwitch implements BrokerFaults {
   #asked = new Map<Question, number>();
   #onReturn: (() => void)[] = [];
   #onCrash: ((lostAcks: number) => void)[] = [];
+  #onFault: ((question: Question, place: FaultPlace) => void)[] = [];
   #away = false;
 
   get isAway(): boolean {
@@ -77,7 +108,10 @@ export class FaultSwitch implements BrokerFaults {
     this.#onCrash.push(forget);
   }
 
-  /** Calls `resume` at every return of the broker. */
+  onFault(tell: (question: Question, place: FaultPlace) => void): void {
+    this.#onFault.push(tell);
+  }
+
   onReturn(resume: () => void): void {
     this.#onReturn.push(resume);
   }
@@ -92,14 +126,18 @@ export class FaultSwitch implements BrokerFaults {
     if (this.#away) throw unreachableBroker(code);
   }
 
-  happens(question: Exclude<Question, 'appendAckDelayMs' | 'watchDelayMs'>): boolean {
+  happens(question: ChanceQuestion, place: FaultPlace): boolean {
     const decide = this.#plan[question];
-    return decide !== undefined && decide(this.#count(question));
+    if (decide === undefined || !decide(this.#count(question), place)) return false;
+    for (const tell of this.#onFault) tell(question, place);
+    return true;
   }
 
-  delayMs(question: 'appendAckDelayMs' | 'watchDelayMs'): number {
+  delayMs(question: DelayQuestion, place: FaultPlace): number {
     const decide = this.#plan[question];
-    return decide === undefined ? 0 : decide(this.#count(question));
+    const delayMs = decide === undefined ? 0 : decide(this.#count(question), place);
+    if (delayMs > 0) for (const tell of this.#onFault) tell(question, place);
+    return delayMs;
   }
 
   #count(question: Question): number {
@@ -117,32 +155,51 @@ export const unreachableBroker = (code: string): Fault =>
 export interface FaultRates {
   readonly dropAppend?: number;
   readonly loseAppendAck?: number;
+  readonly dropWrite?: number;
   readonly loseWriteAck?: number;
+  readonly failRead?: number;
   readonly loseDeliveryAck?: number;
   readonly forgetDeliveryAck?: number;
+  readonly dropRequest?: number;
+  readonly repeatRequest?: number;
   readonly loseAnswer?: number;
   readonly maxAppendAckDelayMs?: number;
+  readonly maxReplayDelayMs?: number;
   readonly maxWatchDelayMs?: number;
+  readonly maxDeliveryDelayMs?: number;
+  readonly maxRequestDelayMs?: number;
+  /** The share of what may be late that is: 0 to 1; default 1. */
+  readonly delayed?: number;
 }
 
 /** A plan in which each fault has its rate. Each kind draws from its own sequence: changing one rate leaves the others as they were. */
-export const seededFaultPlan = (seed: number, rates: FaultRates): Required<FaultPlan> => {
-  const chance = (label: string, rate = 0): (() => boolean) => {
+export const seededFaultPlan = (seed: number, rates: FaultRates): FaultPlan => {
+  const { delayed = 1 } = rates;
+  const plan: { -readonly [Name in Question]?: FaultPlan[Name] } = {};
+  const chance = (label: ChanceQuestion, rate = 0): void => {
+    if (rate === 0) return;
     const random = createRandom(seed, label);
-    return () => random() < rate;
+    plan[label] = () => random() < rate;
   };
-  const delay = (label: string, maxMs = 0): (() => number) => {
+  const delay = (label: DelayQuestion, maxMs = 0): void => {
+    if (maxMs === 0) return;
     const random = createRandom(seed, label);
-    return () => Math.floor(random() * (maxMs + 1));
+    plan[label] = () => (delayed < 1 && random() >= delayed ? 0 : Math.floor(random() * (maxMs + 1)));
   };
-  return {
-    dropAppend: chance('dropAppend', rates.dropAppend),
-    loseAppendAck: chance('loseAppendAck', rates.loseAppendAck),
-    loseWriteAck: chance('loseWriteAck', rates.loseWriteAck),
-    loseDeliveryAck: chance('loseDeliveryAck', rates.loseDeliveryAck),
-    forgetDeliveryAck: chance('forgetDeliveryAck', rates.forgetDeliveryAck),
-    loseAnswer: chance('loseAnswer', rates.loseAnswer),
-    appendAckDelayMs: delay('appendAckDelayMs', rates.maxAppendAckDelayMs),
-    watchDelayMs: delay('watchDelayMs', rates.maxWatchDelayMs),
-  };
+  chance('dropAppend', rates.dropAppend);
+  chance('loseAppendAck', rates.loseAppendAck);
+  chance('dropWrite', rates.dropWrite);
+  chance('loseWriteAck', rates.loseWriteAck);
+  chance('failRead', rates.failRead);
+  chance('loseDeliveryAck', rates.loseDeliveryAck);
+  chance('forgetDeliveryAck', rates.forgetDeliveryAck);
+  chance('dropRequest', rates.dropRequest);
+  chance('repeatRequest', rates.repeatRequest);
+  chance('loseAnswer', rates.loseAnswer);
+  delay('appendAckDelayMs', rates.maxAppendAckDelayMs);
+  delay('replayDelayMs', rates.maxReplayDelayMs);
+  delay('watchDelayMs', rates.maxWatchDelayMs);
+  delay('deliveryDelayMs', rates.maxDeliveryDelayMs);
+  delay('requestDelayMs', rates.maxRequestDelayMs);
+  return plan;
 };

@@ -98,8 +98,9 @@ async function* watch(parts: BucketParts, options: WatchOptions): AsyncGenerator
   const { signal } = options;
   await faults.reachable(signal);
   if (isAborted(signal)) return;
+  const place = { name: parts.bucket };
   for await (const event of events(parts, parts.store(), options)) {
-    const delayMs = faults.delayMs('watchDelayMs');
+    const delayMs = faults.delayMs('watchDelayMs', place);
     if (delayMs > 0) await clock.sleep(delayMs, signal);
     if (isAborted(signal)) return;
     yield event;
@@ -116,6 +117,7 @@ async function* liveKeys(parts: BucketParts, filter: string | undefined): AsyncG
 /** The port of one bucket. All ports of the bucket see the same keys. */
 export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
   const { faults } = parts;
+  const place = { name: parts.bucket };
 
   const reach = (): BucketStore => {
     faults.check(UNAVAILABLE);
@@ -123,9 +125,15 @@ export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
   };
 
   const write = async (change: BucketWrite) => {
-    const outcome = reach().apply(change);
-    if (faults.happens('loseWriteAck')) throw unreachableBroker(UNAVAILABLE);
+    const store = reach();
+    if (faults.happens('dropWrite', place)) throw unreachableBroker(UNAVAILABLE);
+    const outcome = store.apply(change);
+    if (faults.happens('loseWriteAck', place)) throw unreachableBroker(UNAVAILABLE);
     return outcome;
+  };
+
+  const failSome = (): void => {
+    if (faults.happens('failRead', place)) throw unreachableBroker(UNAVAILABLE);
   };
 
   const present = (key: string): KeyValueEntry | undefined => {
@@ -135,10 +143,15 @@ export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
 
   return {
     bucket: parts.bucket,
-    get: async (key) => present(key),
+    get: async (key) => {
+      reach();
+      failSome();
+      return present(key);
+    },
     getMany: async (keys) => {
       const found = new Map<string, KeyValueEntry>();
       reach();
+      failSome();
       for (const key of keys) {
         const entry = present(key);
         if (entry !== undefined) found.set(key, entry);

@@ -48,58 +48,88 @@ const call = async (instance: Instance, message: RequestMessage): Promise<Answer
   }
 };
 
+/** Who serves what. */
+class Servers {
+  /** Those whose turn it is first stand first. */
+  #instances: Instance[] = [];
+
+  add(instance: Instance): void {
+    this.#instances.push(instance);
+  }
+
+  remove(instance: Instance): void {
+    this.#instances = this.#instances.filter((other) => other !== instance);
+  }
+
+  /** One instance of each group that serves the subject; the chosen go to the end of the line. */
+  chosenFor(subject: string): readonly Instance[] {
+    const byGroup = new Map<string, Instance>();
+    for (const instance of this.#instances)
+      if (!byGroup.has(instance.group) && matchesSubject(instance.subject, subject))
+        byGroup.set(instance.group, instance);
+    const chosen = [...byGroup.values()];
+    for (const instance of chosen) {
+      this.#instances.splice(this.#instances.indexOf(instance), 1);
+      this.#instances.push(instance);
+    }
+    return chosen;
+  }
+}
+
+/** The first answer of them. */
+const firstOf = async (subject: string, answers: readonly Promise<Answer>[]): Promise<Answer> => {
+  try {
+    return await (answers.length === 1 && answers[0] !== undefined ? answers[0] : Promise.any(answers));
+  } catch (cause) {
+    const errors: readonly unknown[] = cause instanceof AggregateError ? cause.errors : [cause];
+    const turnedAway = errors.find((error) => (error as Fault).code === 'REQUEST_BUSY');
+    throw turnedAway ?? unanswered(subject, `every handler failed: ${errors.map(String).join('; ')}`);
+  }
+};
+
 /** Both sides of request and reply over one broker. */
 export const createMemoryRequests = (parts: {
   readonly clock: Clock;
   readonly faults: FaultSwitch;
 }): RequestClient & RequestServer => {
   const { clock, faults } = parts;
-  let instances: Instance[] = [];
+  const servers = new Servers();
 
-  /** One instance of each group that serves the subject; the chosen go to the end of the line. */
-  const chosenFor = (subject: string): Instance[] => {
-    const byGroup = new Map<string, Instance>();
-    for (const instance of instances)
-      if (!byGroup.has(instance.group) && matchesSubject(instance.subject, subject))
-        byGroup.set(instance.group, instance);
-    const chosen = new Set(byGroup.values());
-    instances = [...instances.filter((instance) => !chosen.has(instance)), ...chosen];
-    return [...chosen];
+  /** The way to the servers and back. */
+  const send = async (message: RequestMessage): Promise<Answer> => {
+    const { subject } = message;
+    const place = { name: subject };
+    const chosen = servers.chosenFor(subject);
+    if (chosen.length === 0) throw unanswered(subject, 'nobody serves it');
+    if (faults.happens('dropRequest', place)) throw unanswered(subject, 'the request was lost');
+    const lateMs = faults.delayMs('requestDelayMs', place);
+    if (lateMs > 0) await clock.sleep(lateMs);
+    const answers = chosen.map((instance) => call(instance, message));
+    if (faults.happens('repeatRequest', place))
+      for (const instance of servers.chosenFor(subject)) call(instance, message).catch(() => undefined);
+    const answer = await firstOf(subject, answers);
+    if (faults.isAway) throw unreachableBroker('REQUEST_UNAVAILABLE');
+    if (faults.happens('loseAnswer', place)) throw unanswered(subject, 'the answer was lost');
+    return answer;
   };
 
   return {
-    request: async (subject, body, { timeoutMs, headers = {} }) => {
-      faults.check('REQUEST_UNAVAILABLE');
-      const chosen = chosenFor(subject);
-      if (chosen.length === 0) throw unanswered(subject, 'nobody serves it');
-      const message: RequestMessage = { subject, headers: { ...headers }, body: body.slice() };
-      const { promise: timedOut, reject } = Promise.withResolvers<never>();
-      const cancel = clock.timer(timeoutMs, () =>
-        reject(unanswered(subject, `no answer within ${timeoutMs} ms`)),
-      );
-      const answers = Promise.any(chosen.map((instance) => call(instance, message))).catch(
-        (cause: unknown) => {
-          const turnedAway = (cause as AggregateError).errors.find(
-            (error) => (error as Fault).code === 'REQUEST_BUSY',
-          );
-          throw turnedAway ?? unanswered(subject, `every handler failed: ${String(cause)}`);
-        },
-      );
-      try {
-        const answer = await Promise.race([answers, timedOut]);
-        if (faults.isAway) throw unreachableBroker('REQUEST_UNAVAILABLE');
-        if (faults.happens('loseAnswer')) throw unanswered(subject, 'the answer was lost');
-        return answer;
-      } finally {
-        cancel();
-      }
-    },
+    request: (subject, body, { timeoutMs, headers = {} }) =>
+      new Promise((resolve, reject) => {
+        if (faults.isAway) return reject(unreachableBroker('REQUEST_UNAVAILABLE'));
+        const cancel = clock.timer(timeoutMs, () =>
+          reject(unanswered(subject, `no answer within ${timeoutMs} ms`)),
+        );
+        send({ subject, headers: { ...headers }, body: body.slice() })
+          .then(resolve, reject)
+          .finally(cancel);
+      }),
     serve: (subject, group, handler) => {
       const instance: Instance = { subject, group, handler, inProgress: new Set() };
-      instances.push(instance);
+      servers.add(instance);
       return {
         stop: async () => {
-          instances = instances.filter((other) => other !== instance);
+          servers.remove(instance);
           await Promise.allSettled(instance.inProgress);
         },
       };

@@ -1,36 +1,58 @@
 // Subjects and their filters: dots separate tokens, `*` stands for one token, a final `>` for one or more.
 // Pure; what may be appended and what a filter selects is decided here and nowhere else in memory.
 
-const hasBadCharacter = (subject: string): boolean => {
-  for (let at = 0; at < subject.length; at += 1) {
-    const code = subject.charCodeAt(at);
-    if (code <= 0x20 || code === 0x7f) return true;
+const ANY = '*'.charCodeAt(0);
+const REST = '>'.charCodeAt(0);
+
+const DOT = '.'.charCodeAt(0);
+
+/** Walks a filter once. `isLiteral`: without wildcard tokens; undefined: it is none. */
+const lookAt = (filter: string): { readonly isLiteral: boolean } | undefined => {
+  let isLiteral = true;
+  let start = 0;
+  for (let at = 0; at <= filter.length; at += 1) {
+    const code = at === filter.length ? DOT : filter.charCodeAt(at);
+    if (code <= 0x20 || code === 0x7f) return undefined;
+    if (code !== DOT) continue;
+    if (at === start) return undefined;
+    if (at - start === 1) {
+      const only = filter.charCodeAt(start);
+      if (only === REST && at < filter.length) return undefined;
+      if (only === ANY || only === REST) isLiteral = false;
+    }
+    start = at + 1;
   }
-  return false;
+  return isLiteral ? LITERAL : WILD;
 };
+const LITERAL = { isLiteral: true };
+const WILD = { isLiteral: false };
 
 /** True for a filter the broker accepts: no empty token, no blanks, wildcards as whole tokens, `>` only at the end. */
-export const isSubjectFilter = (filter: string): boolean => {
-  if (filter === '' || hasBadCharacter(filter)) return false;
-  const tokens = filter.split('.');
-  return tokens.every((token, at) => token !== '' && (token !== '>' || at === tokens.length - 1));
-};
+export const isSubjectFilter = (filter: string): boolean => lookAt(filter) !== undefined;
 
 /** True for a subject that can be appended to: a filter without wildcard tokens. */
-export const isLiteralSubject = (subject: string): boolean =>
-  isSubjectFilter(subject) && !subject.split('.').some((token) => token === '*' || token === '>');
+export const isLiteralSubject = (subject: string): boolean => lookAt(subject)?.isLiteral === true;
 
-/** True when `subject` is one of those that `filter` stands for. */
+/** True when `subject` is one of those that `filter` stands for. Walks both at once: it is asked for every entry and filter. */
 export const matchesSubject = (filter: string, subject: string): boolean => {
   if (filter === subject || filter === '>') return true;
-  const pattern = filter.split('.');
-  const tokens = subject.split('.');
-  for (const [at, want] of pattern.entries()) {
-    if (want === '>') return tokens.length > at;
-    const token = tokens[at];
-    if (token === undefined || (want !== '*' && want !== token)) return false;
+  let at = 0;
+  for (let from = 0; from <= filter.length;) {
+    const dot = filter.indexOf('.', from);
+    const to = dot === -1 ? filter.length : dot;
+    // No token of the subject is left.
+    if (at > subject.length) return false;
+    const isWildcard = to - from === 1;
+    if (isWildcard && filter.charCodeAt(from) === REST) return true;
+    const subjectDot = subject.indexOf('.', at);
+    const end = subjectDot === -1 ? subject.length : subjectDot;
+    if (!(isWildcard && filter.charCodeAt(from) === ANY)) {
+      if (end - at !== to - from || !subject.startsWith(filter.slice(from, to), at)) return false;
+    }
+    from = to + 1;
+    at = end + 1;
   }
-  return pattern.length === tokens.length;
+  return at > subject.length;
 };
 
 /** True when every subject of `narrow` is also one of `wide`. */

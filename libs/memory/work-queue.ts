@@ -2,6 +2,7 @@
 // Batches are in stream order; while the taker works on one, the next is fetched.
 import { Fault } from '#libs/kernel/fault.ts';
 import { invariant } from '#libs/kernel/invariant.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import type { Delivery, TakeOptions, WorkQueue } from '#libs/ports/work-queue.ts';
 import { isAborted } from './bell.ts';
 import type { ConsumerState, HandOut } from './consumer-state.ts';
@@ -11,6 +12,7 @@ import type { FaultSwitch } from './faults.ts';
 export interface QueueParts {
   readonly stream: string;
   readonly consumer: string;
+  readonly clock: Clock;
   readonly faults: FaultSwitch;
   readonly state: () => ConsumerState;
 }
@@ -61,6 +63,8 @@ async function* batches(parts: QueueParts, options: TakeOptions): AsyncGenerator
       const batch = taker.held;
       taker.held = [];
       state.pump();
+      const lateMs = parts.faults.delayMs('deliveryDelayMs', { name: parts.consumer });
+      if (lateMs > 0) await parts.clock.sleep(lateMs, signal);
       yield batch.sort((a, b) => a.entry.seq - b.entry.seq).map((handOut) => toDelivery(state, handOut));
     }
   } finally {

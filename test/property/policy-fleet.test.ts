@@ -2,23 +2,23 @@
 // told to end the first, none that is wanted is missing in the end, and none that is not wanted runs. FLEETLOG_LIVES sets how many lives.
 import { expect, test } from 'vitest';
 import { readEnvironment } from '#libs/system/env.ts';
-import { SHORT_LIFE, simulatePolicies, WHOLE_LIFE } from '#test/support/policy-simulation.ts';
+import { simulatePolicies } from '#test/support/policy-simulation.ts';
 import { manySeeds } from '#test/support/seeds.ts';
 
 const lives = Number(readEnvironment()['FLEETLOG_LIVES'] ?? 12);
 
 test('WK-64 WK-65 WK-72 two instances, hosts and a broker that fail: no double start, none missing', async () => {
   for (const seed of manySeeds(2))
-    expect([seed, (await simulatePolicies(seed, WHOLE_LIFE)).faults]).toEqual([seed, []]);
+    expect([seed, (await simulatePolicies(seed, 'whole')).faults]).toEqual([seed, []]);
 }, 120_000);
 
 test('WK-64 WK-65 WK-72 many short lives keep all laws', async () => {
   // Named by their seed: FLEETLOG_SEED lives it again.
   for (const seed of manySeeds(lives))
-    expect([seed, (await simulatePolicies(seed, SHORT_LIFE)).faults]).toEqual([seed, []]);
+    expect([seed, (await simulatePolicies(seed, 'short')).faults]).toEqual([seed, []]);
 }, 3_600_000);
 
 test('a seed that is lived again is the same life', async () => {
-  const [one, again] = [await simulatePolicies(7, SHORT_LIFE), await simulatePolicies(7, SHORT_LIFE)];
+  const [one, again] = [await simulatePolicies(7, 'short'), await simulatePolicies(7, 'short')];
   expect(again.record).toEqual(one.record);
 }, 60_000);

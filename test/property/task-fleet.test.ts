@@ -4,21 +4,21 @@ import { expect, test } from 'vitest';
 import type { Ports } from '#libs/service/context.ts';
 import { manySeeds, simulationSeeds } from '#test/support/seeds.ts';
 import { withForgetfulSummaries, withoutExpiry } from '#test/support/spoiled-ports.ts';
-import { SHORT_LIFE, simulateTasks, WHOLE_LIFE } from '#test/support/task-simulation.ts';
+import { simulateTasks } from '#test/support/task-simulation.ts';
 
 for (const seed of simulationSeeds())
   test(`WK-30 WK-31 WK-32 WK-58 every task ends, and all laws hold (seed ${seed})`, async () => {
-    expect((await simulateTasks(seed, WHOLE_LIFE)).faults).toEqual([]);
+    expect((await simulateTasks(seed, 'whole')).faults).toEqual([]);
   }, 60_000);
 
 test('WK-30 WK-31 WK-32 WK-58 many short lives keep all laws', async () => {
   // Named by their seed: FLEETLOG_SEED lives it again.
   for (const seed of manySeeds(40))
-    expect([seed, (await simulateTasks(seed, SHORT_LIFE)).faults]).toEqual([seed, []]);
+    expect([seed, (await simulateTasks(seed, 'short')).faults]).toEqual([seed, []]);
 }, 120_000);
 
 test('a seed that is lived again is the same life', async () => {
-  const [one, again] = [await simulateTasks(7, WHOLE_LIFE), await simulateTasks(7, WHOLE_LIFE)];
+  const [one, again] = [await simulateTasks(7, 'whole'), await simulateTasks(7, 'whole')];
   expect(again.record).toEqual(one.record);
 }, 60_000);
 
@@ -26,7 +26,7 @@ test('a seed that is lived again is the same life', async () => {
 const firstFaults = async (spoil: (ports: Ports) => Ports): Promise<readonly string[]> => {
   for (let seed = 1; seed <= 20; seed += 1) {
     // A fleet that stands still is caught, too.
-    const { faults } = await simulateTasks(seed, WHOLE_LIFE, { spoil }).catch((error: unknown) => ({
+    const { faults } = await simulateTasks(seed, 'whole', { spoil }).catch((error: unknown) => ({
       faults: [String(error)],
     }));
     if (faults.length > 0) return faults;
@@ -44,7 +44,7 @@ test('WK-55 a planted defect is caught: nobody notices that a lease is over', as
 
 test('a life that is told says what was done to the fleet, with the time of the world', async () => {
   const steps: string[] = [];
-  await simulateTasks(3, SHORT_LIFE, { onStep: (step) => steps.push(step) });
+  await simulateTasks(3, 'short', { onStep: (step) => steps.push(step) });
   expect(steps.length).toBeGreaterThan(5);
   expect(steps.join('\n')).toMatch(/^ +\d+\.\d{3} .*(dies|away|killed|stopped|jumps|forgets)/m);
   expect(steps.join('\n')).toMatch(/task\.created/);

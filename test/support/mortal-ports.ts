@@ -1,131 +1,276 @@
 // The ports of a process that can be killed at any point: from then on nothing that it called ever comes back, nothing that it calls is
 // done, its timers do not ring, its subscriptions are gone and what it had in hand is neither acknowledged nor given back. A write that
-// was under way may have been done: nobody will know.
+// was under way may have been done: nobody will know. It can be told to die in one of its next calls, just before that is done or just after.
+import type { Blobs } from '#libs/ports/blobs.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { RequestServer } from '#libs/ports/requests.ts';
+import type { EventLog } from '#libs/ports/event-log.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
+import type { Delivery, WorkQueue } from '#libs/ports/work-queue.ts';
 import type { Ports } from '#libs/service/context.ts';
 
 export interface MortalPorts {
   readonly ports: Ports;
+  readonly isOver: boolean;
   /** Ends the process as SIGKILL does. */
   kill(): void;
+  /** It dies in the call that comes as number `nth` from now (1: the next one); `onDeath` hears in which. */
+  dieIn(nth: number, half: 'before' | 'after', onDeath: (call: string) => void): void;
 }
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-class Life {
-  readonly over = new AbortController();
+interface Doom {
+  left: number;
+  readonly half: 'before' | 'after';
+  readonly onDeath: (call: string) => void;
+}
 
-  get isOver(): boolean {
-    return this.over.signal.aborted;
+class Life {
+  isOver = false;
+  readonly #onEnd = new Set<() => void>();
+  #doom: Doom | undefined;
+
+  readonly #passOn = <T>(value: T): T | Promise<T> => (this.isOver ? never<T>() : value);
+  readonly #failOn = (error: unknown): Promise<never> => {
+    if (this.isOver) return never();
+    throw error;
+  };
+
+  end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    for (const tell of this.#onEnd) tell();
+    this.#onEnd.clear();
+  }
+
+  /** Calls `tell` when it is over, unless the returned function was called before. */
+  atEnd(tell: () => void): () => void {
+    this.#onEnd.add(tell);
+    return () => this.#onEnd.delete(tell);
+  }
+
+  doom(doom: Doom): void {
+    this.#doom = doom;
   }
 
   /** The outcome, unless the process has died meanwhile. */
   outcome<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      work.then(
-        (value) => void (this.isOver || resolve(value)),
-        (error: unknown) => void (this.isOver || reject(error)),
-      );
-    });
+    return work.then(this.#passOn<T>, this.#failOn);
   }
 
-  async *items<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-    for await (const item of source) {
-      if (this.isOver) await never();
-      yield item;
-      if (this.isOver) await never();
-    }
-    if (this.isOver) await never();
+  /** One call that leaves the process. */
+  call<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.isOver || this.#diesIn(name, 'before')) return never();
+    const result = work();
+    return this.#diesIn(name, 'after') ? never() : this.outcome(result);
+  }
+
+  /** One that has no answer. */
+  does(name: string, work: () => void): void {
+    if (this.isOver || this.#diesIn(name, 'before')) return;
+    work();
+    this.#diesIn(name, 'after');
+  }
+
+  #diesIn(name: string, half: 'before' | 'after'): boolean {
+    const doom = this.#doom;
+    if (doom === undefined) return false;
+    if (half === 'before') doom.left -= 1;
+    if (doom.left > 0 || doom.half !== half) return false;
+    this.#doom = undefined;
+    this.end();
+    doom.onDeath(name);
+    return true;
+  }
+
+  /** Aborts with the given one, and when the process dies. */
+  linked(given: AbortSignal | undefined): { readonly signal: AbortSignal; readonly release: () => void } {
+    const link = new AbortController();
+    const abort = (): void => link.abort(ENDED);
+    const forget = this.atEnd(abort);
+    if (given?.aborted === true || this.isOver) abort();
+    given?.addEventListener('abort', abort, { once: true });
+    const release = (): void => {
+      forget();
+      given?.removeEventListener('abort', abort);
+    };
+    return { signal: link.signal, release };
+  }
+
+  /** What comes one by one, until the process dies. */
+  items<T, U = T>(
+    source: AsyncIterable<T>,
+    { release, map }: { readonly release?: () => void; readonly map?: (item: T) => U } = {},
+  ): AsyncIterable<U> {
+    const pass = (result: IteratorResult<T>): IteratorResult<U> | Promise<IteratorResult<U>> => {
+      if (this.isOver) return never();
+      if (result.done === true) release?.();
+      else if (map !== undefined) return { done: false, value: map(result.value) };
+      return result as unknown as IteratorResult<U>;
+    };
+    return {
+      [Symbol.asyncIterator]: () => {
+        const iterator = source[Symbol.asyncIterator]();
+        return {
+          next: () => (this.isOver ? never() : iterator.next().then(pass, this.#failOn)),
+          return: async () => {
+            if (this.isOver) return never();
+            release?.();
+            await iterator.return?.();
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    };
   }
 }
 
-/** Calls that go on until their signal aborts. */
-const LASTING = new Set<PropertyKey>(['replay', 'watch', 'batches']);
+/** Spares the making of an error each time. */
+const ENDED = new Error('over');
 
-const isPromise = (value: unknown): value is Promise<unknown> => value instanceof Promise;
-const isIterable = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
-
-/** The same object for as long as the process lives. */
-const mortal = <T extends object>(target: T, life: Life): T =>
-  new Proxy(target, {
-    get: (object, name) => {
-      const member: unknown = Reflect.get(object, name, object);
-      if (typeof member !== 'function') return member;
-      return (...given: unknown[]): unknown => {
-        if (life.isOver) return name === 'ack' || name === 'retry' || name === 'extend' ? undefined : never();
-        const [first, ...rest] = given;
-        const options = (first ?? {}) as { readonly signal?: AbortSignal };
-        const signal = AbortSignal.any([
-          life.over.signal,
-          ...(options.signal === undefined ? [] : [options.signal]),
-        ]);
-        const used = LASTING.has(name) ? [{ ...options, signal }, ...rest] : given;
-        const result: unknown = Reflect.apply(member, object, used);
-        if (isPromise(result)) return life.outcome(result);
-        if (!isIterable(result)) return result;
-        return name === 'batches'
-          ? batches(result as AsyncIterable<readonly object[]>, life)
-          : life.items(result);
-      };
-    },
-  });
-
-async function* batches(
-  source: AsyncIterable<readonly object[]>,
-  life: Life,
-): AsyncGenerator<readonly object[]> {
-  for await (const batch of life.items(source)) yield batch.map((delivery) => mortal(delivery, life));
-}
-
-const mortalClock = (clock: Clock, life: Life): Clock => ({
-  now: () => clock.now(),
-  monotonicMs: () => clock.monotonicMs(),
-  timer: (delayMs, callback, options) =>
-    clock.timer(delayMs, () => void (life.isOver || callback()), options),
-  sleep: (delayMs, signal) => (life.isOver ? never() : life.outcome(clock.sleep(delayMs, signal))),
+const mortalLog = (log: EventLog, life: Life): EventLog => ({
+  stream: log.stream,
+  append: (entry) => life.call(`append to ${log.stream}`, () => log.append(entry)),
+  appendTogether: (entries) => life.call(`batch to ${log.stream}`, () => log.appendTogether(entries)),
+  last: (subject) => life.call('last', () => log.last(subject)),
+  lastSeen: (subject) => life.call('last', () => log.lastSeen(subject)),
+  bounds: () => life.call('bounds', () => log.bounds()),
+  read: (subject, fromSeq) => life.items(log.read(subject, fromSeq)),
+  replay: (options = {}) => {
+    if (options.follow !== true) return life.items(log.replay(options));
+    const { signal, release } = life.linked(options.signal);
+    return life.items(log.replay({ ...options, signal }), { release });
+  },
 });
+
+const mortalBucket = (bucket: KeyValue, life: Life): KeyValue => ({
+  bucket: bucket.bucket,
+  get: (key) => life.call(`get from ${bucket.bucket}`, () => bucket.get(key)),
+  getMany: (keys) => life.call(`get from ${bucket.bucket}`, () => bucket.getMany(keys)),
+  put: (key, value, options) => life.call(`put to ${bucket.bucket}`, () => bucket.put(key, value, options)),
+  putMany: (entries) => life.call(`put to ${bucket.bucket}`, () => bucket.putMany(entries)),
+  delete: (key, options) => life.call(`delete from ${bucket.bucket}`, () => bucket.delete(key, options)),
+  keys: (filter) => life.items(bucket.keys(filter)),
+  watch: (options = {}) => {
+    const { signal, release } = life.linked(options.signal);
+    return life.items(bucket.watch({ ...options, signal }), { release });
+  },
+});
+
+const mortalDelivery = (delivery: Delivery, consumer: string, life: Life): Delivery => ({
+  entry: delivery.entry,
+  attempt: delivery.attempt,
+  pending: delivery.pending,
+  ack: () => life.does(`acknowledge as ${consumer}`, () => delivery.ack()),
+  retry: (delayMs) => life.does(`give back as ${consumer}`, () => delivery.retry(delayMs)),
+  terminate: (reason) => life.does(`terminate as ${consumer}`, () => delivery.terminate(reason)),
+  extend: () => life.does(`extend as ${consumer}`, () => delivery.extend()),
+});
+
+const mortalQueue = (queue: WorkQueue, life: Life): WorkQueue => ({
+  stream: queue.stream,
+  consumer: queue.consumer,
+  batches: (options) => {
+    const { signal, release } = life.linked(options.signal);
+    return life.items(queue.batches({ ...options, signal }), {
+      release,
+      map: (batch) => batch.map((delivery) => mortalDelivery(delivery, queue.consumer, life)),
+    });
+  },
+  backlog: () => life.call('backlog', () => queue.backlog()),
+});
+
+/** Its timers are gone with it. */
+const mortalClock = (clock: Clock, life: Life): Clock => {
+  const timer: Clock['timer'] = (delayMs, callback, options) => {
+    if (life.isOver) return () => undefined;
+    const ring = (): void => {
+      forget();
+      callback();
+    };
+    const cancel = clock.timer(delayMs, ring, options);
+    const forget = life.atEnd(cancel);
+    return () => {
+      forget();
+      cancel();
+    };
+  };
+  return {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs(),
+    timer,
+    sleep: (delayMs, signal) =>
+      new Promise((resolve) => {
+        if (life.isOver) return;
+        if (signal?.aborted === true) return resolve();
+        const done = (): void => {
+          cancel();
+          signal?.removeEventListener('abort', done);
+          if (!life.isOver) resolve();
+        };
+        const cancel = timer(delayMs, done);
+        signal?.addEventListener('abort', done, { once: true });
+      }),
+  };
+};
 
 const mortalServer = (server: RequestServer, life: Life): RequestServer => ({
   serve: (subject, group, handler) => {
     const served = server.serve(subject, group, (message) =>
-      life.isOver ? never() : life.outcome(handler(message)),
+      life.call(`take a request`, () =>
+        handler(message).then((answer) => life.call('answer a request', () => Promise.resolve(answer))),
+      ),
     );
-    life.over.signal.addEventListener('abort', () => void served.stop(), { once: true });
-    return { stop: () => (life.isOver ? never() : life.outcome(served.stop())) };
+    life.atEnd(() => void served.stop());
+    return { stop: () => life.call('stop serving', () => served.stop()) };
   },
 });
+
+const mortalClient = (client: RequestClient, life: Life): RequestClient => ({
+  request: (subject, body, options) => life.call('ask', () => client.request(subject, body, options)),
+});
+
+const mortalBlobs = (blobs: Blobs, life: Life): Blobs => ({
+  put: (bytes) => life.call('put a body', () => blobs.put(bytes)),
+  get: (digest) => life.call('get a body', () => blobs.get(digest)),
+});
+
+/** The same one for the same name. */
+const once = <Value>(make: (name: string) => Value): ((name: string) => Value) => {
+  const made = new Map<string, Value>();
+  return (name) => {
+    const value = made.get(name) ?? make(name);
+    made.set(name, value);
+    return value;
+  };
+};
 
 /** Ports like these, of one process. */
 export const createMortalPorts = (ports: Ports): MortalPorts => {
   const life = new Life();
-  const once = <Value extends object>(make: (name: string) => Value): ((name: string) => Value) => {
-    const made = new Map<string, Value>();
-    return (name) => {
-      const value = made.get(name) ?? mortal(make(name), life);
-      made.set(name, value);
-      return value;
-    };
-  };
   const queue = once((name) => {
     const [stream = '', consumer = ''] = name.split(' ');
-    return ports.queue(stream, consumer);
+    return mortalQueue(ports.queue(stream, consumer), life);
   });
   return {
     ports: {
       clock: mortalClock(ports.clock, life),
       ids: ports.ids,
-      log: once((name) => ports.log(name)),
-      bucket: once((name) => ports.bucket(name)),
+      log: once((name) => mortalLog(ports.log(name), life)),
+      bucket: once((name) => mortalBucket(ports.bucket(name), life)),
       queue: (stream, consumer) => queue(`${stream} ${consumer}`),
       requests: {
-        client: mortal(ports.requests.client, life),
+        client: mortalClient(ports.requests.client, life),
         server: mortalServer(ports.requests.server, life),
       },
-      blobs: mortal(ports.blobs, life),
+      blobs: mortalBlobs(ports.blobs, life),
       publisher: () => ports.publisher(),
     },
-    kill: () => life.over.abort(),
+    get isOver() {
+      return life.isOver;
+    },
+    kill: () => life.end(),
+    dieIn: (nth, half, onDeath) => life.doom({ left: nth, half, onDeath }),
   };
 };

@@ -9,19 +9,21 @@ import { decodeInstruction } from '#streams/instruction-codec.ts';
 import type { PolicyOperation, PolicyRequestOf } from '#streams/policy-requests.ts';
 import { applyRequest, askPolicies, policyHistory } from './policy-facts.ts';
 import { startHost, type ScriptedHost } from './scripted-host.ts';
-import { below, createWorld, drive, isLucky, pause, start, type World } from './simulated-fleet.ts';
+import { below, createWorld, drive, isLucky, pause, start, type World } from './simulated-world.ts';
+import type { Simulation, Size } from './simulation.ts';
 
 const HOSTS = ['h1', 'h2'];
 
 /** How much happens in one life. */
-interface Size {
+interface Extent {
   readonly policies: number;
   /** How often something is disturbed. */
   readonly rounds: number;
 }
-export const WHOLE_LIFE: Size = { policies: 5, rounds: 8 };
-/** As short as a life can be in which everything happens somewhere: for many of them. */
-export const SHORT_LIFE: Size = { policies: 2, rounds: 3 };
+const EXTENTS: Readonly<Record<Size, Extent>> = {
+  whole: { policies: 5, rounds: 8 },
+  short: { policies: 2, rounds: 3 },
+};
 
 const ask = async <Op extends PolicyOperation>(
   world: World,
@@ -182,11 +184,14 @@ const judge = async (
 };
 
 /** Lives it to the end. The same seed is the same life. */
-export const simulatePolicies = async (
-  seed: number,
-  { policies, rounds }: Size,
-): Promise<{ readonly faults: readonly string[]; readonly record: readonly string[] }> => {
-  const world = createWorld(seed, [], HOSTS);
+export const simulatePolicies: Simulation['live'] = async (seed, size, options = {}) => {
+  const { policies, rounds } = EXTENTS[size];
+  const world = createWorld(seed, { hosts: HOSTS }, options);
+  world.broker.observeStream('TRANSITIONS', ({ seq, subject, headers }) => {
+    const type = headers['ce-type'] ?? '';
+    world.reach.note('event', type);
+    world.tell(`${seq} ${type} ${subject.split('.').at(-1) ?? ''}`);
+  });
   world.broker.faults.plan(
     seededFaultPlan(seed, {
       dropAppend: 0.03,
@@ -249,5 +254,7 @@ export const simulatePolicies = async (
   const record: string[] = [];
   for await (const { seq, storedAt, subject, headers } of world.ports.log('TRANSITIONS').replay())
     record.push(`${seq} ${storedAt} ${subject} ${headers['ce-type'] ?? ''}`);
-  return { faults: [...faults, ...world.fatal.map(String)], record };
+  return { faults: [...faults, ...world.fatal.map(String)], record, reach: world.reach.counts() };
 };
+
+export const policySimulation: Simulation = { live: simulatePolicies, wanted: {} };

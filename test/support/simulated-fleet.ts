@@ -1,17 +1,5 @@
-// A whole fleet in memory under a manual clock and one seed: any services on the memory ports, and runners that announce themselves,
-// claim, renew, die with their work, are paused beyond their leases, and come back. Time moves only by `drive`.
-import { Fault, toFault } from '#libs/kernel/fault.ts';
-import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
-import { createManualClock, type ManualClock } from '#libs/memory/clock.ts';
-import { createSeededIds, type SeededIds } from '#libs/memory/ids.ts';
-import { createCheckBoard } from '#libs/service/checks.ts';
-import type { Ports } from '#libs/service/context.ts';
-import type { Service } from '#libs/service/define-service.ts';
-import { startService, type RunningService } from '#libs/service/running-service.ts';
-import { createLogger } from '#libs/telemetry/logger.ts';
-import { createMetrics } from '#libs/telemetry/metrics.ts';
-import { createHooks } from '#libs/telemetry/metrics-hooks.ts';
-import { runnerConsumerName, topologyOf } from '#streams/consumers.ts';
+// Runners of a simulated world: they announce themselves, claim, renew, die with their work, are paused beyond their leases, and come back.
+import { runnerConsumerName } from '#streams/consumers.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { RunAnswerOf, RunOperation, RunRequestOf } from '#streams/run-requests.ts';
@@ -19,8 +7,8 @@ import type { ProviderName } from '#streams/run.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { TaskAnswerOf, TaskOperation, TaskRequestOf } from '#streams/task-requests.ts';
 import { BOUNDARY } from './control-plane.ts';
-import { createMortalPorts } from './mortal-ports.ts';
 import { ask, done, turnUnder } from './scripted-runner.ts';
+import { answered, below, isLucky, persist, type World } from './simulated-world.ts';
 import { askTasks } from './task-facts.ts';
 
 /** A runner of the simulation. */
@@ -31,158 +19,12 @@ export interface SimulatedRunner {
   readonly labels?: readonly string[];
 }
 
-export interface World {
-  readonly clock: ManualClock;
-  readonly ids: SeededIds;
-  readonly broker: MemoryBroker;
-  readonly ports: Ports;
-  /** Errors that would have ended a process. */
-  readonly fatal: unknown[];
-  /** What is wrong with the ports of every service; nothing, but in a world whose fault is to be caught. */
-  readonly spoil: (ports: Ports) => Ports;
-  /** What has happened, step by step, with the time of the world. */
-  readonly tell: (what: string) => void;
-  /** Whether the owner of runs has been up without a pause for a while: what it has to see to is only then its fault. */
-  isWatchedOver(): boolean;
-  /** Instances of the owner of runs that are up, and since when. */
-  readonly owners: Set<{ readonly sinceMs: number }>;
-}
-
-export interface WorldOptions {
-  readonly spoil?: (ports: Ports) => Ports;
-  /** Told of every step. */
-  readonly onStep?: (step: string) => void;
-}
-
-/** What an instance gets to find its feet. */
-const SETTLED_MS = 2000;
-
-export const createWorld = (
-  seed: number,
-  runners: readonly SimulatedRunner[],
-  hosts: readonly string[] = [],
-  { spoil = (ports) => ports, onStep = () => undefined }: WorldOptions = {},
-): World => {
-  const clock = createManualClock();
-  const ids = createSeededIds(seed, clock);
-  const agents = runners.map(({ agent }) => ({ ...BOUNDARY, agent }));
-  const declared = topologyOf({
-    replicas: 1,
-    agents,
-    hosts: hosts.map((host) => ({ ...BOUNDARY, host })),
-  });
-  // In memory a bucket is no stream that a consumer could be on; nobody here reads one that way.
-  const consumers = declared.consumers.filter(({ stream }) => !stream.startsWith('KV_'));
-  const broker = createMemoryBroker({ clock, ids, topology: { ...declared, consumers } });
-  const ports: Ports = {
-    clock,
-    ids,
-    log: (stream) => broker.eventLog(stream),
-    bucket: (name) => broker.keyValue(name),
-    queue: (stream, consumer) => broker.workQueue(stream, consumer),
-    requests: { client: broker.requests, server: broker.requests },
-    blobs: broker.blobs('bodies'),
-    publisher: () => broker.publisher(),
-  };
-  const owners: World['owners'] = new Set();
-  const isWatchedOver = (): boolean =>
-    !broker.faults.isAway && [...owners].some(({ sinceMs }) => clock.monotonicMs() - sinceMs > SETTLED_MS);
-  const startedMs = clock.monotonicMs();
-  const tell = (what: string): void =>
-    onStep(`${((clock.monotonicMs() - startedMs) / 1000).toFixed(3).padStart(9)} ${what}`);
-  return { clock, ids, broker, ports, fatal: [], spoil, tell, owners, isWatchedOver };
-};
-
-const silent = createMetrics({ processMetrics: false });
-const silentHooks = createHooks(silent);
-
-/** An instance of a service, in a process of its own. */
-export interface Instance {
-  readonly service: Service;
-  /** Stops it in order. */
-  stop(): Promise<void>;
-  /** Ends it as SIGKILL does. */
-  kill(): void;
-}
-
-/** Starts an instance of a service. `spoil`: what is wrong with its ports, in a world that is to be caught. */
-export const start = (
-  world: World,
-  service: Service,
-  config: Readonly<Record<string, unknown>> = {},
-): Instance => {
-  const mortal = createMortalPorts(world.spoil(world.ports));
-  const running = startOn(world, mortal.ports, service, config);
-  const up = { sinceMs: world.clock.monotonicMs() };
-  if (service.name === 'runs') world.owners.add(up);
-  return {
-    service,
-    stop: () => {
-      world.owners.delete(up);
-      return running.stop();
-    },
-    kill: () => {
-      world.owners.delete(up);
-      mortal.kill();
-    },
-  };
-};
-
-const startOn = (
-  { ids, fatal }: World,
-  ports: Ports,
-  service: Service,
-  config: Readonly<Record<string, unknown>>,
-): RunningService =>
-  startService(service, service.config.parse(config), {
-    clock: ports.clock,
-    ids,
-    logger: createLogger({ level: 'silent', format: 'json', clock: ports.clock }),
-    metrics: silent,
-    hooks: silentHooks,
-    ports,
-    board: createCheckBoard(ports.clock),
-    drainMs: 1000,
-    onFatal: (error) => void fatal.push(error),
-  });
-
-/** A whole number below `most`. */
-export const below = ({ ids }: World, most: number): number => Math.floor(ids.random() * most);
-export const isLucky = ({ ids }: World, chance: number): boolean => ids.random() < chance;
-
-/** Lets up to this much time pass. */
-export const pause = (world: World, mostMs: number): Promise<void> => world.clock.sleep(below(world, mostMs));
-
-/** Repeats a call until it is answered. */
-const persist = async <T>({ clock }: World, call: () => Promise<T>): Promise<T> => {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (toFault(error).retry === 'never') throw error;
-      await clock.sleep(100);
-    }
-  }
-};
-
-/** An answer that is none becomes what it says. */
-const answered = <Answer extends { readonly outcome: string }>(answer: Answer): Answer => {
-  const { outcome, ...rest } = answer as unknown as {
-    outcome: string;
-    code: string;
-    message: string;
-    retry: 'later';
-  };
-  if (outcome === 'fault') throw new Fault(rest);
-  return answer;
-};
-
 const askRuns = <Op extends RunOperation>(
   world: World,
   operation: Op,
   asked: { readonly request: RunRequestOf<Op>; readonly agent: string },
 ): Promise<RunAnswerOf<Op>> =>
-  persist(world, async () => answered(await ask(world.ports, operation, asked.request, asked.agent)));
+  persist(world, async () => answered(world, await ask(world.ports, operation, asked.request, asked.agent)));
 
 /** Asks the tasks service until it answers with a result or a refusal. */
 export const askTasksUntilAnswered = <Op extends TaskOperation>(
@@ -190,7 +32,7 @@ export const askTasksUntilAnswered = <Op extends TaskOperation>(
   operation: Op,
   request: TaskRequestOf<Op>,
 ): Promise<TaskAnswerOf<Op>> =>
-  persist(world, async () => answered(await askTasks(world.ports, operation, request)));
+  persist(world, async () => answered(world, await askTasks(world.ports, operation, request)));
 
 const ENDS: readonly TurnResult[] = [
   done,
@@ -297,19 +139,4 @@ export const runRunner = async (
     world.tell(`the runner of ${runner.agent} is there again`);
   }
   await Promise.all(living);
-};
-
-/** Moves time until the work is done; fails when the fleet stands still for hours of its time. */
-export const drive = async <T>({ clock }: World, work: Promise<T>, mostMs = 2 * 3_600_000): Promise<T> => {
-  const progress = { isDone: false };
-  const finish = (): void => {
-    progress.isDone = true;
-  };
-  work.then(finish, finish);
-  const deadlineMs = clock.monotonicMs() + mostMs;
-  while (!progress.isDone) {
-    if (clock.monotonicMs() > deadlineMs) throw new Error('the fleet stands still');
-    await clock.advanceToNext();
-  }
-  return work;
 };

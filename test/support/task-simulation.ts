@@ -7,22 +7,20 @@ import { runs } from '#services/runs/service.ts';
 import { tasks } from '#services/tasks/service.ts';
 import { makeId } from '#streams/ids.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
+import { FleetWatch, unlikeTheirLog } from './fleet-watch.ts';
+import { askTasksUntilAnswered, runRunner, type SimulatedRunner } from './simulated-fleet.ts';
 import {
-  askTasksUntilAnswered,
   below,
   createWorld,
   drive,
   isLucky,
   pause,
-  runRunner,
   start,
   type Instance,
-  type SimulatedRunner,
   type World,
   type WorldOptions,
-} from './simulated-fleet.ts';
-import { unlikeTheirLog, watchOwners } from './run-owners.ts';
-import { judgeTasks } from './task-verdict.ts';
+} from './simulated-world.ts';
+import type { Lived, Simulation, Size } from './simulation.ts';
 
 const RUNNERS: readonly SimulatedRunner[] = [
   { agent: 'a1', providers: ['exec'], slots: 1 },
@@ -33,7 +31,7 @@ const JUDGED = { fleet: 3, queues: { q1: 2, q2: 1 }, agents: { a1: 1, a2: 2 } };
 const SWEEP_MS = 2000;
 
 /** How much happens in one life. */
-interface Size {
+interface Extent {
   readonly tasks: number;
   /** How often something is disturbed. */
   readonly rounds: number;
@@ -41,9 +39,10 @@ interface Size {
 }
 
 /** Two instances of what decides: nothing may depend on being alone. */
-export const WHOLE_LIFE: Size = { tasks: 8, rounds: 5, services: [runs, tasks, tasks, dispatch, dispatch] };
-/** As short as a life can be in which everything happens somewhere: for many of them. */
-export const SHORT_LIFE: Size = { tasks: 3, rounds: 2, services: [runs, tasks, dispatch, dispatch] };
+const EXTENTS: Readonly<Record<Size, Extent>> = {
+  whole: { tasks: 8, rounds: 5, services: [runs, tasks, tasks, dispatch, dispatch] },
+  short: { tasks: 3, rounds: 2, services: [runs, tasks, dispatch, dispatch] },
+};
 
 const orderOf = (world: World): TaskRequestOf<'create'> => {
   const needsGpu = isLucky(world, 0.2);
@@ -153,76 +152,72 @@ const disturb = async (world: World, instances: Instance[], rounds: number): Pro
   world.tell('nothing goes wrong any more');
 };
 
-const allEnded = async (world: World): Promise<void> => {
-  for (;;) {
-    await world.clock.sleep(2000);
-    const { states } = await judgeTasks(world.ports, { limits: JUDGED });
-    if (states.every((state) => ['completed', 'failed', 'blocked', 'cancelled'].includes(state))) return;
-  }
-};
-
-/** Tells every transition when it is stored. */
-const tellRecord = async (world: World, signal: AbortSignal): Promise<void> => {
-  for await (const { seq, subject, headers } of world.ports
-    .log('TRANSITIONS')
-    .replay({ follow: true, signal }))
-    world.tell(`${seq} ${headers['ce-type'] ?? ''} ${subject.split('.').at(-1) ?? ''}`);
-};
-
 /** Half the lease after it is over, and as long as a sweep takes to look: then a run has to have somebody again, or an end. */
 const ORPHAN_MS = 2000 + SWEEP_MS + 1000;
 
+/** Faults of the broker, as often as a life can take. */
+const RATES = {
+  dropAppend: 0.03,
+  loseAppendAck: 0.04,
+  loseWriteAck: 0.04,
+  loseAnswer: 0.04,
+  loseDeliveryAck: 0.03,
+  forgetDeliveryAck: 0.02,
+  // What comes late on one subject is overtaken by what comes on others.
+  maxAppendAckDelayMs: 60,
+  maxWatchDelayMs: 300,
+};
+
+const recordOf = async ({ ports }: World): Promise<readonly string[]> => {
+  const record: string[] = [];
+  for await (const { seq, storedAt, subject, headers } of ports.log('TRANSITIONS').replay())
+    record.push(`${seq} ${storedAt} ${subject} ${headers['ce-type'] ?? ''}`);
+  return record;
+};
+
+/** What is wrong with the buckets, once they had the time that they may take. */
+const summariesFaults = async (world: World, watch: FleetWatch): Promise<readonly string[]> => {
+  let faults: readonly string[] = [];
+  for (let waitedMs = 0; waitedMs < 12_000; waitedMs += 1000) {
+    await world.clock.sleep(1000);
+    const judged = watch.verdict.faults.length;
+    await watch.verdict.compareSummaries(world.ports.bucket('tasks'));
+    faults = [...watch.verdict.judge.faults.splice(judged), ...(await unlikeTheirLog(world))];
+    if (faults.length === 0) return [];
+  }
+  return faults;
+};
+
 /** Lives it to the end. The same seed is the same life. */
-export const simulateTasks = async (
-  seed: number,
-  { tasks: count, rounds, services }: Size,
-  options: WorldOptions = {},
-): Promise<{ readonly faults: readonly string[]; readonly record: readonly string[] }> => {
-  const world = createWorld(seed, RUNNERS, [], options);
-  world.broker.faults.plan(
-    seededFaultPlan(seed, {
-      dropAppend: 0.03,
-      loseAppendAck: 0.04,
-      loseWriteAck: 0.04,
-      loseAnswer: 0.04,
-      loseDeliveryAck: 0.03,
-      forgetDeliveryAck: 0.02,
-      // What comes late on one subject is overtaken by what comes on others.
-      maxAppendAckDelayMs: 60,
-      maxWatchDelayMs: 300,
-    }),
-  );
+export const simulateTasks = async (seed: number, size: Size, options: WorldOptions = {}): Promise<Lived> => {
+  const { tasks: count, rounds, services } = EXTENTS[size];
+  const world = createWorld(seed, { agents: RUNNERS.map(({ agent }) => agent) }, options);
+  const watch = new FleetWatch(world, JUDGED, ORPHAN_MS);
+  world.broker.faults.plan(seededFaultPlan(seed, RATES));
   const instances = services.map((service) => launch(world, service));
   const [ending, calm] = [new AbortController(), new AbortController()];
   const runners = RUNNERS.map((runner) =>
     runRunner(world, runner, { signal: ending.signal, calm: calm.signal }),
   );
-  const life = async (): Promise<void> => {
+  const life = async (): Promise<readonly string[]> => {
     const disturbing = disturb(world, instances, rounds);
     await meddle(world, await createTasks(world, count));
     await disturbing;
     calm.abort();
-    await allEnded(world);
-    // The summaries get the time that they may take.
-    await world.clock.sleep(12_000);
+    await watch.ended(count);
+    return watch.faults().length > 0 ? [] : summariesFaults(world, watch);
   };
-  const telling = options.onStep === undefined ? Promise.resolve() : tellRecord(world, ending.signal);
-  const owners = watchOwners(world, { mostMs: ORPHAN_MS, signal: ending.signal });
-  const early = owners.then((orphans) =>
-    orphans.length > 0 ? orphans : new Promise<undefined>(() => undefined),
-  );
-  const broken = await drive(world, Promise.race([life().then(() => undefined), early]));
-  if (broken !== undefined) {
-    // What is broken stays so, and nothing else of this life is worth waiting for.
-    for (const instance of instances) instance.kill();
-    return { faults: broken, record: [] };
-  }
-  const faults = [...(await judgeTasks(world.ports, { limits: JUDGED })).faults];
+  const summaries = await drive(world, life());
+  const faults = [...watch.faults(), ...summaries];
   ending.abort();
-  faults.push(...(await drive(world, owners)), ...(await unlikeTheirLog(world)));
-  await drive(world, Promise.all([...instances.map((one) => one.stop()), ...runners, telling]));
-  const record: string[] = [];
-  for await (const { seq, storedAt, subject, headers } of world.ports.log('TRANSITIONS').replay())
-    record.push(`${seq} ${storedAt} ${subject} ${headers['ce-type'] ?? ''}`);
-  return { faults: [...faults, ...world.fatal.map(String)], record };
+  // What is broken stays so, and nothing else of this life is worth waiting for.
+  if (faults.length > 0) for (const instance of instances) instance.kill();
+  else await drive(world, Promise.all([...instances.map((one) => one.stop()), ...runners]));
+  return {
+    faults: [...faults, ...world.fatal.map(String)],
+    record: await recordOf(world),
+    reach: world.reach.counts(),
+  };
 };
+
+export const taskSimulation: Simulation = { live: simulateTasks, wanted: {} };

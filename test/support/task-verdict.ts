@@ -142,8 +142,8 @@ const rankOf = ({ order, queuedSeq }: Seen) => ({ priority: order.priority, queu
 const demandOf = ({ queue, lane, provider, agent, labels }: TaskCreated): string =>
   JSON.stringify([queue, lane, provider, agent, labels]);
 
-/** Walks the log, and holds the summaries of the bucket against the folds. */
-class Walk {
+/** Walks the log, entry by entry, and holds the summaries of the bucket against the folds. */
+export class TaskVerdict {
   readonly judge: Judge;
   readonly #summaries = new Map<string, { readonly seq: number; readonly view: TaskSummary }>();
   #lastGrant = 0;
@@ -163,6 +163,15 @@ class Walk {
         this.judge.faults.push(`grant ${entry.seq} is alone`);
       this.#lastGrant = entry.seq;
     }
+  }
+
+  get faults(): readonly string[] {
+    return this.judge.faults;
+  }
+
+  /** The state of each task. */
+  get states(): readonly string[] {
+    return [...this.judge.tasks.values()].map(({ state }) => state);
   }
 
   async compareSummaries(bucket: KeyValue): Promise<void> {
@@ -189,10 +198,10 @@ export const judgeTasks = async (
     withoutSummaries = false,
   }: { readonly limits: JudgedLimits; readonly withoutSummaries?: boolean },
 ): Promise<{ readonly faults: readonly string[]; readonly states: readonly string[] }> => {
-  const walk = new Walk(limits);
+  const walk = new TaskVerdict(limits);
   for await (const entry of ports.log('TRANSITIONS').replay()) walk.take(entry);
   if (!withoutSummaries) await walk.compareSummaries(ports.bucket('tasks'));
-  const { faults, tasks } = walk.judge;
+  const { faults } = walk.judge;
   faults.push(...walk.judge.openRuns().map((runId) => `${runId} goes on`));
-  return { faults, states: [...tasks.values()].map(({ state }) => state) };
+  return { faults, states: walk.states };
 };

@@ -126,4 +126,29 @@ describe('manual clock', () => {
     await Promise.all([clock.advance(10), clock.advance(10), clock.advance(5)]);
     expect([clock.now(), rung]).toEqual([25, [10, 20]]);
   });
+
+  it('goes on until something is so, and says when it did not become so', async () => {
+    const clock = createManualClock(0);
+    const rung: number[] = [];
+    const again = (delayMs: number): void => {
+      clock.timer(delayMs, () => {
+        // What a timer starts has settled before the next one rings.
+        void Promise.resolve()
+          .then(() => undefined)
+          .then(() => rung.push(clock.monotonicMs()));
+        again(delayMs);
+      });
+    };
+    again(10);
+    expect(await clock.advanceUntil(() => rung.length === 200, 60_000)).toBe(true);
+    expect([rung.at(-1), clock.monotonicMs()]).toEqual([2_000, 2_000]);
+    expect(await clock.advanceUntil(() => false, 100)).toBe(false);
+    expect(rung.length).toBe(210);
+    await expect(
+      clock.advanceUntil(() => {
+        throw new Error('no');
+      }, 100),
+    ).rejects.toThrow('no');
+    expect(await createManualClock(0).advanceUntil(() => false, 100)).toBe(false);
+  });
 });

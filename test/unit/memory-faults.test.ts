@@ -1,7 +1,6 @@
 // The faults that a memory broker can be told to have, and how the ports behave under them.
 import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock, type ManualClock } from '#libs/memory/clock.ts';
-import { seededFaultPlan } from '#libs/memory/faults.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import type { WatchEvent } from '#libs/ports/key-value.ts';
@@ -259,29 +258,5 @@ describe('buckets and requests under faults', () => {
     const asked = broker.requests.request('ask', bytes(''), { timeoutMs: 1_000 });
     await expect(asked).rejects.toMatchObject(unreachable('REQUEST_UNANSWERED'));
     expect(served).toBe(1);
-  });
-});
-
-describe('a seeded fault plan', () => {
-  const draw = (seed: number, rates: Parameters<typeof seededFaultPlan>[1]): (boolean | number)[] => {
-    const plan = seededFaultPlan(seed, rates);
-    return Array.from({ length: 50 }, (_, n) => [plan.loseAppendAck(n), plan.watchDelayMs(n)]).flat();
-  };
-
-  it('decides the same for the same seed, and otherwise for another', () => {
-    const rates = { loseAppendAck: 0.3, maxWatchDelayMs: 100 };
-    expect(draw(1, rates)).toEqual(draw(1, rates));
-    expect(draw(1, rates)).not.toEqual(draw(2, rates));
-  });
-
-  it('keeps to its rates, and to none where none is given', () => {
-    const plan = seededFaultPlan(4, { loseAppendAck: 0.2, maxAppendAckDelayMs: 50 });
-    const lost = Array.from({ length: 5_000 }, (_, n) => plan.loseAppendAck(n)).filter(Boolean).length;
-    expect(lost).toBeGreaterThan(850);
-    expect(lost).toBeLessThan(1_150);
-    const delays = Array.from({ length: 1_000 }, (_, n) => plan.appendAckDelayMs(n));
-    expect([Math.min(...delays), Math.max(...delays)]).toEqual([0, 50]);
-    expect(Array.from({ length: 100 }, (_, n) => plan.dropAppend(n)).includes(true)).toBe(false);
-    expect(plan.watchDelayMs(1)).toBe(0);
   });
 });

@@ -11,14 +11,14 @@ import { jsonBytes } from '#streams/entry.ts';
 import { aggregateSubject } from '#streams/subjects.ts';
 import type { TaskEvent } from '#streams/task.ts';
 import { BOUNDARY } from '#test/support/control-plane.ts';
-import { createWorld } from '#test/support/simulated-fleet.ts';
+import { createWorld } from '#test/support/simulated-world.ts';
 import { createData } from '#test/support/task-history.ts';
 
 const ULID = '01HF3Z0000000000000000000';
 const [first, second] = [`tsk_${ULID}1`, `tsk_${ULID}2`] as const;
 
 const setup = () => {
-  const world = createWorld(1, [{ agent: 'a1', providers: ['exec'], slots: 9 }]);
+  const world = createWorld(1, { agents: ['a1'] });
   const { clock, ids, ports } = world;
   const log = ports.log('TRANSITIONS');
   const taskLog = createTaskLog({ log, clock, ids });

@@ -1,0 +1,147 @@
+// Watches a simulated fleet from inside its broker, at the moment of each write: judges every transition, tells and counts it, and sees whether a
+// run is held by nobody for long. It sees all at once, whatever the faults; it changes nothing, and costs the fleet no time.
+import { verifyProjection } from '#libs/projections/verify.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import { approvalsProjection, runsProjection } from '#services/runs/projections.ts';
+import { isEnded, isHeld, type Run } from '#services/runs/run-state.policy.ts';
+import { runDecider } from '#services/runs/run.decider.ts';
+import { tasksProjection } from '#services/tasks/projections.ts';
+import { leaseKey } from '#streams/buckets.ts';
+import { readEntry } from '#streams/catalogue.ts';
+import { BOUNDARY } from './control-plane.ts';
+import type { World } from './simulated-world.ts';
+import { TaskVerdict, type JudgedLimits } from './task-verdict.ts';
+
+/** What an instance gets to find its feet. */
+const SETTLED_MS = 2000;
+
+const TASK_ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'blocked', 'cancelled']);
+
+/** `fleetlog.run.claimed.v1` in short. */
+const shortType = (type: string): string => type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
+
+/** Since when (monotonic ms) the owner of runs is up and reachable without a pause; undefined: it is not. */
+const watchedSince = ({ up, clock, broker }: World, returnedMs: number): number | undefined => {
+  if (broker.faults.isAway) return undefined;
+  const first = Math.min(
+    ...[...up].flatMap(({ service, sinceMs }) => (service === 'runs' ? [sinceMs + SETTLED_MS] : [])),
+  );
+  return first < clock.monotonicMs() ? Math.max(first, returnedMs) : undefined;
+};
+
+export class FleetWatch {
+  readonly verdict: TaskVerdict;
+  readonly #world: World;
+  readonly #orphanMs: number;
+  readonly #runs = new Map<string, Run>();
+  readonly #leases = new Set<string>();
+  /** Runs that are held without a lease, each with the way to stop looking. */
+  readonly #orphans = new Map<string, () => void>();
+  readonly #orphaned: string[] = [];
+  #returnedMs = 0;
+  #onChange: () => void = () => undefined;
+
+  /** `orphanMs`: how long a run may be held by nobody. */
+  constructor(world: World, limits: JudgedLimits, orphanMs: number) {
+    this.#world = world;
+    this.#orphanMs = orphanMs;
+    this.verdict = new TaskVerdict(limits);
+    world.broker.faults.onReturn(() => {
+      this.#returnedMs = world.clock.monotonicMs();
+    });
+    world.broker.observeStream('TRANSITIONS', (entry) => this.#take(entry));
+    world.broker.observeBucket('leases', ({ kind, key }) => {
+      if (kind === 'put') this.#leases.add(key);
+      else this.#leases.delete(key);
+      const runId = key.split('.').at(-1) ?? '';
+      this.#lookAfter(runId);
+    });
+  }
+
+  /** Laws that were broken so far. */
+  faults(): readonly string[] {
+    return [...this.verdict.faults, ...this.#orphaned];
+  }
+
+  /** How everything that has not ended stands, for what happens to it now. */
+  states(): readonly string[] {
+    const runs = [...this.#runs.values()].filter(({ state }) => !isEnded(state));
+    const tasks = this.verdict.states.filter((state) => !TASK_ENDS.has(state));
+    return [...runs.map(({ state }) => `run ${state}`), ...tasks.map((state) => `task ${state}`)];
+  }
+
+  /** Resolves when that many tasks have ended with all their runs, or when a law is broken. */
+  async ended(tasks: number): Promise<void> {
+    const isOver = (): boolean =>
+      this.faults().length > 0 ||
+      (this.verdict.states.length >= tasks &&
+        this.verdict.states.every((state) => TASK_ENDS.has(state)) &&
+        this.verdict.judge.openRuns().length === 0);
+    while (!isOver())
+      await new Promise<void>((resolve) => {
+        this.#onChange = resolve;
+      });
+  }
+
+  #take(entry: StoredEntry): void {
+    const { tell, reach } = this.#world;
+    const reading = readEntry(entry);
+    const type = shortType(entry.headers['ce-type'] ?? '');
+    const id = entry.subject.split('.').at(-1) ?? '';
+    tell(`${entry.seq} ${type} ${id}`);
+    const before = this.#stateOf(id);
+    if (reading.kind === 'run') {
+      const run = runDecider.evolve(this.#runs.get(id), reading.data);
+      if (run !== undefined) this.#runs.set(id, run);
+      this.#lookAfter(id);
+    }
+    this.verdict.take(entry);
+    reach.note(reading.kind, `${before} ${type} ${this.#stateOf(id)}`);
+    this.#onChange();
+  }
+
+  #stateOf(id: string): string {
+    return this.#runs.get(id)?.state ?? this.verdict.judge.tasks.get(id)?.state ?? '-';
+  }
+
+  /** A run that is held has a lease, or somebody sees to it in time. */
+  #lookAfter(runId: string): void {
+    const run = this.#runs.get(runId);
+    const isOrphan = run !== undefined && isHeld(run) && !this.#leases.has(leaseKey(BOUNDARY, runId));
+    if (!isOrphan) {
+      this.#orphans.get(runId)?.();
+      this.#orphans.delete(runId);
+    } else if (!this.#orphans.has(runId))
+      this.#judgeAfter(runId, this.#world.clock.monotonicMs(), this.#orphanMs);
+  }
+
+  #judgeAfter(runId: string, sinceMs: number, waitMs: number): void {
+    const { clock } = this.#world;
+    const cancel = clock.timer(waitMs, () => {
+      const watchedMs = watchedSince(this.#world, this.#returnedMs);
+      const nowMs = clock.monotonicMs();
+      const forMs = watchedMs === undefined ? 0 : nowMs - Math.max(sinceMs, watchedMs);
+      if (forMs < this.#orphanMs) return this.#judgeAfter(runId, sinceMs, this.#orphanMs - forMs);
+      this.#orphans.delete(runId);
+      this.#orphaned.push(`${runId} is held by nobody for ${nowMs - sinceMs} ms`);
+      this.#onChange();
+    });
+    this.#orphans.set(runId, cancel);
+  }
+}
+
+/** The first key of each bucket that is not what its log says. */
+export const unlikeTheirLog = async ({ ports }: World): Promise<readonly string[]> => {
+  const log = ports.log('TRANSITIONS');
+  const found = [
+    ['runs', await verifyProjection({ projection: runsProjection, log, kv: ports.bucket('runs') })],
+    [
+      'approvals',
+      await verifyProjection({ projection: approvalsProjection, log, kv: ports.bucket('approvals') }),
+    ],
+    ['tasks', await verifyProjection({ projection: tasksProjection, log, kv: ports.bucket('tasks') })],
+  ] as const;
+  return found.flatMap(([bucket, verdict]) =>
+    verdict.equal ? [] : [`bucket ${bucket}: ${verdict.key} is not the fold of its log`],
+  );
+};
