@@ -6,6 +6,7 @@ import { connect, createInbox, PermissionViolationError } from '@nats-io/transpo
 import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node';
 import { connectFault, isCredentialError } from './errors.ts';
 import { ReplyInbox } from './reply-inbox.ts';
+import { writeTogether } from './write-together.ts';
 
 export type ConnectionStatus =
   | { readonly kind: 'connected' | 'reconnected'; readonly server: string }
@@ -104,6 +105,7 @@ class Connection implements NatsConnectionHandle {
 
   constructor(nc: NatsConnection, options: ConnectNatsOptions) {
     this.nc = nc;
+    writeTogether(nc);
     this.clock = options.clock;
     this.#inboxPrefix = options.inboxPrefix ?? '';
     this.#onStatus = options.onStatus ?? (() => {});

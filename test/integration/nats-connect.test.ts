@@ -12,6 +12,43 @@ import { describe, expect, it } from 'vitest';
 
 const POLL = { timeout: 15_000, interval: 5 };
 
+/** What the client calls to write to its socket; counted, and otherwise as it is. */
+interface ClientWire {
+  readonly protocol: { readonly transport: { send(frame: Uint8Array): void } };
+}
+
+describe('writing', () => {
+  it('sends what is published in one turn of the event loop in one write, in order, and holds nothing back', async () => {
+    const connection = await testConnection();
+    const subject = freshName('together');
+    const received: string[] = [];
+    const all = Promise.withResolvers<void>();
+    connection.nc.subscribe(subject, {
+      callback: (_error, message) => {
+        received.push(message.string());
+        if (received.length === 100) all.resolve();
+      },
+    });
+    await connection.nc.flush();
+    const { transport } = (connection.nc as unknown as ClientWire).protocol;
+    const send = transport.send.bind(transport);
+    let writes = 0;
+    transport.send = (frame) => {
+      writes += 1;
+      send(frame);
+    };
+    for (let n = 0; n < 100; n += 1) {
+      connection.nc.publish(subject, String(n));
+      await Promise.resolve();
+    }
+    await all.promise;
+    transport.send = send;
+    expect(received).toEqual(Array.from({ length: 100 }, (_, n) => String(n)));
+    expect(writes).toBe(1);
+    await connection.close();
+  });
+});
+
 describe('connecting', () => {
   it('says which address does not answer, and what to do', async () => {
     const port = await findFreePort('127.0.0.1');

@@ -1,0 +1,38 @@
+// What is published in one turn of the event loop goes to the socket in one write. The client writes after each step of the promises that
+// publish; the broker then reads, works and answers in as many small steps, and wakes this process for each answer. Keeps the order, adds no
+// timer, and holds nothing back beyond the turn; what grows beyond {@link MOST_BYTES} is written at once.
+// The client's writer is a field of its own (version pinned); should that change, it writes as it always did.
+import type { NatsConnection } from '@nats-io/transport-node';
+
+interface ClientWriter {
+  flushPending: () => void;
+  readonly outbound: { size(): number };
+}
+
+/** The client's own limit: so much is not copied again. */
+const MOST_BYTES = 32 * 1024;
+
+const writerOf = (nc: NatsConnection): ClientWriter | undefined => {
+  const { protocol } = nc as unknown as { readonly protocol?: Partial<ClientWriter> };
+  const isKnown =
+    typeof protocol?.flushPending === 'function' && typeof protocol.outbound?.size === 'function';
+  return isKnown ? (protocol as ClientWriter) : undefined;
+};
+
+/** Changes how `nc` writes, also after it has reconnected. */
+export const writeTogether = (nc: NatsConnection): void => {
+  const writer = writerOf(nc);
+  if (writer === undefined) return;
+  const write = writer.flushPending.bind(writer);
+  let isPlanned = false;
+  const writePlanned = (): void => {
+    isPlanned = false;
+    write();
+  };
+  writer.flushPending = () => {
+    if (writer.outbound.size() >= MOST_BYTES) return write();
+    if (isPlanned) return;
+    isPlanned = true;
+    setImmediate(writePlanned);
+  };
+};
