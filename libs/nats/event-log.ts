@@ -13,6 +13,7 @@ import { GroupCommit } from './group-commit.ts';
 import { readFromLeader } from './leader-read.ts';
 import { replay } from './replay.ts';
 import type { WriteContext } from './retried-publish.ts';
+import { SharedTail } from './shared-tail.ts';
 import { SingleAppend } from './single-append.ts';
 
 export interface EventLogOptions {
@@ -105,6 +106,7 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
   const { stream, groupCommit = 'auto', patience = DEFAULT_PATIENCE } = options;
   const context: WriteContext = { connection, stream, family: 'LOG', patience };
   const scheduler = new AppendScheduler(context, groupCommit);
+  const tail = new SharedTail(context);
   return {
     stream,
     append: (entry) => scheduler.append(entry),
@@ -131,7 +133,7 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
       checkLiteral(subject);
       yield* readSubject(context, subject, fromSeq);
     },
-    replay: (replayOptions) => replay(context, replayOptions),
+    replay: (replayOptions = {}) => replay(context, replayOptions, tail),
     bounds: () => readBounds(context),
   };
 };

@@ -3,6 +3,7 @@ import type { ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import type { ConsumerStart } from './ephemeral-consumer.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
+import type { SharedTail, TailReader } from './shared-tail.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
 
 const CAPACITY = 1_000;
@@ -36,6 +37,42 @@ const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedCo
   });
 };
 
+/** The sequence of the last message of a burst; 0: it holds none. */
+const lastMessageOf = (burst: readonly FeedItem[]): number => {
+  const last = burst.findLast((item) => item.kind === 'message');
+  return last?.kind === 'message' ? last.facts.streamSeq : 0;
+};
+
+/** Follows for ever, and from the tail that others follow, too, wherever that has what comes next. */
+async function* sharedBursts(
+  context: WriteContext,
+  options: ReplayOptions,
+  tail: SharedTail,
+): AsyncGenerator<readonly FeedItem[]> {
+  const { signal, subjects = [] } = options;
+  const filters = subjects.length === 0 ? ['>'] : subjects;
+  let { from } = options;
+  for (;;) {
+    if (signal?.aborted === true) return;
+    // What lies between its messages is not known to be empty: only those count.
+    let reached = from !== undefined && 'seq' in from ? from.seq - 1 : 0;
+    let isCaughtUp = false;
+    let reader: TailReader | undefined;
+    const start = from === undefined ? {} : { from };
+    for await (const burst of consumerOf(context, { ...options, ...start }).bursts()) {
+      yield burst;
+      reached = Math.max(reached, lastMessageOf(burst));
+      isCaughtUp ||= burst.some(({ kind }) => kind === 'caught-up');
+      reader = isCaughtUp ? tail.join(filters, reached, signal) : undefined;
+      if (reader !== undefined) break;
+    }
+    if (reader === undefined) return;
+    yield* reader.bursts();
+    reached = reader.lastSeq;
+    from = { seq: reached + 1 };
+  }
+}
+
 /**
  * Hands out the entries of each burst. Written by hand: what has arrived costs one promise an entry, and a generator three times
  * that. As with a generator, calls that do not wait for one another are answered in their order.
@@ -51,8 +88,9 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
   /** The step that waits for a burst or for the end; later ones come after it. */
   #step: Promise<IteratorResult<StoredEntry>> | undefined;
 
-  constructor(context: WriteContext, options: ReplayOptions) {
-    this.#bursts = consumerOf(context, options).bursts();
+  constructor(context: WriteContext, options: ReplayOptions, tail: SharedTail) {
+    const isShared = options.isShared === true && options.follow === true && options.toSeq === undefined;
+    this.#bursts = isShared ? sharedBursts(context, options, tail) : consumerOf(context, options).bursts();
     this.#toSeq = options.toSeq ?? Number.POSITIVE_INFINITY;
     this.#follow = options.follow ?? false;
     this.#signal = options.signal;
@@ -108,7 +146,7 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
       }
       if (isEnd(item, this.#toSeq, this.#follow)) this.#isOver = true;
       if (item.kind === 'message' && item.facts.streamSeq <= this.#toSeq)
-        return deliveredEntry(item.message, item.facts);
+        return item.entry ?? deliveredEntry(item.message, item.facts);
     }
     return undefined;
   }
@@ -117,5 +155,6 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
 /** The entries of the stream in stream order; the port's contract. */
 export const replay = (
   context: WriteContext,
-  options: ReplayOptions = {},
-): AsyncIterableIterator<StoredEntry> => new ReplayIterator(context, options);
+  options: ReplayOptions,
+  tail: SharedTail,
+): AsyncIterableIterator<StoredEntry> => new ReplayIterator(context, options, tail);

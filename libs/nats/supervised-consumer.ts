@@ -4,6 +4,7 @@
 //
 // States: opening → flowing → (trouble) → opening …, and ended or failed from anywhere.
 import { Fault } from '#libs/kernel/fault.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Msg } from '@nats-io/transport-node';
 import { nuid } from '@nats-io/transport-node';
 import {
@@ -33,6 +34,8 @@ export type FeedItem =
       readonly facts: DeliveryFacts;
       /** The stream's last sequence before delivery began (not before it went on after a trouble). */
       readonly scanSeq: number;
+      /** The message as an entry, where several share it. */
+      readonly entry?: StoredEntry;
     }
   | { readonly kind: 'caught-up'; readonly lastSeq: number; readonly isScan: boolean }
   | { readonly kind: 'rescan' };

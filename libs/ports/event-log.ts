@@ -73,6 +73,8 @@ export interface ReplayOptions {
   readonly subjects?: readonly string[];
   /** Goes on with what is appended later, until `signal` aborts. Survives broker restarts and the loss of a cluster node without gap or repeat. */
   readonly follow?: boolean;
+  /** With `follow`: others in this process follow the log, too; what is the same for them may come over one reading. Changes nothing else. */
+  readonly isShared?: boolean;
   readonly signal?: AbortSignal;
 }
 

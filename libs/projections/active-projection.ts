@@ -71,7 +71,7 @@ export class ActiveProjection<Event, State extends object> {
     signal.addEventListener('abort', this.#endSource, { once: true });
     if (signal.aborted) this.#source.abort();
     const { subjects } = projection;
-    const range = toSeq === undefined ? { follow: true } : { toSeq };
+    const range = toSeq === undefined ? { follow: true, isShared: true } : { toSeq };
     return log.replay({ from: { seq: fromSeq }, subjects, ...range, signal: this.#source.signal });
   }
 

@@ -98,7 +98,13 @@ export class FleetLog {
   /** Keeps them current until the signal aborts. Faults: the log's. */
   async follow(signal: AbortSignal): Promise<void> {
     const from = { seq: this.#seenSeq + 1 };
-    const entries = this.#parts.log.replay({ from, subjects: filters(), follow: true, signal });
+    const entries = this.#parts.log.replay({
+      from,
+      subjects: filters(),
+      follow: true,
+      isShared: true,
+      signal,
+    });
     for await (const entry of entries) {
       await this.#apply(entry, readEntry(entry));
       this.#seen(entry.seq);

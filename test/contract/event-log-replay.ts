@@ -204,11 +204,62 @@ const following = (make: MakeLog): void => {
   );
 };
 
+const followingTogether = (make: MakeLog): void => {
+  it(
+    'gives each of several that share their following what its filters select, without gap or repeat, however slow one is',
+    withLog(make, async ({ log, subject }) => {
+      const abort = new AbortController();
+      const { signal } = abort;
+      const filters = [[subject('a.*')], [subject('b.*'), subject('a.*')], [subject('c.*')], [subject('>')]];
+      const follow = (subjects: readonly string[]) =>
+        readerOf(log.replay({ from: { seq: 1 }, subjects, follow: true, isShared: true, signal }));
+      const wanted: string[][] = filters.map(() => []);
+      const letters = [['a'], ['a', 'b'], ['c'], ['a', 'b', 'c']];
+      let appended = 0;
+      const append = async (count: number): Promise<void> => {
+        const batch = Array.from({ length: count }, (_, n) => {
+          const letter = 'abc'[(appended + n) % 3] ?? 'a';
+          const id = `${letter}${appended + n}`;
+          for (const [at, of] of letters.entries()) if (of.includes(letter)) wanted[at]?.push(id);
+          return entry(subject(`${letter}.${appended + n}`), id);
+        });
+        appended += count;
+        await log.appendTogether(batch);
+      };
+      const readers: ReturnType<typeof follow>[] = [];
+      const seen: (string | undefined)[][] = filters.map(() => []);
+      const catchUp = async (at: number): Promise<void> => {
+        const missing = (wanted[at]?.length ?? 0) - (seen[at]?.length ?? 0);
+        for (let n = 0; n < missing; n += 1) seen[at]?.push(idOf(await readers[at]?.next()));
+      };
+      // One after another, each while something comes; the first one reads nothing more until the end.
+      for (const subjects of filters) {
+        await append(5);
+        readers.push(follow(subjects));
+        for (let at = 1; at < readers.length; at += 1) await catchUp(at);
+        if (readers.length === 1) await catchUp(0);
+      }
+      for (let round = 0; round < 8; round += 1) {
+        await append(450);
+        for (let at = 1; at < readers.length; at += 1) await catchUp(at);
+      }
+      await catchUp(0);
+      await append(9);
+      for (let at = 0; at < readers.length; at += 1) await catchUp(at);
+      expect(seen).toEqual(wanted);
+      const ends = readers.map((reader) => reader.ended());
+      abort.abort();
+      expect(await Promise.all(ends)).toEqual([true, true, true, true]);
+    }),
+  );
+};
+
 export const replayContract = (make: MakeLog): void => {
   describe('reading', () => {
     oneSubject(make);
     growing(make);
     ranges(make);
     following(make);
+    followingTogether(make);
   });
 };

@@ -105,19 +105,26 @@ describe('watches and replays', () => {
     const watching = (async () => {
       for await (const event of kv.watch({ signal: stop.signal })) seen.push(event);
     })();
+    const together: number[] = [];
     const following = (async () => {
       for await (const entry of log.replay({ follow: true, signal: stop.signal })) followed.push(entry.seq);
     })();
+    const followingTogether = [1, 2].map(async () => {
+      const options = { follow: true, isShared: true, signal: stop.signal };
+      for await (const entry of log.replay(options)) together.push(entry.seq);
+    });
     for (let n = 1; n <= 12; n += 1) {
       await kv.put(`key-${n}`, body);
       await log.append(entryOf(`e${n}`));
       await expect.poll(() => followed.length, POLL).toBe(n);
+      await expect.poll(() => together.length, POLL).toBe(2 * n);
       await expect.poll(() => seen.filter(({ kind }) => kind === 'put').length, POLL).toBe(n);
       if (n % 4 === 0) await crash(broker);
     }
     stop.abort();
-    await Promise.all([watching, following]);
+    await Promise.all([watching, following, ...followingTogether]);
     expect(followed).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
+    expect(together).toEqual(followed.flatMap((seq) => [seq, seq]));
     const revisions = seen.flatMap((event) => (event.kind === 'put' ? [event.entry.revision] : []));
     expect(revisions).toEqual(followed);
     expect(seen.filter(({ kind }) => kind === 'current')).toHaveLength(1);
@@ -157,14 +164,16 @@ describe('watches and replays', () => {
       await log.append(entryOf('one'));
       await log.append(entryOf('two'));
       const followed: number[] = [];
-      const following = (async () => {
-        for await (const entry of log.replay({ follow: true })) followed.push(entry.seq);
-      })();
-      const ended = expect(following).rejects.toMatchObject({ code: 'LOG_MISSING', retry: 'never' });
-      await expect.poll(() => followed, POLL).toEqual([1, 2]);
+      const ended = [false, true, true].map(async (isShared) => {
+        const following = (async () => {
+          for await (const entry of log.replay({ follow: true, isShared })) followed.push(entry.seq);
+        })();
+        await expect(following).rejects.toMatchObject({ code: 'LOG_MISSING', retry: 'never' });
+      });
+      await expect.poll(() => followed.toSorted(), POLL).toEqual([1, 1, 1, 2, 2, 2]);
       await connection.nc.request('$JS.API.STREAM.DELETE.LOG', '');
       await natsTopology(connection).createStream({ name: 'LOG', subjects: ['log.>'] });
-      await ended;
+      await Promise.all(ended);
       await connection.close();
     },
   );
