@@ -4,7 +4,7 @@
 // to their leases: nobody else can do them, and their runner may come back.
 //
 // connection ended ─ graceMs ─→ gone, unless one was made meanwhile
-// silent: its presence key expired ─→ gone, if the broker has answered this process without a pause all the while (steady-broker.ts)
+// silent: its presence key expired ─→ gone, if the broker has answered this process without a pause since its last word (steady-broker.ts)
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -42,6 +42,12 @@ export interface LostRunners {
   watch(signal: AbortSignal): Promise<void>;
 }
 
+/** The last word of a runner, and when it came to this process (monotonic ms). */
+interface Word {
+  readonly presence: Presence;
+  readonly heardMs: number;
+}
+
 /** The agent of a presence key (`<tenant>.<project>.runner.<agent>`), or undefined. */
 const placeOf = (key: string): AgentPlace | undefined => {
   const [tenant, project, kind, agent, ...rest] = key.split('.');
@@ -56,7 +62,7 @@ class RunnerWatch implements LostRunners {
   readonly #parts: Parts;
   readonly #graces = new Map<string, CancelTimer>();
   /** Who was heard of since this process listens: about others an expired key says nothing. */
-  readonly #heard = new Map<string, Presence>();
+  readonly #heard = new Map<string, Word>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -90,7 +96,8 @@ class RunnerWatch implements LostRunners {
       if (place === undefined) continue;
       const told = event.kind === 'put' ? presenceOf(event.entry.value) : undefined;
       const last = this.#heard.get(key);
-      if (told !== undefined) this.#heard.set(key, told);
+      const heardMs = this.#parts.clock.monotonicMs();
+      if (told !== undefined) this.#heard.set(key, { presence: told, heardMs });
       else this.#heard.delete(key);
       if (event.kind === 'expired' && last !== undefined) void this.#suspect(place, last);
     }
@@ -102,10 +109,13 @@ class RunnerWatch implements LostRunners {
   }
 
   /** It has not said a word for its time. When the broker was away, everybody was silent: then each gets its time once more. */
-  async #suspect(place: AgentPlace, { runnerId }: Presence): Promise<void> {
+  async #suspect(place: AgentPlace, { presence: { runnerId }, heardMs }: Word): Promise<void> {
     const { steady, presence } = this.#parts;
     try {
-      if (!(await steady.wasSteady()) && (await presence.get(presenceKey(place, place.agent))) !== undefined)
+      if (
+        !(await steady.wasSteady(heardMs)) &&
+        (await presence.get(presenceKey(place, place.agent))) !== undefined
+      )
         return;
       await this.#take(place.agent, 'it has not been heard of', (other) => other === runnerId);
     } catch (error) {

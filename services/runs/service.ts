@@ -41,7 +41,7 @@ const RunsConfig = configSchema({
 });
 type RunsConfig = ConfigOf<typeof RunsConfig>;
 
-/** How long the broker has to have answered before a runner's silence is its own: longer than a busy one may be silent. */
+/** After a pause of the broker, or of this process, everybody has so long to speak: longer than a busy runner may be silent. */
 const STEADY_MS = 2500;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
@@ -70,7 +70,7 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
     onTrouble: (runId, fault) =>
       context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
   });
-  const unfinished = createUnfinishedRuns(context.bucket('runs'));
+  const unfinished = createUnfinishedRuns(context.bucket('runs'), () => steady.isNeededNow());
   const steady = createSteadyBroker(context.bucket('presence'), clock, {
     forMs: STEADY_MS,
     isNeeded: () => unfinished.held().length > 0,

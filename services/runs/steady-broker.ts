@@ -1,48 +1,66 @@
 // Whether the broker has answered this process without a pause lately: asks it for a key now and then, and notices when the answer, or this
-// process itself, was late. Who was silent while the broker was away, or while this machine stood still, need not be dead.
+// process itself, was late. Who was silent while the broker was away, or while this machine stood still, need not be dead. Asks only while
+// somebody's silence would mean something, and from the moment that it does.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 
 export interface SteadyBroker {
   /** Asks until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** True when it has been steady for that long; false after a wait of that long, in which everybody had time to speak. */
-  wasSteady(): Promise<boolean>;
+  /** Somebody's silence means something from now on: the asking begins at once. */
+  isNeededNow(): void;
+  /** True when it has been steady since then (by this clock's monotonic ms); false after a wait in which everybody had time to speak. */
+  wasSteady(sinceMs: number): Promise<boolean>;
 }
 
 const EVERY_MS = 500;
 /** A later answer, or a later question, is a pause. */
 const LATE_MS = 500;
 
-/** `forMs`: how long it has to have been so. `isNeeded`: whether anybody's silence would mean anything. Any bucket will do. */
+/** `forMs`: the time to speak. `isNeeded`: whether anybody's silence would mean anything. Any bucket will do. */
 export const createSteadyBroker = (
   kv: KeyValue,
   clock: Clock,
   { forMs, isNeeded }: { readonly forMs: number; readonly isNeeded: () => boolean },
 ): SteadyBroker => {
-  let sinceMs = Number.POSITIVE_INFINITY;
+  const never = Number.POSITIVE_INFINITY;
+  let steadyFromMs = never;
+  let askedMs = never;
+  let wake = Promise.withResolvers<void>();
+
+  /** One question and the pause after it. */
+  const ask = async (signal: AbortSignal): Promise<void> => {
+    askedMs = clock.monotonicMs();
+    steadyFromMs = Math.min(steadyFromMs, askedMs);
+    const isAnswered = await kv.get('steady').then(
+      () => true,
+      () => false,
+    );
+    await clock.sleep(EVERY_MS, signal);
+    const nowMs = clock.monotonicMs();
+    if (!isAnswered || nowMs - askedMs > EVERY_MS + LATE_MS) steadyFromMs = nowMs;
+  };
+
   return {
     run: async (signal) => {
-      sinceMs = clock.monotonicMs();
+      const stop = (): void => wake.resolve();
+      signal.addEventListener('abort', stop, { once: true });
       while (!signal.aborted) {
-        // Nobody's silence means anything now.
-        if (!isNeeded()) {
-          await clock.sleep(EVERY_MS, signal);
-          sinceMs = clock.monotonicMs();
+        if (isNeeded()) {
+          await ask(signal);
           continue;
         }
-        const askedMs = clock.monotonicMs();
-        const isAnswered = await kv.get('steady').then(
-          () => true,
-          () => false,
-        );
-        await clock.sleep(EVERY_MS, signal);
-        const nowMs = clock.monotonicMs();
-        if (!isAnswered || nowMs - askedMs > EVERY_MS + LATE_MS) sinceMs = nowMs;
+        steadyFromMs = never;
+        await wake.promise;
+        wake = Promise.withResolvers<void>();
       }
+      signal.removeEventListener('abort', stop);
     },
-    wasSteady: async () => {
-      if (clock.monotonicMs() - sinceMs >= forMs) return true;
+    isNeededNow: () => wake.resolve(),
+    wasSteady: async (sinceMs) => {
+      // What was asked long ago has no answer yet: this is a pause, too.
+      const isWaiting = clock.monotonicMs() - askedMs > EVERY_MS + LATE_MS;
+      if (steadyFromMs <= sinceMs && !isWaiting) return true;
       await clock.sleep(forMs);
       return false;
     },

@@ -84,15 +84,26 @@ interface IndexedRun extends AgentRun {
   readonly dueAt: number;
 }
 
-/** An empty index over the bucket `runs`. */
-export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
+/** An empty index over the bucket `runs`. `onHeld` is told when the first of them is held. */
+export const createUnfinishedRuns = (kv: KeyValue, onHeld: () => void = () => undefined): UnfinishedRuns => {
   const runs = new Map<string, IndexedRun>();
+  const heldKeys = new Set<string>();
   const known = Promise.withResolvers<void>();
 
+  const forget = (key: string): void => {
+    runs.delete(key);
+    heldKeys.delete(key);
+  };
+  const noteHeld = (key: string, isHeldNow: boolean): void => {
+    if (!isHeldNow) return void heldKeys.delete(key);
+    heldKeys.add(key);
+    if (heldKeys.size === 1) onHeld();
+  };
   const note = (key: string, value: Uint8Array): void => {
     const parsed = indexedSchema.safeParse(parseJson(value));
     // Not a summary (the position of the projection): nothing to look after.
-    if (!parsed.success || isEnded(parsed.data.state)) return void runs.delete(key);
+    if (!parsed.success || isEnded(parsed.data.state)) return forget(key);
+    noteHeld(key, isHeld(parsed.data));
     const { tenant, project, runId, agent, createdAt, state, updatedAt, openApprovals } = parsed.data;
     runs.set(key, {
       boundary: { tenant, project },
@@ -111,11 +122,11 @@ export const createUnfinishedRuns = (kv: KeyValue): UnfinishedRuns => {
       for await (const event of kv.watch({ signal })) {
         if (event.kind === 'current') known.resolve();
         else if (event.kind === 'put') note(event.entry.key, event.entry.value);
-        else runs.delete(event.key);
+        else forget(event.key);
       }
     },
     ready: known.promise,
-    held: () => [...runs.values()].filter((run) => run.isHeld),
+    held: () => [...heldKeys].flatMap((key) => runs.get(key) ?? []),
     queued: () => [...runs.values()].filter((run) => run.isQueued),
     overdue: (now) => [...runs.values()].filter(({ dueAt }) => dueAt <= now),
     ofAgent: ({ tenant, project }, agent) =>
