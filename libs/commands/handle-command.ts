@@ -90,7 +90,19 @@ export interface CommandHandler<Target, Command, Event, State, Code extends stri
   /** The state as the log has it now, folded; nothing is decided. */
   load(target: Target): Promise<{ readonly state: State; readonly seq: number }>;
   /** The state as this process saw it last, without a read; undefined: not in memory. May be old: only for what is proven later. */
-  remembered(target: Target): State | undefined;
+  remembered(target: Target): { readonly state: State; readonly seq: number } | undefined;
+  /** Takes note of an event that was appended past this handler, in a batch with others, so that what comes next need not read it. */
+  noteAppended(target: Target, appended: Appended<Event>): Promise<void>;
+}
+
+/** An event that the log has taken at `seq`, `afterSeq` being the last of its subject before. */
+interface Appended<Event> {
+  readonly event: Event;
+  readonly id: string;
+  readonly seq: number;
+  readonly afterSeq: number;
+  /** Of its body. */
+  readonly bytes: number;
 }
 
 /** One command on its way. */
@@ -147,8 +159,18 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     });
   }
 
-  remembered(target: Target): State | undefined {
-    return this.#cache.get(this.#options.subjectOf(target))?.state;
+  remembered(target: Target): { readonly state: State; readonly seq: number } | undefined {
+    return this.#cache.get(this.#options.subjectOf(target));
+  }
+
+  noteAppended(target: Target, { event, afterSeq, ...next }: Appended<Event>): Promise<void> {
+    const subject = this.#options.subjectOf(target);
+    return this.#turns.take(subject, async () => {
+      const history = this.#cache.get(subject);
+      if (history?.seq !== afterSeq) return;
+      const state = this.#options.decider.evolve(history.state, event);
+      this.#cache.set(subject, extendHistory(history, { ...next, state }));
+    });
   }
 
   async #carryOut(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code>> {

@@ -124,7 +124,7 @@ const claim = async (
 ): Promise<RunAnswer<RunResultOf<'claim'>>> => {
   const target = targetOf(asker, request);
   // What is remembered may be old: then the lease is held, or the append decides by what is new.
-  const remembered = parts.runLog.remembered(target);
+  const remembered = parts.runLog.remembered(target)?.state;
   const run = remembered?.state === 'queued' ? remembered : (await parts.runLog.load(target)).state;
   // Before the lease, and before the repeat of another agent's claim could be answered.
   const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);

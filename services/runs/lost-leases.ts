@@ -41,7 +41,7 @@ export const createLostLeases = (parts: Parts): LostLeases => {
   const expire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
     const target = { boundary, runId, actor: 'service:runs' };
     // A run that has ended stays so, and most leases are given back for that: what is remembered of it is true.
-    if (isEnded(runLog.remembered(target)?.state ?? 'queued')) return;
+    if (isEnded(runLog.remembered(target)?.state?.state ?? 'queued')) return;
     const { state: run } = await runLog.load(target);
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     const fence = run.claims;

@@ -14,6 +14,7 @@ import type { TaskRequestOf, TaskResultOf } from '#streams/task-requests.ts';
 import type { TaskEvent } from '#streams/task.ts';
 import { attemptId, metaOf, SOURCE, type TaskLog } from './task-log.ts';
 import { taskDecider } from './task.decider.ts';
+import type { TaskState } from './task-state.policy.ts';
 
 interface Parts {
   readonly taskLog: TaskLog;
@@ -23,6 +24,7 @@ interface Parts {
 }
 
 type Asked = TaskRequestOf<'assign'>;
+type Wanted = Asked['grants'][number] & { readonly grantId: string };
 type Assigned = Extract<TaskEvent, { readonly type: 'fleetlog.task.assigned.v1' }>;
 
 /** What became of one task that was asked for. */
@@ -37,6 +39,8 @@ interface Decided {
 interface Going {
   readonly event: Assigned;
   readonly entry: NewEntry;
+  /** Of the task's last transition before. */
+  readonly afterSeq: number;
 }
 
 const ACTOR = 'service:dispatch';
@@ -56,22 +60,36 @@ const entryOf = (
   return { ...encodeTaskEvent(event, meta), expectedSeq: facts.seq };
 };
 
+const decideBy = (
+  boundary: Boundary,
+  { grantId, taskId, attempt, agent }: Wanted,
+  { state, seq }: { readonly state: TaskState; readonly seq: number },
+  now: number,
+): Decided => {
+  const runId = attemptId('run', taskId, attempt);
+  const newSessionId = attemptId('session', taskId, attempt);
+  const decision = taskDecider.decide({ kind: 'assign', attempt, runId, newSessionId, agent }, state, {
+    now,
+  });
+  if (decision.kind !== 'accepted' || decision.event.type !== 'fleetlog.task.assigned.v1') return { seq };
+  const { event } = decision;
+  const entry = entryOf(boundary, event, { seq, causation: grantId });
+  return { seq, going: { event, entry, afterSeq: seq } };
+};
+
 const decideOne = async (
   { taskLog }: Parts,
   boundary: Boundary,
-  { grantId, taskId, attempt, agent }: Asked['grants'][number] & { readonly grantId: string },
-  now: number,
+  wanted: Wanted,
+  { now, mayBeOld }: { readonly now: number; readonly mayBeOld: boolean },
 ): Promise<Decided> => {
+  const target = { boundary, taskId: wanted.taskId, actor: ACTOR };
   try {
-    const { state, seq } = await taskLog.load({ boundary, taskId, actor: ACTOR });
-    const runId = attemptId('run', taskId, attempt);
-    const newSessionId = attemptId('session', taskId, attempt);
-    const decision = taskDecider.decide({ kind: 'assign', attempt, runId, newSessionId, agent }, state, {
-      now,
-    });
-    if (decision.kind !== 'accepted' || decision.event.type !== 'fleetlog.task.assigned.v1') return { seq };
-    const { event } = decision;
-    return { seq, going: { event, entry: entryOf(boundary, event, { seq, causation: grantId }) } };
+    // What is remembered may be old: that it goes is proven by the append; that it does not is looked at again.
+    const remembered = mayBeOld ? taskLog.remembered(target) : undefined;
+    const quickly = remembered && decideBy(boundary, wanted, remembered, now);
+    if (quickly?.going !== undefined) return quickly;
+    return decideBy(boundary, wanted, await taskLog.load(target), now);
   } catch (error) {
     // One task whose record cannot be read must not hold up the others: it is left out.
     if (error instanceof Fault && error.retry === 'never') return { seq: 0 };
@@ -96,16 +114,39 @@ const grantOf = (
   return { ...encodeAdmissionEvent(event, meta), expectedSeq };
 };
 
+/** The reactor that follows need not read them. */
+const noteGoing = (
+  { taskLog }: Parts,
+  boundary: Boundary,
+  going: readonly Going[],
+  seqs: readonly number[],
+): void => {
+  for (const [at, { event, entry, afterSeq }] of going.entries()) {
+    const target = { boundary, taskId: event.taskId, actor: ACTOR };
+    const { id, body } = entry;
+    void taskLog.noteAppended(target, {
+      event,
+      id,
+      seq: seqs[at] ?? 0,
+      afterSeq,
+      bytes: body.byteLength,
+    });
+  }
+};
+
 /** One try; undefined when a task has moved meanwhile. */
 const tryOnce = async (
   parts: Parts,
   boundary: Boundary,
   request: Asked,
+  mayBeOld: boolean,
 ): Promise<Answer<TaskResultOf<'assign'>> | undefined> => {
   const now = parts.clock.now();
   const { grantId } = request;
   const wanted = [...new Map(request.grants.map((grant) => [grant.taskId, { ...grant, grantId }])).values()];
-  const decided = await Promise.all(wanted.map((grant) => decideOne(parts, boundary, grant, now)));
+  const decided = await Promise.all(
+    wanted.map((grant) => decideOne(parts, boundary, grant, { now, mayBeOld })),
+  );
   const going = decided.flatMap((one) => one.going ?? []);
   const upToSeq = Math.max(...decided.map(({ seq }) => seq));
   if (going.length === 0) return ok({ granted: [], upToSeq });
@@ -113,8 +154,10 @@ const tryOnce = async (
     ...going.map(({ entry }) => entry),
     grantOf(boundary, request, going, now),
   ]);
-  if (outcome.kind === 'appended')
+  if (outcome.kind === 'appended') {
+    noteGoing(parts, boundary, going, outcome.seqs);
     return ok({ granted: going.map(({ event }) => event.taskId), upToSeq: outcome.seqs.at(-1) ?? upToSeq });
+  }
   const { subject, actualSeq } = outcome;
   if (subject !== aggregateSubject(boundary, 'admission', ADMISSION_ID)) return undefined;
   const message = `another grant was made after ${request.expectedSeq}`;
@@ -126,7 +169,7 @@ export const createAssign =
   (parts: Parts): Assign =>
   async (boundary, request) => {
     for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
-      const answer = await tryOnce(parts, boundary, request);
+      const answer = await tryOnce(parts, boundary, request, tries === 1);
       if (answer !== undefined) return answer;
     }
     const message = `the tasks asked for changed ${MOST_TRIES} times in a row`;

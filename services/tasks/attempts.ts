@@ -25,6 +25,8 @@ export interface AttemptTransition {
   readonly boundary: Boundary;
   readonly event: Extract<TaskEvent, { readonly type: (typeof REACTS_TO)[number] }>;
   readonly causation: string;
+  /** Where it stands. */
+  readonly seq: number;
 }
 
 const unreadable = (message: string): Fault =>
@@ -38,7 +40,7 @@ export const decodeAttemptTransition = (entry: StoredEntry): AttemptTransition |
   const { event, envelope, place } = reading;
   if (!(REACTS_TO as readonly string[]).includes(event.type)) return undefined;
   const boundary = { tenant: place.tenant, project: place.project };
-  return { boundary, event: event as AttemptTransition['event'], causation: envelope.id };
+  return { boundary, event: event as AttemptTransition['event'], causation: envelope.id, seq: entry.seq };
 };
 
 interface Parts {
@@ -131,10 +133,13 @@ export const createAttempts = (parts: Parts): { handle(transition: AttemptTransi
   };
 
   return {
-    handle: async ({ boundary, event, causation }) => {
+    handle: async ({ boundary, event, causation, seq }) => {
       const { taskId, attempt, runId } = event;
       const target = { boundary, taskId, actor: ACTOR, causation };
-      const { state: task } = await taskLog.load(target);
+      const remembered = taskLog.remembered(target);
+      // What comes after this transition comes here, too.
+      const hasSeenIt = remembered !== undefined && remembered.seq >= seq;
+      const { state: task } = hasSeenIt ? remembered : await taskLog.load(target);
       const named = task?.attempts[attempt - 1];
       if (task === undefined || named === undefined)
         throw unreadable(`task ${taskId} has a transition about attempt ${attempt}, which never was`);

@@ -83,11 +83,28 @@ describe('a command', () => {
     expect(one.remembered('a')).toBeUndefined();
     await one.handle('a', add(1), { id: '1' });
     const before = { ...calls };
-    expect(one.remembered('a')).toEqual({ sum: 1, isClosed: false });
+    expect(one.remembered('a')?.state).toEqual({ sum: 1, isClosed: false });
     expect(calls).toEqual(before);
     await two.handle('a', add(1), { id: '2' });
-    expect(one.remembered('a')).toEqual({ sum: 1, isClosed: false });
+    expect(one.remembered('a')?.state).toEqual({ sum: 1, isClosed: false });
     expect((await one.load('a')).state).toEqual({ sum: 2, isClosed: false });
+  });
+
+  test('takes note of what was appended past it where it follows what is remembered, and of nothing else', async () => {
+    const { handler, calls } = commandHarness();
+    const [one, two] = [handler(), handler()];
+    await one.handle('a', add(1), { id: '1' });
+    const second = await two.handle('a', add(5), { id: '2' });
+    if (second.kind !== 'accepted') return expect.unreachable(second.kind);
+    const noted = { event: second.event, id: '2', seq: second.seq, bytes: 10 };
+    const before = { ...calls };
+    await one.noteAppended('a', { ...noted, afterSeq: 7 });
+    await one.noteAppended('b', { ...noted, afterSeq: 0 });
+    expect([one.remembered('a')?.state.sum, one.remembered('b')]).toEqual([1, undefined]);
+    await one.noteAppended('a', { ...noted, afterSeq: 1 });
+    expect(one.remembered('a')).toMatchObject({ state: { sum: 6 }, seq: 2 });
+    expect(calls).toEqual(before);
+    expect(await one.handle('a', add(5), { id: '2' })).toMatchObject({ repeated: true, seq: 2 });
   });
 
   test('keeps no more bytes of histories in memory than it may, whatever a single one holds', async () => {
