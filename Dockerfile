@@ -18,7 +18,8 @@ COPY libs ./libs
 COPY streams ./streams
 COPY services ./services
 # Folders that volumes are mounted over: a new volume takes their owner, so that nothing runs as root.
-RUN mkdir -p /data /workspaces /secrets /runner && chown node:node /data /workspaces /secrets /runner
+RUN mkdir -p /data /workspaces /secrets /credentials /runner /host \
+  && chown node:node /data /workspaces /secrets /credentials /runner /host
 # What the engine makes of the sources, so that no start has to.
 RUN node services/main.mjs --help >/dev/null && node services/fleetlog.mjs --help >/dev/null
 USER node

@@ -36,7 +36,10 @@ const HOST: Load = async () => {
   return createHostService(hostSurroundings());
 };
 
-const ALL: Readonly<Record<string, Load>> = { ...CONTROL, host: HOST, runner: RUNNER };
+/** The service that gives new agents a user at a broker that reads streams/nats.conf. */
+const IDENTITY: Load = async () => (await import('./deployment-identity.ts')).createDeploymentIdentity();
+
+const ALL: Readonly<Record<string, Load>> = { ...CONTROL, identity: IDENTITY, host: HOST, runner: RUNNER };
 
 /** Names of all of them. */
 export const serviceNames: readonly string[] = Object.keys(ALL);

@@ -6,11 +6,13 @@ import { nameSchema } from '#streams/ids.ts';
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ensureSecrets } from './stack-secrets.ts';
+import { secretsOf, shapeOf } from './stack-identity.ts';
 
 interface SecretsFlags {
   readonly dir?: string;
+  readonly credentialsDir?: string;
   readonly agents?: string;
+  readonly hosts?: string;
   readonly json?: boolean;
 }
 
@@ -22,14 +24,27 @@ const directory = (context: CliContext, flags: SecretsFlags): string => {
   return join(dataDirectory(undefined, context.environment, context.workingDirectory), 'secrets');
 };
 
+/** Names separated by commas; empty text: none. */
+const namesIn = (text: string): readonly string[] =>
+  text.split(',').flatMap((name) => (name.trim() === '' ? [] : [nameSchema.parse(name.trim())]));
+
 const init = async (context: CliContext, flags: SecretsFlags): Promise<void> => {
-  const agents = (flags.agents ?? context.environment['FLEETLOG_FLEET_AGENTS'] ?? 'builder-1').split(',');
+  const { environment } = context;
+  const agents = namesIn(flags.agents ?? environment['FLEETLOG_FLEET_AGENTS'] ?? 'builder-1');
+  const hosts = namesIn(flags.hosts ?? environment['FLEETLOG_FLEET_HOSTS'] ?? 'local');
+  const boundary = {
+    tenant: nameSchema.parse(environment['FLEETLOG_TENANT'] ?? 'local'),
+    project: nameSchema.parse(environment['FLEETLOG_PROJECT'] ?? 'main'),
+  };
   const dir = directory(context, flags);
-  await ensureSecrets(
-    dir,
-    agents.map((agent) => nameSchema.parse(agent.trim())),
+  const shape = await shapeOf(dir, {
+    agents: agents.map((agent) => ({ ...boundary, agent })),
+    hosts: hosts.map((host) => ({ ...boundary, host })),
+  });
+  await secretsOf({ dir, credentialsDir: flags.credentialsDir ?? dir }, shape);
+  context.terminal.out(
+    flags.json === true ? JSON.stringify({ dir, agents, hosts }) : `secrets are in ${dir}`,
   );
-  context.terminal.out(flags.json === true ? JSON.stringify({ dir, agents }) : `secrets are in ${dir}`);
 };
 
 const show = async (context: CliContext, name: string, flags: SecretsFlags): Promise<void> => {
@@ -55,7 +70,12 @@ export const registerSecretsCommand = (program: Command, context: CliContext): v
     .command('init')
     .description('Make what is missing; what is there stays')
     .option('--dir <dir>', 'directory (default: that of the data directory)')
-    .option('--agents <names>', 'agents that need a password of their own, separated by commas')
+    .option('--credentials-dir <dir>', 'directory of the passwords of runners and hosts (default: the same)')
+    .option(
+      '--agents <names>',
+      'agents that need a password of their own, separated by commas (default: $FLEETLOG_FLEET_AGENTS or builder-1)',
+    )
+    .option('--hosts <names>', 'the same for hosts (default: $FLEETLOG_FLEET_HOSTS or local)')
     .option('--json', 'print JSON')
     .action((flags: SecretsFlags) => init(context, flags));
   secrets

@@ -1,14 +1,12 @@
 // The secrets of one deployment: a directory of files, made once, each readable by its owner only.
-// Also writes the passwords in the form that streams/nats.conf includes. Never prints one; never changes one that is there.
+// Those of runners and hosts may lie in a directory of their own, which is all that a host needs to see. Never prints one; never changes
+// one that is there.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { FleetSecrets } from '#streams/accounts.ts';
 import { makeFolder } from '#libs/outbox/make-folder.ts';
 import { newSecret } from '#libs/system/secrets.ts';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
-/** Name of the file that streams/nats.conf includes. */
-const PASSWORDS_CONF = 'passwords.conf';
 
 export interface StackSecrets extends FleetSecrets {
   readonly apiToken: string;
@@ -57,13 +55,10 @@ const unreadable = (path: string, cause: unknown): Fault =>
   });
 
 /** File name of a runner's password. */
-const runnerFile = (agent: string): string => `runner-${agent}-password`;
+export const runnerFile = (agent: string): string => `runner-${agent}-password`;
 
 /** File name of a host's password. */
 const hostFile = (host: string): string => `host-${host}-password`;
-
-/** `runner-builder-1` → `FLEETLOG_RUNNER_BUILDER_1_PASSWORD`. */
-const variableOf = (file: string): string => `FLEETLOG_${file.replaceAll('-', '_').toUpperCase()}`;
 
 const makeSecretsFolder = (dir: string): void => {
   try {
@@ -73,44 +68,49 @@ const makeSecretsFolder = (dir: string): void => {
   }
 };
 
-/** The secrets of a deployment with these agents and hosts, made where they are missing. Fault: `SECRET_UNREADABLE` (never). */
+/** Where the secrets of a deployment lie. */
+export interface SecretPlaces {
+  readonly dir: string;
+  /** Of the passwords of runners and hosts. */
+  readonly credentialsDir: string;
+}
+
+/** Who has a password. */
+export interface SecretHolders {
+  readonly agents: readonly string[];
+  readonly hosts: readonly string[];
+}
+
+/** Those that `known` has not are read, or made. */
+const secretsFor = async (
+  names: readonly string[],
+  pathOf: (name: string) => readonly [dir: string, file: string],
+  known: Readonly<Record<string, string>> = {},
+): Promise<Record<string, string>> => {
+  const found: Record<string, string> = {};
+  for (const name of names) found[name] = known[name] ?? (await secretIn(...pathOf(name)));
+  return found;
+};
+
+/** The secrets of a deployment, made where they are missing; what `known` has is not read again. Fault: `SECRET_UNREADABLE` (never). */
 export const ensureSecrets = async (
-  dir: string,
-  agents: readonly string[],
-  hosts: readonly string[] = [],
+  { dir, credentialsDir }: SecretPlaces,
+  { agents, hosts }: SecretHolders,
+  known?: StackSecrets,
 ): Promise<StackSecrets> => {
   makeSecretsFolder(dir);
-  const runners: Record<string, string> = {};
-  for (const agent of agents) runners[agent] = await secretIn(dir, runnerFile(agent));
-  const hostPasswords: Record<string, string> = {};
-  for (const host of hosts) hostPasswords[host] = await secretIn(dir, hostFile(host));
-  const secrets = {
+  makeSecretsFolder(credentialsDir);
+  return {
     controlPassword: await secretIn(dir, 'control-password'),
     systemPassword: await secretIn(dir, 'system-password'),
     viewerPassword: await secretIn(dir, 'viewer-password'),
     apiToken: await secretIn(dir, 'api-token'),
     viewerToken: await secretIn(dir, 'viewer-token'),
-    runnerPasswords: runners,
-    hostPasswords,
-  };
-  await writePasswordsConf(dir, secrets);
-  return secrets;
-};
-
-const writePasswordsConf = async (dir: string, secrets: StackSecrets): Promise<void> => {
-  const files: Record<string, string> = {
-    'control-password': secrets.controlPassword,
-    'system-password': secrets.systemPassword,
-    'viewer-password': secrets.viewerPassword,
-    ...Object.fromEntries(
-      Object.entries(secrets.runnerPasswords).map(([agent, value]) => [runnerFile(agent), value]),
+    runnerPasswords: await secretsFor(
+      agents,
+      (agent) => [credentialsDir, runnerFile(agent)],
+      known?.runnerPasswords,
     ),
-    ...Object.fromEntries(
-      Object.entries(secrets.hostPasswords ?? {}).map(([host, value]) => [hostFile(host), value]),
-    ),
+    hostPasswords: await secretsFor(hosts, (host) => [credentialsDir, hostFile(host)], known?.hostPasswords),
   };
-  const lines = Object.entries(files).map(([file, value]) => `${variableOf(file)}: "${value}"`);
-  const path = join(dir, PASSWORDS_CONF);
-  await writeFile(`${path}.new`, `${lines.join('\n')}\n`, { mode: 0o600 });
-  await rename(`${path}.new`, path);
 };

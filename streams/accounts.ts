@@ -1,5 +1,6 @@
 // Who may do what at the broker, as data: the control plane and the runners live in accounts of their own, and a runner's user
-// is allowed the least that its work needs; one more user watches and can do nothing. Pure; libs/broker renders it, streams/nats.conf says the same for containers.
+// is allowed the least that its work needs; one more user watches and can do nothing. Pure; libs/broker renders it, for containers into a file that
+// streams/nats.conf includes, which says the rest the same.
 //
 // Why two accounts: in one, a client may ask for its acknowledgement at a subject of somebody else, and the broker itself would
 // write there. Across a service import every answer goes back to the asking account only.
@@ -73,12 +74,12 @@ export interface FleetSecrets {
 }
 
 const FLEET_ACCOUNT = 'FLEET';
-const RUNNERS_ACCOUNT = 'RUNNERS';
+export const RUNNERS_ACCOUNT = 'RUNNERS';
 const SYSTEM_ACCOUNT = 'SYS';
 export const CONTROL_USER = 'control';
 /** The user of tools that watch and change nothing. */
 export const VIEWER_USER = 'viewer';
-const SYSTEM_USER = 'system';
+export const SYSTEM_USER = 'system';
 
 /** The inbox prefix that a runner's connection must use: it may subscribe to nothing else. */
 export const runnerInboxPrefix = (agent: string): string => `_INBOX_${agent}`;

@@ -1,8 +1,22 @@
 // Requests about who may connect to the broker, at fleet-api.<tenant>.<project>.identity.<operation>. Answered by whoever holds the secrets
-// of the deployment and may tell the broker: the stack of `npm start`. Each may be repeated.
+// of the deployment and may tell the broker: the stack of `npm start`, the service `identity` of the containers. Each may be repeated.
 import { z } from 'zod';
 import { nameSchema } from './ids.ts';
 import { actorSchema, answering } from './requests.ts';
+
+/** New agents in one request. */
+export const MOST_AGENTS_AT_ONCE = 500;
+
+/** What became of one of many. */
+export const addedAgentSchema = z.object({
+  agent: nameSchema,
+  /** `taken`: a host has the name, nothing was made. */
+  outcome: z.enum(['added', 'there', 'taken']),
+  /** Its user at the broker. */
+  user: z.string(),
+  /** Where its password is, on the machine of the secrets; empty when the name is taken. */
+  credential: z.string(),
+});
 
 export const IDENTITY_REQUESTS = {
   'add-agent': {
@@ -21,6 +35,11 @@ export const IDENTITY_REQUESTS = {
       }),
     ),
   },
+  'add-agents': {
+    means: 'The same for many new agents at once: the broker takes all of them up together.',
+    request: z.object({ agents: z.array(nameSchema).min(1).max(MOST_AGENTS_AT_ONCE), actor: actorSchema }),
+    answer: answering(z.object({ agents: z.array(addedAgentSchema) })),
+  },
 } as const;
 
 /** One request and what it gives, for the generated pages. */
@@ -32,6 +51,19 @@ export const IDENTITY_REQUEST_EXAMPLES = {
       user: 'runner-builder-2',
       credential: '.fleetlog/secrets/runner-builder-2-password',
       repeated: false,
+    },
+  },
+  'add-agents': {
+    request: { agents: ['builder-2'], actor: 'user:anna' },
+    result: {
+      agents: [
+        {
+          agent: 'builder-2',
+          outcome: 'added' as const,
+          user: 'runner-builder-2',
+          credential: '.fleetlog/secrets/runner-builder-2-password',
+        },
+      ],
     },
   },
 } as const;

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { nameSchema } from './ids.ts';
 import { policyConfigSchema } from './policy-config.ts';
-import { POLICY_STATES } from './policy.ts';
+import { POLICY_STATES } from './policy-causes.ts';
 import { actorSchema, answering, type AnswerOf, type RequestOf, type ResultOf } from './requests.ts';
 
 const reason = z.string().min(1).max(500);

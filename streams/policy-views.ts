@@ -2,7 +2,8 @@
 // agent stands). Folds of the policies' transitions, stamped with the sequence that they reflect.
 import { z } from 'zod';
 import { policyConfigSchema } from './policy-config.ts';
-import { POLICY_STATES, stuckEvidenceSchema } from './policy.ts';
+import { stuckEvidenceSchema } from './policy.ts';
+import { POLICY_STATES } from './policy-causes.ts';
 
 const epochMs = z.int().nonnegative();
 

@@ -2,65 +2,12 @@
 // services/lifecycle/policy.decider.ts; hosts do what the instructions (host-instructions.ts) say that follow from `starting` and `stopping`.
 import { z } from 'zod';
 import { nameSchema, spawnIdSchema } from './ids.ts';
-import { policyConfigSchema, type PolicyConfig } from './policy-config.ts';
+import { FAILURE_CAUSES, RESTART_CAUSES, START_CAUSES, STOP_CAUSES, WAIT_CODES } from './policy-causes.ts';
+import { policyConfigSchema } from './policy-config.ts';
 
 const epochMs = z.int().nonnegative();
 const count = z.int().nonnegative();
 const text = z.string().max(500);
-
-/** How a policy stands. `failed`: it crashed too often, and a person has to reset it. */
-export const POLICY_STATES = [
-  'stopped',
-  'starting',
-  'running',
-  'stopping',
-  'backoff',
-  'waiting-for-host',
-  'failed',
-] as const;
-export type PolicyStateName = (typeof POLICY_STATES)[number];
-
-/** Why it is started. */
-const START_CAUSES = [
-  'always-on',
-  'message-trigger',
-  'scheduled',
-  'operator',
-  'restart',
-  'backoff-expired',
-] as const;
-export type StartCause = (typeof START_CAUSES)[number];
-
-/** Why it is started anew. */
-const RESTART_CAUSES = ['operator', 'daily-restart', 'restart-on-update', 'stuck'] as const;
-export type RestartCause = (typeof RESTART_CAUSES)[number];
-
-/** Why it is stopped. */
-const STOP_CAUSES = [
-  'operator',
-  'paused',
-  'removed',
-  'idle-timeout',
-  'limit',
-  ...RESTART_CAUSES.slice(1),
-] as const;
-export type StopCause = (typeof STOP_CAUSES)[number];
-
-/** What counts as a failure. */
-const FAILURE_CAUSES = ['vanished', 'exited', 'refused', 'timed-out'] as const;
-export type FailureCause = (typeof FAILURE_CAUSES)[number];
-
-/** Why it waits for a host. */
-const WAIT_CODES = [
-  'HOST_UNKNOWN',
-  'HOST_OFFLINE',
-  'HOST_DRAINING',
-  'HOST_FULL',
-  'HOST_LOW',
-  'NO_HOST_FITS',
-  'AGENT_TAKEN',
-] as const;
-type WaitCode = (typeof WAIT_CODES)[number];
 
 const about = { policy: nameSchema, decidedAt: epochMs };
 const asked = { ...about, reason: text };
@@ -268,96 +215,3 @@ export const POLICY_EVENT_MEANS: Readonly<Record<PolicyEventType, string>> = {
   'fleetlog.policy.failed.v1': 'It failed too often within the window of its limits. Only a reset leads out.',
   'fleetlog.policy.stray-found.v1': 'A runner of an earlier start is alive; its host is told to end it.',
 };
-
-/** Of a host that may run it, or why none does. */
-export type HostChoice =
-  | { readonly kind: 'host'; readonly host: string }
-  | { readonly kind: 'none'; readonly code: WaitCode; readonly message: string };
-
-/** A runner of the policy's agent that is alive. */
-export interface SeenRunner {
-  /** Null: no host started it. */
-  readonly spawnId: string | null;
-  readonly host: string | null;
-  readonly runnerId: string;
-  readonly version: string;
-}
-
-/** What is the case besides the record, looked up for one decision. Absent: not looked at, because it does not matter in the state. */
-export interface PolicyEvidence {
-  /** The runner alive under the agent's name; null: none, read from the leader. */
-  readonly runner?: SeenRunner | null;
-  readonly hosts?: HostChoice;
-  /** Whether the host of the start under way is heard of. */
-  readonly isHostOnline?: boolean;
-  /** Last entry of the policy's mailbox in MESSAGES; 0: none. */
-  readonly mailSeq?: number;
-  readonly activity?: {
-    readonly isBusy: boolean;
-    /** The latest of message and turn; the start counts besides. */
-    readonly lastAt: number;
-  };
-  readonly usage?: {
-    readonly runs: number;
-    readonly spendMicroUsd: number;
-    /** When the oldest of them leaves the window. */
-    readonly freeAt: number;
-  };
-  /** The newest time of the calendar that is over and not older than its grace. */
-  readonly scheduledFor?: number | null;
-  /** Null: looked at, and nothing was found. */
-  readonly stuck?: StuckEvidence | null;
-  /** When the turn will have been silent for too long, if nothing is heard of it. */
-  readonly silentAt?: number;
-}
-
-/** What can be asked of a policy. */
-export type PolicyCommand =
-  | {
-      readonly kind: 'apply';
-      readonly policy: string;
-      readonly config: PolicyConfig;
-      /** The version that the writer has seen; 0: none. Null: whatever there is. */
-      readonly expectedVersion: number | null;
-      readonly note: string | null;
-    }
-  | {
-      readonly kind: 'rollback';
-      readonly toVersion: number;
-      readonly expectedVersion: number | null;
-      readonly note: string | null;
-    }
-  | { readonly kind: 'remove'; readonly expectedVersion: number | null; readonly reason: string }
-  | { readonly kind: 'start' | 'stop' | 'pause' | 'resume' | 'reset'; readonly reason: string }
-  | {
-      readonly kind: 'restart';
-      readonly cause: RestartCause;
-      readonly idleMs: number;
-      readonly reason: string;
-    }
-  /** Something has changed or its time has come: what follows from the record and the evidence? */
-  | {
-      readonly kind: 'tick';
-      readonly evidence: PolicyEvidence;
-      /** Of a start that follows. */
-      readonly spawnId: string;
-      /** In [0, 1), for the jitter. */
-      readonly chance: number;
-    }
-  /** A host says that the process of a start has ended. */
-  | {
-      readonly kind: 'exited';
-      readonly spawnId: string;
-      readonly exitCode: number | null;
-      readonly signal: string | null;
-      readonly lastWords: string;
-      readonly chance: number;
-    }
-  /** A host says that it will not do an instruction. */
-  | {
-      readonly kind: 'refused';
-      readonly spawnId: string;
-      readonly code: string;
-      readonly message: string;
-      readonly chance: number;
-    };

@@ -136,6 +136,10 @@ const asConfigText = (value: unknown): string => {
   return text;
 };
 
+/** One account as a file that the block of the account includes. Holds passwords: write it with mode 0600. */
+export const renderAccountFile = (account: AccountConfig): string =>
+  `${asConfigText(renderAccount(account))}\n`;
+
 /**
  * The whole configuration file. Holds passwords: write it with mode 0600.
  * Throws `RangeError` for data that no configuration can express (doubled names, control characters).

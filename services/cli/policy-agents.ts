@@ -3,6 +3,7 @@
 import { toFault } from '#libs/kernel/fault.ts';
 import { HOST_API } from '#streams/http/hosts.ts';
 import { READ_API } from '#streams/http/reads.ts';
+import { MOST_AGENTS_AT_ONCE } from '#streams/identity-requests.ts';
 import type { Invocation } from './command.ts';
 import type { PolicyChange } from './policy-diff.ts';
 
@@ -10,30 +11,40 @@ import type { PolicyChange } from './policy-diff.ts';
 export const newAgentsOf = (
   changes: readonly { readonly policy: string; readonly input: { readonly agent?: string | undefined } }[],
   known: readonly string[],
-): readonly string[] =>
-  [...new Set(changes.map(({ policy, input }) => input.agent ?? policy))].filter(
-    (agent) => !known.includes(agent),
+): readonly string[] => {
+  const there = new Set(known);
+  return [...new Set(changes.map(({ policy, input }) => input.agent ?? policy))].filter(
+    (agent) => !there.has(agent),
   );
+};
 
-/** Makes them; says of each what became of it, beside the result. */
-export const addNewAgents = async (
-  { api, context: { terminal } }: Invocation,
-  changes: readonly PolicyChange[],
-): Promise<void> => {
-  if (changes.length === 0) return;
-  const { agents } = await api.call({ path: READ_API.listRunners.path }, READ_API.listRunners.answer);
-  for (const agent of newAgentsOf(changes, agents)) {
-    try {
-      await api.call(
-        { method: 'POST', path: HOST_API.addAgent.path, body: { agent } },
-        HOST_API.addAgent.answer,
-      );
-      terminal.note(`agent ${agent} is added, with a broker user of its own`);
-    } catch (error) {
-      const { code, message } = toFault(error);
+type Call = Pick<Invocation, 'api' | 'context'>;
+
+const addChunk = async ({ api, context: { terminal } }: Call, agents: readonly string[]): Promise<void> => {
+  const first = agents.length === 1 ? `agent ${agents[0]} is` : `${agents.length} agents are`;
+  try {
+    const { path, answer } = HOST_API.addAgents;
+    const made = await api.call({ method: 'POST', path, body: { agents } }, answer);
+    for (const { agent, outcome } of made.agents)
       terminal.note(
-        `agent ${agent} is not added (${code}: ${message}); until it is, its policy fails: fleetlog agent add ${agent}, then fleetlog policy reset NAME`,
+        outcome === 'taken'
+          ? `agent ${agent} is not added: a host is called so; name another one in its policy (agent: NAME)`
+          : `agent ${agent} is added, with a broker user of its own`,
       );
-    }
+  } catch (error) {
+    const { code, message } = toFault(error);
+    terminal.note(
+      `${first} not added (${code}: ${message}); until then the policies fail: fleetlog agent add ${agents[0]}, then fleetlog policy reset NAME`,
+    );
   }
+};
+
+/** Makes them, many at once; says of each what became of it, beside the result. */
+export const addNewAgents = async (call: Call, changes: readonly PolicyChange[]): Promise<void> => {
+  if (changes.length === 0) return;
+  const { path, answer } = READ_API.listRunners;
+  const { agents } = await call.api.call({ path }, answer);
+  const fresh = newAgentsOf(changes, agents);
+  for (let at = 0; at < fresh.length; at += MOST_AGENTS_AT_ONCE)
+    await addChunk(call, fresh.slice(at, at + MOST_AGENTS_AT_ONCE));
 };

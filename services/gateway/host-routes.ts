@@ -4,6 +4,8 @@ import { HOST_API, type Versioned } from '#streams/http/hosts.ts';
 import type { HostView } from '#streams/host-views.ts';
 import type { HostRequestOf } from '#streams/host-requests.ts';
 import { boundaryQuery } from '#streams/http/route.ts';
+import type { IDENTITY_REQUESTS } from '#streams/identity-requests.ts';
+import type { RequestOf } from '#streams/requests.ts';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import {
   actorOf,
@@ -116,9 +118,22 @@ const unserved = (cause: unknown): Fault =>
     code: 'IDENTITY_AWAY',
     retry: 'later',
     message:
-      'nobody here can make users of the broker: the stack of npm start does; in containers, see “A new agent” in streams/nats.conf',
+      'nobody here can make users of the broker just now: the service identity does, which npm start and docker compose run; elsewhere see services/identity/README.md',
     cause,
   });
+
+/** What the keeper of the secrets says; 503 where there is none. */
+const askIdentity = async <Op extends 'add-agent' | 'add-agents'>(
+  { identityClient }: GatewayParts,
+  operation: Op,
+  asked: RequestOf<typeof IDENTITY_REQUESTS, Op>,
+) => {
+  try {
+    return await identityClient.ask(operation, asked);
+  } catch (error) {
+    throw toFault(error).code === 'REQUEST_UNANSWERED' ? unserved(error) : error;
+  }
+};
 
 const addAgent =
   (parts: GatewayParts): Handle =>
@@ -126,13 +141,20 @@ const addAgent =
     const input = await readBody(request.req.raw, HOST_API.addAgent.body, parts.config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
-    try {
-      const asked = { agent: input.agent, actor: actorOf(request) };
-      const answer = await parts.identityClient.ask('add-agent', asked);
-      return answer.kind === 'refused' ? { refused: answer.rejection } : request.json(answer.result, 202);
-    } catch (error) {
-      throw toFault(error).code === 'REQUEST_UNANSWERED' ? unserved(error) : error;
-    }
+    const asked = { agent: input.agent, actor: actorOf(request) };
+    const answer = await askIdentity(parts, 'add-agent', asked);
+    return answer.kind === 'refused' ? { refused: answer.rejection } : request.json(answer.result, 202);
+  };
+
+const addAgents =
+  (parts: GatewayParts): Handle =>
+  async (request) => {
+    const input = await readBody(request.req.raw, HOST_API.addAgents.body, parts.config.maxBodyBytes);
+    const foreign = foreignBoundary(parts, input);
+    if (foreign !== undefined) return foreign;
+    const asked = { agents: input.agents, actor: actorOf(request) };
+    const answer = await askIdentity(parts, 'add-agents', asked);
+    return answer.kind === 'refused' ? { refused: answer.rejection } : request.json(answer.result, 202);
   };
 
 /** Routes of hosts. */
@@ -150,4 +172,5 @@ export const hostRoutes = (parts: GatewayParts): readonly Route[] => [
   { ...HOST_API.retireHost, handle: move(parts, 'retire') },
   { ...HOST_API.listVersions, handle: reading(parts, listVersions(parts)) },
   { ...HOST_API.addAgent, handle: addAgent(parts) },
+  { ...HOST_API.addAgents, handle: addAgents(parts) },
 ];

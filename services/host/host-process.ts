@@ -26,7 +26,8 @@ import { PLATFORM, readMachine } from './machine.ts';
 import { lastWords, runnerFolder } from './runner-folder.ts';
 import { askedSettings, chosenByHost } from './runner-settings.policy.ts';
 import { spawnRefusal } from './spawn-rules.policy.ts';
-import { Supervisor, type HostStep } from './supervisor.ts';
+import type { HostStep } from './supervisor-parts.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** What a host is given besides its settings and ports. */
 export interface HostSurroundings {

@@ -4,70 +4,20 @@
 // (nothing) ─spawn→ intended ─started→ running ─exit→ over          refused → over
 //                       └─ killed here: the next start finds the process by its mark and takes it over, or reports that nothing runs
 // running ─shutdown→ running, with a time to be killed at ─exit→ over
-import type { Clock } from '#libs/ports/clock.ts';
-import type { Redactor } from '#libs/redaction/redactor.ts';
 import { isAlive, type ProcessIdentity } from '#libs/processes/process-identity.ts';
 import { sendSignal } from '#libs/processes/stop-process.ts';
-import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import type { ShutdownInstruction, SpawnInstruction } from '#streams/host-instructions.ts';
 import type { HostPresence } from '#streams/host-views.ts';
-import type { Cgroups } from './cgroups.ts';
-import type { HostReporter } from './host-reporter.ts';
+import { HostedRunners, type Hosted } from './hosted.ts';
 import { noteOf, type IntendedEntry, type JournalEntry, type RunningEntry } from './journal.ts';
-import { SPAWN_MARK, type Launched } from './launch.ts';
+import type { Launched } from './launch.ts';
+import { reportEnded, reportRefused, reportStarted, SWEEP_MS, UNSEEN, type Exit } from './spawn-reports.ts';
 import { expiredRefusal, type Refusal } from './spawn-rules.policy.ts';
-
-/** Where a host may die; tests kill it there. */
-export const HOST_STEPS = [
-  'spawn-taken',
-  'spawn-intended',
-  'runner-started',
-  'spawn-reported',
-  'shutdown-taken',
-  'shutdown-noted',
-  'runner-asked',
-  'runner-exited',
-  'exit-reported',
-] as const;
-export type HostStep = (typeof HOST_STEPS)[number];
-
-export interface SupervisorParts {
-  readonly host: string;
-  readonly brokerUrl: string;
-  readonly clock: Clock;
-  readonly redactor: Redactor;
-  readonly reporter: HostReporter;
-  readonly cgroups: Cgroups;
-  /** Why the spawn is not done; undefined: nothing stands against it. */
-  readonly refusalOf: (spawn: SpawnInstruction) => Refusal | undefined;
-  readonly launch: (spawn: SpawnInstruction) => Promise<Launched>;
-  /** The end of what the runner of an agent has written. */
-  readonly lastWordsOf: (agent: string) => string;
-  readonly lookMs: number;
-  /** What a host tells of has changed. */
-  readonly onChange: () => void;
-  readonly onFatal: (error: unknown) => void;
-  readonly reached: (step: HostStep) => Promise<void> | void;
-}
-
-/** For what a dead runner has left behind. */
-const SWEEP_MS = 2000;
-
-type Exit = Awaited<Launched['exited']>;
-const UNSEEN: Exit = { code: null, signal: null };
-
-interface Hosted {
-  entry: IntendedEntry | RunningEntry;
-  wasForced: boolean;
-  cancelKill: () => void;
-  readonly gone: PromiseWithResolvers<void>;
-}
+import type { SupervisorParts } from './supervisor-parts.ts';
 
 export class Supervisor {
   readonly #parts: SupervisorParts;
-  readonly #hosted = new Map<string, Hosted>();
-  /** Spawns that are over, or were refused: none of them is started again. */
-  readonly #over = new Set<string>();
+  readonly #runners = new HostedRunners();
   #isLeaving = false;
 
   constructor(parts: SupervisorParts) {
@@ -75,26 +25,21 @@ export class Supervisor {
   }
 
   get size(): number {
-    return this.#hosted.size;
+    return this.#runners.size;
   }
 
   /** The spawn under which an agent is here. */
   spawnOf(agent: string): string | undefined {
-    return [...this.#hosted.values()].find(({ entry }) => entry.agent === agent)?.entry.spawnId;
+    return this.#runners.spawnOf(agent);
   }
 
   /** As the presence of the host shows them. */
   shown(): HostPresence['runners'] {
-    return [...this.#hosted.values()].flatMap(({ entry }) => {
-      if (entry.state !== 'running') return [];
-      const { spawnId, policy, agent, process, killAt } = entry;
-      const { pid, startedAt } = process;
-      return [{ spawnId, policy, agent, pid, state: killAt === null ? 'running' : 'stopping', startedAt }];
-    });
+    return this.#runners.shown();
   }
 
   knows(spawnId: string): boolean {
-    return this.#hosted.has(spawnId);
+    return this.#runners.of(spawnId) !== undefined;
   }
 
   /** Takes up what an earlier process has left. `findProcess` is asked for those whose process may be there. */
@@ -103,7 +48,7 @@ export class Supervisor {
     findProcess: (spawnId: string) => ProcessIdentity | undefined,
   ): Promise<void> {
     for (const entry of entries) {
-      if (entry.state === 'over') this.#over.add(entry.spawnId);
+      if (entry.state === 'over') this.#runners.bar(entry.spawnId);
       else if (entry.state === 'intended') await this.#recoverIntended(entry, findProcess(entry.spawnId));
       else this.#adopt(entry);
     }
@@ -114,11 +59,11 @@ export class Supervisor {
     const { spawnId, policy, agent, commandId } = spawn;
     const { reporter, reached, brokerUrl } = this.#parts;
     await reached('spawn-taken');
-    if (this.#over.has(spawnId) || this.#hosted.has(spawnId)) return;
+    if (this.#runners.isOver(spawnId) || this.knows(spawnId)) return;
     const refusal = this.#parts.refusalOf(spawn);
     if (refusal !== undefined) return this.#refuse(spawn, refusal, { isOver: true });
     const entry: IntendedEntry = { state: 'intended', spawnId, policy, agent, commandId, brokerUrl };
-    const hosted = this.#hold(entry);
+    const hosted = this.#runners.hold(entry);
     await reporter.note([noteOf(entry)]);
     await reached('spawn-intended');
     let launched: Launched;
@@ -141,8 +86,8 @@ export class Supervisor {
     await reached('shutdown-taken');
     const expired = expiredRefusal(shutdown, clock.now());
     if (expired !== undefined) return this.#refuse(shutdown, expired, { isOver: false });
-    if (this.#over.has(spawnId)) return;
-    const hosted = this.#hosted.get(spawnId);
+    if (this.#runners.isOver(spawnId)) return;
+    const hosted = this.#runners.of(spawnId);
     if (hosted === undefined) {
       const message = `no runner of spawn ${spawnId} is here; it will not be started any more`;
       return this.#refuse(shutdown, { code: 'SPAWN_UNKNOWN', message }, { isOver: true });
@@ -152,7 +97,7 @@ export class Supervisor {
 
   /** Ends every runner, for a host that is to leave nothing behind. */
   async endAll(afterMs: number): Promise<void> {
-    const all = [...this.#hosted.values()].filter(({ entry }) => entry.state === 'running');
+    const all = this.#runners.all().filter(({ entry }) => entry.state === 'running');
     await Promise.all(all.map((hosted) => this.#stop(hosted, { afterMs, wasAsked: false })));
     await Promise.all(all.map(({ gone }) => gone.promise));
   }
@@ -160,33 +105,18 @@ export class Supervisor {
   /** Nothing more is watched or killed by this process; runners go on. */
   leave(): void {
     this.#isLeaving = true;
-    for (const { cancelKill } of this.#hosted.values()) cancelKill();
-  }
-
-  #hold(entry: Hosted['entry']): Hosted {
-    const hosted: Hosted = {
-      entry,
-      wasForced: false,
-      cancelKill: () => undefined,
-      gone: Promise.withResolvers<void>(),
-    };
-    this.#hosted.set(entry.spawnId, hosted);
-    return hosted;
+    for (const { cancelKill } of this.#runners.all()) cancelKill();
   }
 
   #release(hosted: Hosted): void {
-    hosted.cancelKill();
-    this.#hosted.delete(hosted.entry.spawnId);
-    this.#over.add(hosted.entry.spawnId);
-    hosted.gone.resolve();
+    this.#runners.release(hosted);
     this.#parts.onChange();
   }
 
   async #started(hosted: Hosted, { pid, started }: ProcessIdentity): Promise<void> {
-    const { reporter, reached, clock, host, cgroups, onChange } = this.#parts;
+    const { reached, clock, cgroups, onChange } = this.#parts;
     const { spawnId, policy, agent, commandId, brokerUrl } = hosted.entry;
     cgroups.admit(spawnId, pid);
-    const startedAt = clock.now();
     const entry: RunningEntry = {
       state: 'running',
       spawnId,
@@ -194,38 +124,23 @@ export class Supervisor {
       agent,
       commandId,
       brokerUrl,
-      process: { pid, started, startedAt },
+      process: { pid, started, startedAt: clock.now() },
       killAt: null,
       wasAsked: false,
     };
     hosted.entry = entry;
-    await reporter.write(
-      'spawn-started',
-      { spawnId, policy, agent, host, pid, startedAt },
-      { id: `${spawnId}.started`, notes: [noteOf(entry)], causation: commandId },
-    );
+    await reportStarted(this.#parts, entry);
     onChange();
     await reached('spawn-reported');
   }
 
   async #refuse(
     about: Pick<SpawnInstruction, 'spawnId' | 'policy' | 'agent' | 'commandId'>,
-    { code, message }: Refusal,
+    refusal: Refusal,
     { isOver }: { readonly isOver: boolean },
   ): Promise<void> {
-    const { reporter, clock, host } = this.#parts;
-    const { spawnId, policy, agent, commandId } = about;
-    const refusedAt = clock.now();
-    if (isOver) this.#over.add(spawnId);
-    await reporter.write(
-      'spawn-refused',
-      { spawnId, policy, agent, host, code, message, refusedAt },
-      {
-        id: `${commandId}.refused`,
-        causation: commandId,
-        notes: isOver ? [noteOf({ state: 'over', spawnId, overAt: refusedAt })] : [],
-      },
-    );
+    if (isOver) this.#runners.bar(about.spawnId);
+    await reportRefused(this.#parts, about, { ...refusal, isOver });
   }
 
   async #recoverIntended(entry: IntendedEntry, found: ProcessIdentity | undefined): Promise<void> {
@@ -234,13 +149,13 @@ export class Supervisor {
       const message = 'the host was restarted while it started the runner; nothing of it runs';
       return this.#refuse(entry, { code: 'SPAWN_FAILED', message }, { isOver: true });
     }
-    const hosted = this.#hold(entry);
+    const hosted = this.#runners.hold(entry);
     await this.#started(hosted, found);
     this.#watch(hosted, found);
   }
 
   #adopt(entry: RunningEntry): void {
-    const hosted = this.#hold(entry);
+    const hosted = this.#runners.hold(entry);
     this.#watch(hosted, entry.process);
     if (entry.killAt !== null) {
       sendSignal(entry.process.pid, 'SIGTERM');
@@ -273,7 +188,7 @@ export class Supervisor {
     hosted.entry = stopping;
     await reporter.note([noteOf(stopping)]);
     await reached('shutdown-noted');
-    if (!this.#hosted.has(entry.spawnId)) return;
+    if (!this.knows(entry.spawnId)) return;
     if (isAlive(entry.process)) sendSignal(entry.process.pid, 'SIGTERM');
     await reached('runner-asked');
     this.#armKill(hosted, Math.max(0, killAt - clock.now()));
@@ -301,39 +216,12 @@ export class Supervisor {
     }
   }
 
-  async #reportExit(hosted: Hosted, { code, signal }: Exit): Promise<void> {
-    const { clock, reporter, reached, host, cgroups, redactor } = this.#parts;
+  async #reportExit(hosted: Hosted, exit: Exit): Promise<void> {
     const { entry, wasForced } = hosted;
     if (entry.state !== 'running') return;
+    const { reached } = this.#parts;
     await reached('runner-exited');
-    const { spawnId, policy, agent, commandId, wasAsked } = entry;
-    const { pid, startedAt } = entry.process;
-    await sweepMarked(`${SPAWN_MARK}=${spawnId}`, clock, SWEEP_MS);
-    cgroups.remove(spawnId);
-    const words = redactor.text(this.#parts.lastWordsOf(agent)).value.slice(-2000);
-    const exitedAt = clock.now();
-    await reporter.write(
-      'agent-exited',
-      {
-        spawnId,
-        policy,
-        agent,
-        host,
-        pid,
-        startedAt,
-        exitedAt,
-        exitCode: code,
-        signal,
-        wasAsked,
-        wasForced,
-        lastWords: wasAsked ? '' : words,
-      },
-      {
-        id: `${spawnId}.exited`,
-        causation: commandId,
-        notes: [noteOf({ state: 'over', spawnId, overAt: exitedAt })],
-      },
-    );
+    await reportEnded(this.#parts, entry, { ...exit, wasForced });
     this.#release(hosted);
     await reached('exit-reported');
   }

@@ -5,7 +5,7 @@ import { viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { managedAgentSchema, policyViewSchema } from '#streams/policy-views.ts';
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { PolicyStateName } from '#streams/policy.ts';
+import type { PolicyStateName } from '#streams/policy-causes.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { z } from 'zod';
 import type { Place } from './keeper.ts';

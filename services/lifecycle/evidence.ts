@@ -7,7 +7,7 @@ import { presenceKey, presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import { policyMailbox, typedSubject, type Boundary } from '#streams/subjects.ts';
-import type { PolicyEvidence, SeenRunner } from '#streams/policy.ts';
+import type { PolicyEvidence, SeenRunner } from '#streams/policy-commands.ts';
 import type { HostBoard } from './host-board.ts';
 import { isForbidden, type Policy, type Spawn } from './policy-state.policy.ts';
 import { wantedBy } from './policy-rest.policy.ts';

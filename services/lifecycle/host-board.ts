@@ -4,7 +4,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import { hostPresenceSchema, hostViewSchema, type HostPresence, type HostView } from '#streams/host-views.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { HostChoice } from '#streams/policy.ts';
+import type { HostChoice } from '#streams/policy-commands.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { chooseHost, type HostFacts } from './host-choice.policy.ts';
 

@@ -1,6 +1,6 @@
 // Which host runs an agent: one that is heard of, takes new runners, has what the policy asks for and the most room left. Pure.
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { HostChoice } from '#streams/policy.ts';
+import type { HostChoice } from '#streams/policy-commands.ts';
 
 /** What counts of a host. */
 export interface HostFacts {

@@ -14,7 +14,7 @@ import {
   type PolicyResultOf,
 } from '#streams/policy-requests.ts';
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { PolicyCommand } from '#streams/policy.ts';
+import type { PolicyCommand } from '#streams/policy-commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { controlPlaneOf, requestFilter, type Boundary } from '#streams/subjects.ts';
 import type { Directory } from './directory.ts';

@@ -1,7 +1,9 @@
 // What the failure of a start or of an agent leads to: a wait by the schedule, or the breaker when it fails too often. Pure.
 import { accept, type Decision } from '#libs/kernel/decider.ts';
 import { SPAWN_REFUSALS } from '#streams/host-reports.ts';
-import type { FailureCause, PolicyCommand, PolicyEvent } from '#streams/policy.ts';
+import type { PolicyEvent } from '#streams/policy.ts';
+import type { FailureCause } from '#streams/policy-causes.ts';
+import type { PolicyCommand } from '#streams/policy-commands.ts';
 import { isCrash, isForbidden, windowMs, type Policy, type Spawn } from './policy-state.policy.ts';
 
 type CommandOf<Kind extends PolicyCommand['kind']> = Extract<PolicyCommand, { readonly kind: Kind }>;

@@ -1,6 +1,8 @@
 // What follows for a policy of which nothing runs: a start, a wait for a host, or nothing. Pure.
 import { accept, unchanged, type Decision } from '#libs/kernel/decider.ts';
-import type { HostChoice, PolicyCommand, PolicyEvent, SeenRunner, StartCause } from '#streams/policy.ts';
+import type { PolicyEvent } from '#streams/policy.ts';
+import type { StartCause } from '#streams/policy-causes.ts';
+import type { HostChoice, PolicyCommand, SeenRunner } from '#streams/policy-commands.ts';
 import { stoppedBy } from './policy-failure.policy.ts';
 import { isForbidden, type Policy } from './policy-state.policy.ts';
 

@@ -1,12 +1,8 @@
 // What follows for a policy whose agent runs: that it is gone, healthy again, to be stopped, or stuck. Pure.
 import { accept, unchanged, type Decision } from '#libs/kernel/decider.ts';
-import type {
-  PolicyCommand,
-  PolicyEvent,
-  PolicyEvidence,
-  StopCause,
-  StuckEvidence,
-} from '#streams/policy.ts';
+import type { PolicyEvent, StuckEvidence } from '#streams/policy.ts';
+import type { StopCause } from '#streams/policy-causes.ts';
+import type { PolicyCommand, PolicyEvidence } from '#streams/policy-commands.ts';
 import { failedBy } from './policy-failure.policy.ts';
 import { UPDATE_IDLE_MS, type Policy, type Spawn } from './policy-state.policy.ts';
 

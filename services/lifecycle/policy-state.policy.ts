@@ -1,6 +1,7 @@
 // What a policy is, as folded from its history. Pure; the rules that make the history are in policy.decider.ts.
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { PolicyEvent, PolicyEventType, PolicyStateName, RestartCause } from '#streams/policy.ts';
+import type { PolicyEvent, PolicyEventType } from '#streams/policy.ts';
+import type { PolicyStateName, RestartCause } from '#streams/policy-causes.ts';
 
 /** One start of the agent, until it is known to be over. */
 export interface Spawn {

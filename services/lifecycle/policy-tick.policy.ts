@@ -1,7 +1,8 @@
 // What follows for a policy from its record, the evidence and the time: at most one transition. Pure. What does not concern the state
 // is not looked at.
 import { accept, unchanged, type Decision } from '#libs/kernel/decider.ts';
-import type { PolicyCommand, PolicyEvent } from '#streams/policy.ts';
+import type { PolicyEvent } from '#streams/policy.ts';
+import type { PolicyCommand } from '#streams/policy-commands.ts';
 import { failedBy, stoppedBy } from './policy-failure.policy.ts';
 import { decideAtRest, strayOf } from './policy-rest.policy.ts';
 import { decideRunning, forbiddenStop, ofSpawn, stop, type Live } from './policy-running.policy.ts';

@@ -1,6 +1,6 @@
 // When a policy has to be looked at again although nothing happens: the time of its timer. Pure. Too early costs a look, too late is
 // never right, so the earliest of all reasons counts.
-import type { PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvidence } from '#streams/policy-commands.ts';
 import { isForbidden, type Policy, type Spawn } from './policy-state.policy.ts';
 
 const SECOND_MS = 1000;

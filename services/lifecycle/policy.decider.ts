@@ -8,7 +8,8 @@
 //    └── reset ── failed ←─ too many crashes ────────────────────┘
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
 import { changedFields } from '#streams/policy-diff.ts';
-import type { PolicyCommand, PolicyEvent } from '#streams/policy.ts';
+import type { PolicyEvent } from '#streams/policy.ts';
+import type { PolicyCommand } from '#streams/policy-commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { decideExited, decideRefused } from './policy-failure.policy.ts';
 import { evolvePolicy, isLive, type Policy, type PolicyState } from './policy-state.policy.ts';

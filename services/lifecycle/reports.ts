@@ -4,7 +4,7 @@ import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
-import type { PolicyCommand } from '#streams/policy.ts';
+import type { PolicyCommand } from '#streams/policy-commands.ts';
 import { decodeReport, type Report } from '#streams/report-codec.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Directory } from './directory.ts';

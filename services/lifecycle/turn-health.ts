@@ -6,7 +6,7 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import { approvalsViewSchema, leaseKey, viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { PolicyConfig } from '#streams/policy-config.ts';
-import type { PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvidence } from '#streams/policy-commands.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import type { ReportName } from '#streams/reports.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';

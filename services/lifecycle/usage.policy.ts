@@ -1,5 +1,5 @@
 // What an agent has used within the window of its limits, and when it is below them again. Pure.
-import type { PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvidence } from '#streams/policy-commands.ts';
 
 /** A turn that ended. */
 export interface UsedTurn {

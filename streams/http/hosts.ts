@@ -1,6 +1,7 @@
 // The HTTP API about hosts, the versions that everything runs, and new agents.
 import { z } from 'zod';
 import { hostPresenceSchema, hostViewSchema } from '#streams/host-views.ts';
+import { addedAgentSchema, MOST_AGENTS_AT_ONCE } from '#streams/identity-requests.ts';
 import { nameSchema } from '#streams/ids.ts';
 import { HOST_STATES } from '#streams/host.ts';
 import { boundaryQuery, boundaryShape, seqAnswer, type ApiTable } from './route.ts';
@@ -102,5 +103,13 @@ export const HOST_API = {
     body: z.strictObject({ ...boundaryShape, agent: nameSchema }),
     status: 202,
     answer: z.object({ agent: z.string(), user: z.string(), credential: z.string(), repeated: z.boolean() }),
+  },
+  addAgents: {
+    method: 'POST',
+    path: '/api/v1/agents/batch',
+    means: 'The same for many new agents at once: the broker takes all of them up together.',
+    body: z.strictObject({ ...boundaryShape, agents: z.array(nameSchema).min(1).max(MOST_AGENTS_AT_ONCE) }),
+    status: 202,
+    answer: z.object({ agents: z.array(addedAgentSchema) }),
   },
 } as const satisfies ApiTable;

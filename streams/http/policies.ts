@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { nameSchema } from '#streams/ids.ts';
 import { policyInputSchema } from '#streams/policy-config.ts';
 import { managedAgentSchema, policyViewSchema } from '#streams/policy-views.ts';
-import { POLICY_STATES } from '#streams/policy.ts';
+import { POLICY_STATES } from '#streams/policy-causes.ts';
 import {
   boundaryShape,
   cursorQuery,

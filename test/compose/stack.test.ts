@@ -72,7 +72,7 @@ test('the API wants its token, and every port is on loopback', async () => {
   expect(published).not.toMatch(/0\.0\.0\.0:\d+->|\[::\]:\d+->/);
 });
 
-test.each(['nats', 'runs', 'sessions', 'mail', 'audit', 'gateway', 'runner'])(
+test.each(['nats', 'runs', 'identity', 'gateway', 'runner', 'host'])(
   '%s does not run as root',
   async (service) => {
     const uid = await stack.compose(
@@ -133,6 +133,55 @@ test('a run whose runner is killed is done again', async () => {
   expect(await filesOf('runner-crash')).toMatch(/runner-crash second\n$/);
 });
 
+test('a file of policies is all that it takes: new agents get their passwords and run in the container of the host', async () => {
+  const policies = {
+    heron: { mode: 'always-on', workspace: 'nest', backoff: { scheduleSeconds: [1], jitter: 0 } },
+    gull: { mode: 'on-demand', host: 'local' },
+  };
+  const applied = await stack.cliWith(JSON.stringify({ policies }), 'policy', 'apply', '-f', '-', '--yes');
+  expect(applied).toContain('heron: applied, version 1');
+  await vi.waitFor(
+    async () => expect(await stack.cli('why', 'heron')).toContain('announced itself from local'),
+    {
+      timeout: 120_000,
+    },
+  );
+  const run = await stack.cli(
+    'run',
+    'start',
+    'say hello in NOTES.md',
+    '--agent',
+    'heron',
+    '--watch',
+    '--json',
+  );
+  expect(run).toContain('fleetlog.run.completed.v1');
+  expect(await stack.cli('why', 'gull')).toContain('stopped');
+});
+
+test('the container of a host that is killed starts its agents anew, and a drained one starts none', async () => {
+  await stack.crash('host');
+  await vi.waitFor(
+    async () => expect(await stack.cli('why', 'heron')).toMatch(/failure 1[^]*announced itself from local/),
+    { timeout: 120_000 },
+  );
+  await stack.cli('host', 'drain', 'local');
+  await stack.cli('start', 'gull');
+  await vi.waitFor(async () => expect(await stack.cli('why', 'gull')).toContain('drain'), {
+    timeout: 60_000,
+  });
+  await stack.cli('policy', 'remove', 'gull');
+  await stack.cli('host', 'undrain', 'local');
+});
+
+test('programs of agents see no secret of the control plane', async () => {
+  for (const service of ['host', 'runner']) {
+    const seen = await stack.compose('exec', '-T', service, 'sh', '-c', 'ls /secrets /credentials');
+    expect(seen).toContain('runner-heron-password');
+    expect(seen).not.toMatch(/control-password|api-token|system-password/);
+  }
+});
+
 test('the log tells of each run once, and the buckets agree with it', async () => {
   const entries = (await stack.cli('replay', '--stream', 'TRANSITIONS', '--json'))
     .trim()
@@ -141,8 +190,8 @@ test('the log tells of each run once, and the buckets agree with it', async () =
   const ends = entries.filter(({ headers }) =>
     /\.(completed|failed|cancelled)\.v1$/.test(headers['ce-type'] ?? ''),
   );
-  expect(ends).toHaveLength(4);
-  expect(new Set(ends.map(({ subject }) => subject)).size).toBe(4);
+  expect(ends).toHaveLength(5);
+  expect(new Set(ends.map(({ subject }) => subject)).size).toBe(5);
   const verified = z
     .object({ verified: z.array(z.object({ projection: z.string(), equal: z.boolean() })) })
     .parse(JSON.parse(await stack.cli('verify', '--json')));
@@ -156,4 +205,8 @@ test('what was done is still there after down and up', async () => {
   await stack.compose('up', '--detach', '--wait', '--wait-timeout', '300');
   const ids = (text: string) => z.object({ runs: z.array(startedSchema) }).parse(JSON.parse(text)).runs;
   expect(ids(await stack.cli('run', 'list', '--json'))).toEqual(ids(before));
+  // The agent that was added keeps its user at the broker, and runs again.
+  await vi.waitFor(async () => expect(await stack.cli('host', 'show', 'local')).toContain('heron'), {
+    timeout: 120_000,
+  });
 });

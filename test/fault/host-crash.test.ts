@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMarked } from '#libs/processes/marked-processes.ts';
-import { HOST_STEPS } from '#services/host/supervisor.ts';
+import { HOST_STEPS } from '#services/host/supervisor-parts.ts';
 import { createHostsService } from '#services/hosts/service.ts';
 import type { SpawnInstruction } from '#streams/host-instructions.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';

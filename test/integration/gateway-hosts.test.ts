@@ -1,5 +1,6 @@
 // Hosts, versions and new agents over HTTP: what is shown, what is asked of the owner, and what is said when nobody can do it.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { emptyConfig } from '#libs/config/schema.ts';
 import { createIdentityService } from '#services/identity/service.ts';
 import { gateway } from '#services/gateway/service.ts';
 import { createHostsService } from '#services/hosts/service.ts';
@@ -99,10 +100,14 @@ test('a new agent needs somebody who can make users: without one it says so, wit
   const keeper = await startControlPlane({
     broker,
     services: [
-      createIdentityService({
-        addAgent: ({ agent }) =>
-          Promise.resolve(agent === 'forge' ? { kind: 'taken' } : { kind: 'added', credential: '/x' }),
-      }),
+      createIdentityService(emptyConfig, () => ({
+        addAgents: (places) =>
+          Promise.resolve(
+            places.map(({ agent }) =>
+              agent === 'forge' ? { agent, kind: 'taken' } : { agent, kind: 'added', credential: '/x' },
+            ),
+          ),
+      })),
     ],
   });
   try {
@@ -114,9 +119,19 @@ test('a new agent needs somebody who can make users: without one it says so, wit
       status: 202,
       body: { agent: 'second', user: 'runner-second', repeated: false },
     });
+    expect(await post('/api/v1/agents/batch', { agents: ['third', 'forge', 'third'] })).toMatchObject({
+      status: 202,
+      body: {
+        agents: [
+          { agent: 'third', outcome: 'added', user: 'runner-third', credential: '/x' },
+          { agent: 'forge', outcome: 'taken', credential: '' },
+        ],
+      },
+    });
+    expect(await post('/api/v1/agents/batch', { agents: [] })).toMatchObject({ status: 400 });
     await expect
       .poll(async () => (await get('/api/v1/runners')).body)
-      .toMatchObject({ agents: expect.arrayContaining(['second']) as unknown });
+      .toMatchObject({ agents: expect.arrayContaining(['second', 'third']) as unknown });
   } finally {
     await keeper.stop();
   }

@@ -164,7 +164,13 @@ describe('a broker that syncs every write', () => {
           for (let step = 0; step < 10; step += 1) {
             const id = `${writer}-${round}-${step}`;
             const expectedSeq = lastSeqs[writer] ?? 0;
-            const outcome = await log.append({ subject: `log.a${writer}`, id, headers: {}, body, expectedSeq });
+            const outcome = await log.append({
+              subject: `log.a${writer}`,
+              id,
+              headers: {},
+              body,
+              expectedSeq,
+            });
             lastSeqs[writer] = outcome.kind === 'appended' ? outcome.seq : -1;
           }
         }),

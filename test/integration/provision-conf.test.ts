@@ -1,6 +1,8 @@
-// streams/nats.conf, which containers run, says the same as streams/accounts.ts, which `npm start` runs; and a server accepts it.
+// streams/nats.conf, which containers run, says the same as streams/accounts.ts, which `npm start` runs; a server accepts it, and takes up
+// the users of new agents while it runs.
 import { renderAccounts } from '#libs/broker/broker-config.ts';
-import { ensureSecrets } from '#services/stack-secrets.ts';
+import { writeBrokerUsers } from '#services/broker-users.ts';
+import { secretsOf } from '#services/stack-identity.ts';
 import { accountsOf } from '#streams/accounts.ts';
 import { scratchDir, testExecutable } from '#test/support/broker.ts';
 import { execFile } from 'node:child_process';
@@ -16,20 +18,38 @@ const PASSWORDS = {
   FLEETLOG_CONTROL_PASSWORD: 'control-secret',
   FLEETLOG_SYSTEM_PASSWORD: 'system-secret',
   FLEETLOG_VIEWER_PASSWORD: 'viewer-secret',
-  FLEETLOG_RUNNER_BUILDER_1_PASSWORD: 'runner-secret',
+};
+const SHAPE = {
+  agents: [{ tenant: 'local', project: 'main', agent: 'builder-1' }],
+  hosts: [{ tenant: 'local', project: 'main', host: 'local' }],
+};
+const SECRETS = {
+  controlPassword: PASSWORDS.FLEETLOG_CONTROL_PASSWORD,
+  systemPassword: PASSWORDS.FLEETLOG_SYSTEM_PASSWORD,
+  viewerPassword: PASSWORDS.FLEETLOG_VIEWER_PASSWORD,
+  apiToken: 'api-token',
+  viewerToken: 'viewer-token',
+  runnerPasswords: { 'builder-1': 'runner-secret' },
+  hostPasswords: { local: 'host-secret' },
 };
 
-/** As much of the configuration language as the file uses: maps, lists, words, strings, variables, comments. */
+/** As much of the configuration language as the files use: maps, lists, words, strings, variables, comments, inclusion. */
 class ConfReader {
   readonly #tokens: string[];
-  constructor(source: string) {
+  readonly #included: (name: string) => string | undefined;
+  constructor(source: string, included: (name: string) => string | undefined = () => undefined) {
+    this.#included = included;
     const withoutComments = source.replaceAll(/("[^"]*")|#.*$/gm, '$1');
     this.#tokens = withoutComments.match(/"[^"]*"|'[^']*'|[{}[\]]|[^\s{}[\]:,="']+/g) ?? [];
   }
   map(): Record<string, unknown> {
     const entries: [string, unknown][] = [];
-    for (let key = this.#tokens.shift(); key !== undefined && key !== '}'; key = this.#tokens.shift())
-      entries.push([key, this.#value()]);
+    for (let key = this.#tokens.shift(); key !== undefined && key !== '}'; key = this.#tokens.shift()) {
+      const value = this.#value();
+      const text = key === 'include' ? this.#included(String(value)) : undefined;
+      if (text === undefined) entries.push([key.replaceAll('"', ''), value]);
+      else entries.push(...Object.entries(new ConfReader(text.replace(/^\{/, '')).map()));
+    }
     return Object.fromEntries(entries);
   }
   #value(): unknown {
@@ -47,18 +67,14 @@ class ConfReader {
   }
 }
 
-const conf = new ConfReader(text).map();
+const accounts = accountsOf(SHAPE, SECRETS);
+const written = scratchDir('conf-files');
+await writeBrokerUsers(written, accounts, SECRETS);
+const conf = new ConfReader(text, (name) =>
+  name === 'secrets/runners.conf' ? readFileSync(join(written, 'runners.conf'), 'utf8') : undefined,
+).map();
 
 test('the accounts, users, permissions, exports and imports are those of accounts.ts', () => {
-  const accounts = accountsOf(
-    { agents: [{ tenant: 'local', project: 'main', agent: 'builder-1' }] },
-    {
-      controlPassword: PASSWORDS.FLEETLOG_CONTROL_PASSWORD,
-      systemPassword: PASSWORDS.FLEETLOG_SYSTEM_PASSWORD,
-      viewerPassword: PASSWORDS.FLEETLOG_VIEWER_PASSWORD,
-      runnerPasswords: { 'builder-1': PASSWORDS.FLEETLOG_RUNNER_BUILDER_1_PASSWORD },
-    },
-  );
   expect({ accounts: conf['accounts'], system_account: conf['system_account'] }).toEqual(
     renderAccounts(accounts),
   );
@@ -70,7 +86,7 @@ test('an acknowledged append is on disk', () => {
 
 test('no password stands in the file', () => {
   const values = [...text.matchAll(/password:\s*(\S+)/g)].map(([, value]) => value);
-  expect(values).toHaveLength(4);
+  expect(values).toHaveLength(3);
   for (const value of values) expect(value).toMatch(/^\$FLEETLOG_[A-Z0-9_]+_PASSWORD$/);
 });
 
@@ -93,7 +109,8 @@ test('every setting has a reason above it', () => {
 test('nats-server accepts it, with the passwords that the deployment makes', async () => {
   const dir = scratchDir('conf');
   cpSync(CONF, join(dir, 'fleetlog.conf'));
-  await ensureSecrets(join(dir, 'secrets'), ['builder-1']);
+  const secrets = join(dir, 'secrets');
+  await secretsOf({ dir: secrets, credentialsDir: secrets }, SHAPE);
   const { stdout, stderr } = await promisify(execFile)(await testExecutable(), [
     '-t',
     '-c',

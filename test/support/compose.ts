@@ -22,6 +22,8 @@ export interface ComposeStack {
   compose(...args: string[]): Promise<string>;
   /** The command line inside the stack, e.g. `cli('run', 'list', '--json')`. */
   cli(...args: string[]): Promise<string>;
+  /** The same, given something on standard input. */
+  cliWith(input: string, ...args: string[]): Promise<string>;
   /** Ends the process of a service as a crash would: SIGKILL to the child of the container's init. */
   crash(service: string): Promise<void>;
   /** Ids of the containers of a service, with how often each was started again. */
@@ -38,15 +40,17 @@ export const composeStack = async (name: string): Promise<ComposeStack> => {
     FLEETLOG_NATS_PORT: String(ports.nats),
     FLEETLOG_NATS_MONITOR_PORT: String(ports.monitor),
   };
-  const docker = async (args: readonly string[]): Promise<string> => {
-    const { stdout } = await run('docker', args, { cwd: ROOT, env, maxBuffer: 64 * 1024 * 1024 });
-    return stdout;
+  const docker = async (args: readonly string[], input = ''): Promise<string> => {
+    const running = run('docker', args, { cwd: ROOT, env, maxBuffer: 64 * 1024 * 1024 });
+    running.child.stdin?.end(input);
+    return (await running).stdout;
   };
   const compose = (...args: string[]): Promise<string> => docker(['compose', ...args]);
   return {
     apiUrl: `http://127.0.0.1:${ports.api}`,
     compose,
     cli: (...args) => compose('run', '--rm', '-T', 'cli', ...args),
+    cliWith: (input, ...args) => docker(['compose', 'run', '--rm', '-T', 'cli', ...args], input),
     crash: async (service) => {
       await compose('exec', '-T', service, 'sh', '-c', 'kill -9 $(cat /proc/1/task/1/children)').catch(
         () => '',

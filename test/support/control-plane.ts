@@ -52,7 +52,7 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 export interface ControlPlaneOptions {
-  readonly broker: TestBroker;
+  readonly broker: Pick<TestBroker, 'url' | 'user' | 'password'>;
   readonly services: readonly Service[];
   /** Settings by service; the gateway takes any free port unless told. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;

@@ -1,7 +1,8 @@
 // Histories and commands of one policy, for given–when–then: each builder gives the usual case and takes what differs.
 import { policyDecider } from '#services/lifecycle/policy.decider.ts';
 import { configOf, policyInputSchema, type PolicyConfig } from '#streams/policy-config.ts';
-import type { PolicyCommand, PolicyEvent, PolicyEventType, PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvent, PolicyEventType } from '#streams/policy.ts';
+import type { PolicyCommand, PolicyEvidence } from '#streams/policy-commands.ts';
 import { given as givenHistory } from '#test/support/given.ts';
 
 export const NOW = 1_700_000_000_000;

@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import type { PolicyState } from '#services/lifecycle/policy-state.policy.ts';
 import { policyDecider } from '#services/lifecycle/policy.decider.ts';
-import type { PolicyCommand, PolicyEvent, PolicyEvidence } from '#streams/policy.ts';
+import type { PolicyEvent } from '#streams/policy.ts';
+import type { PolicyCommand, PolicyEvidence } from '#streams/policy-commands.ts';
 import { config, NOW, seen } from './policy-history.ts';
 import { propertyRuns } from './seeds.ts';
 
