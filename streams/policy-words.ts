@@ -32,11 +32,19 @@ const STUCK_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stuck.v1'>['step'], 
   interrupt: 'its turn was interrupted',
 };
 
+/** Fields named in a sentence; a new policy differs in all of them. */
+const MOST_FIELDS = 6;
+
+const appliedWords = ({ version, changed, rolledBackTo }: EventOf<'fleetlog.policy.applied.v1'>): string => {
+  if (rolledBackTo !== null) return `version ${version} was applied: version ${rolledBackTo} again`;
+  if (version === 1) return 'the policy was applied for the first time (version 1)';
+  const named = changed.slice(0, MOST_FIELDS).join(', ');
+  const more = changed.length - MOST_FIELDS;
+  return `version ${version} was applied (${named}${more > 0 ? ` and ${more} more` : ''})`;
+};
+
 const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => string } = {
-  'fleetlog.policy.applied.v1': ({ version, changed, rolledBackTo }) =>
-    rolledBackTo === null
-      ? `version ${version} was applied (${changed.join(', ')})`
-      : `version ${version} was applied: version ${rolledBackTo} again`,
+  'fleetlog.policy.applied.v1': appliedWords,
   'fleetlog.policy.removed.v1': ({ reason }) => `the policy was removed: ${reason}`,
   'fleetlog.policy.start-asked.v1': ({ reason }) => `a start was asked for: ${reason}`,
   'fleetlog.policy.stop-asked.v1': ({ reason }) => `a stop was asked for: ${reason}`,

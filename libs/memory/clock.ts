@@ -113,7 +113,8 @@ export const createManualClock = (startMs = 1_900_000_000_000): ManualClock => {
   };
 
   return {
-    now: () => wallOffsetMs + elapsedMs,
+    // Whole, as everywhere: somebody may have slept for a fraction.
+    now: () => Math.floor(wallOffsetMs + elapsedMs),
     monotonicMs: () => elapsedMs,
     timer,
     sleep: sleepOn(timer),

@@ -26,9 +26,13 @@ const wish = ({ hostLabels, provider }: PolicyConfig): string =>
 
 /** Why a host does not take it now; undefined: it does. */
 const obstacle = ({ host, isOnline, isDraining, capacity, taken }: HostFacts): HostChoice | undefined => {
-  if (!isOnline) return none('HOST_OFFLINE', `${host} is not heard of`);
-  if (isDraining) return none('HOST_DRAINING', `${host} takes no new runners`);
-  if (taken >= capacity) return none('HOST_FULL', `${host} has ${taken} of ${capacity} runners`);
+  if (!isOnline) return none('HOST_OFFLINE', `${host} is not heard of: is its process running?`);
+  if (isDraining)
+    return none(
+      'HOST_DRAINING',
+      `${host} is drained and takes no new runners; to let it: fleetlog host undrain ${host}`,
+    );
+  if (taken >= capacity) return none('HOST_FULL', `${host} has all ${capacity} runners that it may have`);
   return undefined;
 };
 
@@ -56,7 +60,10 @@ export const chooseHost = (config: PolicyConfig, hosts: readonly HostFacts[]): H
   const [best] = fitting.filter((host) => obstacle(host) === undefined).toSorted(compareRoom);
   if (best !== undefined) return { kind: 'host', host: best.host };
   if (hosts.length === 0)
-    return none('HOST_OFFLINE', 'no host has announced itself; start one with: fleetlog host');
+    return none(
+      'HOST_OFFLINE',
+      'no host has ever announced itself: start one on a machine (services/host/README.md)',
+    );
   if (fitting.length === 0) return none('NO_HOST_FITS', `there is no host ${wish(config)}`);
   const online =
     fitting.find(({ isOnline, isDraining }) => isOnline && !isDraining) ??

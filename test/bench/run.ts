@@ -9,6 +9,7 @@ import type { Bench } from './bench-world.ts';
 import { drainBench } from './drain.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
 import { hostsBench } from './hosts.ts';
+import { policiesBench } from './policies.ts';
 import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
@@ -34,6 +35,7 @@ const BENCHES: readonly Bench[] = [
   turnsBench,
   runnersBench,
   hostsBench,
+  policiesBench,
   runsBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];

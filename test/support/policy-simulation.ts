@@ -1,18 +1,30 @@
-// One life of a fleet with policies under a seed: two instances of the lifecycle service that are stopped and started, hosts that crash and
-// come back, runners that die, never register or are slow to stop, people who stop, start and restart, a broker that goes away and forgets.
-// Gives what was broken on the way: an agent that ran twice, one that is missing, one that runs and is not wanted.
+// One life of a fleet with policies under a seed: two instances of the lifecycle service that are stopped, killed and started, hosts that crash,
+// nap and come back, runners that die, never register or are slow to stop, people who stop, start and restart, a broker that goes away,
+// forgets and answers late, a wall clock that jumps. Gives what was broken on the way: the laws of policy-verdict.ts, and in the end an
+// agent that is missing, or one that runs and is not wanted.
 import { seededFaultPlan } from '#libs/memory/faults.ts';
 import { toFault } from '#libs/kernel/fault.ts';
-import { evolvePolicy, type PolicyState } from '#services/lifecycle/policy-state.policy.ts';
 import { lifecycle } from '#services/lifecycle/service.ts';
-import { decodeInstruction } from '#streams/instruction-codec.ts';
+import { POLICY_EVENT_MEANS } from '#streams/policy.ts';
 import type { PolicyOperation, PolicyRequestOf } from '#streams/policy-requests.ts';
-import { applyRequest, askPolicies, policyHistory } from './policy-facts.ts';
+import { applyRequest, askPolicies } from './policy-facts.ts';
+import { judgePolicies, unsettled } from './policy-settled.ts';
+import type { Trouble } from './policy-verdict.ts';
 import { startHost, type ScriptedHost } from './scripted-host.ts';
-import { below, createWorld, drive, isLucky, pause, start, type World } from './simulated-world.ts';
+import {
+  below,
+  createWorld,
+  drive,
+  isLucky,
+  pause,
+  start,
+  type Instance,
+  type World,
+} from './simulated-world.ts';
 import type { Simulation, Size } from './simulation.ts';
 
 const HOSTS = ['h1', 'h2'];
+const POLICY_EVENTS = Object.keys(POLICY_EVENT_MEANS);
 
 /** How much happens in one life. */
 interface Extent {
@@ -46,7 +58,8 @@ const configOf = (world: World): Readonly<Record<string, unknown>> => ({
   startTimeoutSeconds: 8,
   stopTimeoutSeconds: 2,
   backoff: { scheduleSeconds: [1, 3, 10], jitter: 0.2, resetAfterSeconds: 60 },
-  limits: { restarts: 0 },
+  // Some have a breaker.
+  limits: { restarts: isLucky(world, 0.3) ? 2 : 0, windowSeconds: 120 },
   ...(isLucky(world, 0.3) && { host: HOSTS[below(world, HOSTS.length)] }),
 });
 
@@ -65,122 +78,137 @@ const meddle = async (world: World, names: readonly string[], rounds: number): P
   }
 };
 
-const disturb = async (
-  world: World,
-  {
-    instances,
-    hosts,
-  }: { readonly instances: ReturnType<typeof start>[]; readonly hosts: readonly ScriptedHost[] },
-  rounds: number,
-): Promise<void> => {
-  const { ids, broker } = world;
+/** What can be disturbed, and the times in which nobody could have seen to a deadline. */
+interface Fleet {
+  readonly world: World;
+  readonly instances: Instance[];
+  readonly hosts: readonly ScriptedHost[];
+  readonly troubles: Trouble[];
+}
+
+/** Notes how long something lasts that keeps everybody from working. */
+const troubled = async ({ world, troubles }: Fleet, work: () => Promise<void>): Promise<void> => {
+  const from = world.clock.now();
+  const trouble: Trouble = { from, to: Number.MAX_SAFE_INTEGER };
+  troubles.push(trouble);
+  await work();
+  trouble.to = Math.max(from, world.clock.now());
+};
+
+const restart = async ({ world, instances }: Fleet, at: number, isKilled: boolean): Promise<void> => {
+  world.tell(`lifecycle (${at}) is ${isKilled ? 'killed' : 'stopped'}`);
+  if (isKilled) instances[at]?.kill();
+  else await instances[at]?.stop();
+  await pause(world, 4000);
+  instances[at] = start(world, lifecycle);
+  world.tell(`lifecycle (${at}) is started`);
+};
+
+/** It dies in one of its next calls, and is there again a little later. */
+const dieInACall = async ({ world, instances }: Fleet): Promise<void> => {
+  const at = below(world, instances.length);
+  instances[at]?.dieSoon(1 + below(world, 20), isLucky(world, 0.5) ? 'before' : 'after');
+  await pause(world, 6000);
+  if (instances[at]?.isUp !== false) return;
+  instances[at] = start(world, lifecycle);
+  world.tell(`lifecycle (${at}) is started`);
+};
+
+const hostGone = async ({ world, hosts }: Fleet, how: 'crash' | 'nap'): Promise<void> => {
+  const host = hosts[below(world, hosts.length)];
+  if (host?.isUp !== true) return;
+  world.tell(`a host ${how === 'crash' ? 'is gone with its runners' : 'is killed, its runners live'}`);
+  host[how]();
+  await pause(world, 12_000);
+  await host.comeBack();
+  world.tell('it is there again');
+};
+
+const killRunner = async ({ world, hosts }: Fleet): Promise<void> => {
+  const alive = hosts.flatMap((one) =>
+    one.lives.filter(({ diedAt }) => diedAt === null).map((life) => ({ one, life })),
+  );
+  const chosen = alive[below(world, Math.max(1, alive.length))];
+  if (chosen === undefined) return;
+  world.tell(`the runner of ${chosen.life.spawnId} is killed`);
+  await chosen.one.kill(chosen.life.spawnId);
+};
+
+const brokerAway = (fleet: Fleet): Promise<void> =>
+  troubled(fleet, async () => {
+    const { world } = fleet;
+    world.tell('the broker goes away');
+    world.broker.faults.goAway();
+    await pause(world, 2000);
+    world.broker.faults.comeBack();
+    world.tell('the broker is back');
+  });
+
+const clockJump = ({ world, troubles }: Fleet): void => {
+  const jumpMs = below(world, 40_000) - 20_000;
+  const now = world.clock.now();
+  world.tell(`the wall clock jumps by ${jumpMs} ms`);
+  world.clock.jumpWall(jumpMs);
+  troubles.push({ from: Math.min(now, now + jumpMs), to: Math.max(now, now + jumpMs), jumpMs });
+};
+
+/** Each as often as it stands here. */
+const DISTURBANCES: readonly ((fleet: Fleet) => Promise<void> | void)[] = [
+  brokerAway,
+  ({ world }) => world.broker.faults.crash(below(world, 50)),
+  clockJump,
+  (fleet) => restart(fleet, below(fleet.world, 2), false),
+  (fleet) => restart(fleet, below(fleet.world, 2), true),
+  dieInACall,
+  dieInACall,
+  // Both at once: nobody is there for a while.
+  (fleet) =>
+    troubled(fleet, async () => void (await Promise.all([0, 1].map((at) => restart(fleet, at, true))))),
+  (fleet) => hostGone(fleet, 'crash'),
+  (fleet) => hostGone(fleet, 'nap'),
+  killRunner,
+  killRunner,
+];
+
+const disturb = async (fleet: Fleet, rounds: number): Promise<void> => {
+  const { world } = fleet;
   for (let round = 0; round < rounds; round += 1) {
     await pause(world, 6000);
-    const chance = ids.random();
-    const host = hosts[below(world, hosts.length)];
-    if (chance < 0.2) {
-      broker.faults.goAway();
-      await pause(world, 2000);
-      broker.faults.comeBack();
-    } else if (chance < 0.35) broker.faults.crash(below(world, 50));
-    else if (chance < 0.6) {
-      const at = below(world, instances.length);
-      await instances[at]?.stop();
-      await pause(world, 4000);
-      instances[at] = start(world, lifecycle);
-    } else if (chance < 0.8 && host !== undefined) {
-      host.crash();
-      await pause(world, 12_000);
-      await host.comeBack();
-    } else {
-      const alive = hosts.flatMap((one) =>
-        one.lives.filter(({ diedAt }) => diedAt === null).map((life) => ({ one, life })),
-      );
-      const chosen = alive[below(world, Math.max(1, alive.length))];
-      await chosen?.one.kill(chosen.life.spawnId);
-    }
+    await DISTURBANCES[below(world, DISTURBANCES.length)]?.(fleet);
   }
-  broker.faults.plan({});
+  world.broker.faults.plan({});
+  world.tell('nothing goes wrong any more');
 };
 
-const wanted = (policy: PolicyState): boolean =>
-  policy !== undefined && !policy.isRemoved && !policy.isPaused && policy.asked !== 'stopped';
-
-const livesOf = (hosts: readonly ScriptedHost[], policy: string) =>
-  hosts
-    .flatMap(({ lives }) => lives.filter((life) => life.policy === policy))
-    .toSorted((a, b) => a.bornAt - b.bornAt);
-
-const stateOf = async (world: World, policy: string): Promise<PolicyState> => {
-  let state: PolicyState;
-  for (const event of await policyHistory(world.ports, policy)) state = evolvePolicy(state, event);
-  return state;
+const FAULTS = {
+  dropAppend: 0.03,
+  loseAppendAck: 0.04,
+  loseWriteAck: 0.04,
+  loseAnswer: 0.04,
+  loseDeliveryAck: 0.03,
+  forgetDeliveryAck: 0.02,
+  // What comes late on one subject is overtaken by what comes on others.
+  maxAppendAckDelayMs: 60,
+  maxWatchDelayMs: 300,
 };
 
-/** Everything is as it is wanted: what should run runs, once, under the start on record; nothing else lives. */
-const isSettled = async (
-  world: World,
-  hosts: readonly ScriptedHost[],
-  names: readonly string[],
-): Promise<boolean> => {
-  for (const name of names) {
-    const state = await stateOf(world, name);
-    const alive = livesOf(hosts, name).filter(({ diedAt }) => diedAt === null);
-    const isRight = wanted(state)
-      ? state?.state === 'running' && alive.length === 1 && alive[0]?.spawnId === state.spawn?.spawnId
-      : state?.state === 'stopped' && alive.length === 0;
-    if (!isRight) return false;
-  }
-  return true;
-};
-
-/** Where each start, and each order to end one, stands in COMMANDS. */
-const ordersOf = async (world: World) => {
-  const starts = new Map<string, number>();
-  const stops = new Map<string, number>();
-  for await (const entry of world.ports.log('COMMANDS').replay()) {
-    const reading = decodeInstruction(entry);
-    if (reading.kind !== 'known') continue;
-    if (reading.name === 'agent-spawn') starts.set(reading.data.spawnId, entry.seq);
-    if (reading.name === 'agent-shutdown' && !stops.has(reading.data.spawnId))
-      stops.set(reading.data.spawnId, entry.seq);
-  }
-  return { starts, stops };
-};
-
-/** Starts that ran at once although the order to end the first had not gone out before the second: more cannot be known of a host that says nothing. */
-const together = (
-  lives: ReturnType<typeof livesOf>,
-  { starts, stops }: Awaited<ReturnType<typeof ordersOf>>,
-): string[] =>
-  lives.flatMap((later, at) =>
-    lives.slice(0, at).flatMap((earlier) => {
-      if ((earlier.diedAt ?? Infinity) <= later.bornAt) return [];
-      const [first = '', second = ''] = [earlier.spawnId, later.spawnId].toSorted(
-        (one, other) => (starts.get(one) ?? 0) - (starts.get(other) ?? 0),
-      );
-      const isTold = (stops.get(first) ?? Infinity) <= (starts.get(second) ?? 0);
-      return isTold ? [] : [`${first} and ${second}`];
-    }),
+/** Hosts whose runners misbehave until it is calm. */
+const startHosts = (world: World, calm: AbortSignal, ending: AbortSignal) => {
+  const whileWild = (chance: number): boolean => !calm.aborted && isLucky(world, chance);
+  return HOSTS.map((host) =>
+    startHost(
+      world.ports,
+      {
+        host,
+        registersAfterMs: () => (whileWild(0.1) ? undefined : below(world, 2000)),
+        diesAfterMs: () => (whileWild(0.2) ? below(world, 10_000) : undefined),
+        refuses: () => (whileWild(0.1) ? 'HOST_LOW' : undefined),
+        stopsAfterMs: () => below(world, 3000),
+        reportsEnds: () => !whileWild(0.1),
+      },
+      ending,
+    ),
   );
-
-const judge = async (
-  world: World,
-  hosts: readonly ScriptedHost[],
-  names: readonly string[],
-): Promise<string[]> => {
-  const faults: string[] = [];
-  const orders = await ordersOf(world);
-  const { starts } = orders;
-  for (const name of names) {
-    const lives = livesOf(hosts, name);
-    if (new Set(lives.map(({ spawnId }) => spawnId)).size !== lives.length)
-      faults.push(`${name}: a start was done twice`);
-    faults.push(...together(lives, orders).map((pair) => `${name}: ${pair} ran at once`));
-    for (const { spawnId } of lives)
-      if (!starts.has(spawnId)) faults.push(`${name}: ${spawnId} was never ordered`);
-  }
-  return faults;
 };
 
 /** Lives it to the end. The same seed is the same life. */
@@ -192,36 +220,14 @@ export const simulatePolicies: Simulation['live'] = async (seed, size, options =
     world.reach.note('event', type);
     world.tell(`${seq} ${type} ${subject.split('.').at(-1) ?? ''}`);
   });
-  world.broker.faults.plan(
-    seededFaultPlan(seed, {
-      dropAppend: 0.03,
-      loseAppendAck: 0.04,
-      loseWriteAck: 0.04,
-      loseAnswer: 0.04,
-      loseDeliveryAck: 0.03,
-      forgetDeliveryAck: 0.02,
-    }),
-  );
+  world.broker.faults.plan(seededFaultPlan(seed, FAULTS));
   const instances = [start(world, lifecycle), start(world, lifecycle)];
   const [ending, calm] = [new AbortController(), new AbortController()];
-  const whileWild = (chance: number): boolean => !calm.signal.aborted && isLucky(world, chance);
-  const hosts = HOSTS.map((host) =>
-    startHost(
-      world.ports,
-      {
-        host,
-        registersAfterMs: () => (whileWild(0.1) ? undefined : below(world, 2000)),
-        diesAfterMs: () => (whileWild(0.2) ? below(world, 10_000) : undefined),
-        refuses: () => (whileWild(0.1) ? 'HOST_LOW' : undefined),
-        stopsAfterMs: () => below(world, 3000),
-        reportsEnds: () => !whileWild(0.1),
-      },
-      ending.signal,
-    ),
-  );
+  const hosts = startHosts(world, calm.signal, ending.signal);
+  const fleet: Fleet = { world, instances, hosts, troubles: [] };
   const names = Array.from({ length: policies }, (_, at) => `p${at}`);
   const life = async (): Promise<void> => {
-    const disturbing = disturb(world, { instances, hosts }, rounds);
+    const disturbing = disturb(fleet, rounds);
     for (const name of names) {
       const request = { ...applyRequest(name, configOf(world)), requestId: world.ids.ulid() };
       await ask(world, 'apply', request);
@@ -231,30 +237,31 @@ export const simulatePolicies: Simulation['live'] = async (seed, size, options =
     await disturbing;
     calm.abort();
     do await world.clock.sleep(2000);
-    while (!(await isSettled(world, hosts, names)));
+    while ((await unsettled(world.ports, hosts, names)).length > 0);
   };
   const faults: string[] = [];
   try {
     await drive(world, life(), 30 * 60_000);
   } catch (error) {
-    faults.push(String(error));
-    for (const name of names) {
-      const state = await stateOf(world, name);
-      faults.push(
-        `${name} is ${state?.state} (wanted: ${wanted(state)}), alive: ${JSON.stringify(livesOf(hosts, name).filter(({ diedAt }) => diedAt === null))}`,
-      );
-    }
+    faults.push(String(error), ...(await unsettled(world.ports, hosts, names)));
   }
-  faults.push(...(await judge(world, hosts, names)));
+  faults.push(...(await judgePolicies(world.ports, { hosts, names, troubles: fleet.troubles })));
   ending.abort();
-  await drive(
-    world,
-    Promise.all([...instances.map((running) => running.stop()), ...hosts.map(({ done }) => done)]),
-  );
+  const ends = [...instances.map((running) => running.stop()), ...hosts.map(({ done }) => done)];
+  await drive(world, Promise.all(ends));
   const record: string[] = [];
   for await (const { seq, storedAt, subject, headers } of world.ports.log('TRANSITIONS').replay())
     record.push(`${seq} ${storedAt} ${subject} ${headers['ce-type'] ?? ''}`);
   return { faults: [...faults, ...world.fatal.map(String)], record, reach: world.reach.counts() };
 };
 
-export const policySimulation: Simulation = { live: simulatePolicies, wanted: {} };
+/** Every event that there is, but those of turns, which nobody does here. */
+const wanted = {
+  event: POLICY_EVENTS.filter((type) => !/\.(stuck|unstuck|removed)\.v1$/.test(type)),
+  // Between each two of what follows from one another: transition, instruction, timer.
+  crash: ['before', 'after'].flatMap((half) =>
+    ['TRANSITIONS', 'COMMANDS', 'TIMERS'].map((stream) => `lifecycle ${half} append to ${stream}`),
+  ),
+};
+
+export const policySimulation: Simulation = { live: simulatePolicies, wanted };

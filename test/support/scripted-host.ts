@@ -14,12 +14,15 @@ import type { ReportData, ReportName } from '#streams/reports.ts';
 import { BOUNDARY } from './control-plane.ts';
 
 /** One start of a runner, as it really was. */
-interface Life {
+export interface Life {
   readonly policy: string;
   readonly spawnId: string;
   readonly host: string;
   readonly bornAt: number;
   diedAt: number | null;
+  /** The same by the clock that never jumps. */
+  readonly bornMs: number;
+  diedMs: number | null;
 }
 
 export interface HostBehaviour {
@@ -34,12 +37,17 @@ export interface HostBehaviour {
   readonly refuses?: (spawn: SpawnInstruction) => string | undefined;
   /** How long a graceful stop takes; default 0. */
   readonly stopsAfterMs?: () => number;
+  /** Turns that the runner of an agent has in hand; default none. */
+  readonly active?: (agent: string) => number;
+  /** Of what its runners are started with; default 0.1.0. */
+  readonly version?: () => string;
   /** Whether the end of a process is reported; default true. */
   readonly reportsEnds?: () => boolean;
 }
 
 interface Runner {
   readonly life: Life;
+  readonly version: string;
   readonly agent: string;
   readonly ending: AbortController;
 }
@@ -56,6 +64,8 @@ export interface ScriptedHost {
   kill(spawnId: string, exitCode?: number): Promise<void>;
   /** The machine is gone: nobody announces, takes or reports; what ran has ended. */
   crash(): void;
+  /** Its process is gone and its runners are not: nobody announces, takes or reports. */
+  nap(): void;
   /** It is there again, and reports what ended. */
   comeBack(): Promise<void>;
   readonly isUp: boolean;
@@ -103,6 +113,10 @@ class Host implements ScriptedHost {
     }
   }
 
+  nap(): void {
+    this.isUp = false;
+  }
+
   async comeBack(): Promise<void> {
     this.isUp = true;
     for (const report of this.#unreported.splice(0)) await this.#persist(report);
@@ -134,7 +148,7 @@ class Host implements ScriptedHost {
       labels: [...labels],
       capacity,
       providers: ['exec', 'claude'],
-      version: '0.1.0',
+      version: this.#behaviour.version?.() ?? '0.1.0',
       contract: 2,
       platform: 'linux-x64',
       freeMemoryBytes: 1e9,
@@ -181,9 +195,11 @@ class Host implements ScriptedHost {
     const code = this.#behaviour.refuses?.(spawn);
     if (code !== undefined) return refuse(code);
     if ([...this.#runners.values()].some((runner) => runner.agent === agent)) return refuse('AGENT_RUNNING');
-    const life: Life = { policy, spawnId, host, bornAt: this.#clock.now(), diedAt: null };
+    const born = { bornAt: this.#clock.now(), bornMs: this.#clock.monotonicMs() };
+    const life: Life = { policy, spawnId, host, ...born, diedAt: null, diedMs: null };
     this.lives.push(life);
-    const runner: Runner = { life, agent, ending: new AbortController() };
+    const version = this.#behaviour.version?.() ?? '0.1.0';
+    const runner: Runner = { life, version, agent, ending: new AbortController() };
     this.#runners.set(spawnId, runner);
     void this.#live(runner, spawn);
     await this.#report('spawn-started', { spawnId, policy, agent, host, pid: 1, startedAt: life.bornAt });
@@ -233,18 +249,18 @@ class Host implements ScriptedHost {
     }
   }
 
-  async #sayRunner({ life, agent }: Runner): Promise<void> {
+  async #sayRunner({ life, version, agent }: Runner): Promise<void> {
     const value: Presence = {
       agent,
       runnerId: `${agent}@${life.host}`,
       providers: ['exec'],
-      version: '0.1.0',
+      version,
       startedAt: life.bornAt,
       seenAt: this.#clock.now(),
       buffered: 0,
       spawnId: life.spawnId,
       host: life.host,
-      active: 0,
+      active: this.#behaviour.active?.(agent) ?? 0,
     };
     await this.#ports
       .bucket('presence')
@@ -254,6 +270,7 @@ class Host implements ScriptedHost {
   #die(runner: Runner): void {
     runner.ending.abort();
     runner.life.diedAt = this.#clock.now();
+    runner.life.diedMs = this.#clock.monotonicMs();
   }
 
   async #end(
@@ -265,7 +282,8 @@ class Host implements ScriptedHost {
     this.#die(runner);
     this.#runners.delete(spawnId);
     if (this.#behaviour.reportsEnds?.() === false) return;
-    await this.#reportEnd(runner, how);
+    if (this.isUp) await this.#reportEnd(runner, how);
+    else this.#unreported.push(() => this.#reportEnd(runner, how));
   }
 
   #reportEnd(

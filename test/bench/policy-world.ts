@@ -1,0 +1,84 @@
+// What the benchmarks of policies have in common: the lifecycle service as a process of its own, hosts that are registered, transitions as
+// they are stored, and how figures are said.
+import { readFileSync } from 'node:fs';
+import type { Ports } from '#libs/service/context.ts';
+import { aggregateFilter } from '#streams/subjects.ts';
+import type { FreshBroker } from '#test/support/broker.ts';
+import { startFile, type StartedFile } from '#test/support/spawned-process.ts';
+import type { Bench } from './bench-world.ts';
+import type { Figure } from './figure.ts';
+
+type Said = Pick<Figure, 'figure' | 'value' | 'unit'> & Partial<Pick<Figure, 'floor' | 'target' | 'rounds'>>;
+
+export const emitter =
+  ({ profile, emit }: Parameters<Bench['run']>[0]) =>
+  ({ figure, value, unit, floor = null, target = null, rounds = 1 }: Said): void =>
+    emit({
+      bench: 'policies',
+      figure,
+      value,
+      unit,
+      floor,
+      target,
+      rounds,
+      profile,
+      ratio: floor === null ? null : value / floor,
+      spread: null,
+    });
+
+export const startLifecycle = async (
+  broker: FreshBroker,
+  more: Readonly<Record<string, string>> = {},
+): Promise<StartedFile> => {
+  const process = startFile(
+    'services/main.mjs',
+    {
+      FLEETLOG_NATS_URL: broker.url,
+      FLEETLOG_NATS_USER: broker.user,
+      FLEETLOG_NATS_PASSWORD: broker.password,
+      FLEETLOG_HEALTH_PORT: '0',
+      ...more,
+    },
+    ['lifecycle'],
+  );
+  await process.stderr.until(/"all services have started"/);
+  return process;
+};
+
+export const idle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Processor time of a process so far, ms. Linux: in hundredths of a second. */
+export const cpuMs = (pid: number): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+};
+
+/** Counts transitions of a kind as they are stored. */
+export const watchTransitions = (ports: Ports, type: string) => {
+  const ending = new AbortController();
+  let count = 0;
+  let goal: { readonly count: number; readonly reached: () => void } | undefined;
+  const loop = (async () => {
+    const subjects = [aggregateFilter('policy')];
+    const { signal } = ending;
+    for await (const { headers: told } of ports
+      .log('TRANSITIONS')
+      .replay({ subjects, follow: true, signal })) {
+      if (told['ce-type'] !== type) continue;
+      count += 1;
+      if (goal !== undefined && count >= goal.count) goal.reached();
+    }
+  })();
+  return {
+    reaches: (wanted: number): Promise<void> =>
+      count >= wanted
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            goal = { count: wanted, reached: resolve };
+          }),
+    stop: async () => {
+      ending.abort();
+      await loop;
+    },
+  };
+};
