@@ -1,6 +1,6 @@
 // A control group (Linux, version 2) for each runner, with a ceiling of memory, where the system lets us. Where it does not, runners have
 // their process group only, and `problem` says why. Never an obstacle: what cannot be done is left out.
-import { appendFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Cgroups {
@@ -16,14 +16,21 @@ const FOLDER = 'fleetlog-host';
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** Where version 2 is: alone, or beside version 1. */
+const MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
+
+/** A plain folder takes files as well, and does nothing with them. */
+const isGroup = (path: string): boolean =>
+  existsSync(join(path, 'cgroup.procs')) && existsSync(join(path, 'cgroup.controllers'));
+
 /** The group that this process is in; undefined where there is no version 2. */
 const ownGroup = (): string | undefined => {
   try {
+    const mount = MOUNTS.find(isGroup);
     const line = readFileSync('/proc/self/cgroup', 'utf8')
       .split('\n')
       .find((one) => one.startsWith('0::'));
-    readFileSync('/sys/fs/cgroup/cgroup.controllers');
-    return line === undefined ? undefined : join('/sys/fs/cgroup', line.slice('0::'.length));
+    return line === undefined || mount === undefined ? undefined : join(mount, line.slice('0::'.length));
   } catch {
     return undefined;
   }
@@ -35,6 +42,7 @@ const none = (problem: string): Cgroups => ({ problem, admit: () => false, remov
 export const openCgroups = (root: string | undefined, memoryBytes: number): Cgroups => {
   const parent = root ?? ownGroup();
   if (parent === undefined) return none('this system has no control groups of version 2');
+  if (!isGroup(parent)) return none(`${parent} is no control group of version 2`);
   const base = join(parent, FOLDER);
   try {
     mkdirSync(base, { recursive: true });

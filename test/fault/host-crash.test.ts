@@ -1,11 +1,12 @@
-// A host that is killed (kill -9) at every step of a start and a stop of a runner, one that loses its broker, and runners that die: no runner
-// is started twice, none is forgotten, each that was started is reported to have ended exactly once, and no number is missing.
+// A host that is killed (kill -9) at every step of a start and a stop of a runner, or whose broker is at each of them, and runners that die:
+// no runner is started twice, none is forgotten, each that was started is reported to have ended exactly once, and no number is missing.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMarked } from '#libs/processes/marked-processes.ts';
-import { HOST_STEPS } from '#services/host/supervisor-parts.ts';
+import { HOST_STEPS, type HostStep } from '#services/host/supervisor-parts.ts';
+import { systemClock } from '#libs/system/clock.ts';
 import { createHostsService } from '#services/hosts/service.ts';
 import type { SpawnInstruction } from '#streams/host-instructions.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
@@ -18,6 +19,7 @@ import {
   provisionHosts,
   shutDown,
   spawnAgent,
+  startHost,
   type HostFolders,
 } from '#test/support/host-rig.ts';
 
@@ -72,15 +74,15 @@ const current = async (): Promise<ChildProcess> => {
   return host;
 };
 
-const newSpawn = async (agent: string): Promise<SpawnInstruction> => {
-  const made = await spawnAgent(control.ports, agent);
+const newSpawn = async (agent: string, more: Partial<SpawnInstruction> = {}): Promise<SpawnInstruction> => {
+  const made = await spawnAgent(control.ports, agent, more);
   spawned.push(made);
   return made;
 };
 
 /** The names of the reports about a spawn, and whether anything of it is left. */
-const outcomeOf = async ({ spawnId }: SpawnInstruction) => {
-  const { reports, numbers } = await hostReports(control.ports);
+const outcomeOf = async ({ spawnId, host: on }: SpawnInstruction) => {
+  const { reports, numbers } = await hostReports(control.ports, on);
   // Gapless, each once.
   expect(numbers.toSorted((a, b) => a - b)).toEqual(numbers.map((_, at) => at + 1));
   return {
@@ -123,12 +125,15 @@ describe('WK-64 WK-65 kill -9 of the host', () => {
   });
 });
 
-test('a host that was killed takes its runner over, and sees it end', async () => {
+test('WK-75 a host that was killed takes its runner over, sees it end, and does nothing whose time is over', async () => {
   const first = await current();
   const agent = await newSpawn('calm');
   const { pid } = await hostReported(control.ports, 'spawn-started', agent.spawnId);
   first.kill('SIGKILL');
   await once(first, 'exit');
+  // Told while nobody is there, and over before anybody is.
+  const late = await newSpawn('parent', { deadlineAt: systemClock.now() + 100 });
+  await systemClock.sleep(101);
   host = await up(start());
   process.kill(pid, 'SIGKILL');
   await expect(hostReported(control.ports, 'agent-exited', agent.spawnId)).resolves.toMatchObject({
@@ -138,6 +143,10 @@ test('a host that was killed takes its runner over, and sees it end', async () =
     exitCode: null,
     signal: null,
   });
+  await expect(hostReported(control.ports, 'spawn-refused', late.spawnId)).resolves.toMatchObject({
+    code: 'COMMAND_EXPIRED',
+  });
+  expect(await outcomeOf(late)).toEqual({ told: ['spawn-refused'], left: 0 });
 });
 
 test('runners outlive a host that stops in order, and the next one has them', async () => {
@@ -154,17 +163,44 @@ test('runners outlive a host that stops in order, and the next one has them', as
   expect(await outcomeOf(agent)).toEqual({ told: ['spawn-started', 'agent-exited'], left: 0 });
 });
 
-test('kill -9 of the broker while a runner starts and another ends loses and doubles nothing', async () => {
-  await current();
-  const calm = await newSpawn('calm');
-  await hostReported(control.ports, 'spawn-started', calm.spawnId);
-  const [, next] = await Promise.all([shutDown(control.ports, calm), newSpawn('next')]);
-  await broker.kill();
-  await broker.restart();
-  await hostReported(control.ports, 'agent-exited', calm.spawnId);
-  expect(await settled(next)).toBe('started');
-  await shutDown(control.ports, next);
-  await hostReported(control.ports, 'agent-exited', next.spawnId);
-  for (const agent of [calm, next])
+/** The steps of a start, each with one of a stop: a broker that is killed at both. */
+const OF_START = HOST_STEPS.slice(0, HOST_STEPS.indexOf('spawn-reported') + 1);
+const OF_STOP = HOST_STEPS.slice(OF_START.length);
+const BROKER_STEPS = OF_STOP.map(
+  (step, at) => [OF_START[at % OF_START.length] ?? 'spawn-taken', step] as const,
+);
+
+describe('WK-64 WK-65 kill -9 of the broker', () => {
+  let step: HostStep | undefined;
+  let inProcess: ControlPlane;
+
+  beforeAll(async () => {
+    (await current()).kill('SIGKILL');
+    await provisionHosts(broker, ['other'], { ackWaitMs: 1000 });
+    inProcess = await startHost({
+      broker,
+      folders: hostFolders(['next']),
+      config: { name: 'other', onStop: 'end' },
+      reached: async (reached) => {
+        if (reached !== step) return;
+        step = undefined;
+        await broker.kill();
+        await broker.restart();
+      },
+    });
+  });
+  afterAll(async () => {
+    expect(inProcess.fatal).toEqual([]);
+    await inProcess.stop();
+  });
+
+  test.each(BROKER_STEPS)('at %s and at %s: one start, one end, nothing left', async (atStart, atStop) => {
+    step = atStart;
+    const agent = await newSpawn('next', { host: 'other' });
+    await hostReported(control.ports, 'spawn-started', agent.spawnId);
+    step = atStop;
+    await shutDown(control.ports, agent);
+    await hostReported(control.ports, 'agent-exited', agent.spawnId);
     expect(await outcomeOf(agent)).toEqual({ told: ['spawn-started', 'agent-exited'], left: 0 });
+  });
 });
