@@ -1,5 +1,5 @@
 // What applying a file would change, for people: one block for each policy, one line for each field.
-import { configOf, type PolicyConfig, type PolicyInput } from '#streams/policy-config.ts';
+import { configOf, policyInputSchema, type PolicyConfig, type PolicyInput } from '#streams/policy-config.ts';
 import { changedFields } from '#streams/policy-diff.ts';
 import type { PolicyView } from '#streams/policy-views.ts';
 
@@ -39,12 +39,25 @@ const shown = (value: unknown): string => {
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
 };
 
+/** What every policy is unless it says otherwise. */
+const USUAL: Readonly<Record<string, unknown>> = policyInputSchema.parse({ mode: 'always-on' });
+const ALWAYS_SHOWN: ReadonlySet<string> = new Set(['mode', 'provider', 'agent']);
+
+/** Of a new policy: what it says itself. */
+const ownFields = (fields: PolicyChange['fields']): PolicyChange['fields'] =>
+  fields.filter(
+    ({ field, after }) => ALWAYS_SHOWN.has(field) || JSON.stringify(after) !== JSON.stringify(USUAL[field]),
+  );
+
 /** Lines for a terminal. */
 export const diffLines = (changes: readonly PolicyChange[]): readonly string[] =>
   changes.flatMap(({ policy, kind, version, fields }) => {
     if (kind === 'unchanged') return [`  ${policy}: as it is (version ${version})`];
     if (kind === 'new')
-      return [`+ ${policy}: new`, ...fields.map(({ field, after }) => `    ${field}: ${shown(after)}`)];
+      return [
+        `+ ${policy}: new`,
+        ...ownFields(fields).map(({ field, after }) => `    ${field}: ${shown(after)}`),
+      ];
     return [
       `~ ${policy}: version ${version} changes`,
       ...fields.map(({ field, before, after }) => `    ${field}: ${shown(before)} → ${shown(after)}`),

@@ -108,8 +108,9 @@ const restart = async ({ world, instances }: Fleet, at: number, isKilled: boolea
 const dieInACall = async ({ world, instances }: Fleet): Promise<void> => {
   const at = below(world, instances.length);
   instances[at]?.dieSoon(1 + below(world, 20), isLucky(world, 0.5) ? 'before' : 'after');
-  await pause(world, 6000);
-  if (instances[at]?.isUp !== false) return;
+  await pause(world, 8000);
+  // It had nothing to do: it dies now.
+  instances[at]?.kill();
   instances[at] = start(world, lifecycle);
   world.tell(`lifecycle (${at}) is started`);
 };
