@@ -5,7 +5,7 @@ import { readEnvironment } from '#libs/system/env.ts';
 import { simulatePolicies } from '#test/support/policy-simulation.ts';
 import { manySeeds } from '#test/support/seeds.ts';
 
-const lives = Number(readEnvironment()['FLEETLOG_LIVES'] ?? 12);
+const lives = Number(readEnvironment()['FLEETLOG_LIVES'] ?? 40);
 
 test('WK-64 WK-65 WK-72 two instances, hosts and a broker that fail: no double start, none missing', async () => {
   for (const seed of manySeeds(2))

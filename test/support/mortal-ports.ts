@@ -63,7 +63,10 @@ class Life {
   call<T>(name: string, work: () => Promise<T>): Promise<T> {
     if (this.isOver || this.#diesIn(name, 'before')) return never();
     const result = work();
-    return this.#diesIn(name, 'after') ? never() : this.outcome(result);
+    if (!this.#diesIn(name, 'after')) return this.outcome(result);
+    // Nobody is there to hear of a fault.
+    result.catch(() => undefined);
+    return never();
   }
 
   /** One that has no answer. */

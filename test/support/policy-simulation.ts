@@ -34,7 +34,7 @@ interface Extent {
 }
 const EXTENTS: Readonly<Record<Size, Extent>> = {
   whole: { policies: 5, rounds: 8 },
-  short: { policies: 2, rounds: 3 },
+  short: { policies: 2, rounds: 4 },
 };
 
 const ask = async <Op extends PolicyOperation>(
@@ -57,9 +57,9 @@ const configOf = (world: World): Readonly<Record<string, unknown>> => ({
   mode: 'always-on',
   startTimeoutSeconds: 8,
   stopTimeoutSeconds: 2,
-  backoff: { scheduleSeconds: [1, 3, 10], jitter: 0.2, resetAfterSeconds: 60 },
+  backoff: { scheduleSeconds: [1, 3, 10], jitter: 0.2, resetAfterSeconds: 8 },
   // Some have a breaker.
-  limits: { restarts: isLucky(world, 0.3) ? 2 : 0, windowSeconds: 120 },
+  limits: { restarts: isLucky(world, 0.4) ? 1 : 0, windowSeconds: 120 },
   ...(isLucky(world, 0.3) && { host: HOSTS[below(world, HOSTS.length)] }),
 });
 
@@ -107,7 +107,7 @@ const restart = async ({ world, instances }: Fleet, at: number, isKilled: boolea
 /** It dies in one of its next calls, and is there again a little later. */
 const dieInACall = async ({ world, instances }: Fleet): Promise<void> => {
   const at = below(world, instances.length);
-  instances[at]?.dieSoon(1 + below(world, 20), isLucky(world, 0.5) ? 'before' : 'after');
+  instances[at]?.dieSoon(1 + below(world, 8), isLucky(world, 0.5) ? 'before' : 'after');
   await pause(world, 8000);
   // It had nothing to do: it dies now.
   instances[at]?.kill();
@@ -162,6 +162,8 @@ const DISTURBANCES: readonly ((fleet: Fleet) => Promise<void> | void)[] = [
   (fleet) => restart(fleet, below(fleet.world, 2), true),
   dieInACall,
   dieInACall,
+  dieInACall,
+  dieInACall,
   // Both at once: nobody is there for a while.
   (fleet) =>
     troubled(fleet, async () => void (await Promise.all([0, 1].map((at) => restart(fleet, at, true))))),
@@ -202,7 +204,7 @@ const startHosts = (world: World, calm: AbortSignal, ending: AbortSignal) => {
       {
         host,
         registersAfterMs: () => (whileWild(0.1) ? undefined : below(world, 2000)),
-        diesAfterMs: () => (whileWild(0.2) ? below(world, 10_000) : undefined),
+        diesAfterMs: () => (whileWild(0.3) ? below(world, 10_000) : undefined),
         refuses: () => (whileWild(0.1) ? 'HOST_LOW' : undefined),
         stopsAfterMs: () => below(world, 3000),
         reportsEnds: () => !whileWild(0.1),
