@@ -46,10 +46,12 @@ const toEntry = (entry: StoredEntry, prefixLength: number): KeyValueEntry => ({
   writtenAt: entry.storedAt,
 });
 
-/** The event of a change. */
-export const changeEvent = (entry: StoredEntry, prefixLength: number): WatchEvent => {
+/** The event of a change; `isBorrowed`: its value is not copied. */
+export const changeEvent = (entry: StoredEntry, prefixLength: number, isBorrowed = false): WatchEvent => {
   const kind = markerOf(entry);
-  return kind === undefined
-    ? { kind: 'put', entry: toEntry(entry, prefixLength) }
-    : { kind, key: entry.subject.slice(prefixLength), revision: entry.seq };
+  const key = entry.subject.slice(prefixLength);
+  if (kind !== undefined) return { kind, key, revision: entry.seq };
+  return isBorrowed
+    ? { kind: 'put', entry: { key, value: entry.body, revision: entry.seq, writtenAt: entry.storedAt } }
+    : { kind: 'put', entry: toEntry(entry, prefixLength) };
 };

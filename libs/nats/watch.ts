@@ -15,11 +15,13 @@ const keySubjects = (prefix: string, keys: readonly string[] | undefined): reado
 /** Turns a feed into events. During the initial scan, markers that were there before it are left out: they say nothing. */
 class WatchTranslator {
   readonly #prefixLength: number;
+  readonly #isBorrowed: boolean;
   #isScanning: boolean;
 
-  constructor(prefixLength: number, isScanning: boolean) {
+  constructor(prefixLength: number, { afterRevision, borrowsValues = false }: WatchOptions) {
     this.#prefixLength = prefixLength;
-    this.#isScanning = isScanning;
+    this.#isBorrowed = borrowsValues;
+    this.#isScanning = afterRevision === undefined;
   }
 
   translate(item: FeedItem): WatchEvent | undefined {
@@ -32,7 +34,8 @@ class WatchTranslator {
       this.#isScanning = false;
       return { kind: 'current' };
     }
-    const event = changeEvent(deliveredEntry(item.message, item.facts), this.#prefixLength);
+    const entry = deliveredEntry(item.message, item.facts);
+    const event = changeEvent(entry, this.#prefixLength, this.#isBorrowed);
     const isOldMarker = this.#isScanning && event.kind !== 'put' && item.facts.streamSeq <= item.scanSeq;
     return isOldMarker ? undefined : event;
   }
@@ -57,7 +60,7 @@ export async function* watchBucket(
     onReplaced: 'rescan',
     ...(signal === undefined ? {} : { signal }),
   });
-  const translator = new WatchTranslator(prefix.length, afterRevision === undefined);
+  const translator = new WatchTranslator(prefix.length, options);
   for await (const burst of consumer.bursts())
     for (const item of burst) {
       if (signal?.aborted === true) return;

@@ -33,6 +33,8 @@ export interface WatchOptions {
   readonly keys?: readonly string[];
   /** Start after this revision instead of with the present values: later changes only (each key's newest). No `current` is sent then. */
   readonly afterRevision?: number;
+  /** Values may be windows on larger buffers, which spares a copy of each: to keep one keeps all of its buffer. */
+  readonly borrowsValues?: boolean;
   readonly signal?: AbortSignal;
 }
 

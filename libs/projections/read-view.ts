@@ -1,5 +1,5 @@
 // A bucket read into memory and kept current by a supervised watch: reads are a map look-up, and a writer can wait until
-// its own append is visible. Values are kept as text and parsed when they are asked for; indexes follow small rows of them
+// its own append is visible. Values are kept as bytes and parsed when they are asked for; indexes follow small rows of them
 // (view-cells.ts). Eventually consistent: decide nothing from it. Bounded by `maxKeys`: beyond that every read throws
 // `VIEW_TOO_LARGE`; or by `keepsLast`: what has not changed for longest is let go. Does not fold (run-projection.ts does).
 import { Fault, toFault } from '#libs/kernel/fault.ts';
@@ -200,7 +200,11 @@ class View<State extends object, Row extends object> implements ReadView<State, 
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { kv, keys } = this.#options;
-    for await (const event of kv.watch({ signal, ...(keys !== undefined && { keys }) })) {
+    for await (const event of kv.watch({
+      signal,
+      borrowsValues: true,
+      ...(keys !== undefined && { keys }),
+    })) {
       // The bucket was made anew: what it does not hold any more is not named.
       if (event.kind === 'current' && this.#isWhole) await this.#dropMissing();
       this.#apply(event);

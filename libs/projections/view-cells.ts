@@ -1,8 +1,10 @@
-// The values of a read view: kept as text, parsed when they are asked for, and in between no more than a few fields of each (its row), by
-// which indexes order them. Values that come in quick succession under one key are looked at once: rows are brought up to date before they
+// The values of a read view: kept as bytes outside of the heap, parsed when they are asked for, and in between no more than a few fields of
+// each (its row), by which indexes order them. Values that come in quick succession under one key are looked at once: rows are brought up to date before they
 // are read (`settle`), or when many wait. Knows no watch (read-view.ts does).
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
+import { ByteStore } from './byte-store.ts';
 import { decodeParsed, type Projection, type Stamped } from './projection.ts';
+import { unpack, ValuePacker, type Shape } from './value-packer.ts';
 
 /** Told of each row that has come, changed (the one before is gone) or gone. Must not throw. */
 export type RowListener<Row> = (before: Row | undefined, after: Row | undefined) => void;
@@ -13,58 +15,51 @@ export interface CellOptions<State extends object, Row extends object> {
   readonly onInvalid?: (key: string, error: unknown) => void;
   /** What indexes need of a value, `seq` included; throws for what is none. Small: it is kept. */
   readonly rowOf?: (value: unknown, key: string) => Row;
+  /** The fields that `rowOf` looks at: it is given no others, which then need no parsing. Absent: all. */
+  readonly rowFields?: readonly string[];
   /** Keys kept at most: those that were changed last. Absent: all. */
   readonly keepsLast?: number;
 }
 
 interface Cell<Row> {
-  /** The value as JSON, or the values of its fields in the order of `names`; undefined: it is not one. */
-  readonly text: string | undefined;
-  /** The fields of the value, one list for all values that have the same: half of a value are names. */
-  readonly names?: readonly string[];
+  /** Where the values of its fields are, and how long they are; no shape: it is not a value. */
+  readonly place: number;
+  readonly length: number;
+  readonly shape: Shape | undefined;
   readonly row: Row | undefined;
 }
 
 /** Values that have come and not been looked at, at most. */
 const MOST_WAITING = 500;
 
-/** Sets of fields that are remembered. */
-const MOST_SHAPES = 100;
-
-const decoder = new TextDecoder();
-
-/** The value of a cell, as it came. Throws when it is not JSON. */
-const valueOf = ({ text = '', names }: Cell<object>): unknown => {
-  const parsed: unknown = JSON.parse(text);
-  if (names === undefined) return parsed;
-  const values = parsed as readonly unknown[];
-  return Object.fromEntries(names.map((name, at) => [name, values[at]]));
-};
+const INVALID = { place: 0, length: 0, shape: undefined, row: undefined };
 
 export class ViewCells<State extends object, Row extends object> {
   readonly #options: CellOptions<State, Row>;
   readonly #cells = new Map<string, Cell<Row>>();
   readonly #waiting = new Map<string, KeyValueEntry>();
   readonly #listeners = new Set<RowListener<Row>>();
-  readonly #shapes = new Map<string, readonly string[]>();
-  #lastNames: readonly string[] = [];
+  readonly #packer: ValuePacker;
+  readonly #bytes = new ByteStore();
   /** Keys that wait and have no cell yet. */
   #fresh = 0;
 
   constructor(options: CellOptions<State, Row>) {
     this.#options = options;
+    this.#packer = new ValuePacker(options.rowFields ?? []);
   }
 
   get size(): number {
     return Math.min(this.#cells.size + this.#fresh, this.#options.keepsLast ?? Number.POSITIVE_INFINITY);
   }
 
+  /** The entry's value may be a window on a larger buffer: it is copied. */
   put(entry: KeyValueEntry): void {
     const { key } = entry;
     if (!this.#waiting.has(key) && !this.#cells.has(key)) this.#fresh += 1;
     // Last in the order of the map is what came last.
     this.#waiting.delete(key);
-    this.#waiting.set(key, entry);
+    this.#waiting.set(key, { ...entry, value: entry.value.slice() });
     if (this.#waiting.size >= MOST_WAITING) this.settle();
   }
 
@@ -84,17 +79,22 @@ export class ViewCells<State extends object, Row extends object> {
     this.#waiting.clear();
     this.#fresh = 0;
     for (const key of this.#cells.keys()) this.#drop(key);
+    this.#bytes.clear();
   }
 
   get(key: string): Stamped<State> | undefined {
     const waiting = this.#waiting.get(key);
-    if (waiting !== undefined && this.#look(waiting).text === undefined) return undefined;
+    if (waiting !== undefined) this.#look(waiting);
     const cell = this.#cells.get(key);
-    if (cell?.text === undefined) return undefined;
+    if (cell?.shape === undefined) return undefined;
+    const { place, length, shape, row } = cell;
     try {
-      return decodeParsed(this.#options.projection, { key }, () => valueOf(cell));
+      return decodeParsed(this.#options.projection, { key }, () =>
+        unpack(shape, this.#bytes.text(place, length)),
+      );
     } catch (error) {
-      this.#cells.set(key, { ...cell, text: undefined });
+      this.#bytes.remove(place, length);
+      this.#cells.set(key, { ...INVALID, row });
       this.#options.onInvalid?.(key, error);
       return undefined;
     }
@@ -122,48 +122,35 @@ export class ViewCells<State extends object, Row extends object> {
     this.#listeners.add(listener);
   }
 
-  #look(entry: KeyValueEntry): Cell<Row> {
-    const { key, value } = entry;
+  #look({ key, value }: KeyValueEntry): void {
     const { keepsLast } = this.#options;
     this.#waiting.delete(key);
     const before = this.#cells.get(key);
     if (before === undefined) this.#fresh -= 1;
     // Last in the order of the map is what was changed last.
     else if (keepsLast !== undefined) this.#cells.delete(key);
-    const text = decoder.decode(value);
-    const cell = this.#rowOf(key, text);
+    if (before?.shape !== undefined) this.#bytes.remove(before.place, before.length);
+    const cell = this.#cellOf(key, value);
     this.#cells.set(key, cell);
     if (before?.row !== undefined || cell.row !== undefined) this.#tell(before?.row, cell.row);
     if (keepsLast !== undefined) this.#forget(keepsLast);
-    return cell;
   }
 
-  #rowOf(key: string, text: string): Cell<Row> {
-    const { rowOf, onInvalid } = this.#options;
-    if (rowOf === undefined) return { text, row: undefined };
+  #cellOf(key: string, value: Uint8Array): Cell<Row> {
+    const { rowOf, rowFields, onInvalid } = this.#options;
+    const packer = this.#packer;
     try {
-      const value: unknown = JSON.parse(text);
-      return { row: rowOf(value, key), ...this.#packed(value as object) };
+      const { shape, length } = packer.pack(value);
+      const fields = (): unknown =>
+        rowFields === undefined
+          ? unpack(shape, packer.bytes.toString('utf8', 0, length))
+          : packer.fields(shape);
+      const row = rowOf === undefined ? undefined : rowOf(fields(), key);
+      return { place: this.#bytes.add(packer.bytes, length), length, shape, row };
     } catch (error) {
       onInvalid?.(key, error);
-      return { text: undefined, row: undefined };
+      return INVALID;
     }
-  }
-
-  #packed(value: object): Pick<Cell<Row>, 'text' | 'names'> {
-    return { text: JSON.stringify(Object.values(value)), names: this.#namesOf(Object.keys(value)) };
-  }
-
-  /** Values of one bucket have one shape, or a few where versions meet: most often that of the value before. */
-  #namesOf(own: readonly string[]): readonly string[] {
-    const last = this.#lastNames;
-    if (last.length === own.length && own.every((name, at) => name === last[at])) return last;
-    const shape = own.join(' ');
-    const names = this.#shapes.get(shape) ?? own;
-    // A foreign one is not remembered.
-    if (this.#shapes.size < MOST_SHAPES) this.#shapes.set(shape, names);
-    this.#lastNames = names;
-    return names;
   }
 
   #forget(most: number): void {
@@ -174,9 +161,10 @@ export class ViewCells<State extends object, Row extends object> {
   }
 
   #drop(key: string): void {
-    const row = this.#cells.get(key)?.row;
+    const cell = this.#cells.get(key);
     this.#cells.delete(key);
-    if (row !== undefined) this.#tell(row, undefined);
+    if (cell?.shape !== undefined) this.#bytes.remove(cell.place, cell.length);
+    if (cell?.row !== undefined) this.#tell(cell.row, undefined);
   }
 
   #tell(before: Row | undefined, after: Row | undefined): void {

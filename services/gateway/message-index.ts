@@ -15,6 +15,9 @@ const rowSchema = messageViewSchema.pick({
   sentAt: true,
 });
 
+/** What messageRowOf looks at. */
+export const MESSAGE_ROW_FIELDS = Object.keys(rowSchema.shape);
+
 /** What the order and the filters need of a message. */
 export interface MessageRow extends ListPosition, Omit<z.infer<typeof rowSchema>, 'messageId' | 'sentAt'> {}
 

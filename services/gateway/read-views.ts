@@ -36,10 +36,10 @@ import type { Boundary } from '#streams/subjects.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
 import { ApprovalIndex, approvalRowsOf, type ApprovalRows } from './approval-index.ts';
 import { cursorRowOf, type CursorRow } from './attention.ts';
-import { MessageIndex, messageRowOf, type MessageRow } from './message-index.ts';
-import { RunIndex, runRowOf, type RunRow } from './run-index.ts';
-import { SessionIndex, sessionRowOf, type SessionRow } from './session-index.ts';
-import { TaskIndex, taskRowOf, type TaskRow } from './task-index.ts';
+import { MessageIndex, messageRowOf, MESSAGE_ROW_FIELDS, type MessageRow } from './message-index.ts';
+import { RunIndex, runRowOf, RUN_ROW_FIELDS, type RunRow } from './run-index.ts';
+import { SessionIndex, sessionRowOf, SESSION_ROW_FIELDS, type SessionRow } from './session-index.ts';
+import { TaskIndex, taskRowOf, TASK_ROW_FIELDS, type TaskRow } from './task-index.ts';
 
 export interface ReadViews {
   readonly runs: ReadView<Omit<RunView, 'seq'>, RunRow>;
@@ -105,6 +105,7 @@ interface Parts {
 interface Opening<State extends object, Row extends object> {
   readonly schema: z.ZodType<State>;
   readonly rowOf?: (value: unknown) => Row;
+  readonly rowFields?: readonly string[];
   readonly keepsLast?: number;
   readonly maxKeys?: number;
 }
@@ -179,16 +180,25 @@ export const createReadViews = (parts: Parts): ReadViews => {
   const open = createOpener(parts);
   const noSeq = { seq: true } as const;
   const views: Views = {
-    runs: open('runs', { schema: runViewSchema.omit(noSeq), rowOf: runRowOf }),
-    sessions: open('sessions', { schema: sessionViewSchema.omit(noSeq), rowOf: sessionRowOf }),
+    runs: open('runs', { schema: runViewSchema.omit(noSeq), rowOf: runRowOf, rowFields: RUN_ROW_FIELDS }),
+    sessions: open('sessions', {
+      schema: sessionViewSchema.omit(noSeq),
+      rowOf: sessionRowOf,
+      rowFields: SESSION_ROW_FIELDS,
+    }),
     activity: open('activity', { schema: activityViewSchema.omit(noSeq) }),
     hosts: open('hosts', { schema: hostViewSchema.omit(noSeq) }),
     sources: open('sources', { schema: sourceViewSchema.omit(noSeq) }),
     approvals: open('approvals', { schema: approvalsViewSchema.omit(noSeq), rowOf: approvalRowsOf }),
-    tasks: open('tasks', { schema: taskViewSchema.omit(noSeq), rowOf: taskRowOf }),
+    tasks: open('tasks', {
+      schema: taskViewSchema.omit(noSeq),
+      rowOf: taskRowOf,
+      rowFields: TASK_ROW_FIELDS,
+    }),
     messages: open('messages', {
       schema: messageViewSchema.omit(noSeq),
       rowOf: messageRowOf,
+      rowFields: MESSAGE_ROW_FIELDS,
       keepsLast: maxMessages,
     }),
     obligations: open('obligations', { schema: obligationsSchema.omit(noSeq) }),

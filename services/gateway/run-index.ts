@@ -13,6 +13,9 @@ const rowSchema = runViewSchema.pick({
   createdAt: true,
 });
 
+/** What runRowOf looks at. */
+export const RUN_ROW_FIELDS = Object.keys(rowSchema.shape);
+
 /** What the order and the filters need of a run. */
 export interface RunRow extends ListPosition {
   readonly sessionId: string;

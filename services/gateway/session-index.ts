@@ -1,26 +1,26 @@
 // Sessions in the orders in which they are listed, kept beside the view of the bucket: by attention (active, then unread for the reader, then
 // the rest; within each the latest activity first, ST-34), and by their last change. Never looks through all of them for one page.
-import type { z } from 'zod';
 import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
+import { list, text, whole } from '#libs/projections/row-fields.ts';
 import { mergeWalks, takeRows, walkWhere, walkWhile } from '#libs/projections/walks.ts';
 import type { SESSION_LISTS } from '#streams/http/sessions.ts';
 import type { ReadCursor, SessionView } from '#streams/session-view.ts';
-import { sessionViewSchema } from '#streams/session-view.ts';
 import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
 import { Readers } from './readers.ts';
 
-const rowSchema = sessionViewSchema.pick({
-  seq: true,
-  sessionId: true,
-  agent: true,
-  provider: true,
-  activeRuns: true,
-  runs: true,
-  version: true,
-  lastActivityAt: true,
-  updatedAt: true,
-});
+/** What sessionRowOf looks at. */
+export const SESSION_ROW_FIELDS = [
+  'seq',
+  'sessionId',
+  'agent',
+  'provider',
+  'activeRuns',
+  'runs',
+  'version',
+  'lastActivityAt',
+  'updatedAt',
+] as const;
 
 /** What the orders and filters need of a session. */
 export interface SessionRow {
@@ -38,8 +38,18 @@ export interface SessionRow {
 
 /** The row of a value of the bucket; throws for what is none. */
 export const sessionRowOf = (value: unknown): SessionRow => {
-  const { sessionId, activeRuns, runs, ...row }: z.infer<typeof rowSchema> = rowSchema.parse(value);
-  return { id: sessionId, ...row, isActive: activeRuns.length > 0, isIdle: runs === 0 };
+  const fields = value as Readonly<Partial<Record<(typeof SESSION_ROW_FIELDS)[number], unknown>>>;
+  return {
+    id: text(fields.sessionId),
+    seq: whole(fields.seq),
+    version: whole(fields.version, 0),
+    agent: text(fields.agent),
+    provider: text(fields.provider),
+    isActive: list(fields.activeRuns).length > 0,
+    isIdle: whole(fields.runs) === 0,
+    lastActivityAt: whole(fields.lastActivityAt),
+    updatedAt: whole(fields.updatedAt, 0),
+  };
 };
 
 type SessionList = (typeof SESSION_LISTS)[number];

@@ -1,39 +1,56 @@
 // Tasks in the orders in which they are listed, kept beside the view of the bucket: as they go (higher priority, then the older one, ST-51),
 // as they wait in their queue, and by their last change; with the counts of each queue (ST-56). Never looks through all of them.
-import type { z } from 'zod';
 import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
+import { oneOf, text, whole } from '#libs/projections/row-fields.ts';
 import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
 import type { ReadCursor } from '#streams/session-view.ts';
 import { compareRank } from '#streams/task-order.ts';
-import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
-import type { TaskStateName } from '#streams/task.ts';
+import type { TaskView } from '#streams/task-view.ts';
+import { TASK_STATES, type TaskStateName } from '#streams/task.ts';
 import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
 import { Readers } from './readers.ts';
 import { QueueTally, type QueueCounts } from './queue-tally.ts';
 
-const rowSchema = taskViewSchema.pick({
-  seq: true,
-  taskId: true,
-  queue: true,
-  lane: true,
-  priority: true,
-  state: true,
-  createdAt: true,
-  queuedSeq: true,
-});
+/** What taskRowOf looks at. */
+export const TASK_ROW_FIELDS = [
+  'seq',
+  'taskId',
+  'queue',
+  'lane',
+  'priority',
+  'state',
+  'createdAt',
+  'queuedSeq',
+] as const;
 
 /** What the orders and filters need of a task. */
-export interface TaskRow extends Omit<z.infer<typeof rowSchema>, 'taskId'> {
+export interface TaskRow extends Pick<
+  TaskView,
+  'seq' | 'queue' | 'lane' | 'priority' | 'state' | 'createdAt' | 'queuedSeq'
+> {
   readonly id: string;
   /** What a reader may have seen: its last change. */
   readonly version: number;
 }
 
+const STATES: ReadonlySet<TaskStateName> = new Set(TASK_STATES);
+
 /** The row of a value of the bucket; throws for what is none. */
 export const taskRowOf = (value: unknown): TaskRow => {
-  const { taskId, ...row } = rowSchema.parse(value);
-  return { id: taskId, version: row.seq, ...row };
+  const fields = value as Readonly<Partial<Record<(typeof TASK_ROW_FIELDS)[number], unknown>>>;
+  const seq = whole(fields.seq);
+  return {
+    id: text(fields.taskId),
+    seq,
+    version: seq,
+    queue: text(fields.queue),
+    lane: text(fields.lane),
+    priority: whole(fields.priority),
+    state: oneOf(fields.state, STATES),
+    createdAt: whole(fields.createdAt),
+    queuedSeq: whole(fields.queuedSeq),
+  };
 };
 
 /** ST-51: none of it ever changes. */

@@ -34,11 +34,13 @@ const startNode = async (
   const clean = Object.entries(readEnvironment()).filter(([name]) => !name.startsWith('FLEETLOG_'));
   const env = { ...Object.fromEntries(clean), ...environment };
   const startedAt = performance.now();
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (text) => {
-      if (pattern.test(text)) resolve(text);
-    });
+    // A service writes its log to standard error.
+    for (const input of [child.stdout, child.stderr])
+      createInterface({ input }).on('line', (text) => {
+        if (pattern.test(text)) resolve(text);
+      });
     child.once('close', () => reject(new Error(`${args.join(' ')} ended before it was ready`)));
   });
   return { child, line, ms: performance.now() - startedAt };
