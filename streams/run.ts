@@ -258,6 +258,8 @@ export type RunCommand =
       readonly runnerId: string;
       /** The instruction that it follows, as far as said. */
       readonly commandId?: string | undefined;
+      /** The claim whose lease is held already (0: none): one that would become another is refused, for it would have no lease. */
+      readonly leasedFence?: number;
     }
   | {
       readonly kind: 'start-turn';

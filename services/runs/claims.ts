@@ -33,13 +33,14 @@ const targetOf = (
   { runId }: { readonly runId: string },
 ): RunTarget => ({ boundary: { tenant, project }, runId, actor: `agent:${agent}` });
 
+/** `leasedFence`: the claim whose lease is held; 0: of none, so that only a refusal or the repeat of an earlier answer can come of it. */
 const append = async (
   { runLog }: Parts,
   asker: AgentPlace,
-  request: ClaimRequest,
+  { request, leasedFence }: { readonly request: ClaimRequest; readonly leasedFence: number },
 ): Promise<RunAnswer<RunResultOf<'claim'>>> => {
   const { runId, runnerId, claimId, commandId } = request;
-  const command = { kind: 'claim', agent: asker.agent, runnerId, commandId } as const;
+  const command = { kind: 'claim', agent: asker.agent, runnerId, commandId, leasedFence } as const;
   const id = `${runId}.claim.${claimId}`;
   const outcome = await runLog.handle(targetOf(asker, request), command, { id });
   if (outcome.kind === 'rejected') return refused(outcome.rejection);
@@ -76,10 +77,7 @@ const claimQueued = async (
         },
       ),
     );
-  const answer = await append(parts, asker, request);
-  // The claim that was granted is a later one than this process knew of: a lease is that of its claim.
-  if (answer.kind === 'ok' && answer.result.fence > fence)
-    await leases.take({ boundary, runId, runnerId, fence: answer.result.fence }, leaseMs);
+  const answer = await append(parts, asker, { request, leasedFence: fence });
   if (answer.kind === 'refused') {
     // Unless a repeat of this very claim was faster, the lease stands for nothing.
     const { state } = await runLog.load(targetOf(asker, request));
@@ -117,7 +115,7 @@ const renew = async (
   return ok({ leaseMs, cancelRequested: run.state === 'cancelling' });
 };
 
-const claim = async (
+const claimOnce = async (
   parts: Parts,
   asker: AgentPlace,
   request: ClaimRequest,
@@ -132,7 +130,28 @@ const claim = async (
   // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
   return run?.state === 'queued'
     ? claimQueued(parts, asker, { request, run })
-    : append(parts, asker, request);
+    : append(parts, asker, { request, leasedFence: 0 });
+};
+
+/** Between the look at the run and the append its state may change, each time by somebody's progress. */
+const MOST_TRIES = 4;
+const OVERTAKEN_AGAIN_MS = 1000;
+
+const claim = async (
+  parts: Parts,
+  asker: AgentPlace,
+  request: ClaimRequest,
+): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+  for (let tries = 1; ; tries += 1) {
+    const answer = await claimOnce(parts, asker, request);
+    if (answer.kind !== 'refused' || answer.rejection.code !== 'RUN_FENCED') return answer;
+    if (tries >= MOST_TRIES)
+      return refused(
+        rejection('RUN_CLAIMED', `run ${request.runId} is changing hands`, {
+          retryAfterMs: OVERTAKEN_AGAIN_MS,
+        }),
+      );
+  }
 };
 
 export const createClaims = (parts: Parts): Claims => {

@@ -79,7 +79,8 @@ const notClaimable = (run: Run, commandId: string | undefined): RunDecision | un
   return undefined;
 };
 
-const claim = ({ agent, runnerId, commandId }: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
+const claim = (command: CommandOf<'claim'>, run: Run, now: number): RunDecision => {
+  const { agent, runnerId, commandId, leasedFence } = command;
   const foreign = foreignTo(run, agent);
   if (foreign !== undefined) return { kind: 'rejected', rejection: foreign };
   if (isEnded(run.state)) return endedRefusal(run);
@@ -87,6 +88,10 @@ const claim = ({ agent, runnerId, commandId }: CommandOf<'claim'>, run: Run, now
   if (refusal !== undefined) return refusal;
   const { runId, sessionId, leaseMs } = run.created;
   const fence = run.claims + 1;
+  if (leasedFence !== undefined && leasedFence !== fence)
+    return reject('RUN_FENCED', `the claim of run ${runId} would be its ${fence}th, and has no lease`, {
+      currentFence: run.claims,
+    });
   return accept({
     type: 'fleetlog.run.claimed.v1',
     runId,

@@ -105,3 +105,33 @@ test('a claim that another instance has granted is refused to another runner, an
   expect(await one.claims.claim(asker, claim)).toMatchObject({ kind: 'ok', result: { fence: 1 } });
   expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 1 });
 });
+
+test('a claim that was looked at before the one in front of it ended has a lease when it is granted', async () => {
+  const { instance, lease } = world();
+  const one = instance();
+  await create(one);
+  const first = { runId, runnerId: 'r1', claimId: 'c1', commandId: createData().commandId };
+  await one.claims.claim(asker, first);
+  // The claim finds the run held; before it is appended, the report that ends the first claim is, and its lease is removed.
+  const load = one.runLog.load;
+  const overtaken = createClaims({
+    ...one,
+    clock: createManualClock(),
+    runLog: {
+      handle: (...handed) => one.runLog.handle(...handed),
+      remembered: () => undefined,
+      noteAppended: (...noted) => one.runLog.noteAppended(...noted),
+      load: async (loaded) => {
+        const found = await load.call(one.runLog, loaded);
+        if (found.state?.state === 'claimed' && found.state.claims === 1) {
+          await one.runLog.handle(target, expire(1), { id: 'expire' });
+          await one.leases.remove(boundary, runId, 1);
+        }
+        return found;
+      },
+    },
+  });
+  const again = { ...first, claimId: 'c2', commandId: nextCommand };
+  expect(await overtaken.claim(asker, again)).toMatchObject({ kind: 'ok', result: { fence: 2 } });
+  expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 2 });
+});
