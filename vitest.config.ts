@@ -2,14 +2,25 @@
 // compose, providers and bench are no part of it: they need a container engine, real agent programs or a quiet machine.
 // `npm run test:compose` and `npm run test:providers` run the projects of those names; bench is no suite.
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { createClosingReporter } from './test/support/reporter.ts';
 
 const PURE = 'test/{architecture,golden,property,unit}/**/*.test.ts';
+
+/** On a fresh checkout nothing is known of how long a file takes: those of faults and whole stacks do, and must not be left for the end. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean => /\/test\/(fault|e2e)\//.test(moduleId);
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   test: {
     // Tests with a broker wait for disks and timers as much as for the processor.
     maxWorkers: 3,
+    sequence: { sequencer: LongFirst },
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 5_000,

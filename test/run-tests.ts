@@ -20,6 +20,8 @@ const KILL_AFTER_MS = 5000;
 const environment = {
   ...readEnvironment(),
   PATH: `${join(ROOT, 'node_modules/.bin')}${delimiter}${readEnvironment()['PATH'] ?? ''}`,
+  // Tests start hundreds of processes: compiling what each loads anew is half of the processor time of the crash tests.
+  NODE_COMPILE_CACHE: join(ROOT, '.cache/compile-tests'),
 };
 
 const say = (line: string): void => {
