@@ -32,6 +32,14 @@ const STUCK_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stuck.v1'>['step'], 
   interrupt: 'its turn was interrupted',
 };
 
+const MOST_CHARACTERS = 300;
+
+/** On one line, as a sentence has it. */
+const oneLine = (text: string): string => {
+  const flat = text.replaceAll(/\s+/g, ' ').trim();
+  return flat.length > MOST_CHARACTERS ? `${flat.slice(0, MOST_CHARACTERS)}…` : flat;
+};
+
 /** Fields named in a sentence; a new policy differs in all of them. */
 const MOST_FIELDS = 6;
 
@@ -75,9 +83,9 @@ const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => str
     return `it has stopped${signal === null ? '' : ` by ${signal}`}${exitCode === null ? '' : ` with exit code ${exitCode}`}`;
   },
   'fleetlog.policy.backoff.v1': ({ message, failures, until, delayMs }) =>
-    `it failed: ${message} (failure ${failures} in a row); the next start is at ${isoTime(until)}, after ${seconds(delayMs)}`,
+    `it failed: ${oneLine(message)} (failure ${failures} in a row); the next start is at ${isoTime(until)}, after ${seconds(delayMs)}`,
   'fleetlog.policy.failed.v1': ({ policy, message, failures }) =>
-    `it failed: ${message} (failure ${failures} in a row); that is too often: look at it, then: fleetlog policy reset ${policy}`,
+    `it failed: ${oneLine(message)} (failure ${failures} in a row); that is too often, or will not get better: see to it, then: fleetlog policy reset ${policy}`,
   'fleetlog.policy.stray-found.v1': ({ spawnId, host }) =>
     `a runner of an earlier start (${spawnId}) was alive on ${host}, which was told to end it`,
 };

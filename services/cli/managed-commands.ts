@@ -42,7 +42,7 @@ const standing = (
   now: number,
 ): readonly string[] => [
   `${policy} (agent ${agent}) is ${state} for ${ago(sinceAt, now)}${host === null ? '' : ` on ${host}`}`,
-  `wanted: ${desired === 'by-mode' ? 'as its mode says' : desired}${failures > 0 ? `; ${failures} failures in a row` : ''}`,
+  `wanted: ${desired === 'by-mode' ? 'as its mode says' : desired}${failures > 0 ? `; ${failures} ${failures === 1 ? 'failure' : 'failures in a row'}` : ''}`,
   `because: ${reason}`,
   ...(stuck === null
     ? []

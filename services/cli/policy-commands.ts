@@ -29,8 +29,8 @@ const textOf = async (context: CliContext, file: string): Promise<string> => {
   try {
     return await readFile(resolve(context.workingDirectory, file), 'utf8');
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault({ code: 'POLICY_FILE_UNREADABLE', retry: 'never', message: why, cause });
+    const why = cause instanceof Error ? cause.message.replace(/, open .*$/, '') : String(cause);
+    throw new Fault({ code: 'POLICY_FILE_UNREADABLE', retry: 'never', message: `${file}: ${why}`, cause });
   }
 };
 
@@ -90,12 +90,16 @@ const apply = async (context: CliContext, flags: ApplyFlags): Promise<void> => {
   const { file, yes, dryRun, note } = flags;
   // Loaded for whoever needs it: no other command reads YAML.
   const { readPolicyFile } = await import('./policy-file.ts');
-  const policies = readPolicyFile(await textOf(context, file), file);
+  const policies = readPolicyFile(await textOf(context, file), file === '-' ? 'standard input' : file);
   const call = await invocation(context, flags);
   const known = new Map((await allPolicies(call, '&removed=true')).map((view) => [view.policy, view]));
   const changes = changesOf(policies, known);
   const due = changes.filter(({ kind }) => kind !== 'unchanged');
   const isOnlyLooked = dryRun === true || yes !== true;
+  if (changes.length === 0)
+    context.terminal.note(
+      `${file} has no policies; those that are not in a file stay as they are (fleetlog policy remove NAME)`,
+    );
   if (!call.isJson) for (const line of diffLines(changes)) context.terminal.out(line);
   else if (isOnlyLooked)
     context.terminal.out(JSON.stringify({ changes: changes.map(({ input: _input, ...change }) => change) }));
@@ -143,14 +147,31 @@ const get = async (context: CliContext, name: string, flags: StackFlags): Promis
   context.terminal.out(writePolicyFile(name, policy.config));
 };
 
+/** What a version is to the one before. */
+const changedText = ({
+  version,
+  changed,
+  rolledBackTo,
+  config,
+}: Pick<PolicyView['versions'][number], 'version' | 'changed' | 'rolledBackTo' | 'config'>): string => {
+  if (config === null) return 'removed';
+  if (rolledBackTo !== null) return `version ${rolledBackTo} again`;
+  return version === 1 ? 'new' : changed.join(', ');
+};
+
 const history = async (context: CliContext, name: string, flags: StackFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const { policy } = await read(call, name);
   if (call.isJson) return context.terminal.out(JSON.stringify({ policy: name, versions: policy.versions }));
   const now = context.clock.now();
   const rows = policy.versions.map(({ version, at, by, changed, rolledBackTo, config, note }) => {
-    const what = rolledBackTo === null ? changed.join(', ') : `version ${rolledBackTo} again`;
-    return [String(version), ago(at, now), by, config === null ? 'removed' : what, note ?? ''];
+    return [
+      String(version),
+      ago(at, now),
+      by,
+      changedText({ version, changed, rolledBackTo, config }),
+      note ?? '',
+    ];
   });
   context.terminal.out(table(['VERSION', 'AGE', 'BY', 'CHANGED', 'NOTE'], rows));
 };

@@ -55,7 +55,18 @@ const ofIssue = (issue: z.core.$ZodIssue, places: Places): readonly Mistake[] =>
       line: places.lineOf([...path, key]),
       text: `${nameOf([...path, key])}: there is no such field`,
     }));
-  return [{ line: places.lineOf(path), text: `${nameOf(path) || 'the file'}: ${issue.message}` }];
+  return [{ line: places.lineOf(path), text: `${nameOf(path) || 'the file'}: ${problemOf(issue)}` }];
+};
+
+/** In the words of whoever wrote the file. */
+const problemOf = (issue: z.core.$ZodIssue): string => {
+  if (issue.code === 'invalid_key')
+    return 'a name is 1 to 64 of a-z 0-9 _ - and begins with a letter or digit';
+  if (issue.code !== 'invalid_type') return issue.message;
+  const found = issue.message.replace(/^.*received /, '');
+  const wanted =
+    issue.expected === 'record' || issue.expected === 'object' ? 'fields below it' : `a ${issue.expected}`;
+  return found === 'undefined' ? `it is missing (${wanted})` : `expected ${wanted}, not ${found}`;
 };
 
 /** What a schema cannot see. */

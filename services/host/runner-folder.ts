@@ -11,10 +11,11 @@ import {
   fstatSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { telling } from './last-words.policy.ts';
 
 /** A log that grows beyond this while its runner works is begun anew. */
 const MOST_LOG_BYTES = 16 * 1024 * 1024;
-const LAST_WORDS_BYTES = 4000;
+const LAST_WORDS_BYTES = 16_384;
 
 export interface RunnerFolder {
   readonly dataDir: string;
@@ -43,7 +44,7 @@ export const prepareFolder = (folder: RunnerFolder, config: unknown): number => 
   return openSync(folder.logFile, 'a', 0o600);
 };
 
-/** The end of the log, for the report of an exit; empty when there is none. */
+/** What the end of the log says about an exit; empty when it says nothing. */
 export const lastWords = ({ logFile }: RunnerFolder): string => {
   try {
     const file = openSync(logFile, 'r');
@@ -51,7 +52,8 @@ export const lastWords = ({ logFile }: RunnerFolder): string => {
       const { size } = fstatSync(file);
       const bytes = Buffer.alloc(Math.min(size, LAST_WORDS_BYTES));
       const read = readSync(file, bytes, 0, bytes.length, Math.max(0, size - bytes.length));
-      return bytes.subarray(0, read).toString('utf8').trim();
+      const tail = bytes.subarray(0, read).toString('utf8');
+      return telling(tail, { isWhole: size <= LAST_WORDS_BYTES });
     } finally {
       closeSync(file);
     }

@@ -59,9 +59,13 @@ const rollback = (command: CommandOf<'rollback'>, policy: Policy, now: number): 
   const { toVersion, expectedVersion, note } = command;
   const target = policy.versions.find(({ version }) => version === toVersion);
   if (target === undefined)
-    return reject('POLICY_VERSION_UNKNOWN', `version ${toVersion} is not among those kept`, {
-      versions: policy.versions.map(({ version }) => version),
-    });
+    return reject(
+      'POLICY_VERSION_UNKNOWN',
+      `version ${toVersion} is not among those kept (${policy.versions.map(({ version }) => version).join(', ')})`,
+      {
+        versions: policy.versions.map(({ version }) => version),
+      },
+    );
   const changed = changedFields(policy.isRemoved ? undefined : policy.config, target.config);
   if (!policy.isRemoved && changed.length === 0) return unchanged;
   if (isStale(policy, expectedVersion)) return conflict(policy, expectedVersion);
