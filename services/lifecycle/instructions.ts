@@ -8,7 +8,7 @@ import { encodeInstruction } from '#streams/instruction-codec.ts';
 import { decodePolicyEvent } from '#streams/policy-codec.ts';
 import type { PolicyEvent, PolicyEventType } from '#streams/policy.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import { ACTOR, SOURCE } from './policy-log.ts';
+import { ACTOR, policyKey, SOURCE } from './policy-log.ts';
 import type { PolicyState, Spawn } from './policy-state.policy.ts';
 
 /** A transition of a policy, from its entry. */
@@ -42,6 +42,8 @@ interface Stop {
   readonly graceful: boolean;
   readonly timeoutMs: number;
   readonly reason: string;
+  /** The last word about a start: one order, whichever transition it follows from. */
+  readonly isLast?: true;
 }
 
 /** What is to be ended after a transition; undefined: nothing. */
@@ -56,8 +58,21 @@ const stopAfter = (event: PolicyEvent, agent: string): Stop | undefined => {
     return undefined;
   // Where nobody knows whether it lives, it must be gone before the next one starts.
   const isSure = event.cause === 'exited' || event.cause === 'refused';
-  return isSure ? undefined : { ...event, agent, graceful: false, timeoutMs: KILL_MS, reason: event.cause };
+  return isSure ? undefined : killOf({ ...event, agent }, event.cause);
 };
+
+const killOf = (
+  { spawnId, agent, host }: Pick<Stop, 'spawnId' | 'agent' | 'host'>,
+  reason: string,
+): Stop => ({
+  spawnId,
+  agent,
+  host,
+  graceful: false,
+  timeoutMs: KILL_MS,
+  reason,
+  isLast: true,
+});
 
 export interface Instructions {
   /** `state` is the policy as it is now. Faults: those of the log. */
@@ -69,9 +84,9 @@ interface Parts {
   readonly commands: EventLog;
 }
 
-const metaOf = ({ boundary, envelope, event }: PolicyTransition, host: string, name: string) => ({
+const metaOf = ({ boundary, envelope, event }: PolicyTransition, host: string, id: string) => ({
   boundary,
-  id: `${envelope.id}.${name}`,
+  id,
   source: SOURCE,
   timeMs: event.decidedAt,
   actor: ACTOR,
@@ -80,8 +95,8 @@ const metaOf = ({ boundary, envelope, event }: PolicyTransition, host: string, n
   target: host,
 });
 
-const asked = ({ envelope, event }: PolicyTransition) => ({
-  commandId: idFromDigest('command', createHash('sha256').update(envelope.id).digest()),
+const asked = ({ envelope, event }: PolicyTransition, cause: string) => ({
+  commandId: idFromDigest('command', createHash('sha256').update(cause).digest()),
   policy: event.policy,
   requestedBy: envelope.actor,
   requestedAt: event.decidedAt,
@@ -121,17 +136,26 @@ export const createInstructions = ({ commands }: Parts): Instructions => {
   ): Promise<void> => {
     const spawn = policy?.spawn;
     // Over already: by a host that refused an earlier copy, or by its deadline.
-    if (spawn?.spawnId !== spawnId) return;
-    const data = { ...asked(transition), ...launchOf(spawn), spawnId, agent, host, reason, deadlineAt };
+    if (policy === undefined || spawn?.spawnId !== spawnId) return;
+    // The order to end the one before may be in the hands of an instance that has died, and would come after this one.
+    if (policy.unsure !== null) await stop(transition, killOf(policy.unsure, 'a new start'));
+    const { id } = transition.envelope;
+    const data = { ...asked(transition, id), ...launchOf(spawn), spawnId, agent, host, reason, deadlineAt };
     // No expectation: instructions to one host do not depend on one another but by their spawn ids.
-    await commands.append(encodeInstruction('agent-spawn', data, metaOf(transition, host, 'spawn')));
+    await commands.append(encodeInstruction('agent-spawn', data, metaOf(transition, host, `${id}.spawn`)));
   };
 
   const stop = async (transition: PolicyTransition, what: Stop): Promise<void> => {
-    const { spawnId, agent, host, graceful, timeoutMs, reason } = what;
-    const deadlineAt = transition.event.decidedAt + STOP_DEADLINE_MS;
-    const data = { ...asked(transition), spawnId, agent, host, graceful, timeoutMs, reason, deadlineAt };
-    await commands.append(encodeInstruction('agent-shutdown', data, metaOf(transition, host, 'shutdown')));
+    const { spawnId, agent, host, graceful, timeoutMs, reason, isLast } = what;
+    const { boundary, event, envelope } = transition;
+    const id =
+      isLast === true
+        ? `${policyKey({ boundary, policy: event.policy })}.${spawnId}.kill`
+        : `${envelope.id}.shutdown`;
+    const deadlineAt = event.decidedAt + STOP_DEADLINE_MS;
+    const order = { spawnId, agent, host, graceful, timeoutMs, reason, deadlineAt };
+    const data = { ...asked(transition, isLast === true ? id : envelope.id), ...order };
+    await commands.append(encodeInstruction('agent-shutdown', data, metaOf(transition, host, id)));
   };
 
   return {

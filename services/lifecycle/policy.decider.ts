@@ -12,7 +12,8 @@ import type { PolicyEvent } from '#streams/policy.ts';
 import type { PolicyCommand } from '#streams/policy-commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { decideExited, decideRefused } from './policy-failure.policy.ts';
-import { evolvePolicy, isLive, type Policy, type PolicyState } from './policy-state.policy.ts';
+import { evolvePolicy } from './policy-fold.policy.ts';
+import { isLive, type Policy, type PolicyState } from './policy-state.policy.ts';
 import { decideTick } from './policy-tick.policy.ts';
 
 /** Refusals of a policy. */

@@ -34,7 +34,7 @@ const spawned: SpawnInstruction[] = [];
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provisionHosts(broker, undefined, { ackWaitMs: 1000 });
+  await provisionHosts(broker, undefined, { ackWaitMs: 400 });
   control = await startControlPlane({ broker, services: [createHostsService({ version: 'test' })] });
   folders = hostFolders(['parent', 'calm', 'next']);
 });
@@ -176,7 +176,7 @@ describe('WK-64 WK-65 kill -9 of the broker', () => {
 
   beforeAll(async () => {
     (await current()).kill('SIGKILL');
-    await provisionHosts(broker, ['other'], { ackWaitMs: 1000 });
+    await provisionHosts(broker, ['other'], { ackWaitMs: 400 });
     inProcess = await startHost({
       broker,
       folders: hostFolders(['next']),

@@ -39,11 +39,11 @@ export const hostFolders = (agents: readonly string[]): HostFolders => {
   return { dataDir: join(root, 'data'), workspaceRoot: join(root, 'workspaces'), credentialsDir };
 };
 
-/** Everything durable, with hosts; what a dead host had in hand comes again after `ackWaitMs`. */
+/** Everything durable, with hosts; what a dead host had in hand comes again after `ackWaitMs`, with `isAll` what a dead service had as well. */
 export const provisionHosts = async (
   broker: TestBroker,
   hosts: readonly string[] = [HOST],
-  { ackWaitMs = 2000, agents = [] as readonly string[] } = {},
+  { ackWaitMs = 2000, isAll = false, agents = [] as readonly string[] } = {},
 ): Promise<void> => {
   const connection = await connectTo({ ...broker, urls: [broker.url] });
   const topology = topologyOf({
@@ -53,7 +53,9 @@ export const provisionHosts = async (
   });
   const declared = {
     ...topology,
-    consumers: topology.consumers.map((one) => (one.stream === 'COMMANDS' ? { ...one, ackWaitMs } : one)),
+    consumers: topology.consumers.map((one) =>
+      isAll || one.stream === 'COMMANDS' ? { ...one, ackWaitMs } : one,
+    ),
   };
   const driver = natsTopologyDriver(connection);
   const { result } = await reconcileTopology({ declared, driver, clock: systemClock });

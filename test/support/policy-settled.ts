@@ -1,7 +1,8 @@
 // Whether a fleet of policies has come to rest as it is wanted, and what its whole life has broken: record and hosts, held against one
 // another. Works on any ports, so in memory and on a real broker.
 import type { Ports } from '#libs/service/context.ts';
-import { evolvePolicy, type PolicyState } from '#services/lifecycle/policy-state.policy.ts';
+import { evolvePolicy } from '#services/lifecycle/policy-fold.policy.ts';
+import type { PolicyState } from '#services/lifecycle/policy-state.policy.ts';
 import { policyHistory } from './policy-facts.ts';
 import { judgeHistory, judgeLives, ordersOf, type Trouble } from './policy-verdict.ts';
 import type { Life, ScriptedHost } from './scripted-host.ts';

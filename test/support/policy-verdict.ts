@@ -62,7 +62,11 @@ const illegal = (history: readonly PolicyEvent[]): string[] => {
     if (event.type === 'fleetlog.policy.failed.v1') isBroken = true;
     // Only a person leads out of both; what a person has stopped meanwhile has no wait.
     if (event.type === 'fleetlog.policy.reset.v1') [until, isBroken] = [0, false];
-    if (event.type === 'fleetlog.policy.stopped.v1') until = 0;
+    if (/\.(stopped|waiting-for-host)\.v1$/.test(event.type)) {
+      if (event.type !== 'fleetlog.policy.stopped.v1' && event.decidedAt < until)
+        faults.push('a host was looked for before the wait was over');
+      until = 0;
+    }
   }
   return faults;
 };
