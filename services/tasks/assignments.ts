@@ -56,7 +56,10 @@ const entryOf = (
 ): NewEntry => {
   const { taskId, attempt, assignedAt } = event;
   const target = { boundary, taskId, actor: ACTOR, causation: facts.causation };
-  const meta = metaOf(event, target, { id: `${taskId}.assign.${attempt}`, now: assignedAt });
+  // The grant is part of the id: under one id for all of them, two dispatchers that hand over the same task would be no conflict but a batch
+  // that is partly stored, which no log takes, and the slower one could not go on.
+  const id = `${taskId}.assign.${attempt}.${facts.causation}`;
+  const meta = metaOf(event, target, { id, now: assignedAt });
   return { ...encodeTaskEvent(event, meta), expectedSeq: facts.seq };
 };
 

@@ -1,13 +1,13 @@
 // Watches a simulated fleet from inside its broker, at the moment of each write: judges every transition, tells and counts it, and sees whether a
 // run is held by nobody for long. It sees all at once, whatever the faults; it changes nothing, and costs the fleet no time.
-import { verifyProjection } from '#libs/projections/verify.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
-import { approvalsProjection, runsProjection } from '#services/runs/projections.ts';
+import { isOpen } from '#services/runs/run-commands.policy.ts';
 import { isEnded, isHeld, type Run } from '#services/runs/run-state.policy.ts';
 import { runDecider } from '#services/runs/run.decider.ts';
-import { tasksProjection } from '#services/tasks/projections.ts';
 import { leaseKey } from '#streams/buckets.ts';
 import { readEntry } from '#streams/catalogue.ts';
+import { parseJson } from '#streams/entry.ts';
+import type { RunEvent } from '#streams/run.ts';
 import { BOUNDARY } from './control-plane.ts';
 import type { World } from './simulated-world.ts';
 import { TaskVerdict, type JudgedLimits } from './task-verdict.ts';
@@ -20,6 +20,9 @@ const TASK_ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'blocked'
 /** `fleetlog.run.claimed.v1` in short. */
 const shortType = (type: string): string => type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
 
+const reachOf = ({ reach }: World, kind: string, headers: Readonly<Record<string, string>>): void =>
+  reach.note(kind, shortType(headers['ce-type'] ?? ''));
+
 /** Since when (monotonic ms) the owner of runs is up and reachable without a pause; undefined: it is not. */
 const watchedSince = ({ up, clock, broker }: World, returnedMs: number): number | undefined => {
   if (broker.faults.isAway) return undefined;
@@ -29,15 +32,22 @@ const watchedSince = ({ up, clock, broker }: World, returnedMs: number): number 
   return first < clock.monotonicMs() ? Math.max(first, returnedMs) : undefined;
 };
 
+type Asked = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-asked.v1' }>;
+
 export class FleetWatch {
   readonly verdict: TaskVerdict;
+  /** Called with each question that is asked. */
+  onAsked: (asked: Asked) => void = () => undefined;
   readonly #world: World;
   readonly #orphanMs: number;
   readonly #runs = new Map<string, Run>();
   readonly #leases = new Set<string>();
   /** Runs that are held without a lease, each with the way to stop looking. */
   readonly #orphans = new Map<string, () => void>();
-  readonly #orphaned: string[] = [];
+  readonly #broken: string[] = [];
+  /** Questions that were settled. */
+  readonly #settled = new Set<string>();
+  readonly #instructions = new Set<string>();
   #returnedMs = 0;
   #onChange: () => void = () => undefined;
 
@@ -50,6 +60,20 @@ export class FleetWatch {
       this.#returnedMs = world.clock.monotonicMs();
     });
     world.broker.observeStream('TRANSITIONS', (entry) => this.#take(entry));
+    world.broker.observeStream('COMMANDS', ({ headers }) => {
+      const id = headers['ce-id'] ?? '';
+      if (this.#instructions.has(id)) this.#broken.push(`instruction ${id} was given twice`);
+      this.#instructions.add(id);
+      reachOf(world, 'instruction', headers);
+    });
+    world.broker.observeStream('EVENTS', ({ headers, body }) => {
+      reachOf(world, 'report', headers);
+      if (headers['ce-type'] === 'fleetlog.report.refused.v1')
+        world.reach.note('refusal', `report: ${(parseJson(body) as { readonly code: string }).code}`);
+    });
+    world.broker.observeStream('DEADLETTERS', ({ subject }) => {
+      this.#broken.push(`a dead letter: ${subject}`);
+    });
     world.broker.observeBucket('leases', ({ kind, key }) => {
       if (kind === 'put') this.#leases.add(key);
       else this.#leases.delete(key);
@@ -60,7 +84,7 @@ export class FleetWatch {
 
   /** Laws that were broken so far. */
   faults(): readonly string[] {
-    return [...this.verdict.faults, ...this.#orphaned];
+    return [...this.verdict.faults, ...this.#broken];
   }
 
   /** How everything that has not ended stands, for what happens to it now. */
@@ -70,13 +94,12 @@ export class FleetWatch {
     return [...runs.map(({ state }) => `run ${state}`), ...tasks.map((state) => `task ${state}`)];
   }
 
-  /** Resolves when that many tasks have ended with all their runs, or when a law is broken. */
-  async ended(tasks: number): Promise<void> {
+  /** Resolves when all tasks and runs that there are have ended, or when a law is broken. */
+  async ended(): Promise<void> {
     const isOver = (): boolean =>
       this.faults().length > 0 ||
-      (this.verdict.states.length >= tasks &&
-        this.verdict.states.every((state) => TASK_ENDS.has(state)) &&
-        this.verdict.judge.openRuns().length === 0);
+      (this.verdict.states.every((state) => TASK_ENDS.has(state)) &&
+        [...this.#runs.values()].every(({ state }) => isEnded(state)));
     while (!isOver())
       await new Promise<void>((resolve) => {
         this.#onChange = resolve;
@@ -90,14 +113,32 @@ export class FleetWatch {
     const id = entry.subject.split('.').at(-1) ?? '';
     tell(`${entry.seq} ${type} ${id}`);
     const before = this.#stateOf(id);
-    if (reading.kind === 'run') {
-      const run = runDecider.evolve(this.#runs.get(id), reading.data);
-      if (run !== undefined) this.#runs.set(id, run);
-      this.#lookAfter(id);
-    }
+    if (reading.kind === 'run') this.#takeRun(reading.data, entry.seq);
     this.verdict.take(entry);
     reach.note(reading.kind, `${before} ${type} ${this.#stateOf(id)}`);
     this.#onChange();
+  }
+
+  /** Laws of a run that its owner's own rules are to hold, judged by what is stored. */
+  #takeRun(event: RunEvent, seq: number): void {
+    const { runId, type } = event;
+    const before = this.#runs.get(runId);
+    if (before !== undefined && isEnded(before.state))
+      this.#broken.push(`at ${seq} ${type} of ${runId}, which has ended`);
+    if (before !== undefined && type === 'fleetlog.run.created.v1')
+      this.#broken.push(`at ${seq} ${runId} is created again`);
+    if (type === 'fleetlog.run.approval-asked.v1') this.onAsked(event);
+    if (type === 'fleetlog.run.approval-answered.v1') {
+      if (this.#settled.has(event.approvalId))
+        this.#broken.push(`at ${seq} ${event.approvalId} is answered again`);
+      this.#settled.add(event.approvalId);
+    }
+    const run = runDecider.evolve(before, event);
+    if (run === undefined) return;
+    this.#runs.set(runId, run);
+    if (isEnded(run.state) && (run.open.length > 0 || run.commands.some(isOpen)))
+      this.#broken.push(`at ${seq} ${runId} has ended and leaves something open`);
+    this.#lookAfter(runId);
   }
 
   #stateOf(id: string): string {
@@ -123,25 +164,9 @@ export class FleetWatch {
       const forMs = watchedMs === undefined ? 0 : nowMs - Math.max(sinceMs, watchedMs);
       if (forMs < this.#orphanMs) return this.#judgeAfter(runId, sinceMs, this.#orphanMs - forMs);
       this.#orphans.delete(runId);
-      this.#orphaned.push(`${runId} is held by nobody for ${nowMs - sinceMs} ms`);
+      this.#broken.push(`${runId} is held by nobody for ${nowMs - sinceMs} ms`);
       this.#onChange();
     });
     this.#orphans.set(runId, cancel);
   }
 }
-
-/** The first key of each bucket that is not what its log says. */
-export const unlikeTheirLog = async ({ ports }: World): Promise<readonly string[]> => {
-  const log = ports.log('TRANSITIONS');
-  const found = [
-    ['runs', await verifyProjection({ projection: runsProjection, log, kv: ports.bucket('runs') })],
-    [
-      'approvals',
-      await verifyProjection({ projection: approvalsProjection, log, kv: ports.bucket('approvals') }),
-    ],
-    ['tasks', await verifyProjection({ projection: tasksProjection, log, kv: ports.bucket('tasks') })],
-  ] as const;
-  return found.flatMap(([bucket, verdict]) =>
-    verdict.equal ? [] : [`bucket ${bucket}: ${verdict.key} is not the fold of its log`],
-  );
-};

@@ -21,32 +21,29 @@ export const silentMetrics: Metrics = {
   exposition: () => Promise.resolve({ contentType: 'text/plain', body: '' }),
 };
 
-/** A log of which warnings and worse go to `tell`, in one line each. */
-export const tellingLogger = (tell: (line: string) => void): Logger => {
-  const line =
-    (level: string) =>
-    (message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
-      tell(`${level}: ${message} ${Object.entries(fields).map(wordOf).join(' ')}`);
-  return {
-    debug: nothing,
-    info: nothing,
-    warn: line('warn'),
-    error: line('error'),
-    fatal: line('fatal'),
-    child: () => tellingLogger(tell),
-    isEnabled: () => true,
-  };
-};
-
 const wordOf = ([name, value]: readonly [string, unknown]): string =>
   `${name}=${value instanceof Error ? value.message : typeof value === 'string' ? value : (JSON.stringify(value) ?? '')}`;
 
-export const silentLogger: Logger = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  fatal: nothing,
-  child: () => silentLogger,
-  isEnabled: () => false,
+/** A log of which warnings go to `tell`, and what is worse also to `onError`: in one line each. */
+export const tellingLogger = (
+  tell: ((line: string) => void) | undefined,
+  onError: (line: string) => void,
+): Logger => {
+  const lineOf = (level: string, message: string, fields: Readonly<Record<string, unknown>> = {}): string =>
+    `${level}: ${message} ${Object.entries(fields).map(wordOf).join(' ')}`;
+  const error = (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+    const line = lineOf('error', message, fields);
+    tell?.(line);
+    onError(line);
+  };
+  const logger: Logger = {
+    debug: nothing,
+    info: nothing,
+    warn: (message, fields) => tell?.(lineOf('warn', message, fields)),
+    error,
+    fatal: error,
+    child: () => logger,
+    isEnabled: () => tell !== undefined,
+  };
+  return logger;
 };

@@ -5,6 +5,7 @@ import { createMemoryBroker, type MemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock, type ManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds, type SeededIds } from '#libs/memory/ids.ts';
 import { createCheckBoard } from '#libs/service/checks.ts';
+import type { RequestClient } from '#libs/ports/requests.ts';
 import type { Ports } from '#libs/service/context.ts';
 import type { Service } from '#libs/service/define-service.ts';
 import { startService } from '#libs/service/running-service.ts';
@@ -13,7 +14,7 @@ import { topologyOf } from '#streams/consumers.ts';
 import { BOUNDARY } from './control-plane.ts';
 import { createMortalPorts } from './mortal-ports.ts';
 import { Reach } from './reach.ts';
-import { silentHooks, silentLogger, silentMetrics, tellingLogger } from './silent-telemetry.ts';
+import { silentHooks, silentMetrics, tellingLogger } from './silent-telemetry.ts';
 
 export interface World {
   readonly clock: ManualClock;
@@ -21,7 +22,7 @@ export interface World {
   readonly broker: MemoryBroker;
   readonly ports: Ports;
   readonly logger: Logger;
-  /** Errors that would have ended a process. */
+  /** Errors that would have ended a process, and what a service has logged as an error: nothing that is to happen whatever goes wrong around it. */
   readonly fatal: unknown[];
   /** What is wrong with the ports of every service; nothing, but in a world whose fault is to be caught. */
   readonly spoil: (ports: Ports) => Ports;
@@ -62,13 +63,26 @@ const topologyFor = ({ agents = [], hosts = [] }: Inhabitants): ReturnType<typeo
   return topology;
 };
 
-const portsOn = (broker: MemoryBroker, clock: ManualClock, ids: SeededIds): Ports => ({
+/** Every refusal counts, whoever asked. */
+const countedClient = (client: RequestClient, reach: Reach): RequestClient => ({
+  request: async (subject, body, options) => {
+    const answer = await client.request(subject, body, options);
+    if (answer.headers['Nats-Service-Error-Code'] === '400')
+      reach.note('refusal', (answer.headers['Nats-Service-Error'] ?? '').split(':')[0] ?? '');
+    return answer;
+  },
+});
+
+const portsOn = (
+  broker: MemoryBroker,
+  { clock, ids, reach }: Pick<World, 'clock' | 'ids' | 'reach'>,
+): Ports => ({
   clock,
   ids,
   log: (stream) => broker.eventLog(stream),
   bucket: (name) => broker.keyValue(name),
   queue: (stream, consumer) => broker.workQueue(stream, consumer),
-  requests: { client: broker.requests, server: broker.requests },
+  requests: { client: countedClient(broker.requests, reach), server: broker.requests },
   blobs: broker.blobs('bodies'),
   publisher: () => broker.publisher(),
 });
@@ -82,18 +96,19 @@ export const createWorld = (
   const clock = createManualClock();
   const ids = createSeededIds(seed, clock);
   const broker = createMemoryBroker({ clock, ids, topology: topologyFor(inhabitants) });
-  const ports = portsOn(broker, clock, ids);
+  const reach = new Reach();
+  const ports = portsOn(broker, { clock, ids, reach });
   const startedMs = clock.monotonicMs();
   const tell = (what: string): void =>
     onStep?.(`${((clock.monotonicMs() - startedMs) / 1000).toFixed(3).padStart(9)} ${what}`);
-  const reach = new Reach();
   broker.faults.onFault((question, { name, entry }) => {
     const where = entry?.headers['ce-type'] ?? placeOf(name);
     reach.note('fault', `${question} ${where}`);
     tell(`${question} ${where}`);
   });
-  const logger = onStep === undefined ? silentLogger : tellingLogger(tell);
-  return { clock, ids, broker, ports, logger, fatal: [], spoil, tell, reach, up: new Set() };
+  const fatal: unknown[] = [];
+  const logger = tellingLogger(onStep && tell, (line) => void fatal.push(line));
+  return { clock, ids, broker, ports, logger, fatal, spoil, tell, reach, up: new Set() };
 };
 
 /** A subject is named by the operation at its end, everything else by itself. */
@@ -177,11 +192,8 @@ export const persist = async <T>({ clock }: World, call: () => Promise<T>): Prom
   }
 };
 
-/** An answer that is none becomes what it says; refusals count to the reach. */
-export const answered = <Answer extends { readonly outcome: string }>(
-  { reach }: World,
-  answer: Answer,
-): Answer => {
+/** An answer that is none becomes what it says. */
+export const answered = <Answer extends { readonly outcome: string }>(answer: Answer): Answer => {
   const { outcome, ...rest } = answer as unknown as {
     outcome: string;
     code: string;
@@ -189,7 +201,6 @@ export const answered = <Answer extends { readonly outcome: string }>(
     retry: 'later';
   };
   if (outcome === 'fault') throw new Fault(rest);
-  if (outcome === 'refused') reach.note('refusal', rest.code);
   return answer;
 };
 

@@ -1,20 +1,21 @@
-// One life of a fleet with tasks under a seed: two instances each of tasks and dispatch (and one of runs) that are stopped and started,
-// runners that die with their work, people who cancel and retry, a broker that goes away and forgets. Gives what was broken on the way.
+// One life of a fleet under a seed: instances of runs, tasks, dispatch and sessions, one or two of each, that are stopped, killed and started;
+// runners that die with their work; people who order, change their minds and answer; a broker and clocks that fail. Gives what was broken on the way.
 import { seededFaultPlan } from '#libs/memory/faults.ts';
 import type { Service } from '#libs/service/define-service.ts';
 import { dispatch } from '#services/dispatch/service.ts';
 import { runs } from '#services/runs/service.ts';
+import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
-import { makeId } from '#streams/ids.ts';
-import type { TaskRequestOf } from '#streams/task-requests.ts';
-import { FleetWatch, unlikeTheirLog } from './fleet-watch.ts';
-import { askTasksUntilAnswered, runRunner, type SimulatedRunner } from './simulated-fleet.ts';
+import { REJECTIONS } from '#streams/rejections.ts';
+import { unlikeTheirLog } from './bucket-verdict.ts';
+import { FleetWatch } from './fleet-watch.ts';
+import { answerQuestion, liveAmongThem } from './simulated-people.ts';
+import { runRunner, type SimulatedRunner } from './simulated-runner.ts';
+import { makeTrouble, noteTrouble, ratesOf } from './simulated-trouble.ts';
 import {
-  below,
   createWorld,
   drive,
   isLucky,
-  pause,
   start,
   type Instance,
   type World,
@@ -29,143 +30,47 @@ const RUNNERS: readonly SimulatedRunner[] = [
 const LIMITS = { fleetLimit: 3, queueLimits: ['q1=2', 'q2=1'], recallAfterMs: 2000 };
 const JUDGED = { fleet: 3, queues: { q1: 2, q2: 1 }, agents: { a1: 1, a2: 2 } };
 const SWEEP_MS = 2000;
+/** Half the lease after it is over, and as long as a sweep takes to look: then a run has to have somebody again, or an end. */
+const ORPHAN_MS = 2000 + SWEEP_MS + 1000;
+/** What the summaries may take to be complete once nothing goes wrong any more. */
+const SUMMARIES_MS = 12_000;
+/** What everything may take to come to its end once nothing goes wrong any more. */
+const MOST_MS = 30 * 60_000;
 
 /** How much happens in one life. */
 interface Extent {
-  readonly tasks: number;
-  /** How often something is disturbed. */
+  /** What people begin. */
+  readonly errands: number;
+  /** How often there is trouble. */
   readonly rounds: number;
-  readonly services: readonly Service[];
 }
 
-/** Two instances of what decides: nothing may depend on being alone. */
 const EXTENTS: Readonly<Record<Size, Extent>> = {
-  whole: { tasks: 8, rounds: 5, services: [runs, tasks, tasks, dispatch, dispatch] },
-  short: { tasks: 3, rounds: 2, services: [runs, tasks, dispatch, dispatch] },
-};
-
-const orderOf = (world: World): TaskRequestOf<'create'> => {
-  const needsGpu = isLucky(world, 0.2);
-  return {
-    taskId: makeId('task', world.ids.ulid()),
-    queue: isLucky(world, 0.6) ? 'q1' : 'q2',
-    lane: 'main',
-    priority: below(world, 2),
-    title: null,
-    provider: isLucky(world, 0.25) ? 'claude' : 'exec',
-    agent: isLucky(world, 0.15) ? 'a2' : null,
-    labels: needsGpu ? ['gpu'] : [],
-    sessionId: null,
-    request: { prompt: 'work', turnTimeoutMs: 60_000 },
-    replay: isLucky(world, 0.8) ? 'requeue' : 'fail',
-    maxAttempts: 1 + below(world, 3),
-    leaseMs: 4000,
-    references: [],
-    metadata: {},
-    actor: 'user:test',
-  };
-};
-
-const createTasks = async (world: World, count: number): Promise<readonly string[]> => {
-  const taskIds: string[] = [];
-  for (let at = 0; at < count; at += 1) {
-    const order = orderOf(world);
-    // Asked twice now and then, as by a client that lost its answer.
-    for (let times = isLucky(world, 0.3) ? 2 : 1; times > 0; times -= 1)
-      await askTasksUntilAnswered(world, 'create', order);
-    taskIds.push(order.taskId);
-    await pause(world, 1500);
-  }
-  return taskIds;
-};
-
-/** People cancel some of them, and let some that ended be tried again. */
-const meddle = async (world: World, taskIds: readonly string[]): Promise<void> => {
-  for (const taskId of taskIds) {
-    await pause(world, 1500);
-    const requestId = world.ids.ulid();
-    if (isLucky(world, 0.25))
-      await askTasksUntilAnswered(world, 'cancel', {
-        taskId,
-        requestId,
-        reason: 'chaos',
-        actor: 'user:test',
-      });
-    else if (isLucky(world, 0.4))
-      await askTasksUntilAnswered(world, 'retry', { taskId, requestId, actor: 'user:test' });
-  }
+  whole: { errands: 10, rounds: 8 },
+  short: { errands: 3, rounds: 3 },
 };
 
 const CONFIG: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   dispatch: LIMITS,
   runs: { sweepMs: SWEEP_MS },
+  sessions: { collectMs: 5000 },
 };
 
 const launch = (world: World, service: Service): Instance =>
   start(world, service, CONFIG[service.name] ?? {});
 
-/** One thing that goes wrong. */
-type Disturbance = (world: World, instances: Instance[]) => Promise<void>;
-
-const restart = async (world: World, instances: Instance[], isKilled: boolean): Promise<void> => {
-  const at = below(world, instances.length);
-  const instance = instances[at];
-  if (instance === undefined) return;
-  world.tell(`${instance.service.name} (${at}) is ${isKilled ? 'killed' : 'stopped'}`);
-  if (isKilled) instance.kill();
-  else await instance.stop();
-  await pause(world, 3000);
-  instances[at] = launch(world, instance.service);
-  world.tell(`${instance.service.name} (${at}) is started`);
-};
-
-const DISTURBANCES: readonly Disturbance[] = [
-  async (world) => {
-    world.tell('the broker goes away');
-    world.broker.faults.goAway();
-    await pause(world, 1500);
-    world.broker.faults.comeBack();
-    world.tell('the broker is back');
-  },
-  async (world) => {
-    const lost = below(world, 50);
-    world.tell(`the broker forgets ${lost} acknowledgements of each consumer`);
-    world.broker.faults.crash(lost);
-  },
-  async (world) => {
-    const jumpMs = below(world, 120_000) - 60_000;
-    world.tell(`the wall clock jumps by ${jumpMs} ms`);
-    world.clock.jumpWall(jumpMs);
-  },
-  (world, instances) => restart(world, instances, false),
-  (world, instances) => restart(world, instances, true),
-  (world, instances) => restart(world, instances, true),
-];
-
-/** Stops, kills and starts instances, takes the broker away, lets it forget acknowledgements, and moves the wall clock. */
-const disturb = async (world: World, instances: Instance[], rounds: number): Promise<void> => {
-  for (let round = 0; round < rounds; round += 1) {
-    await pause(world, 4000);
-    await DISTURBANCES[below(world, DISTURBANCES.length)]?.(world, instances);
-  }
-  world.broker.faults.plan({});
-  world.tell('nothing goes wrong any more');
-};
-
-/** Half the lease after it is over, and as long as a sweep takes to look: then a run has to have somebody again, or an end. */
-const ORPHAN_MS = 2000 + SWEEP_MS + 1000;
-
-/** Faults of the broker, as often as a life can take. */
-const RATES = {
-  dropAppend: 0.03,
-  loseAppendAck: 0.04,
-  loseWriteAck: 0.04,
-  loseAnswer: 0.04,
-  loseDeliveryAck: 0.03,
-  forgetDeliveryAck: 0.02,
-  // What comes late on one subject is overtaken by what comes on others.
-  maxAppendAckDelayMs: 60,
-  maxWatchDelayMs: 300,
+/** Who is there: nothing may depend on being alone, or on not being so. */
+const servicesOf = (world: World): readonly Service[] => {
+  const second = (service: Service, chance: number): Service[] => (isLucky(world, chance) ? [service] : []);
+  return [
+    runs,
+    tasks,
+    dispatch,
+    ...second(runs, 0.35),
+    ...second(tasks, 0.35),
+    ...second(dispatch, 0.6),
+    ...second(sessions, 0.25),
+  ];
 };
 
 const recordOf = async ({ ports }: World): Promise<readonly string[]> => {
@@ -175,14 +80,31 @@ const recordOf = async ({ ports }: World): Promise<readonly string[]> => {
   return record;
 };
 
+/** Everything has ended: nothing is held any more. */
+const leftLeases = async ({ ports }: World): Promise<readonly string[]> => {
+  const left: string[] = [];
+  // The collector of sessions keeps its own.
+  for await (const key of ports.bucket('leases').keys())
+    if (/\brun_/.test(key)) left.push(`lease ${key} is left`);
+  return left;
+};
+
 /** What is wrong with the buckets, once they had the time that they may take. */
-const summariesFaults = async (world: World, watch: FleetWatch): Promise<readonly string[]> => {
+const summariesFaults = async (
+  world: World,
+  watch: FleetWatch,
+  hasSessions: boolean,
+): Promise<readonly string[]> => {
   let faults: readonly string[] = [];
-  for (let waitedMs = 0; waitedMs < 12_000; waitedMs += 1000) {
+  for (let waitedMs = 0; waitedMs < SUMMARIES_MS; waitedMs += 1000) {
     await world.clock.sleep(1000);
     const judged = watch.verdict.faults.length;
     await watch.verdict.compareSummaries(world.ports.bucket('tasks'));
-    faults = [...watch.verdict.judge.faults.splice(judged), ...(await unlikeTheirLog(world))];
+    faults = [
+      ...watch.verdict.judge.faults.splice(judged),
+      ...(await unlikeTheirLog(world, hasSessions)),
+      ...(await leftLeases(world)),
+    ];
     if (faults.length === 0) return [];
   }
   return faults;
@@ -190,25 +112,42 @@ const summariesFaults = async (world: World, watch: FleetWatch): Promise<readonl
 
 /** Lives it to the end. The same seed is the same life. */
 export const simulateTasks = async (seed: number, size: Size, options: WorldOptions = {}): Promise<Lived> => {
-  const { tasks: count, rounds, services } = EXTENTS[size];
+  const { errands, rounds } = EXTENTS[size];
   const world = createWorld(seed, { agents: RUNNERS.map(({ agent }) => agent) }, options);
   const watch = new FleetWatch(world, JUDGED, ORPHAN_MS);
-  world.broker.faults.plan(seededFaultPlan(seed, RATES));
+  world.broker.faults.plan(seededFaultPlan(seed, ratesOf(world)));
+  const services = servicesOf(world);
+  const hasSessions = services.includes(sessions);
   const instances = services.map((service) => launch(world, service));
   const [ending, calm] = [new AbortController(), new AbortController()];
   const runners = RUNNERS.map((runner) =>
-    runRunner(world, runner, { signal: ending.signal, calm: calm.signal }),
+    runRunner(world, runner, {
+      signal: ending.signal,
+      calm: calm.signal,
+      onDeath: ({ turns }) => {
+        noteTrouble({ world, watch }, 'a runner dies');
+        for (const { phase } of turns.values()) world.reach.note('trouble', `a runner dies × ${phase}`);
+      },
+    }),
   );
+  watch.onAsked = (asked) => void answerQuestion(world, asked);
   const life = async (): Promise<readonly string[]> => {
-    const disturbing = disturb(world, instances, rounds);
-    await meddle(world, await createTasks(world, count));
-    await disturbing;
+    const again = ({ service }: Instance): Instance => launch(world, service);
+    const trouble = makeTrouble({ world, watch, instances, launch: again }, rounds);
+    const faults = await liveAmongThem(world, errands, { hasSessions });
+    await trouble;
+    world.broker.faults.plan({});
+    world.tell('nothing goes wrong any more');
     calm.abort();
-    await watch.ended(count);
-    return watch.faults().length > 0 ? [] : summariesFaults(world, watch);
+    await watch.ended();
+    return watch.faults().length > 0
+      ? faults
+      : [...faults, ...(await summariesFaults(world, watch, hasSessions))];
   };
-  const summaries = await drive(world, life());
-  const faults = [...watch.faults(), ...summaries];
+  const others = await drive(world, life(), MOST_MS).catch((error: unknown) => [
+    `${String(error)}: ${watch.states().join(', ')}`,
+  ]);
+  const faults = [...watch.faults(), ...others];
   ending.abort();
   // What is broken stays so, and nothing else of this life is worth waiting for.
   if (faults.length > 0) for (const instance of instances) instance.kill();
@@ -220,4 +159,8 @@ export const simulateTasks = async (seed: number, size: Size, options: WorldOpti
   };
 };
 
-export const taskSimulation: Simulation = { live: simulateTasks, wanted: {} };
+const REFUSALS = Object.keys(REJECTIONS).filter((code) =>
+  /^(RUN|APPROVAL|TASK|ADMISSION|SESSION|KEY)_/.test(code),
+);
+
+export const taskSimulation: Simulation = { live: simulateTasks, wanted: { refusal: REFUSALS } };

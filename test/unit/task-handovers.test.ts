@@ -77,6 +77,27 @@ describe('a hand-over', () => {
     expect(await history(first)).toEqual(['created', 'assigned']);
   });
 
+  test('WK-31 of one task by two dispatchers at once, by whichever instances, is made by one of them and no fault to the other', async () => {
+    const { create, ask, history, log, clock, ids } = setup();
+    await create(first);
+    await create(second);
+    // Another instance, which remembers the tasks as they were.
+    const theirs = createTaskLog({ log, clock, ids });
+    for (const taskId of [first, second])
+      await theirs.load({ boundary: BOUNDARY, taskId, actor: 'user:test' });
+    const other = createAssign({ taskLog: theirs, log, clock });
+    const grants = [first, second].map((taskId) => ({ taskId, attempt: 1, agent: 'a1' }));
+    const askOther = (grantId: string) =>
+      other(BOUNDARY, { grantId, expectedSeq: 0, dispatcher: 'd2', grants });
+    const both = await Promise.all([ask([first], 0, 'one'), ask([first], 0, 'two'), askOther('three')]);
+    expect(
+      both.map((answer) => (answer.kind === 'ok' ? answer.result.granted : answer.rejection.code)),
+    ).toEqual([[first], [], 'ADMISSION_SUPERSEDED']);
+    expect(await history(first)).toEqual(['created', 'assigned']);
+    expect(await history(second)).toEqual(['created']);
+    expect(await askOther('four')).toMatchObject({ rejection: { code: 'ADMISSION_SUPERSEDED' } });
+  });
+
   test('leaves out what waits no more and what cannot be read, and hands over the rest', async () => {
     const { create, ask, spoil, taskLog, history } = setup();
     for (const taskId of [first, second]) await create(taskId);
