@@ -6,6 +6,8 @@ import type { IntendedEntry, RunningEntry } from './journal.ts';
 export interface Hosted {
   entry: IntendedEntry | RunningEntry;
   wasForced: boolean;
+  /** Its end was seen and is being reported: what the journal says next of it is that it is over, and nothing after that. */
+  isEnding: boolean;
   cancelKill: () => void;
   /** Resolved when its end is reported. */
   readonly gone: PromiseWithResolvers<void>;
@@ -51,6 +53,7 @@ export class HostedRunners {
     const hosted: Hosted = {
       entry,
       wasForced: false,
+      isEnding: false,
       cancelKill: () => undefined,
       gone: Promise.withResolvers<void>(),
     };

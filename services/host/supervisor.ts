@@ -182,7 +182,8 @@ export class Supervisor {
   ): Promise<void> {
     const { clock, reporter, reached, onChange } = this.#parts;
     const { entry } = hosted;
-    if (entry.state !== 'running') return;
+    // A note that it is to stop, written behind the end, would have the next host find it and report its end once more.
+    if (entry.state !== 'running' || hosted.isEnding) return;
     const killAt = Math.min(entry.killAt ?? Number.MAX_SAFE_INTEGER, clock.now() + afterMs);
     const stopping: RunningEntry = { ...entry, killAt, wasAsked: entry.wasAsked || wasAsked };
     hosted.entry = stopping;
@@ -218,7 +219,8 @@ export class Supervisor {
 
   async #reportExit(hosted: Hosted, exit: Exit): Promise<void> {
     const { entry, wasForced } = hosted;
-    if (entry.state !== 'running') return;
+    if (entry.state !== 'running' || hosted.isEnding) return;
+    hosted.isEnding = true;
     const { reached } = this.#parts;
     await reached('runner-exited');
     await reportEnded(this.#parts, entry, { ...exit, wasForced });

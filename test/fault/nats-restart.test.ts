@@ -170,7 +170,7 @@ describe('watches and replays', () => {
         })();
         await expect(following).rejects.toMatchObject({ code: 'LOG_MISSING', retry: 'never' });
       });
-      await expect.poll(() => followed.toSorted(), POLL).toEqual([1, 1, 1, 2, 2, 2]);
+      await expect.poll(() => followed.toSorted((a, b) => a - b), POLL).toEqual([1, 1, 1, 2, 2, 2]);
       await connection.nc.request('$JS.API.STREAM.DELETE.LOG', '');
       await natsTopology(connection).createStream({ name: 'LOG', subjects: ['log.>'] });
       await Promise.all(ended);

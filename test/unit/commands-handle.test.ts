@@ -95,7 +95,7 @@ describe('a command', () => {
     const [one, two] = [handler(), handler()];
     await one.handle('a', add(1), { id: '1' });
     const second = await two.handle('a', add(5), { id: '2' });
-    if (second.kind !== 'accepted') return expect.unreachable(second.kind);
+    if (second.kind !== 'accepted') throw new Error(second.kind);
     const noted = { event: second.event, id: '2', seq: second.seq, bytes: 10 };
     const before = { ...calls };
     await one.noteAppended('a', { ...noted, afterSeq: 7 });

@@ -113,7 +113,6 @@ test('a claim that was looked at before the one in front of it ended has a lease
   const first = { runId, runnerId: 'r1', claimId: 'c1', commandId: createData().commandId };
   await one.claims.claim(asker, first);
   // The claim finds the run held; before it is appended, the report that ends the first claim is, and its lease is removed.
-  const load = one.runLog.load;
   const overtaken = createClaims({
     ...one,
     clock: createManualClock(),
@@ -122,7 +121,7 @@ test('a claim that was looked at before the one in front of it ended has a lease
       remembered: () => undefined,
       noteAppended: (...noted) => one.runLog.noteAppended(...noted),
       load: async (loaded) => {
-        const found = await load.call(one.runLog, loaded);
+        const found = await one.runLog.load(loaded);
         if (found.state?.state === 'claimed' && found.state.claims === 1) {
           await one.runLog.handle(target, expire(1), { id: 'expire' });
           await one.leases.remove(boundary, runId, 1);
