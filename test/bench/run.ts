@@ -16,6 +16,7 @@ import { footprintBench } from './footprint.ts';
 import { publisherBench } from './publisher.ts';
 import { readsBench } from './reads.ts';
 import { replayBench } from './replay.ts';
+import { restartBench } from './restart.ts';
 import { runsBench } from './runs.ts';
 import { runnersBench } from './runners.ts';
 import { turnsBench } from './turns.ts';
@@ -37,6 +38,7 @@ const BENCHES: readonly Bench[] = [
   hostsBench,
   policiesBench,
   runsBench,
+  restartBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
