@@ -1,6 +1,6 @@
 // Decides how appends to different subjects reach the stream: alone and pipelined, or together in one atomic batch (one
 // sync for all). Each keeps its own expectation and its own outcome; a batch that is refused is taken apart. Order per
-// subject is not its business (see append-lanes.ts): of each subject it holds at most one append at a time.
+// subject is not its business (see append-lanes.ts): of each subject it holds at most one append that has a place in its order.
 //
 // What happens to a ready append: sent at once while singles are cheaper; held while a batch is in flight, or while enough
 // are under way that a batch is cheaper and too few wait for one. Natural batching: nothing ever waits for a timer.

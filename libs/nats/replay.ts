@@ -7,6 +7,8 @@ import type { SharedTail, TailReader } from './shared-tail.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
 
 const CAPACITY = 1_000;
+/** Who follows shares the connection with those who are asked and answer: what is on its way to it must not hold them up. */
+const FOLLOW_CAPACITY = 256;
 
 const startOf = (options: ReplayOptions): ConsumerStart => {
   const { from } = options;
@@ -29,7 +31,7 @@ const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedCo
     family: 'LOG',
     filters: options.subjects ?? [],
     start: startOf(options),
-    capacity: CAPACITY,
+    capacity: follow ? FOLLOW_CAPACITY : CAPACITY,
     onReplaced: 'fault',
     ...(follow ? {} : { patience }),
     reportsIdle: follow && options.toSeq !== undefined,

@@ -15,7 +15,7 @@ type Message = Extract<FeedItem, { readonly kind: 'message' }>;
 /** Messages kept for those who join: what comes in between the last message that a follower reads by itself and its joining. */
 const MOST_REMEMBERED = 256;
 const MOST_WAITING = 1_000;
-const CAPACITY = 1_000;
+const CAPACITY = 256;
 
 /** What one follower reads of a tail. Ends when it is too slow, with the signal, or with the fault of the tail. */
 export class TailReader {

@@ -24,7 +24,8 @@ export class SingleAppend extends RetriedPublish implements LaneOperation {
   constructor(context: WriteContext, entry: NewEntry, caller: AppendCaller) {
     super(context, entry.subject, entry.body);
     this.entry = entry;
-    this.lanes = [entry.subject];
+    const isFree = entry.inAnyOrder === true && entry.expectedSeq === undefined;
+    this.lanes = isFree ? [] : [entry.subject];
     this.#caller = caller;
   }
 

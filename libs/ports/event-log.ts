@@ -17,6 +17,8 @@ export interface NewEntry {
    * Leave it out only where order does not matter, and say why there.
    */
   readonly expectedSeq?: number;
+  /** Only without an expectation: it may take its place among others of its subject in any order, so that it waits for none of them. */
+  readonly inAnyOrder?: boolean;
 }
 
 /** Something stored. `headers` holds what the writer set (incl. `Nats-Msg-Id`), without the expectation and batch headers of the transport. */
@@ -95,7 +97,7 @@ export interface EventLog {
   readonly stream: string;
   /**
    * Stores one entry. Concurrent appends to different subjects share one atomic batch (group commit); each keeps its own
-   * expectation and its own outcome. Appends to one subject take effect in call order.
+   * expectation and its own outcome. Appends to one subject take effect in call order, but for those that are `inAnyOrder`.
    */
   append(entry: NewEntry): Promise<AppendOutcome>;
   /** Stores all or nothing, contiguous, in order; 1 to 1,000 entries, at most one per subject may carry `expectedSeq` (the first one of that subject). */

@@ -4,6 +4,7 @@ import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { EntryParts } from '#streams/entry.ts';
 import type { Envelope } from '#streams/envelope.ts';
 import { encodeInstruction, type InstructionMeta } from '#streams/instruction-codec.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
@@ -107,8 +108,11 @@ const turnOf = (work: Work, { commandId, resume, text, notBefore }: DueTurn): Tu
   };
 };
 
-/** Writes instructions. No expectation on any: those of different runs share the agent's subject and do not depend on one another. */
+/** Writes instructions. No expectation on any, and no order among them: those of different runs share the agent's subject and do not depend on one another; those of one run are written one after another. */
 const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) => {
+  const append = async (entry: EntryParts): Promise<void> => {
+    await commands.append({ ...entry, inAnyOrder: true });
+  };
   const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
     ...cause,
     target: work.agent,
@@ -117,10 +121,10 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     correlation: work.runId,
   });
   const turn = async (cause: Cause, work: Work, due: DueTurn): Promise<void> => {
-    await commands.append(encodeInstruction('turn', turnOf(work, due), metaOf(cause, work)));
+    await append(encodeInstruction('turn', turnOf(work, due), metaOf(cause, work)));
   };
   const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
-    await commands.append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
+    await append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
   };
   /** A parked run goes on with a new instruction, a held one's runner is told. */
   const answer = async (cause: Omit<Cause, 'id'>, run: Run, event: Answered): Promise<void> => {
@@ -134,7 +138,7 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     if (event.decision === 'withdrawn' || !isHeld(run) || run.claims !== fence) return;
     const data = { runId, fence, approval };
     const meta = metaOf({ ...cause, id: `${cause.causation}.answer` }, run.created);
-    await commands.append(encodeInstruction('answer-approval', data, meta));
+    await append(encodeInstruction('answer-approval', data, meta));
   };
   /** What the claim under `fence` is to be told of commands; what is past by now is not told. */
   const command = async (
@@ -148,7 +152,7 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
       // The claim is part of the id: another one is told anew.
       const meta = metaOf({ ...cause, id: `${commandId}.${type}.${fence}` }, run.created);
       const about = { runId, fence, commandId };
-      await commands.append(
+      await append(
         type === 'interrupt'
           ? encodeInstruction('interrupt', { ...about, reason }, meta)
           : encodeInstruction('steer', { ...about, text: text ?? '' }, meta),

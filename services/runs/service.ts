@@ -44,6 +44,9 @@ type RunsConfig = ConfigOf<typeof RunsConfig>;
 /** After a pause of the broker, or of this process, everybody has so long to speak: longer than a busy runner may be silent. */
 const STEADY_MS = 2500;
 
+/** Entries worked on at once: each waits for one append, and the busier the broker the longer. */
+const WIDTH = 64;
+
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: ServiceContext<RunsConfig>) => {
   const { clock, ids, redactor } = context;
@@ -122,7 +125,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       lane: ({ runId }) => runId,
       handle: (report) => handleReport(report),
       deadLetters,
-      limits: { ackWaitMs: ACK_WAIT_MS },
+      limits: { ackWaitMs: ACK_WAIT_MS, width: WIDTH },
       // Which instance is preferred does not matter; that it is one keeps the reports of a run in order.
       priority: Math.floor(context.ids.random() * 10),
     }),
@@ -133,7 +136,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       lane: ({ event }) => event.runId,
       handle: (transition) => instructions.handle(transition),
       deadLetters,
-      limits: { ackWaitMs: ACK_WAIT_MS },
+      limits: { ackWaitMs: ACK_WAIT_MS, width: WIDTH },
     }),
     projectionLoop(context, { projection: runsProjection, deadLetters }),
     projectionLoop(context, { projection: activityProjection, deadLetters }),

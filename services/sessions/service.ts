@@ -82,7 +82,8 @@ const loopsOf = (context: Context): Loop[] => {
       lane: ({ run }) => run.sessionId,
       handle: (created) => opening.handle(created),
       deadLetters,
-      limits: { ackWaitMs: ACK_WAIT_MS },
+      // Each waits for one append, and the busier the broker the longer.
+      limits: { ackWaitMs: ACK_WAIT_MS, width: 64 },
     }),
     consumerLoop(context, {
       name: sessionBindings.name,

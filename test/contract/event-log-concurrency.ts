@@ -54,6 +54,31 @@ const callers = (make: MakeLog): void => {
   );
 
   it(
+    'stores appends to one subject that need no order, each once, beside those that do, and each repeat as what it is',
+    withLog(make, async ({ log, subject }) => {
+      const free = Array.from({ length: 200 }, (_, n) => ({
+        ...entry(subject('one'), `f${n}`),
+        inAnyOrder: true,
+      }));
+      const inOrder = Array.from({ length: 20 }, (_, n) => entry(subject('one'), `o${n}`));
+      const calls = free.flatMap((call, n) => (n % 10 === 0 ? [call, inOrder[n / 10] ?? call] : [call]));
+      const outcomes = await Promise.all(calls.map((call) => log.append(call)));
+      expect(outcomes.every((outcome) => outcome.kind === 'appended' && !outcome.duplicate)).toBe(true);
+      const again = await Promise.all(free.slice(0, 50).map((call) => log.append(call)));
+      expect(again.every((outcome) => outcome.kind === 'appended' && outcome.duplicate)).toBe(true);
+      const stored = (await all(log.read(subject('one')))).map((one) => idOf(one) ?? '');
+      expect(stored.toSorted()).toEqual(calls.map(({ id }) => id).toSorted());
+      expect(stored.filter((id) => id.startsWith('o'))).toEqual(inOrder.map(({ id }) => id));
+      // An expectation is an order: the flag says nothing then.
+      const last = await log.last(subject('one'));
+      const next = { ...entry(subject('one'), 'x', { expectedSeq: last?.seq ?? 0 }), inAnyOrder: true };
+      const late = { ...entry(subject('one'), 'y', { expectedSeq: last?.seq ?? 0 }), inAnyOrder: true };
+      const [first, second] = await Promise.all([log.append(next), log.append(late)]);
+      expect([first.kind, second.kind]).toEqual(['appended', 'conflict']);
+    }),
+  );
+
+  it(
     'lets one of 32 racers win, and tells the others who did',
     withLog(make, async ({ log, subject }) => {
       const run = subject('run');
