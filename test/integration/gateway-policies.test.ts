@@ -55,7 +55,7 @@ test('IM-28 IM-30 a file is shown first and applied when that is said; its agent
   const why = await cli(['why', 'builder']);
   expect(why.out).toMatch(/builder \(agent builder\) is running for \d+ s on forge-1/);
   expect(why.out).toMatch(
-    /version 1 was applied .*\n.*forge-1 was told to start it \(version 1\), because it is always on\n.*announced itself from forge-1/,
+    /applied for the first time \(version 1\) .*\n.*forge-1 was told to start it \(version 1\), because it is always on\n.*announced itself from forge-1/,
   );
   const again = await apply(text('always-on'), '--yes');
   expect(again.out).toContain('builder: as it is (version 1)');
