@@ -51,6 +51,19 @@ const standing = (
       ]),
 ];
 
+const nextOf = async (
+  { api, context: { clock } }: Invocation,
+  agent: ManagedAgentView,
+): Promise<string | undefined> => {
+  if (agent.state !== 'stopped') return undefined;
+  // Loaded for whoever needs it: calendars are much code.
+  const { nextStep } = await import('./agent-next.ts');
+  const path = `/api/v1/policies/${encodeURIComponent(agent.policy)}`;
+  const { policy } = await api.call({ path }, POLICY_API.getPolicy.answer);
+  if (policy.isRemoved) return undefined;
+  return nextStep(agent, policy.config, { now: clock.now(), clockText });
+};
+
 const why = async (
   context: CliContext,
   name: string,
@@ -64,6 +77,8 @@ const why = async (
   const { terminal, clock } = context;
   if (told.agent !== null)
     for (const line of standing(told.agent, clock.now())) terminal.out(withoutControls(line));
+  const next = told.agent === null ? undefined : await nextOf(call, told.agent);
+  if (next !== undefined) terminal.out(`next: ${next}`);
   terminal.out('');
   if (told.earlier > 0) terminal.out(`  … ${told.earlier} earlier`);
   for (const { at, text, by } of told.events)

@@ -1,9 +1,11 @@
 // Files of policies: what they say, what is shown of a change, and every mistake in one message with its line.
 import { expect, test } from 'vitest';
 import { newAgentsOf } from '#services/cli/policy-agents.ts';
+import { nextStep } from '#services/cli/agent-next.ts';
 import { changesOf, diffLines } from '#services/cli/policy-diff.ts';
 import { readPolicyFile, writePolicyFile } from '#services/cli/policy-file.ts';
 import { cronProblem, lastCronAt, nextCronAt } from '#libs/cron/cron.ts';
+import type { ManagedAgentView } from '#streams/policy-views.ts';
 import { POLICY_VIEW_EXAMPLE } from '#streams/generate-policy-examples.ts';
 import { configOf } from '#streams/policy-config.ts';
 
@@ -102,4 +104,25 @@ test('agents that nobody has made are found once each, by their own name or that
   ];
   expect(newAgentsOf(changes, [])).toEqual(['builder', 'owl']);
   expect(newAgentsOf(changes, ['owl', 'builder-1'])).toEqual(['builder']);
+});
+
+test('why an agent that does not run says what will start it', () => {
+  const base = { keepAliveSeconds: 0, schedule: { cron: '0 3 * * *', timeZone: 'UTC', graceSeconds: 60 } };
+  const next = (
+    mode: 'always-on' | 'on-demand' | 'scheduled' | 'paused',
+    desired: ManagedAgentView['desired'],
+  ) =>
+    nextStep(
+      { policy: 'heron', state: 'stopped', desired },
+      { ...base, mode },
+      {
+        now: 0,
+        clockText: (at) => `${at / 3_600_000} h`,
+      },
+    );
+  expect(next('on-demand', 'by-mode')).toContain('fleetlog send policy:heron');
+  expect(next('scheduled', 'by-mode')).toContain('at 3 h');
+  expect(next('always-on', 'stopped')).toContain('fleetlog start heron');
+  expect(next('always-on', 'paused')).toContain('fleetlog resume heron');
+  expect(next('paused', 'by-mode')).toContain('apply another one');
 });
