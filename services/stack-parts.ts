@@ -1,6 +1,7 @@
 // The processes of a stack on this machine, all in this one: the broker as a child, every service that decides, the runner that a stack begins
 // with, and the host. Each is started with the settings that follow from the data directory; up.ts says in which order.
 import { locateBroker, locateOptionsFrom } from '#libs/broker/locate.ts';
+import { limitsConsumers } from '#libs/broker/version.ts';
 import { startBroker } from '#libs/broker/start-broker.ts';
 import type { Broker } from '#libs/broker/broker.ts';
 import { configSources } from '#libs/config/sources.ts';
@@ -74,6 +75,9 @@ const start = async (
   throw failure;
 };
 
+/** As in streams/nats.conf. */
+const MOST_CONSUMERS = 100_000;
+
 /** The private broker, with the users of this shape. */
 export const launchBroker = async (
   options: UpOptions,
@@ -88,6 +92,8 @@ export const launchBroker = async (
     accounts: accountsOf(shape, secrets),
     clock: systemClock,
     sync: options.sync,
+    // Each agent has a consumer on each of three streams.
+    ...(limitsConsumers(located.version) && { maxConsumersPerStream: MOST_CONSUMERS }),
   });
 };
 

@@ -71,6 +71,8 @@ export interface BrokerSettings {
   /** Ceiling of file storage; absent: the broker's own (three quarters of the free disk). */
   readonly maxFileBytes?: number;
   readonly maxMemoryBytes?: number;
+  /** Of a stream that does not say it itself; absent: the broker's own, 1000 from version 2.15 on. Older ones do not know the setting. */
+  readonly maxConsumersPerStream?: number;
   readonly cluster?: ClusterSettings;
 }
 
@@ -156,6 +158,10 @@ export const renderBrokerConfig = (settings: BrokerSettings): string =>
         sync_interval: settings.sync === 'always' ? 'always' : '100ms',
         max_file_store: settings.maxFileBytes,
         max_memory_store: settings.maxMemoryBytes,
+        limits:
+          settings.maxConsumersPerStream === undefined
+            ? undefined
+            : { default_max_consumers: settings.maxConsumersPerStream },
       }),
       cluster:
         settings.cluster === undefined

@@ -31,7 +31,7 @@ export const brokerSettings = (
   ports: Ports,
   storeDir: string,
 ): BrokerSettings => {
-  const { accounts, cluster, maxPayloadBytes, maxFileBytes, maxMemoryBytes } = options;
+  const { accounts, cluster, maxPayloadBytes, maxFileBytes, maxMemoryBytes, maxConsumersPerStream } = options;
   return {
     serverName: options.serverName ?? 'fleetlog',
     host,
@@ -43,5 +43,6 @@ export const brokerSettings = (
     ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
     ...(maxFileBytes === undefined ? {} : { maxFileBytes }),
     ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
+    ...(maxConsumersPerStream === undefined ? {} : { maxConsumersPerStream }),
   };
 };

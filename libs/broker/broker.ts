@@ -23,6 +23,8 @@ export interface StartBrokerOptions {
   readonly maxPayloadBytes?: number;
   readonly maxFileBytes?: number;
   readonly maxMemoryBytes?: number;
+  /** See broker-config.ts. */
+  readonly maxConsumersPerStream?: number;
   /** @default 120 000 */
   readonly readyWithinMs?: number;
   /** Time for a stop in order before SIGKILL. @default 30 000 */

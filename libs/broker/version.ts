@@ -21,3 +21,7 @@ export const compareVersions = (a: string, b: string): number => {
 };
 
 export const isNewEnough = (version: string): boolean => compareVersions(version, MINIMUM_VERSION) >= 0;
+
+/** From here on a stream has at most 1000 consumers unless the configuration says otherwise; before, it must not. */
+const LIMITS_CONSUMERS = '2.15.0';
+export const limitsConsumers = (version: string): boolean => compareVersions(version, LIMITS_CONSUMERS) >= 0;

@@ -10,13 +10,15 @@ import { hostPresenceKey, type HostPresence } from '#streams/host-views.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
 import { BOUNDARY } from '#test/support/control-plane.ts';
 
-export interface ManyHosts {
+/** Dispose of it before the ports that it works on. */
+export interface ManyHosts extends AsyncDisposable {
   /** Starts taken, in order. */
   readonly taken: readonly SpawnInstruction[];
   /** Every host says once more what it has. */
   announce(): Promise<void>;
   /** One runner says once more that it is there. */
   beat(spawn: SpawnInstruction): Promise<void>;
+  /** Falls silent. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -112,13 +114,15 @@ export const startManyHosts = async (
 
   await Promise.all(hosts.map(sayHost));
   const loops = [sayAll(), ...hosts.map(take)];
+  const stop = async (): Promise<void> => {
+    ending.abort();
+    await Promise.all(loops);
+  };
   return {
     taken,
     announce: async () => void (await Promise.all(hosts.map(sayHost))),
     beat,
-    stop: async () => {
-      ending.abort();
-      await Promise.all(loops);
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
   };
 };

@@ -73,7 +73,7 @@ const manyPolicies: Bench['run'] = async (context) => {
   });
   const { ports } = control;
   await registerHosts(ports, hosts);
-  const many = await startManyHosts(ports, {
+  await using many = await startManyHosts(ports, {
     hosts,
     capacity: 60,
     everyMs: 5000,
@@ -126,7 +126,6 @@ const manyPolicies: Bench['run'] = async (context) => {
   say({ figure: `${COUNT} policies: memory of lifecycle`, value: memory, unit: 'MB' });
   lifecycle.kill('SIGKILL');
   await running.stop();
-  await many.stop();
 };
 
 const hostGone: Bench['run'] = async (context) => {
@@ -137,7 +136,7 @@ const hostGone: Bench['run'] = async (context) => {
   await using control = await startControlPlane({ broker, services: [createHostsService({ version: 'b' })] });
   const { ports } = control;
   await registerHosts(ports, ['h1']);
-  const many = await startManyHosts(ports, {
+  await using many = await startManyHosts(ports, {
     hosts: ['h1'],
     capacity: 60,
     everyMs: 1000,

@@ -92,7 +92,7 @@ export const reconcileOne: Bench['run'] = async (context) => {
   await using control = await startControlPlane({ broker, services: [createHostsService({ version: 'b' })] });
   const { ports } = control;
   await registerHosts(ports, ['h1']);
-  const hosts = await startManyHosts(ports, {
+  await using _hosts = await startManyHosts(ports, {
     hosts: ['h1'],
     capacity: 100,
     everyMs: 2000,
@@ -136,5 +136,4 @@ export const reconcileOne: Bench['run'] = async (context) => {
   await backoffs.stop();
   await bare.close();
   lifecycle.kill('SIGKILL');
-  await hosts.stop();
 };

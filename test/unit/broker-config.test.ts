@@ -54,6 +54,10 @@ const rendered = (changes: Partial<BrokerSettings> = {}): Record<string, unknown
 test('an acknowledged append is on disk unless the relaxed profile is asked for', () => {
   expect(rendered()).toMatchObject({ jetstream: { store_dir: '/data/store', sync_interval: 'always' } });
   expect(rendered({ sync: 'relaxed' })).toMatchObject({ jetstream: { sync_interval: '100ms' } });
+  expect(rendered()).not.toHaveProperty('jetstream.limits');
+  expect(rendered({ maxConsumersPerStream: 5000 })).toMatchObject({
+    jetstream: { limits: { default_max_consumers: 5000 } },
+  });
 });
 
 test('clients and monitoring listen on the given host only, with a payload limit of 1 MiB', () => {
