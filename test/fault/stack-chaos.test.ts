@@ -13,7 +13,7 @@ import { connectTo } from '#test/support/nats-connection.ts';
 import { api } from '#test/support/stack.ts';
 
 const environment = readEnvironment();
-const RUNS = Number(environment['FLEETLOG_CHAOS_RUNS'] ?? 120);
+const RUNS = Number(environment['FLEETLOG_CHAOS_RUNS'] ?? 80);
 const SEED = Number(environment['FLEETLOG_SEED'] ?? Math.floor(systemIds.random() * 1e9));
 /** With nothing being killed any more, what is left has to end within this. */
 const SETTLE_MS = 60_000;
