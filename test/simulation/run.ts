@@ -1,4 +1,4 @@
-// `npm run simulate [-- --of <simulation>] [--seeds <n>] [--from <seed>] [--workers <n>] [--whole]`: lives many lives of a fleet in memory, each
+// `npm run simulate [-- --of <simulation>] [--seeds <n>] [--from <seed>] [--workers <n>] [--whole] [--reach]`: lives many lives of a fleet in memory, each
 // under a seed of its own, names the seeds whose laws were broken, and says how far the lives got. `npm run simulate -- --seed <seed>` lives one of
 // them again and tells it step by step: what was done to the fleet, and every transition as it was stored. The exit code is 1 when a law was broken.
 import { fork } from 'node:child_process';
@@ -23,6 +23,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     workers: { type: 'string', default: String(availableParallelism()) },
     whole: { type: 'boolean', default: false },
+    /** Says everything that was reached, and not only the most frequent. */
+    reach: { type: 'boolean', default: false },
     /** Of a worker: lives these and says what was wrong. */
     share: { type: 'string' },
   },
@@ -48,10 +50,13 @@ const same = ['--of', values.of, ...(values.whole ? ['--whole'] : [])];
 process.stdout.on('error', () => process.exit(1));
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** Of each kind of what was reached. */
+const MOST_TOLD = 14;
+
 /** A worker's word. */
 type Word =
   | { readonly kind: 'lived'; readonly seed: number; readonly faults: readonly string[] }
-  | { readonly kind: 'reached'; readonly reach: ReachCounts };
+  | { readonly kind: 'reached'; readonly reach: ReachCounts; readonly processorMs: number };
 
 /** One life, told. */
 const retell = async (seed: number): Promise<boolean> => {
@@ -76,7 +81,8 @@ const liveShare = async (share: string): Promise<void> => {
       send({ kind: 'lived', seed, faults: [String(error)] });
     }
   }
-  send({ kind: 'reached', reach: reach.counts() });
+  const { user, system } = process.cpuUsage();
+  send({ kind: 'reached', reach: reach.counts(), processorMs: (user + system) / 1000 });
   process.disconnect();
 };
 
@@ -85,9 +91,12 @@ const liveMany = async (): Promise<boolean> => {
   const [from, count, workers] = [number('from'), number('seeds'), Math.max(1, number('workers'))];
   const startedMs = systemClock.monotonicMs();
   const reach = new Reach();
-  let [lived, broken] = [0, 0];
+  let [lived, broken, processorMs] = [0, 0, 0];
   const note = (word: Word): void => {
-    if (word.kind === 'reached') return reach.add(word.reach);
+    if (word.kind === 'reached') {
+      processorMs += word.processorMs;
+      return reach.add(word.reach);
+    }
     lived += 1;
     if (word.faults.length === 0) return;
     broken += 1;
@@ -101,8 +110,9 @@ const liveMany = async (): Promise<boolean> => {
   });
   const codes = await Promise.all(shares);
   const tookMs = systemClock.monotonicMs() - startedMs;
-  for (const line of reach.lines(simulation.wanted)) say(line);
-  say(`${lived} lives, ${broken} with broken laws; ${Math.round((lived * 60_000) / tookMs)} a minute`);
+  for (const line of reach.lines(simulation.wanted, values.reach ? undefined : MOST_TOLD)) say(line);
+  const each = `${Math.round((lived * 60_000) / tookMs)} a minute, ${Math.round(processorMs / Math.max(1, lived))} ms of processor each`;
+  say(`${lived} lives, ${broken} with broken laws; ${each}`);
   return broken === 0 && lived === count && codes.every((code) => code === 0);
 };
 

@@ -18,7 +18,7 @@ const SETTLED_MS = 2000;
 const TASK_ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'blocked', 'cancelled']);
 
 /** `fleetlog.run.claimed.v1` in short. */
-const shortType = (type: string): string => type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
+export const shortType = (type: string): string => type.replace(/^fleetlog\./, '').replace(/\.v\d+$/, '');
 
 const reachOf = ({ reach }: World, kind: string, headers: Readonly<Record<string, string>>): void =>
   reach.note(kind, shortType(headers['ce-type'] ?? ''));
@@ -60,10 +60,14 @@ export class FleetWatch {
       this.#returnedMs = world.clock.monotonicMs();
     });
     world.broker.observeStream('TRANSITIONS', (entry) => this.#take(entry));
-    world.broker.observeStream('COMMANDS', ({ headers }) => {
-      const id = headers['ce-id'] ?? '';
-      if (this.#instructions.has(id)) this.#broken.push(`instruction ${id} was given twice`);
-      this.#instructions.add(id);
+    world.broker.observeStream('COMMANDS', ({ headers, body }) => {
+      const { commandId = '' } = parseJson(body) as { readonly commandId?: string };
+      // One cause instructs once, under whichever id.
+      const cause = `${headers['ce-type']} ${headers['Fleet-Causation']} ${headers['Fleet-Correlation']} ${commandId}`;
+      for (const one of [cause, headers['ce-id'] ?? '']) {
+        if (this.#instructions.has(one)) this.#broken.push(`instruction ${one} was given twice`);
+        this.#instructions.add(one);
+      }
       reachOf(world, 'instruction', headers);
     });
     world.broker.observeStream('EVENTS', ({ headers, body }) => {
@@ -115,6 +119,7 @@ export class FleetWatch {
     const before = this.#stateOf(id);
     if (reading.kind === 'run') this.#takeRun(reading.data, entry.seq);
     this.verdict.take(entry);
+    reach.note('transition', type);
     reach.note(reading.kind, `${before} ${type} ${this.#stateOf(id)}`);
     this.#onChange();
   }

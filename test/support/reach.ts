@@ -21,13 +21,18 @@ export class Reach {
     return Object.fromEntries([...this.#kinds].map(([kind, counts]) => [kind, Object.fromEntries(counts)]));
   }
 
-  /** Of each kind, one line: the most frequent first. And of each kind that `wanted` names, what never happened. */
-  lines(wanted: Readonly<Record<string, readonly string[]>> = {}): readonly string[] {
+  /** Of each kind, one line: the `most` most frequent first. And of each kind that `wanted` names, what never happened. */
+  lines(
+    wanted: Readonly<Record<string, readonly string[]>> = {},
+    most = Number.POSITIVE_INFINITY,
+  ): readonly string[] {
     const kinds = [...this.#kinds].toSorted(([a], [b]) => a.localeCompare(b));
     return kinds.flatMap(([kind, counts]) => {
       const sorted = [...counts].toSorted(([, a], [, b]) => b - a);
+      const told = sorted.slice(0, most).map(([what, count]) => `${what} ${count}`);
+      if (sorted.length > most) told.push(`and ${sorted.length - most} more`);
       const never = (wanted[kind] ?? []).filter((what) => !counts.has(what));
-      const line = `${kind} (${counts.size}): ${sorted.map(([what, count]) => `${what} ${count}`).join(', ')}`;
+      const line = `${kind} (${counts.size}): ${told.join(', ')}`;
       return never.length === 0 ? [line] : [line, `  never: ${never.join(', ')}`];
     });
   }

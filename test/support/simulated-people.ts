@@ -41,7 +41,7 @@ const orderTask = async (world: World): Promise<void> => {
   // As by a client that lost its answer, or that is mistaken.
   if (isLucky(world, 0.2)) await askTasksUntilAnswered(world, 'create', order);
   if (isLucky(world, 0.1)) await askTasksUntilAnswered(world, 'create', { ...order, priority: 7 });
-  await pause(world, 5000);
+  await pause(world, isLucky(world, 0.4) ? 300 : 5000);
   const changesMind = world.ids.random();
   if (changesMind < 0.25)
     await askTasksUntilAnswered(world, 'cancel', {
@@ -62,12 +62,16 @@ const runOrder = (world: World): RunRequestOf<'create'> => ({
   agent: isLucky(world, 0.5) ? 'a1' : 'a2',
   provider: 'exec',
   title: null,
-  request,
+  request: { ...request, ...(isLucky(world, 0.2) && { approvals: oneOf(world, RULES) }) },
   replay: isLucky(world, 0.8) ? 'requeue' : 'fail',
   maxAttempts: 1 + below(world, 3),
   leaseMs: LEASE_MS,
+  startedBy: actor,
   actor,
 });
+
+/** Who has to allow the calls of a run. */
+const RULES = [{ approvers: 2 }, { role: 'lead' }, { fourEyes: true }] as const;
 
 /** Something that a run may be told. */
 const SAYINGS: readonly ((world: World, runId: string) => Promise<unknown>)[] = [
@@ -205,6 +209,21 @@ const tellOfSession = async (world: World): Promise<void> => {
   });
 };
 
+/** What people do, by how likely it is; with a rush nearly everything is a task, and nobody waits for anybody. */
+const beginErrand = (
+  world: World,
+  {
+    isRush,
+    hasSessions,
+    faults,
+  }: { readonly isRush: boolean; readonly hasSessions: boolean; readonly faults: string[] },
+): Promise<void> => {
+  const chance = world.ids.random();
+  if (chance < (isRush ? 0.9 : 0.4)) return orderTask(world);
+  if (chance < 0.92) return isRush || chance < 0.82 ? orderRun(world) : orderUnderKey(world, faults);
+  return hasSessions ? tellOfSession(world) : orderRun(world);
+};
+
 /** Does so many things, one after another and at the same time. Gives what was wrong about the answers. */
 export const liveAmongThem = async (
   world: World,
@@ -213,13 +232,10 @@ export const liveAmongThem = async (
 ): Promise<readonly string[]> => {
   const faults: string[] = [];
   const errands: Promise<void>[] = [];
-  for (let at = 0; at < count; at += 1) {
-    const chance = world.ids.random();
-    if (chance < 0.45) errands.push(orderTask(world));
-    else if (chance < 0.85 || (chance >= 0.93 && !hasSessions)) errands.push(orderRun(world));
-    else if (chance < 0.93) errands.push(orderUnderKey(world, faults));
-    else errands.push(tellOfSession(world));
-    await pause(world, 2000);
+  const isRush = isLucky(world, 0.4);
+  for (let left = isRush ? 2 * count : count; left > 0; left -= 1) {
+    errands.push(beginErrand(world, { isRush, hasSessions, faults }));
+    await pause(world, isRush ? 200 : 2000);
   }
   await Promise.all(errands);
   return faults;
@@ -230,8 +246,8 @@ type Asked = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-asked.v1'
 /** Answers a question: at once, late, twice, or not at all. */
 export const answerQuestion = async (world: World, { runId, approvalId, digest }: Asked): Promise<void> => {
   if (isLucky(world, 0.25)) return;
-  for (let times = isLucky(world, 0.4) ? 2 : 1; times > 0; times -= 1) {
-    await pause(world, 5000);
+  for (let times = isLucky(world, 0.4) ? 3 : 1; times > 0; times -= 1) {
+    await pause(world, 3000);
     const decision = oneOf(world, ['approve', 'reject', 'edit'] as const);
     await askRuns(world, 'answer-approval', {
       runId,
@@ -240,7 +256,8 @@ export const answerQuestion = async (world: World, { runId, approvalId, digest }
       decision,
       ...(decision === 'edit' && { input: { command: 'make less' } }),
       digest: isLucky(world, 0.9) ? digest : 'e'.repeat(64),
-      actor: oneOf(world, ['user:test', 'user:other']),
+      actor: oneOf(world, ['user:test', 'user:other', 'user:third']),
+      roles: isLucky(world, 0.5) ? ['lead'] : [],
       isKnown: isLucky(world, 0.8),
     });
   }

@@ -103,11 +103,11 @@ export const ratesOf = (world: World): FaultRates => {
     loseAnswer: some(0.05),
     // What comes late on one subject is overtaken by what comes on others.
     maxAppendAckDelayMs: some(100),
-    maxReplayDelayMs: some(400),
+    maxReplayDelayMs: some(oneOf(world, [400, 3000])),
     maxWatchDelayMs: some(400),
     maxDeliveryDelayMs: some(400),
     maxRequestDelayMs: some(200),
-    delayed: 0.2,
+    delayed: oneOf(world, [0.1, 0.3]),
   };
   return Object.fromEntries(Object.entries(rates).filter(([, rate]) => rate !== undefined));
 };

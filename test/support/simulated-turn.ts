@@ -138,7 +138,7 @@ const ask = (life: TurnHost, turn: Turn, { commandId }: TurnInstruction, mode: '
   return approvalId;
 };
 
-/** Keeps the lease once; false: the turn is over for this process. */
+/** Keeps the lease once; false: the turn is over for this process. Now and then it goes on although it was told that it lost it. */
 const renew = async (life: TurnHost, turn: Turn): Promise<boolean> => {
   const { runId, fence } = turn;
   const answer = await askRuns(
@@ -147,7 +147,8 @@ const renew = async (life: TurnHost, turn: Turn): Promise<boolean> => {
     { runId, runnerId: life.runnerId, fence },
     life.runner.agent,
   );
-  if (!life.isAlive || answer.outcome !== 'ok') return false;
+  if (!life.isAlive) return false;
+  if (answer.outcome !== 'ok') return isLucky(life.world, 0.4);
   if ((answer.result as { readonly cancelRequested: boolean }).cancelRequested) turn.stop('cancel');
   return true;
 };

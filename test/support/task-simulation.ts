@@ -6,9 +6,10 @@ import { dispatch } from '#services/dispatch/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
+import { CATALOGUE as EVENT_CATALOGUE } from '#streams/catalogue.ts';
 import { REJECTIONS } from '#streams/rejections.ts';
 import { unlikeTheirLog } from './bucket-verdict.ts';
-import { FleetWatch } from './fleet-watch.ts';
+import { FleetWatch, shortType } from './fleet-watch.ts';
 import { answerQuestion, liveAmongThem } from './simulated-people.ts';
 import { runRunner, type SimulatedRunner } from './simulated-runner.ts';
 import { makeTrouble, noteTrouble, ratesOf } from './simulated-trouble.ts';
@@ -27,14 +28,15 @@ const RUNNERS: readonly SimulatedRunner[] = [
   { agent: 'a1', providers: ['exec'], slots: 1 },
   { agent: 'a2', providers: ['exec', 'claude'], slots: 2, labels: ['gpu'] },
 ];
-const LIMITS = { fleetLimit: 3, queueLimits: ['q1=2', 'q2=1'], recallAfterMs: 2000 };
-const JUDGED = { fleet: 3, queues: { q1: 2, q2: 1 }, agents: { a1: 1, a2: 2 } };
+const LIMITS = { fleetLimit: 2, queueLimits: ['q1=2', 'q2=1'], recallAfterMs: 2000 };
+const JUDGED = { fleet: 2, queues: { q1: 2, q2: 1 }, agents: { a1: 1, a2: 2 } };
 const SWEEP_MS = 2000;
 /** Half the lease after it is over, and as long as a sweep takes to look: then a run has to have somebody again, or an end. */
 const ORPHAN_MS = 2000 + SWEEP_MS + 1000;
 /** What the summaries may take to be complete once nothing goes wrong any more. */
 const SUMMARIES_MS = 12_000;
-/** What everything may take to come to its end once nothing goes wrong any more. */
+/** What everything may take to come to its end once nothing goes wrong any more: several leases, questions and deliveries one after another. */
+const STANDSTILL_MS = 180_000;
 const MOST_MS = 30 * 60_000;
 
 /** How much happens in one life. */
@@ -46,8 +48,8 @@ interface Extent {
 }
 
 const EXTENTS: Readonly<Record<Size, Extent>> = {
-  whole: { errands: 10, rounds: 8 },
-  short: { errands: 3, rounds: 3 },
+  whole: { errands: 7, rounds: 8 },
+  short: { errands: 2, rounds: 2 },
 };
 
 const CONFIG: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -139,7 +141,9 @@ export const simulateTasks = async (seed: number, size: Size, options: WorldOpti
     world.broker.faults.plan({});
     world.tell('nothing goes wrong any more');
     calm.abort();
-    await watch.ended();
+    await Promise.race([watch.ended(), world.clock.sleep(STANDSTILL_MS)]);
+    if (watch.faults().length === 0 && watch.states().length > 0)
+      return [`still not at its end after ${STANDSTILL_MS} ms: ${watch.states().join(', ')}`];
     return watch.faults().length > 0
       ? faults
       : [...faults, ...(await summariesFaults(world, watch, hasSessions))];
@@ -162,5 +166,11 @@ export const simulateTasks = async (seed: number, size: Size, options: WorldOpti
 const REFUSALS = Object.keys(REJECTIONS).filter((code) =>
   /^(RUN|APPROVAL|TASK|ADMISSION|SESSION|KEY)_/.test(code),
 );
+const TRANSITIONS = EVENT_CATALOGUE.filter(({ family }) =>
+  ['run', 'task', 'session', 'admission'].includes(family),
+).map(({ type }) => shortType(type));
 
-export const taskSimulation: Simulation = { live: simulateTasks, wanted: { refusal: REFUSALS } };
+export const taskSimulation: Simulation = {
+  live: simulateTasks,
+  wanted: { refusal: REFUSALS, transition: TRANSITIONS },
+};

@@ -23,6 +23,9 @@ export interface JudgedLimits {
   readonly agents: Readonly<Record<string, number>>;
 }
 
+/** Only a retry leads out of these. */
+const ENDS: ReadonlySet<string> = new Set(['failed', 'blocked', 'cancelled']);
+
 interface Seen {
   readonly order: TaskCreated;
   readonly events: TaskEvent[];
@@ -67,8 +70,17 @@ class Judge {
     if (event.type === 'fleetlog.task.assigned.v1') seen.agent = event.agent;
     if (event.type === 'fleetlog.task.retried.v1') seen.queuedSeq = seq;
     if (seen.state === 'pending' && before !== 'pending') seen.waitsSinceSeq = seq;
-    if (before === 'completed') this.faults.push(`${event.taskId}: ${event.type} after it was completed`);
+    this.#checkCourse(event, before, seq);
     this.#checkLimits(seq);
+  }
+
+  /** What has ended stays so, but for a retry; and only what waits is handed over. */
+  #checkCourse({ taskId, type }: TaskEvent, before: string, seq: number): void {
+    if (before === 'completed') this.faults.push(`${taskId}: ${type} after it was completed`);
+    else if (ENDS.has(before) && type !== 'fleetlog.task.retried.v1')
+      this.faults.push(`at ${seq} ${taskId}: ${type} after it had ended (${before})`);
+    if (type === 'fleetlog.task.assigned.v1' && before !== 'pending')
+      this.faults.push(`at ${seq} ${taskId} is handed over while it is ${before}`);
   }
 
   run(event: RunEvent): void {
