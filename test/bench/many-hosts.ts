@@ -114,6 +114,8 @@ export const startManyHosts = async (
 
   await Promise.all(hosts.map(sayHost));
   const loops = [sayAll(), ...hosts.map(take)];
+  // Where something else breaks, the connection ends first.
+  for (const loop of loops) loop.catch(() => undefined);
   const stop = async (): Promise<void> => {
     ending.abort();
     await Promise.all(loops);

@@ -69,6 +69,8 @@ export const watchTransitions = (ports: Ports, type: string) => {
       if (goal !== undefined && count >= goal.count) goal.reached();
     }
   })();
+  // Where something else breaks, the connection ends first.
+  loop.catch(() => undefined);
   return {
     reaches: (wanted: number): Promise<void> =>
       count >= wanted
