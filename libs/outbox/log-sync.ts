@@ -1,9 +1,10 @@
-// Brings the write-ahead log of a buffer to the disk without holding up the event loop. One sync serves everything that was committed
-// before it began. The log is one file for as long as its database is open, and syncing it is what SQLite itself does at a commit that waits
+// Brings the write-ahead log of a buffer to the disk without holding up the event loop for long: at once where the disk is quick and little is
+// written, which spares the way to another thread and back, and otherwise beside it. One sync serves everything that was committed before it began. The log is one file for as long as its database is open, and syncing it is what SQLite itself does at a commit that waits
 // for the disk (sqlite.org/wal.html): so the two ways can be mixed.
-import { closeSync, fdatasync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Fault } from '#libs/kernel/fault.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import type { Store } from './store.ts';
 
 /** Has the system write a file to its disk. */
@@ -15,6 +16,8 @@ export interface LogSyncOptions {
   /** Of the database. */
   readonly path: string;
   readonly store: Store;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Default: what the system does, at once or beside the event loop. */
   readonly syncFile?: SyncFile | undefined;
   /** More records are on disk. */
   readonly onSynced: () => void;
@@ -22,9 +25,21 @@ export interface LogSyncOptions {
   readonly onFailed: (fault: Fault) => void;
 }
 
+/** Of the event loop's time, what syncs on it may take. */
+const SHARE = 0.2;
+/** What may be saved up of it. */
+const MOST_SAVED_MS = 2;
+/** A disk that takes longer is left to another thread for a while. */
+const QUICK_MS = 1;
+const ASIDE_MS = 60_000;
+
 export class LogSync {
   readonly #options: LogSyncOptions;
   readonly #syncFile: SyncFile;
+  /** Ms that the next sync may take on the event loop. */
+  #savedMs = MOST_SAVED_MS;
+  #lookedAtMs = 0;
+  #asideUntilMs = Number.NEGATIVE_INFINITY;
   #handle: number | undefined;
   #isWanted = false;
   #hasFailed = false;
@@ -39,7 +54,9 @@ export class LogSync {
   ask(): void {
     this.#isWanted = true;
     // Tried again, a sync may succeed though the system has given up the pages that it could not write.
-    if (!this.#hasFailed) this.#running ??= this.#run();
+    if (this.#hasFailed || this.#running !== undefined) return;
+    if (this.#options.syncFile === undefined && this.#mayHoldUp()) this.#syncNow();
+    else this.#running = this.#run();
   }
 
   /** Resolves when nothing is under way. Never rejects. */
@@ -53,31 +70,65 @@ export class LogSync {
     this.#handle = undefined;
   }
 
+  #mayHoldUp(): boolean {
+    const now = this.#options.clock.monotonicMs();
+    this.#savedMs = Math.min(MOST_SAVED_MS, this.#savedMs + (now - this.#lookedAtMs) * SHARE);
+    this.#lookedAtMs = now;
+    return this.#savedMs >= QUICK_MS && now >= this.#asideUntilMs;
+  }
+
+  #syncNow(): void {
+    const { store, clock, onSynced } = this.#options;
+    this.#isWanted = false;
+    const next = store.state.nextSourceSeq;
+    try {
+      if (store.syncedSeq < next) {
+        const startedMs = clock.monotonicMs();
+        fdatasyncSync(this.#open());
+        const tookMs = clock.monotonicMs() - startedMs;
+        this.#savedMs -= tookMs;
+        if (tookMs > QUICK_MS) this.#asideUntilMs = startedMs + ASIDE_MS;
+        store.noteSynced(next);
+      }
+    } catch (cause) {
+      return this.#fail(cause);
+    }
+    onSynced();
+  }
+
+  #open(): number {
+    return (this.#handle ??= openSync(`${this.#options.path}-wal`, 'r+'));
+  }
+
+  #fail(cause: unknown): void {
+    const { path, onFailed } = this.#options;
+    this.#hasFailed = true;
+    onFailed(
+      new Fault({
+        code: 'OUTBOX_SYNC',
+        retry: 'never',
+        message: `buffer ${path}: the disk did not take what was written: ${cause instanceof Error ? cause.message : String(cause)}`,
+        detail: { path },
+        cause,
+      }),
+    );
+  }
+
   async #run(): Promise<void> {
-    const { path, store, onSynced, onFailed } = this.#options;
+    const { store, onSynced } = this.#options;
     try {
       while (this.#isWanted) {
         this.#isWanted = false;
         const next = store.state.nextSourceSeq;
         // A commit that waited for the disk has done it meanwhile.
         if (store.syncedSeq < next) {
-          this.#handle ??= openSync(`${path}-wal`, 'r+');
-          await this.#syncFile(this.#handle);
+          await this.#syncFile(this.#open());
           store.noteSynced(next);
         }
         onSynced();
       }
     } catch (cause) {
-      this.#hasFailed = true;
-      onFailed(
-        new Fault({
-          code: 'OUTBOX_SYNC',
-          retry: 'never',
-          message: `buffer ${path}: the disk did not take what was written: ${cause instanceof Error ? cause.message : String(cause)}`,
-          detail: { path },
-          cause,
-        }),
-      );
+      this.#fail(cause);
     } finally {
       this.#running = undefined;
     }

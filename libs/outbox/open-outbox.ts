@@ -71,6 +71,7 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
   });
   const sync = new LogSync({
     store,
+    clock,
     path: opened.path,
     syncFile: options.syncFile,
     onSynced: () => drain.wake(),

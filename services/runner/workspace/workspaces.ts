@@ -1,6 +1,6 @@
 // Where each turn works: a plain folder, or an isolated git worktree that is locked while the turn is in it. Checks first that there is room.
 // One turn at a time in a workspace is its caller's to see to within a process; between processes the lock does it for worktrees.
-import { mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { basename, isAbsolute } from 'node:path';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
@@ -123,7 +123,7 @@ class RunnerWorkspaces implements Workspaces {
 
   async #prepare(instruction: TurnInstruction): Promise<Workspace> {
     const { workspaceRoot, dataDir, diskFloorBytes } = this.#parts.rules;
-    mkdirSync(workspaceRoot, { recursive: true });
+    if (!existsSync(workspaceRoot)) mkdirSync(workspaceRoot, { recursive: true });
     await checkFloor([workspaceRoot, dataDir], diskFloorBytes);
     const name = this.nameOf(instruction);
     checkName(name);
