@@ -29,9 +29,11 @@ export interface LogSyncOptions {
 const SHARE = 0.2;
 /** What may be saved up of it. */
 const MOST_SAVED_MS = 2;
-/** A disk that takes longer is left to another thread for a while. */
+/** A disk that takes longer, over its last few syncs, is left to another thread for a while. */
 const QUICK_MS = 1;
-const ASIDE_MS = 60_000;
+const ASIDE_MS = 10_000;
+/** Of what is known of its speed, the part that the last sync makes. */
+const LAST_WEIGHS = 0.25;
 
 export class LogSync {
   readonly #options: LogSyncOptions;
@@ -39,6 +41,7 @@ export class LogSync {
   /** Ms that the next sync may take on the event loop. */
   #savedMs = MOST_SAVED_MS;
   #lookedAtMs = 0;
+  #usualMs = 0;
   #asideUntilMs = Number.NEGATIVE_INFINITY;
   #handle: number | undefined;
   #isWanted = false;
@@ -86,14 +89,21 @@ export class LogSync {
         const startedMs = clock.monotonicMs();
         fdatasyncSync(this.#open());
         const tookMs = clock.monotonicMs() - startedMs;
-        this.#savedMs -= tookMs;
-        if (tookMs > QUICK_MS) this.#asideUntilMs = startedMs + ASIDE_MS;
+        this.#note(tookMs, startedMs);
         store.noteSynced(next);
       }
     } catch (cause) {
       return this.#fail(cause);
     }
     onSynced();
+  }
+
+  #note(tookMs: number, now: number): void {
+    this.#savedMs -= tookMs;
+    this.#usualMs += (tookMs - this.#usualMs) * LAST_WEIGHS;
+    if (this.#usualMs <= QUICK_MS) return;
+    this.#asideUntilMs = now + ASIDE_MS;
+    this.#usualMs = 0;
   }
 
   #open(): number {

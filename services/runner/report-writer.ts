@@ -1,6 +1,6 @@
 // Reports on their way to the disk: redacted, put into their envelope, enqueued in order. Waits out a full disk; whoever
 // awaits it slows down, and nothing is lost or reordered. Does not send anything (report-sender.ts).
-import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { createPatientCommit, type PatientCommit } from '#libs/outbox/commit-patiently.ts';
 import { ESSENTIAL, type Certainty, type NewRecord, type Note, type Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -56,7 +56,6 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
 /** Lengths of texts in a result (streams/run.ts): taking a secret out may have made one longer. */
 const CLIPPED: Readonly<Record<string, number>> = { summary: 2000, message: 4000 };
 const CLIPPED_REPORTS: ReadonlySet<TurnReportName> = new Set(['turn-finished', 'turn-signalled']);
-const RETRY_MS = 1000;
 
 export interface WriterParts {
   readonly outbox: Outbox;
@@ -95,11 +94,11 @@ const clip = (value: unknown): unknown => {
 
 export class ReportWriter {
   readonly #parts: WriterParts;
-  /** While the disk cannot take anything, everybody waits here in line. */
-  #gate: Promise<void> | undefined;
+  readonly #commit: PatientCommit;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
+    this.#commit = createPatientCommit(parts.outbox, parts.clock);
   }
 
   /** Resolves with the report's number when no crash of this process can lose it (see {@link WriteOptions.certainty}). Faults: `OUTBOX_CORRUPT`, `OUTBOX_CLOSED` (never). */
@@ -111,25 +110,12 @@ export class ReportWriter {
   ): Promise<number> {
     const record = this.record(scope, name, payload, options.id);
     const before = options.before ?? [];
-    for (;;) {
-      while (this.#gate !== undefined) await this.#gate;
-      try {
-        const enqueued = await this.#parts.outbox.commit({
-          records: [...before, record, ...(options.beside ?? [])],
-          notes: options.notes ?? [],
-          certainty: options.certainty ?? 'process',
-        });
-        return enqueued[before.length]?.sourceSeq ?? 0;
-      } catch (error) {
-        if (toFault(error).retry !== 'later' || !(error instanceof Fault)) throw error;
-        this.#gate ??= this.#waitForDisk();
-      }
-    }
-  }
-
-  async #waitForDisk(): Promise<void> {
-    await this.#parts.clock.sleep(RETRY_MS);
-    this.#gate = undefined;
+    const enqueued = await this.#commit({
+      records: [...before, record, ...(options.beside ?? [])],
+      notes: options.notes ?? [],
+      certainty: options.certainty ?? 'process',
+    });
+    return enqueued[before.length]?.sourceSeq ?? 0;
   }
 
   /** A report as it is written, for {@link WriteOptions.before}; `id` as there. */

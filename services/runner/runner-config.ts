@@ -146,6 +146,11 @@ export const RunnerConfig = configSchema({
   mailSession: oneOf(['kept', 'new'])
     .default('kept')
     .describe('Mail that names no conversation goes on with that of the last mail, or begins a new one.'),
+  mailSteering: flag()
+    .default(true)
+    .describe(
+      'Whether mail goes to a turn of its conversation that runs already, where the program says when it has taken it up (Claude Code, exec programs that acknowledge words); off: it waits for a turn of its own.',
+    ),
   silenceMs: duration({ min: 0 })
     .default(600_000)
     .describe('A program that prints nothing for this long is ended; 0: never.'),

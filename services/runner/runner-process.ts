@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { createDeadLetters, type DeadLetters } from '#libs/consumers/dead-letters.ts';
+import { createPatientCommit } from '#libs/outbox/commit-patiently.ts';
 import { openOutbox } from '#libs/outbox/open-outbox.ts';
 import type { Outbox, ParkedRecord } from '#libs/outbox/outbox.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { runnerUser } from '#streams/runner-user.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
@@ -27,7 +29,7 @@ import type { RunnerConfig } from './runner-config.ts';
 import { createRunsClient, type RunsClient } from './runs-client.ts';
 import { SessionKeeping } from './session-keeping.ts';
 import { createSessionNotes } from './session-notes.ts';
-import { createTurnJournal } from './turn-journal.ts';
+import { createTurnJournal, type TurnJournal } from './turn-journal.ts';
 import type { TurnParts, TurnStep } from './turn-parts.ts';
 import { createTurnPreparation } from './turn-preparation.ts';
 import { createWorkspaces, type Workspaces } from './workspace/workspaces.ts';
@@ -114,6 +116,13 @@ const openBuffer = (
   return outbox;
 };
 
+/** A full disk is waited out: a turn that has not begun need not cost the process. */
+const journalOf = (outbox: Outbox, clock: Clock): TurnJournal =>
+  createTurnJournal({
+    notes: (prefix) => outbox.notes(prefix),
+    commit: createPatientCommit(outbox, clock),
+  });
+
 /** Names this runner's programs on this machine, also after its buffer was lost. */
 const markOf = ({ dataDir, agent }: RunnerConfig): string =>
   `${agent}-${createHash('sha256')
@@ -146,7 +155,7 @@ export const createRunnerProcess = (
   const sessions = createSessionNotes({ outbox, clock, redactor });
   const writer = new ReportWriter({ outbox, redactor, boundary, agent, clock, ids });
   const isBusy = (): boolean => runner.active >= config.concurrency;
-  const mail = createRunnerMail({ context, outbox, runnerId, isBusy, reached });
+  const mail = createRunnerMail({ context, outbox, runnerId, isBusy, reached, onFatal: failure.reject });
   const approvals = createApprovalDesk({ writer, clock, ids, config });
   const controlParts: ControlParts = {
     obligations: mail.obligations,
@@ -165,7 +174,7 @@ export const createRunnerProcess = (
     clock,
     outbox,
     runs,
-    journal: createTurnJournal(outbox, undefined, clock),
+    journal: journalOf(outbox, clock),
     writer,
     approvals,
     limits: { silenceMs, killAfterMs, lingerMs },
@@ -173,6 +182,7 @@ export const createRunnerProcess = (
     prepareTurn,
     sessions,
     besideStart: mail.besideStart,
+    midTurn: mail.midTurn,
     control,
     reached,
     observe: (observation) => [logTurn(logger), mail.observe].forEach((tell) => tell(observation)),

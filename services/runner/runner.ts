@@ -8,7 +8,8 @@ import type { AnswerInstruction, CancelInstruction, TurnInstruction } from '#str
 import type { AgentWord } from './providers/turn-facts.ts';
 import { recoverTurns, type Recovered } from './recovery.ts';
 import type { SessionKeeping } from './session-keeping.ts';
-import { Turn, type TurnOrigin } from './turn.ts';
+import { Turn } from './turn.ts';
+import type { TurnOrigin } from './turn-claim.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { TurnCommand } from './turn-commands.ts';
 import type { TurnParts } from './turn-parts.ts';

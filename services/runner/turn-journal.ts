@@ -6,9 +6,7 @@
 // program may have been started though the entry does not say so. An entry that is missing altogether is a claim that nobody renews: the
 // end of its lease decides, by the run's replay rule. Where the system does not say, every entry is on disk before anything is done.
 import { z } from 'zod';
-import { toFault } from '#libs/kernel/fault.ts';
 import type { Certainty, Change, Note, Outbox } from '#libs/outbox/outbox.ts';
-import type { Clock } from '#libs/ports/clock.ts';
 import { turnIdSchema } from '#streams/ids.ts';
 import { INSTRUCTIONS, type TurnInstruction } from '#streams/instructions.ts';
 import { systemBoot } from './system-boot.ts';
@@ -59,26 +57,13 @@ export interface TurnJournal {
   remove(instruction: TurnInstruction): Promise<void>;
 }
 
-const RETRY_MS = 1000;
-
-/** Waits out a full or busy disk where there is a clock to wait by: a turn that has not begun need not cost the process. */
-const commitPatiently = async (outbox: Outbox, change: Change, clock: Clock | undefined): Promise<void> => {
-  for (;;) {
-    try {
-      await outbox.commit(change);
-      return;
-    } catch (error) {
-      if (clock === undefined || toFault(error).retry !== 'later') throw error;
-      await clock.sleep(RETRY_MS);
-    }
-  }
-};
-
-/** `boot`: which start of the system this is; null: nobody can say. */
+/**
+ * `boot`: which start of the system this is; null: nobody can say. An outbox that waits out a full disk (libs/outbox/commit-patiently.ts) spares
+ * the process: a turn that has not begun need not cost it.
+ */
 export const createTurnJournal = (
-  outbox: Outbox,
+  outbox: Pick<Outbox, 'notes'> & { readonly commit: (change: Change) => Promise<unknown> },
   boot: string | null = systemBoot(),
-  clock?: Clock,
 ): TurnJournal => {
   const certainty: Certainty = boot === null ? 'disk' : 'process';
   const removal = ({ commandId }: TurnInstruction): Note => ({ key: PREFIX + commandId, value: null });
@@ -99,11 +84,11 @@ export const createTurnJournal = (
       }
       return { entries, unreadable };
     },
-    write: (entry) => commitPatiently(outbox, { notes: [note(entry)], certainty }, clock),
+    write: async (entry) => void (await outbox.commit({ notes: [note(entry)], certainty })),
     note,
     removal,
     // Found again after a power cut, it is refused again.
-    remove: (instruction) =>
-      commitPatiently(outbox, { notes: [removal(instruction)], certainty: 'process' }, clock),
+    remove: async (instruction) =>
+      void (await outbox.commit({ notes: [removal(instruction)], certainty: 'process' })),
   };
 };

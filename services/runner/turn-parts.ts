@@ -5,7 +5,7 @@ import type { ControlEndpoint } from './control/control-endpoint.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalDesk } from './approvals/approval-desk.ts';
-import type { TurnLimits } from './providers/provider.ts';
+import type { ProviderTurn, TurnLimits } from './providers/provider.ts';
 import type { ReportWriter, TurnScope } from './report-writer.ts';
 import type { RunsClient } from './runs-client.ts';
 import type { SessionNotes } from './session-notes.ts';
@@ -50,6 +50,16 @@ export interface BesideStart {
   readonly stored: () => void;
 }
 
+/** Mail for a turn while its program runs. */
+export interface MidTurn {
+  /** The program runs, its start is on disk, and it may be given mail. */
+  opened(scope: TurnScope, deliver: NonNullable<ProviderTurn['deliver']>): void;
+  /** Nothing is reported of the turn any more. */
+  silence(turnId: string): void;
+  /** The program has ended. Resolves when what it has taken is on disk. Repeatable. */
+  closed(turnId: string): Promise<void>;
+}
+
 export interface TurnParts {
   readonly runnerId: string;
   readonly clock: Clock;
@@ -65,6 +75,7 @@ export interface TurnParts {
   readonly approvals: ApprovalDesk;
   /** What else is true from the moment that this turn has started. Must not throw. */
   readonly besideStart: (scope: TurnScope, instruction: TurnInstruction) => BesideStart;
+  readonly midTurn: MidTurn;
   /** Called at each step; the turn goes on when it resolves. Tests crash here. */
   readonly reached: (step: TurnStep) => Promise<void> | void;
   readonly observe: (observation: TurnObservation) => void;

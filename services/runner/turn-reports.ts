@@ -88,11 +88,13 @@ export class TurnReports {
     // What is beside it leaves other places that are on disk: messages are not to be given to a second program.
     const certainty = records.length + notes.length === 0 ? 'process' : 'disk';
     const options = { id: `${scope.turnId}.started`, beside: records, notes, certainty } as const;
-    await writer.write(scope, 'turn-started', payload, options);
-    stored();
+    const writing = writer.write(scope, 'turn-started', payload, options);
     // A turn that goes on after an answer is started without its prompt.
     const isToldPrompt = order.resume === undefined || this.#entry.instruction.approvals === undefined;
+    // Behind the start, and with it in one transaction.
     if (isToldPrompt) this.#parts.control.echo(scope.turnId);
+    await writing;
+    stored();
     await reached('start-reported');
   }
 

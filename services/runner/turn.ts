@@ -2,12 +2,11 @@
 // survive a crash is in the journal before it is done. Does not choose turns (runner.ts) and does not read programs (providers).
 import type { TurnInstruction } from '#streams/instructions.ts';
 import type { TurnApprovals } from './approvals/approval-desk.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
 import { stopGraceMs } from './lease-times.policy.ts';
 import { ProgramEvents } from './program-events.ts';
 import type { ProviderTurn } from './providers/provider.ts';
 import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
-import type { RunsAnswer } from './runs-client.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import {
   INITIAL,
@@ -18,20 +17,12 @@ import {
   type TurnEvent,
   type TurnState,
 } from './turn-machine.policy.ts';
+import { TurnClaim, type TurnOrigin } from './turn-claim.ts';
 import { TurnCommands, type TurnCommand } from './turn-commands.ts';
 import type { TurnParts } from './turn-parts.ts';
 import { TurnReports, type WordAnswer } from './turn-reports.ts';
 import type { Workspace } from './workspace/workspaces.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
-
-/**
- * `asked-for`: an earlier process asked for its claim, and started nothing; `cut-short`: the same, but a power cut may hide that it had
- * started its program.
- */
-export type TurnOrigin = 'new' | 'asked-for' | 'cut-short';
-
-/** Between two requests for the same claim while nobody answers. */
-const CLAIM_AGAIN_MS = 1000;
 
 export class Turn {
   readonly instruction: TurnInstruction;
@@ -45,6 +36,7 @@ export class Turn {
   readonly #parts: TurnParts;
   readonly #entry: JournalEntry;
   readonly #origin: TurnOrigin;
+  readonly #claiming: TurnClaim;
   readonly #reports: TurnReports;
   readonly #commands: TurnCommands;
   readonly #settle: (how: 'settled' | 'left') => void;
@@ -52,7 +44,6 @@ export class Turn {
   readonly #end: (end: TurnEnd) => void;
   readonly #ended = new AbortController();
   #state: TurnState = INITIAL;
-  #sentAtMs = 0;
   #startedAtMs = 0;
   #keeper: LeaseKeeper | undefined;
   #workspace: Workspace | undefined;
@@ -65,6 +56,7 @@ export class Turn {
     this.#parts = parts;
     this.#entry = entry;
     this.#origin = origin;
+    this.#claiming = new TurnClaim(parts, entry, origin, this.#ended.signal);
     this.#reports = new TurnReports(parts, entry);
     this.#commands = new TurnCommands({ ...parts, interrupt: () => this.#interrupt() });
     this.instruction = entry.instruction;
@@ -134,6 +126,7 @@ export class Turn {
     if (state.phase === 'delivering') this.#finish('reported');
     if (state.phase !== 'over') return;
     this.#keeper?.stop();
+    this.#guard(this.#parts.midTurn.closed(this.#entry.turnId));
     // With a reason, or the platform makes an error with a stack for it.
     this.#ended.abort(state.end);
     // What has to be forgotten is forgotten first: see #do.
@@ -169,62 +162,24 @@ export class Turn {
   }
 
   async #claim(): Promise<void> {
-    const { journal, runs, runnerId, clock } = this.#parts;
-    const { runId, commandId } = this.instruction;
-    const { claimId } = this.#entry;
-    if (this.#origin === 'new') await journal.write(this.#entry);
-    await this.#parts.reached('claim-intended');
-    let isRepeat = this.#origin !== 'new';
-    while (this.#state.phase === 'claiming') {
-      this.#sentAtMs = clock.monotonicMs();
-      const answer = await runs.ask('claim', { runId, runnerId, claimId, commandId });
-      await this.#parts.reached('claim-answered');
-      if (answer.kind === 'ok') {
-        const { fence, leaseMs } = answer.result;
-        return this.#dispatch({ kind: 'claim-granted', claim: { fence, leaseMs }, isRepeat });
-      }
-      if (answer.kind === 'refused') {
-        this.#parts.observe({ kind: 'claim-refused', runId, code: answer.code });
-        return this.#dispatch({ kind: 'claim-refused' });
-      }
-      this.#parts.observe({ kind: 'away', runId, message: answer.message });
-      isRepeat = true;
-      await clock.sleep(CLAIM_AGAIN_MS, this.#ended.signal);
-    }
-  }
-
-  #renew(fence: number): Promise<RunsAnswer<{ leaseMs: number; cancelRequested: boolean }>> {
-    const { runs, runnerId } = this.#parts;
-    return runs.ask('renew', { runId: this.instruction.runId, runnerId, fence });
+    const event = await this.#claiming.ask(() => this.#state.phase === 'claiming');
+    if (event !== undefined) this.#dispatch(event);
   }
 
   async #confirm(): Promise<void> {
-    const { clock } = this.#parts;
-    while (this.#state.phase === 'confirming') {
-      this.#sentAtMs = clock.monotonicMs();
-      const answer = await this.#renew(this.#state.claim.fence);
-      if (answer.kind === 'ok')
-        return this.#dispatch({ kind: 'renewed', cancelRequested: answer.result.cancelRequested });
-      if (answer.kind === 'refused') return this.#dispatch({ kind: 'renewal-refused' });
-      await clock.sleep(CLAIM_AGAIN_MS, this.#ended.signal);
-    }
+    if (this.#state.phase !== 'confirming') return;
+    const { fence } = this.#state.claim;
+    const event = await this.#claiming.confirm(fence, () => this.#state.phase === 'confirming');
+    if (event !== undefined) this.#dispatch(event);
   }
 
   async #prepare({ fence, leaseMs }: Claim): Promise<void> {
-    const { clock, limits } = this.#parts;
-    this.#keeper = new LeaseKeeper({
-      clock,
-      times: { leaseMs, sentAtMs: this.#sentAtMs, killAfterMs: limits.killAfterMs },
-      renew: () => this.#renew(fence),
-      onRenewed: (cancelRequested) => this.#dispatch({ kind: 'renewed', cancelRequested }),
-      onRefused: () => this.#dispatch({ kind: 'renewal-refused' }),
-      onEnding: () => this.#dispatch({ kind: 'lease-ending' }),
-    });
+    this.#keeper = this.#claiming.keep({ fence, leaseMs }, (event) => this.#dispatch(event));
     await this.#reports.hold({ fence, leaseMs });
     this.#settle('settled');
     this.#commands.claimed(this.#reports.scope({ fence, leaseMs }));
     await this.#parts.reached('claim-journaled');
-    this.#startedAtMs = clock.monotonicMs();
+    this.#startedAtMs = this.#parts.clock.monotonicMs();
     // Not started (again): whether the run is tried again is for its replay rule to say.
     if (this.#origin === 'cut-short') {
       this.#dispatch({ kind: 'shutdown' });
@@ -276,8 +231,14 @@ export class Turn {
     this.#events = events;
     this.#program = program;
     this.#commands.started(program.steer?.bind(program));
-    this.#guard(reports.start(claim, program, prepared).finally(() => isStartReported.resolve()));
+    this.#guard(this.#reportStart(claim, program, prepared).finally(() => isStartReported.resolve()));
     this.#guard(this.#awaitEnd(program, isStartReported.promise));
+  }
+
+  async #reportStart(claim: Claim, program: ProviderTurn, prepared: PreparedTurn): Promise<void> {
+    await this.#reports.start(claim, program, prepared);
+    const deliver = program.deliver?.bind(program);
+    if (deliver !== undefined) this.#parts.midTurn.opened(this.#reports.scope(claim), deliver);
   }
 
   async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
@@ -291,6 +252,7 @@ export class Turn {
   #stop({ reason, isUrgent }: Extract<TurnEffect, { readonly kind: 'stop' }>): void {
     if (this.#state.phase === 'running' && this.#state.isLost) {
       this.#events?.silence();
+      this.#parts.midTurn.silence(this.#entry.turnId);
       this.#parts.control.revoke(this.#entry.turnId);
     }
     const graceMs = isUrgent && this.#keeper !== undefined ? stopGraceMs(this.#keeper.times) : undefined;
@@ -301,6 +263,7 @@ export class Turn {
   async #report(facts: TurnFacts): Promise<void> {
     if (this.#state.phase !== 'finishing') return;
     await this.#commands.ended();
+    await this.#parts.midTurn.closed(this.#entry.turnId);
     const durationMs = Math.round(this.#parts.clock.monotonicMs() - this.#startedAtMs);
     const { result, sourceSeq, calls } = await this.#reports.finish(this.#state.claim, facts, durationMs);
     const { runId } = this.instruction;

@@ -64,6 +64,35 @@ describe('an exec program', () => {
     expect(textsOf(events)).toBe('prompt read');
   });
 
+  /** Reads words, and says of each that it has taken it up, but for one that says `deaf`. */
+  const ACKNOWLEDGING = STEERABLE.replace(
+    "type: 'steerable' }",
+    "type: 'steerable', acknowledges: true }",
+  ).replace(
+    'const { type, commandId, text } = JSON.parse(line);',
+    "const { type, commandId, text } = JSON.parse(line); if (text === 'deaf') process.exit(0); say({ type: 'steered', commandId });",
+  );
+
+  test('that acknowledges words is given what must not get lost, and has it when it says so', async () => {
+    const { turn } = startExec(node(ACKNOWLEDGING));
+    expect(await turn.deliver?.('some mail', 'bat_1')).toEqual({ kind: 'taken' });
+    expect((await turn.ended).closing?.summary).toBe('some mail');
+  });
+
+  test('that ends without having acknowledged has not taken it', async () => {
+    const { turn } = startExec(node(ACKNOWLEDGING));
+    expect(await turn.deliver?.('deaf', 'bat_1')).toMatchObject({ kind: 'refused', code: 'TURN_OVER' });
+    await turn.ended;
+  });
+
+  test('that acknowledges nothing is not given it', async () => {
+    const run = startExec(node(STEERABLE));
+    await run.seen(isText('working'));
+    expect(await run.turn.deliver?.('some mail', 'bat_1')).toMatchObject({ code: 'STEER_UNSUPPORTED' });
+    run.turn.stop('interrupt');
+    await run.turn.ended;
+  });
+
   test('that dies with its words unread breaks nothing', async () => {
     const run = startExec(
       node(`console.log('{"type":"steerable"}'); console.log('{"type":"text","text":"up"}');
@@ -123,7 +152,9 @@ const say = (line) => console.log(JSON.stringify(line));
 say({ type: 'system', subtype: 'init', session_id: 'conversation-1', cwd: '.' });
 let open = 0;
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const { message } = JSON.parse(line);
+  const { message, uuid } = JSON.parse(line);
+  say({ type: 'command_lifecycle', command_uuid: uuid, state: 'queued' });
+  say({ type: 'command_lifecycle', command_uuid: uuid, state: 'started' });
   say({ type: 'assistant', message: { content: [{ type: 'text', text: message.content }] } });
   open += 1;
   const wait = message.content === 'work' ? 300 : 0;
@@ -167,6 +198,18 @@ describe('Claude Code', () => {
       exit: { code: 0 },
     });
     expect(textsOf(events)).toBe('work|and that');
+  });
+
+  test('is given what must not get lost, and has it when it says that it has begun with it', async () => {
+    const { turn, heard } = start('work', CLAUDE_LIKE);
+    await heard;
+    expect(await turn.deliver?.('some mail', 'bat_1')).toEqual({ kind: 'taken' });
+    await turn.ended;
+    const older = CLAUDE_LIKE.replaceAll(/^ {2}say\(\{ type: 'command_lifecycle'.*$/gm, '');
+    const deaf = start('work', older);
+    await deaf.heard;
+    expect(await deaf.turn.deliver?.('some mail', 'bat_2')).toMatchObject({ kind: 'refused' });
+    await deaf.turn.ended;
   });
 
   test('that goes on after an answer is started without a word', async () => {

@@ -3,16 +3,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemIds } from '#libs/system/ids.ts';
 import { mail } from '#services/mail/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { accountsOf, runnerInboxPrefix } from '#streams/accounts.ts';
+import { makeId } from '#streams/ids.ts';
 import { runnerUser } from '#streams/runner-user.ts';
 import type { AgentMailRequestOf } from '#streams/mail-requests.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { answerTo, askAsUser, mailUntil, newMessageId } from '#test/support/mail-asking.ts';
 import { allInjected, sendMail, waysOf } from '#test/support/mail-facts.ts';
+import { createRun } from '#test/support/run-facts.ts';
 import {
   AGENT,
   ended,
@@ -151,4 +154,37 @@ test('what comes while the agent works goes into one next turn, in the same conv
   );
   expect(new Set(sessionsOf).size).toBe(1);
   expect(nextId).not.toBe(runId);
+});
+
+/** Says that it has taken up what it is told on its file descriptor 3, and ends with it. */
+const STEERABLE = `
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+const say = (line) => console.log(JSON.stringify(line));
+process.stdin.resume();
+process.stdin.on('end', () => {
+  say({ type: 'steerable', acknowledges: true });
+  say({ type: 'text', text: 'working' });
+  createInterface({ input: createReadStream(null, { fd: 3 }) }).on('line', (line) => {
+    const { commandId, text } = JSON.parse(line);
+    say({ type: 'steered', commandId });
+    say({ type: 'result', outcome: 'done', summary: text.slice(-2000) });
+  });
+});
+`;
+
+test('IM-02 mail for a conversation whose turn runs goes into that turn, once', async () => {
+  const sessionId = makeId('session', systemIds.ulid());
+  const program = [process.execPath, '--input-type=module', '-e', STEERABLE];
+  const request = { prompt: 'Work.', program, turnTimeoutMs: 60_000 };
+  const runId = await createRun(control.ports, { provider: 'exec', sessionId, request });
+  await reported(control.ports, runId, (one) => one.name === 'text');
+  const messageId = await send({ sessionId, body: 'Look at the herons as well.' });
+  expect(await ended(control.ports, runId)).toMatchObject({
+    type: 'fleetlog.run.completed.v1',
+    result: { summary: expect.stringContaining('Look at the herons as well.') as string },
+  });
+  await allInjected(control.ports, [messageId]);
+  const [way] = await waysOf(control.ports, [messageId]);
+  expect(way).toMatchObject({ prompts: [], injected: [{ runId, sessionId }] });
 });

@@ -3,12 +3,15 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AgentAnswer } from '#services/runner/agent-requests.ts';
+import type { SteerAnswer } from '#services/runner/turn-commands.ts';
 import { mailRunId, type AgentMailRequestOf, type AgentMailResultOf } from '#streams/mail-requests.ts';
 import { away, incoming, mailWorld, newId, runIs, type MailWorld } from '#test/support/mail-rig.ts';
 import { useOutboxRig, type OutboxRig } from '#test/support/outbox-rig.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
 const getRig = useOutboxRig();
+const SESSION = newId('session');
+const OVER: SteerAnswer = { kind: 'refused', code: 'TURN_OVER', message: 'over' };
 
 interface ModelRun {
   readonly messageIds: readonly string[];
@@ -25,6 +28,8 @@ class History {
   readonly #mails: ReturnType<typeof incoming>[] = [];
   mode: 'back' | 'away' | 'lost-answers' = 'back';
   #processes = 0;
+  /** The turn of a person in the conversation that some mail asks for. */
+  #open: { readonly turnId: string; given: string[]; answer: (answer: SteerAnswer) => void } | undefined;
   #world: MailWorld;
 
   constructor(rig: OutboxRig, name: string) {
@@ -41,6 +46,7 @@ class History {
   /** All is well from now on: everything comes to its end. */
   async settle(): Promise<void> {
     this.mode = 'back';
+    await this.close();
     for (let round = 0; round < 200 && this.#world.mailbox.unreadCount > 0; round++) {
       await this.start();
       this.endOne('running', 'completed');
@@ -73,8 +79,8 @@ class History {
     return this.mode === 'lost-answers' ? away() : runIs(run.state, run.turnId)(request);
   }
 
-  async receive(isUrgent: boolean): Promise<void> {
-    const mail = incoming(isUrgent ? { priority: 'high' } : {});
+  async receive(more: Parameters<typeof incoming>[0]): Promise<void> {
+    const mail = incoming(more);
     this.#mails.push(mail);
     this.starts.set(mail.messageId, 0);
     await this.#world.receive(mail);
@@ -114,7 +120,37 @@ class History {
     this.#world.turns.turnOver(runId);
   }
 
+  /** A turn in the conversation begins to run, and can be given mail. */
+  open(): void {
+    if (this.#open !== undefined) return;
+    const [turnId, runId] = [newId('turn'), `run_${newId('turn').slice(-26)}`];
+    const open = { turnId, given: [] as string[], answer: (): void => undefined };
+    this.#open = open;
+    const scope = { runId, sessionId: SESSION, turnId, commandId: newId('command'), fence: 1 };
+    this.#world.steering.opened(scope, (text) => {
+      open.given = [...text.matchAll(/^Id: (\S+)$/gm)].map(([, messageId]) => messageId ?? '');
+      return new Promise((resolve) => Object.assign(open, { answer: resolve }));
+    });
+  }
+
+  /** Its program takes up what it was given. */
+  take(): void {
+    const { given = [], answer } = this.#open ?? {};
+    for (const messageId of given) this.starts.set(messageId, (this.starts.get(messageId) ?? 0) + 1);
+    if (this.#open !== undefined) this.#open.given = [];
+    answer?.({ kind: 'taken' });
+  }
+
+  /** It ends, whatever it was given. */
+  async close(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    open?.answer(OVER);
+    if (open !== undefined) await Promise.all([this.#world.steering.closed(open.turnId), this.advance(1)]);
+  }
+
   async restart(): Promise<void> {
+    this.#open = undefined;
     await this.end();
     this.#world = this.#begin();
   }
@@ -126,8 +162,12 @@ class History {
 }
 
 const ACTS = {
-  mail: (history) => history.receive(false),
-  urgent: (history) => history.receive(true),
+  mail: (history) => history.receive({}),
+  urgent: (history) => history.receive({ priority: 'high' }),
+  'session-mail': (history) => history.receive({ sessionId: SESSION }),
+  open: (history) => history.open(),
+  take: (history) => history.take(),
+  close: (history) => history.close(),
   again: (history) => history.repeat(),
   away: (history) => void (history.mode = 'away'),
   'lost-answers': (history) => void (history.mode = 'lost-answers'),
@@ -146,7 +186,7 @@ const ACTS = {
 type Action = keyof typeof ACTS;
 const ACTIONS = Object.keys(ACTS) as Action[];
 
-test('each message is in exactly one prompt that has started', async () => {
+test('each message is in exactly one prompt that has started, or that a running turn has taken up', async () => {
   let histories = 0;
   await fc.assert(
     fc.asyncProperty(

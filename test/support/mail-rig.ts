@@ -7,6 +7,7 @@ import type { AgentAnswer } from '#services/runner/agent-requests.ts';
 import { MAIL_BATCH_LIMITS, MailBatches } from '#services/runner/mailbox/mail-batches.ts';
 import { createMailJournal, type MailJournal } from '#services/runner/mailbox/mail-journal.ts';
 import { createMailReports, type MailReports } from '#services/runner/mailbox/mail-reports.ts';
+import { MailSteering } from '#services/runner/mailbox/mail-steering.ts';
 import { MailTurns, type MailObservation } from '#services/runner/mailbox/mail-turns.ts';
 import { Mailbox, type MailboxLimits } from '#services/runner/mailbox/mailbox.ts';
 import type { IncomingMail } from '#services/runner/mailbox/stored-mail.ts';
@@ -57,6 +58,7 @@ export interface MailWorld {
   readonly mailbox: Mailbox;
   readonly journal: MailJournal;
   readonly turns: MailTurns;
+  readonly steering: MailSteering;
   readonly seen: MailObservation[];
   /** What was asked of the control plane. */
   readonly asked: BeginRequest[];
@@ -119,10 +121,24 @@ export const mailWorld = (rig: OutboxRig, options: MailRigOptions = {}): MailWor
     clock,
     ids: createSeededIds(seed, clock),
   });
+  const steering = new MailSteering({
+    mailbox,
+    commit: (change) => outbox.commit(change),
+    conversationOf: (head) => batches.conversationOf(head),
+    limits: MAIL_BATCH_LIMITS,
+    clock,
+    ids: createSeededIds(seed + 1000, clock),
+    observe: (one) => void seen.push(one),
+    ring: () => turns.arrived(),
+    onFatal: (error) => {
+      throw error;
+    },
+  });
   const turns = new MailTurns({
     mailbox,
     journal,
     batches,
+    steering,
     outbox,
     begin: async (request) => {
       asked.push(request);
@@ -140,6 +156,7 @@ export const mailWorld = (rig: OutboxRig, options: MailRigOptions = {}): MailWor
     mailbox,
     journal,
     turns,
+    steering,
     seen,
     asked,
     answer: runIs('queued'),

@@ -8,7 +8,8 @@ import type { StopReason, TurnFacts } from '#services/runner/providers/turn-fact
 import { ReportWriter } from '#services/runner/report-writer.ts';
 import type { RunsAnswer, RunsClient } from '#services/runner/runs-client.ts';
 import { createSessionNotes } from '#services/runner/session-notes.ts';
-import { Turn, type TurnOrigin } from '#services/runner/turn.ts';
+import { Turn } from '#services/runner/turn.ts';
+import type { TurnOrigin } from '#services/runner/turn-claim.ts';
 import { createTurnJournal } from '#services/runner/turn-journal.ts';
 import type { TurnParts } from '#services/runner/turn-parts.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -171,6 +172,7 @@ export const turnRig = ({ request = {}, onCommit, answer, origin = 'new' }: Turn
       openFor: () => ({ ask: () => Promise.reject(new Error('nobody is asked')), close: () => undefined }),
     } as unknown as TurnParts['approvals'],
     besideStart: () => ({ records: [], notes: [], stored: () => undefined }),
+    midTurn: { opened: () => undefined, silence: () => undefined, closed: () => Promise.resolve() },
     reached: (step) => void happened.push(`step ${step}`),
     observe: (observation) => {
       if (observation.kind === 'phase') happened.push(`phase ${observation.state.phase}`);

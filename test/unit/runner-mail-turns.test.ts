@@ -1,6 +1,7 @@
 // Waiting mail becomes turns: one batch at a time, asked for in the same words until it is known what became of it, and given back when
 // its turn never started.
 import { describe, expect, test } from 'vitest';
+import type { SteerAnswer } from '#services/runner/turn-commands.ts';
 import { mailRunId } from '#streams/mail-requests.ts';
 import { away, incoming, mailWorld, newId, runIs, type MailWorld } from '#test/support/mail-rig.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
@@ -218,4 +219,99 @@ test('a turn that another runner of the agent has started counts: its messages a
   await advance(600_000);
   expect(world.asked).toHaveLength(1);
   await world.stop();
+});
+
+describe('mail for a conversation whose turn runs', () => {
+  const sessionId = newId('session');
+  /** A turn in that conversation that can be given mail; its program answers when the test says so. */
+  const openTurn = (world: MailWorld) => {
+    const turnId = newId('turn');
+    const given: { text: string; answer: (answer: SteerAnswer) => void }[] = [];
+    const scope = {
+      runId: mailRunId(`bat_${turnId.slice(-26)}`),
+      sessionId,
+      turnId,
+      commandId: newId('command'),
+      fence: 3,
+    };
+    world.steering.opened(scope, (text) => new Promise((answer) => given.push({ text, answer })));
+    return { turnId, given };
+  };
+  const taken = { kind: 'taken' } as const;
+
+  test('is given to it, and read when its program has taken it up: not before, and once', async () => {
+    const world = mailWorld(getRig());
+    world.start();
+    const { turnId, given } = openTurn(world);
+    const mail = incoming({ sessionId, body: 'look left', needsReply: true });
+    await world.receive(mail);
+    await world.receive(incoming({ body: 'of another conversation' }));
+    await advance(200);
+    expect(given).toHaveLength(1);
+    expect(given[0]?.text).toMatch(/look left[^]*reply[^]*go on with what you were doing/);
+    expect(world.mailbox.head(mail.messageId)?.state).toBe('unread');
+    await advance(60_000);
+    given[0]?.answer(taken);
+    await settle();
+    expect(world.mailbox.head(mail.messageId)).toMatchObject({ state: 'injected', turnId });
+    await world.steering.closed(turnId);
+    await advance(60_000);
+    expect(world.reported().filter((id) => id.startsWith(`${mail.messageId}.injected`))).toEqual([
+      `${mail.messageId}.injected.${turnId}`,
+    ]);
+    // The other one had a turn of its own.
+    expect(world.asked.every(({ messageIds }) => !messageIds.includes(mail.messageId))).toBe(true);
+    expect(given).toHaveLength(1);
+    await world.stop();
+  });
+
+  test('is for the next turn when this one ends before it has taken it', async () => {
+    const world = mailWorld(getRig());
+    world.start();
+    const { turnId, given } = openTurn(world);
+    const mail = incoming({ sessionId });
+    await world.receive(mail);
+    await advance(200);
+    given[0]?.answer({ kind: 'refused', code: 'TURN_OVER', message: 'it ended' });
+    await world.steering.closed(turnId);
+    await advance(30_000);
+    expect(world.asked[0]).toMatchObject({ sessionId, messageIds: [mail.messageId] });
+    await world.stop();
+  });
+
+  test('is not said to be read by a turn that has lost its run', async () => {
+    const world = mailWorld(getRig());
+    world.start();
+    const { turnId, given } = openTurn(world);
+    const mail = incoming({ sessionId });
+    await world.receive(mail);
+    await advance(200);
+    world.steering.silence(turnId);
+    given[0]?.answer(taken);
+    await world.steering.closed(turnId);
+    expect(world.mailbox.head(mail.messageId)?.state).toBe('unread');
+    await world.stop();
+  });
+
+  test('waits for a turn of its own where the program takes no words, and does not pass what waits already', async () => {
+    const world = mailWorld(getRig());
+    world.start();
+    await world.receive(incoming({ sessionId }));
+    await advance(200);
+    expect(world.asked).toHaveLength(1);
+    const { given } = openTurn(world);
+    const later = incoming({ sessionId });
+    await world.receive(later);
+    await advance(60_000);
+    expect(given).toEqual([]);
+    await world.startTurn(mailRunId(batchOf(world).batchId));
+    await settle();
+    given[0]?.answer({ kind: 'refused', code: 'STEER_UNSUPPORTED', message: 'no' });
+    await settle();
+    world.turns.turnOver(mailRunId(world.asked[0]?.batchId ?? ''));
+    await advance(60_000);
+    expect(idsOf(world).at(-1)).toEqual([later.messageId]);
+    expect(given).toHaveLength(1);
+    await world.stop();
+  });
 });

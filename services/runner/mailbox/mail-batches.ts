@@ -43,6 +43,14 @@ export interface MailBatchesParts {
 /** What stands in for a text that has been lost from the disk. */
 const TEXT_LOST = '(the text of this message is lost on this machine)';
 
+/** Messages as a prompt shows them, in the order given; what is not here any more is left out. */
+export const promptMail = (mailbox: Mailbox, messageIds: readonly string[]): readonly PromptMail[] =>
+  messageIds.flatMap((messageId) => {
+    const head = mailbox.head(messageId);
+    if (head === undefined) return [];
+    return [{ ...head, body: mailbox.body(messageId) ?? TEXT_LOST, sentAt: isoTime(head.sentAt) }];
+  });
+
 export class MailBatches {
   readonly #parts: MailBatchesParts;
   /** Conversations that the control plane does not know for this agent. */
@@ -52,10 +60,10 @@ export class MailBatches {
     this.#parts = parts;
   }
 
-  /** Resolves with the batch when it is in the journal; undefined: nothing waits any more. */
-  async make(failures: number): Promise<JournaledBatch | undefined> {
+  /** Resolves with the batch of what waits when it is in the journal; undefined: nothing waits any more. */
+  async make(unread: readonly MailHead[], failures: number): Promise<JournaledBatch | undefined> {
     const { mailbox, outbox, settings, clock, journal } = this.#parts;
-    const waiting = mailbox.unread().map((head) => ({ ...head, sessionId: this.#sessionOf(head) }));
+    const waiting = unread.map((head) => ({ ...head, sessionId: this.#sessionOf(head) }));
     const { expired, chosen, sessionId } = chooseBatch(waiting, settings.limits, clock.now());
     if (expired.length > 0) {
       const { change, stored } = mailbox.expired(expired);
@@ -75,6 +83,12 @@ export class MailBatches {
     if (journal.session() === sessionId) await journal.keepSession(undefined);
   }
 
+  /** The conversation that a message goes to; undefined: a new one. */
+  conversationOf(head: MailHead): string | undefined {
+    const { journal, settings } = this.#parts;
+    return this.#sessionOf(head) ?? (settings.isSessionKept ? journal.session() : undefined);
+  }
+
   #sessionOf({ sessionId }: MailHead): string | null {
     return sessionId === null || this.#refused.has(sessionId) ? null : sessionId;
   }
@@ -91,7 +105,7 @@ export class MailBatches {
       messageIds: [...messageIds],
       prompt: renderMailPrompt({
         batchId,
-        mail: this.#mailOf(messageIds),
+        mail: promptMail(this.#parts.mailbox, messageIds),
         owed: this.#owedBeside(messageIds),
       }),
       provider: settings.provider,
@@ -100,15 +114,6 @@ export class MailBatches {
       turnTimeoutMs: settings.turnTimeoutMs,
       failures,
     };
-  }
-
-  #mailOf(messageIds: readonly string[]): readonly PromptMail[] {
-    const { mailbox } = this.#parts;
-    return messageIds.flatMap((messageId) => {
-      const head = mailbox.head(messageId);
-      if (head === undefined) return [];
-      return [{ ...head, body: mailbox.body(messageId) ?? TEXT_LOST, sentAt: isoTime(head.sentAt) }];
-    });
   }
 
   /** What the agent has been shown before and still owes. */

@@ -29,6 +29,8 @@ export interface MailPromptParts {
   readonly mail: readonly PromptMail[];
   /** Oldest first. */
   readonly owed: readonly PromptOwed[];
+  /** The agent reads it in the middle of its work. */
+  readonly isMidTurn?: boolean;
 }
 
 /** Reminders in a prompt at most; the agent can ask for the rest. */
@@ -86,8 +88,10 @@ const owedOf = (owed: readonly PromptOwed[]): string[] => {
   return [['You still owe replies to earlier messages:', ...lines, ...more].join('\n')];
 };
 
+const GO_ON = 'It came while you work. Take it into account, and go on with what you were doing.';
+
 /** The words of a batch. */
-export const renderMailPrompt = ({ batchId, mail, owed }: MailPromptParts): string => {
+export const renderMailPrompt = ({ batchId, mail, owed, isMidTurn }: MailPromptParts): string => {
   const asksForReply = owed.length > 0 || mail.some(({ needsReply }) => needsReply);
   return [
     introOf(mail, batchId),
@@ -95,5 +99,6 @@ export const renderMailPrompt = ({ batchId, mail, owed }: MailPromptParts): stri
     `=== ${batchId} end ===`,
     ...owedOf(owed),
     ...(asksForReply ? [HOW_TO_REPLY] : []),
+    ...(isMidTurn === true ? [GO_ON] : []),
   ].join('\n\n');
 };

@@ -13,6 +13,7 @@ import type { MailBatches } from './mail-batches.ts';
 import type { JournaledBatch, MailJournal } from './mail-journal.ts';
 import { afterFailureMs, askAgainInMs, batchInMs } from './mail-pace.policy.ts';
 import type { MailTurn } from './mail-reports.ts';
+import type { MailSteering, SteeringObservation } from './mail-steering.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** The points of a message's way to a turn between which a crash makes a difference, in order; those of the turn follow. */
@@ -21,6 +22,7 @@ export type MailStep = (typeof MAIL_STEPS)[number];
 
 /** What happens to mail, for logs. */
 export type MailObservation =
+  | SteeringObservation
   | { readonly kind: 'batch'; readonly batchId: string; readonly messages: number; readonly left: number }
   | { readonly kind: 'away'; readonly batchId: string; readonly message: string; readonly waitMs: number }
   | { readonly kind: 'refused'; readonly batchId: string; readonly code: string; readonly message: string }
@@ -36,6 +38,8 @@ export interface MailTurnsParts {
   readonly mailbox: Mailbox;
   readonly journal: MailJournal;
   readonly batches: MailBatches;
+  /** Undefined: mail waits for a turn of its own. */
+  readonly steering: MailSteering | undefined;
   readonly outbox: Pick<Outbox, 'commit'>;
   readonly begin: (
     request: AgentMailRequestOf<'begin-turn'>,
@@ -54,6 +58,9 @@ const ENDED: ReadonlySet<RunStateName> = new Set(['completed', 'failed', 'blocke
 const UNTIL_RUNG = undefined;
 
 const NOTHING: BesideStart = { records: [], notes: [], stored: () => undefined };
+
+const soonest = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 
 export class MailTurns {
   readonly #parts: MailTurnsParts;
@@ -122,15 +129,32 @@ export class MailTurns {
   /** Does at most one thing, and says in how many ms the next is due. */
   async #step(): Promise<number | undefined> {
     const { journal, clock } = this.#parts;
+    const steerInMs = this.#steer();
     const batch = journal.batch();
-    if (batch === undefined) return this.#running.size > 0 ? UNTIL_RUNG : this.#gather();
+    if (batch === undefined) return soonest(steerInMs, await this.#next());
     const waitMs = this.#askAtMs - clock.monotonicMs();
-    return waitMs > 0 ? waitMs : this.#pursue(batch);
+    return soonest(steerInMs, waitMs > 0 ? waitMs : await this.#pursue(batch));
+  }
+
+  /** Mail does not pass what is under way to the same conversation already. */
+  #steer(): number | undefined {
+    const { mailbox, journal, batches, steering } = this.#parts;
+    const batch = journal.batch();
+    const inHand = new Set(batch?.messageIds);
+    const unread = mailbox.unread().filter((head) => {
+      if (inHand.has(head.messageId)) return false;
+      return batch === undefined || batches.conversationOf(head) !== batch.sessionId;
+    });
+    return unread.length === 0 ? UNTIL_RUNG : steering?.offer(unread);
+  }
+
+  async #next(): Promise<number | undefined> {
+    return this.#running.size > 0 ? UNTIL_RUNG : this.#gather();
   }
 
   async #gather(): Promise<number | undefined> {
-    const { mailbox, batches, clock, isBusy, observe, reached } = this.#parts;
-    const unread = mailbox.unread();
+    const { mailbox, batches, steering, clock, isBusy, observe, reached } = this.#parts;
+    const unread = mailbox.unread().filter((head) => steering?.isReserved(head) !== true);
     const [oldest] = unread;
     if (oldest === undefined) return UNTIL_RUNG;
     const isUrgent = unread.some(({ priority, kind }) => priority === 'high' || kind === 'nudge');
@@ -138,7 +162,7 @@ export class MailTurns {
     const pauseMs = this.#notBeforeMs - clock.monotonicMs();
     const waitMs = Math.max(pauseMs, batchInMs({ waitedMs, isUrgent }, isBusy()));
     if (waitMs > 0) return waitMs;
-    const batch = await batches.make(this.#failures);
+    const batch = await batches.make(unread, this.#failures);
     if (batch === undefined) return 0;
     const { batchId, messageIds } = batch;
     observe({ kind: 'batch', batchId, messages: messageIds.length, left: unread.length - messageIds.length });

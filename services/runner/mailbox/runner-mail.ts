@@ -1,5 +1,6 @@
 // The mail of a runner, put together: the mailbox, what the agent owes, the turns that bring mail, and the port for the agent. Starts
 // nothing by itself: its loops are in mail-loops.ts.
+import { createPatientCommit } from '#libs/outbox/commit-patiently.ts';
 import type { Outbox } from '#libs/outbox/outbox.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { createAgentRequests, type AgentRequests } from '#services/runner/agent-requests.ts';
@@ -7,7 +8,7 @@ import type { MailPart } from '#services/runner/control/control-parts.ts';
 import { createObligations, type Obligations } from '#services/runner/obligations/obligations.ts';
 import { fetchOwedValue } from '#services/runner/obligations/obligation-source.ts';
 import type { RunnerConfig } from '#services/runner/runner-config.ts';
-import type { TurnObservation, TurnParts } from '#services/runner/turn-parts.ts';
+import type { MidTurn, TurnObservation, TurnParts } from '#services/runner/turn-parts.ts';
 import { AGENT_MAIL_REQUESTS } from '#streams/mail-requests.ts';
 import { OBLIGATIONS_STREAM } from '#streams/mail-views.ts';
 import type { AgentPlace } from '#streams/subjects.ts';
@@ -16,6 +17,7 @@ import { logMail, logObligations } from './mail-log-lines.ts';
 import { MAIL_BATCH_LIMITS, MailBatches } from './mail-batches.ts';
 import { createMailPort, type MailAsking } from './mail-port.ts';
 import { createMailReports, type MailReports } from './mail-reports.ts';
+import { MailSteering } from './mail-steering.ts';
 import { MailTurns, type MailStep } from './mail-turns.ts';
 import { Mailbox } from './mailbox.ts';
 import { createSessionPlaces, type SessionPlaces } from './session-places.ts';
@@ -30,6 +32,7 @@ export interface RunnerMailParts {
   readonly isBusy: () => boolean;
   /** Called at each step of a message's way; tests crash here. */
   readonly reached: (step: MailStep) => Promise<void> | void;
+  readonly onFatal: (error: unknown) => void;
 }
 
 export interface RunnerMail extends Pick<RunnerMailParts, 'reached'> {
@@ -38,6 +41,7 @@ export interface RunnerMail extends Pick<RunnerMailParts, 'reached'> {
   readonly port: MailPart;
   readonly turns: MailTurns;
   readonly besideStart: TurnParts['besideStart'];
+  readonly midTurn: MidTurn;
   /** To be told of every turn. */
   readonly observe: (observation: TurnObservation) => void;
 }
@@ -70,8 +74,18 @@ const baseOf = (parts: RunnerMailParts): Base => {
   return { ...parts, place, mailbox, obligations, reports };
 };
 
-const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
-  const { context, outbox, mailbox, obligations, isBusy, reached } = base;
+/** Where mail waits for a turn of its own. */
+const NOBODY: MidTurn = {
+  opened: () => undefined,
+  silence: () => undefined,
+  closed: () => Promise.resolve(),
+};
+
+const turnsOf = (
+  base: Base,
+  places: SessionPlaces,
+): { readonly turns: MailTurns; readonly midTurn: MidTurn } => {
+  const { context, outbox, mailbox, obligations, isBusy, reached, onFatal } = base;
   const { config, clock, ids, logger } = context;
   const journal = createMailJournal(outbox);
   const isSessionKept = config.mailSession === 'kept';
@@ -87,10 +101,23 @@ const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
     ids,
   });
   const requests = requestsOf(base);
-  return new MailTurns({
+  const steering = new MailSteering({
+    mailbox,
+    commit: createPatientCommit(outbox, clock),
+    conversationOf: (head) => batches.conversationOf(head),
+    limits: MAIL_BATCH_LIMITS,
+    clock,
+    ids,
+    observe: logMail(logger),
+    ring: () => turns.arrived(),
+    onFatal,
+  });
+  const isSteered = config.mail && config.mailSteering;
+  const turns = new MailTurns({
     mailbox,
     journal,
     batches,
+    steering: isSteered ? steering : undefined,
     outbox,
     begin: (request) => requests.ask('begin-turn', request),
     isBusy,
@@ -99,6 +126,7 @@ const turnsOf = (base: Base, places: SessionPlaces): MailTurns => {
     reached,
     observe: logMail(logger),
   });
+  return { turns, midTurn: isSteered ? steering : NOBODY };
 };
 
 const portOf = (base: Base): MailPart => {
@@ -117,12 +145,13 @@ const portOf = (base: Base): MailPart => {
 export const createRunnerMail = (parts: RunnerMailParts): RunnerMail => {
   const base = baseOf(parts);
   const places = createSessionPlaces(parts.outbox);
-  const turns = turnsOf(base, places);
+  const { turns, midTurn } = turnsOf(base, places);
   return {
     reached: parts.reached,
     mailbox: base.mailbox,
     obligations: base.obligations,
     turns,
+    midTurn,
     besideStart: (scope, instruction) => {
       const beside = turns.besideStart(scope);
       return { ...beside, notes: [...beside.notes, ...places.changes(instruction)] };

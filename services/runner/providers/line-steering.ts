@@ -1,5 +1,6 @@
 // Words to a program that is driven by lines, on the channel of its protocol. They are given while the program works: once it has said its
-// result, or is being ended, they come too late. A program that reads words only when it has said so gets a moment to say it.
+// result, or is being ended, they come too late. A program that reads words only when it has said so gets a moment to say it. Words that must
+// not get lost are given to programs only that say when they have taken them up.
 import type { Clock } from '#libs/ports/clock.ts';
 import { STEER_UNSUPPORTED, type SteerAnswer } from '#services/runner/turn-commands.ts';
 import type { WordsChannel } from './program-reader.ts';
@@ -8,6 +9,7 @@ import type { TurnProcess } from './turn-process.ts';
 /** How long words wait for a program that has just begun to say that it reads them. */
 const ANNOUNCE_MS = 2000;
 
+const TAKEN: SteerAnswer = { kind: 'taken' };
 const OVER: SteerAnswer = {
   kind: 'refused',
   code: 'TURN_OVER',
@@ -18,13 +20,19 @@ interface Parts {
   readonly process: Pick<TurnProcess, 'write' | 'writeWords' | 'endInput' | 'endWords'>;
   readonly clock: Clock;
   readonly prompt: string;
+  /** Of this turn alone. */
+  readonly promptId: string;
 }
 
 export class LineSteering {
   readonly #channel: WordsChannel | undefined;
   readonly #parts: Parts;
   readonly #settled = new AbortController();
+  /** By the program's own name for them: words that it has not taken up. */
+  readonly #given = new Map<string, (answer: SteerAnswer) => void>();
   #isAnnounced: boolean;
+  /** It says when it has taken up words. Where it need not announce itself, it has said so of its prompt. */
+  readonly #acknowledges = Promise.withResolvers<boolean>();
   #isOver = false;
 
   /** Gives the prompt, where standard input stays open. */
@@ -32,34 +40,73 @@ export class LineSteering {
     this.#channel = channel;
     this.#parts = parts;
     this.#isAnnounced = channel?.place === 'input';
-    if (channel?.place === 'input') parts.process.write(channel.encode(parts.prompt, null));
+    if (channel?.place === 'input')
+      parts.process.write(channel.encode(parts.prompt, this.#idOf(parts.promptId)));
   }
 
   /** The program reads words from now on. */
-  announced(): void {
+  announced(acknowledges: boolean): void {
     this.#isAnnounced = true;
+    this.#acknowledges.resolve(acknowledges);
     this.#settled.abort('announced');
   }
 
-  /** Too late from now on; a program that reads on need not wait for more. */
+  /** It has taken up what it calls this. */
+  takenUp(id: string): void {
+    this.#given.get(id)?.(TAKEN);
+    if (id === this.#idOf(this.#parts.promptId)) this.#acknowledges.resolve(true);
+  }
+
+  /** Too late from now on; a program that reads on need not wait for more. What it has been given, it may still take up. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#acknowledges.resolve(false);
     // With a reason, or the platform makes an error with a stack for it.
     this.#settled.abort('over');
     if (this.#channel?.place === 'input') this.#parts.process.endInput();
     else this.#parts.process.endWords();
   }
 
+  /** The program has ended, and all it said has been read. */
+  gone(): void {
+    this.end();
+    for (const answer of this.#given.values()) answer(OVER);
+  }
+
   async give(text: string, commandId: string): Promise<SteerAnswer> {
-    const { process, clock } = this.#parts;
+    const { clock } = this.#parts;
     if (this.#channel === undefined) return STEER_UNSUPPORTED;
     if (!this.#isAnnounced && !this.#isOver) await clock.sleep(ANNOUNCE_MS, this.#settled.signal);
     if (this.#isOver) return OVER;
     if (!this.#isAnnounced) return STEER_UNSUPPORTED;
-    const line = this.#channel.encode(text, commandId);
-    if (this.#channel.place === 'input') process.write(line);
+    this.#write(this.#channel, text, commandId);
+    return TAKEN;
+  }
+
+  /** `taken` only when the program has said so. */
+  async deliver(text: string, id: string): Promise<SteerAnswer> {
+    const { clock } = this.#parts;
+    if (this.#channel === undefined) return STEER_UNSUPPORTED;
+    if (!this.#isAnnounced && !this.#isOver) await clock.sleep(ANNOUNCE_MS, this.#settled.signal);
+    if (!this.#isAnnounced && !this.#isOver) return STEER_UNSUPPORTED;
+    const acknowledges = await this.#acknowledges.promise;
+    if (this.#isOver) return OVER;
+    if (!acknowledges) return STEER_UNSUPPORTED;
+    const named = this.#idOf(id);
+    const answer = new Promise<SteerAnswer>((resolve) => this.#given.set(named, resolve));
+    this.#write(this.#channel, text, id);
+    return answer.finally(() => this.#given.delete(named));
+  }
+
+  #idOf(id: string): string {
+    return this.#channel?.idOf?.(id) ?? id;
+  }
+
+  #write(channel: WordsChannel, text: string, id: string): void {
+    const { process } = this.#parts;
+    const line = channel.encode(text, this.#idOf(id));
+    if (channel.place === 'input') process.write(line);
     else process.writeWords(line);
-    return { kind: 'taken' };
   }
 }

@@ -68,6 +68,7 @@ class LineTurn implements ProviderTurn {
       process: this.#process,
       clock,
       prompt: order.prompt,
+      promptId: order.environment[order.mark] ?? '',
     });
     this.started = this.#process.started.then((pid) => ({ pid }));
     this.ended = this.#process.ended.then((end) => this.#finish(end));
@@ -75,6 +76,10 @@ class LineTurn implements ProviderTurn {
 
   steer(text: string, commandId: string): Promise<SteerAnswer> {
     return this.#steering.give(text, commandId);
+  }
+
+  deliver(text: string, id: string): Promise<SteerAnswer> {
+    return this.#steering.deliver(text, id);
   }
 
   stop(reason: StopReason, killAfterMs = this.#order.limits.killAfterMs): void {
@@ -113,7 +118,8 @@ class LineTurn implements ProviderTurn {
   *#eventsOf(lines: Iterable<Line>): Generator<ProviderEvent> {
     for (const line of lines)
       for (const meaning of this.#reader.read(line)) {
-        if (meaning.kind === 'steerable') this.#steering.announced();
+        if (meaning.kind === 'steerable') this.#steering.announced(meaning.acknowledges);
+        if (meaning.kind === 'taken-up') this.#steering.takenUp(meaning.id);
         if (meaning.kind === 'usage') this.#usage = meaning.usage;
         if (meaning.kind === 'quota') this.#quota = meaning.word ?? undefined;
         if (meaning.kind === 'closing') this.#close(meaning.closing, meaning.parked);
@@ -174,6 +180,7 @@ class LineTurn implements ProviderTurn {
     } catch {
       this.#stopped ??= 'sink';
     }
+    this.#steering.gone();
     this.#cancelLinger?.();
     const session = this.#reader.session(this.#errorTail);
     return {

@@ -15,8 +15,10 @@ export type LineMeaning =
       /** It has ended to be resumed when a person has allowed this call. */
       readonly parked?: ApprovalCall;
     }
-  /** From now on it reads words on the channel of its protocol. */
-  | { readonly kind: 'steerable' }
+  /** From now on it reads words on the channel of its protocol; `acknowledges`: and says of each when it has taken them up. */
+  | { readonly kind: 'steerable'; readonly acknowledges: boolean }
+  /** It has taken up the words (or the prompt) of this id. */
+  | { readonly kind: 'taken-up'; readonly id: string }
   /** Usage of the turn that is not an event of its own. */
   | { readonly kind: 'usage'; readonly usage: Usage }
   /** A quota is used up, or (null) there is some of it after all. */
@@ -35,8 +37,10 @@ export interface WordsChannel {
    * `own`: a pipe of its own, file descriptor 3, which it reads once it has said so.
    */
   readonly place: 'input' | 'own';
-  /** One line. */
-  readonly encode: (text: string, commandId: string | null) => string;
+  /** One line. `id`: see {@link WordsChannel.idOf}. */
+  readonly encode: (text: string, id: string) => string;
+  /** What the program calls words by; default: as we do. */
+  readonly idOf?: (id: string) => string;
 }
 
 /** How the lines of one kind of program are to be taken. */

@@ -121,6 +121,11 @@ export interface ProviderTurn {
    * Absent: it takes none.
    */
   steer?(text: string, commandId: string): Promise<SteerAnswer>;
+  /**
+   * The same for words that must not get lost, such as mail: `taken` only when the program has said that it has taken them up, under this
+   * id. A refusal: it says no such thing, or it has ended before it did. One at a time. Absent: it takes none.
+   */
+  deliver?(text: string, id: string): Promise<SteerAnswer>;
   /** Resolves when the program has exited, every event has been taken and nothing it started is left. Never rejects. */
   readonly ended: Promise<TurnFacts>;
 }

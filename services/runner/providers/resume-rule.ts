@@ -69,6 +69,10 @@ class RuledTurn implements ProviderTurn {
     return (await this.#current.steer?.(text, commandId)) ?? STEER_UNSUPPORTED;
   }
 
+  async deliver(text: string, id: string): Promise<SteerAnswer> {
+    return (await this.#current.deliver?.(text, id)) ?? STEER_UNSUPPORTED;
+  }
+
   hold(): () => void {
     return this.#current.hold?.() ?? ((): void => undefined);
   }

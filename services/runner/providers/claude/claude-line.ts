@@ -47,6 +47,9 @@ export const assistantLine = z.object({
   parent_tool_use_id: z.string().nullish(),
 });
 
+/** What becomes of a message of its input, by the id that it was sent under: `queued`, `started` (the model gets it), `completed`. */
+export const lifecycleLine = z.object({ command_uuid: z.string().min(1), state: z.string() });
+
 export const userLine = z.object({
   type: z.literal('user'),
   message: z.object({ content: z.union([z.string(), z.array(block)]) }),
@@ -114,7 +117,6 @@ export type RateLimitLine = z.infer<typeof rateLimitLine>;
 /** Lines that say nothing a report would carry: progress, and what other lines say again. */
 export const SILENT_TYPES: ReadonlySet<string> = new Set([
   'stream_event',
-  'command_lifecycle',
   'attachment',
   'control_request',
   'control_response',

@@ -1,5 +1,6 @@
 // The provider `claude`: Claude Code without a person, one process a turn (README.md). Does not decide what it may do: see the runner's
 // setting `claudeArguments`.
+import { createHash } from 'node:crypto';
 import type { Clock } from '#libs/ports/clock.ts';
 import { createLineProvider } from '#services/runner/providers/line-turn.ts';
 import type { LineProtocol } from '#services/runner/providers/program-reader.ts';
@@ -33,12 +34,23 @@ const PROTOCOL: LineProtocol = {
   createReader: createClaudeReader,
 };
 
+/** An id of ours as a UUID, which is what it calls its messages by. The same for the same id. */
+const uuidOf = (id: string): string => {
+  const digest = createHash('sha256').update(id).digest();
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
+  const [all = '', ...parts] = /^(.{8})(.{4})(.{4})(.{4})(.{12})/.exec(digest.toString('hex')) ?? [];
+  return parts.length === 0 ? all : parts.join('-');
+};
+
 /** What it is told while it works, it takes up at its next tool result; what comes behind its last word, it does as a turn of its own. */
 const STEERED: LineProtocol = {
   ...PROTOCOL,
   words: {
     place: 'input',
-    encode: (content) => `${JSON.stringify({ type: 'user', message: { role: 'user', content } })}\n`,
+    encode: (content, uuid) =>
+      `${JSON.stringify({ type: 'user', uuid, message: { role: 'user', content } })}\n`,
+    idOf: uuidOf,
   },
 };
 

@@ -10,6 +10,7 @@ import { costScope, microUsd } from './claude-cost.policy.ts';
 import {
   assistantLine,
   initLine,
+  lifecycleLine,
   rateLimitLine,
   resultLine,
   SILENT_SUBTYPES,
@@ -61,6 +62,11 @@ const quotaOf = (info: RateLimitLine['rate_limit_info']): LineMeaning => {
   return { kind: 'quota', word: { resetsAt: typeof resetsAt === 'number' ? resetsAt * 1000 : null } };
 };
 
+const takenUp = (value: object): readonly LineMeaning[] => {
+  const { data } = lifecycleLine.safeParse(value);
+  return data?.state === 'started' ? [{ kind: 'taken-up', id: data.command_uuid }] : [];
+};
+
 class ClaudeReader implements ProgramReader {
   readonly #resume: ResumePoint | undefined;
   #cwd: string;
@@ -98,6 +104,7 @@ class ClaudeReader implements ProgramReader {
     const type = 'type' in value ? value.type : undefined;
     if (typeof type !== 'string') return undefined;
     if (SILENT_TYPES.has(type)) return [];
+    if (type === 'command_lifecycle') return takenUp(value);
     if (type === 'system') return this.#system(value);
     if (type === 'assistant') {
       const { data } = assistantLine.safeParse(value);

@@ -34,7 +34,8 @@ const lineSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('usage'), ...usageSchema.shape }),
   z.object({ type: z.literal('output'), text, stream: z.enum(['stdout', 'stderr']).default('stdout') }),
-  z.object({ type: z.literal('steerable') }),
+  z.object({ type: z.literal('steerable'), acknowledges: z.boolean().default(false) }),
+  z.object({ type: z.literal('steered'), commandId: z.string().min(1).max(200) }),
   z.object({
     type: z.literal('result'),
     outcome: z.enum(['done', 'yielded', 'blocked', 'failed']),
@@ -54,12 +55,13 @@ export type ExecMeaning =
       readonly closing: NonNullable<TurnFacts['closing']>;
       readonly usage: TurnFacts['usage'];
     }
-  /** It reads words on its file descriptor 3 from now on. */
-  | { readonly kind: 'steerable' }
+  /** It reads words on its file descriptor 3 from now on; `acknowledges`: and says of each that it has taken them up. */
+  | { readonly kind: 'steerable'; readonly acknowledges: boolean }
+  | { readonly kind: 'taken-up'; readonly id: string }
   | { readonly kind: 'nothing' };
 
 const toEvent = (
-  line: Exclude<ExecLine, { readonly type: 'result' | 'hello' | 'steerable' }>,
+  line: Exclude<ExecLine, { readonly type: 'result' | 'hello' | 'steerable' | 'steered' }>,
 ): ProviderEvent => {
   if (line.type === 'usage') {
     const { type: kind, ...usage } = line;
@@ -72,7 +74,8 @@ const toEvent = (
 
 const toMeaning = (line: ExecLine): ExecMeaning => {
   if (line.type === 'hello') return { kind: 'hello', lines: line.lines };
-  if (line.type === 'steerable') return { kind: 'steerable' };
+  if (line.type === 'steerable') return { kind: 'steerable', acknowledges: line.acknowledges };
+  if (line.type === 'steered') return { kind: 'taken-up', id: line.commandId };
   if (line.type !== 'result') return { kind: 'event', event: toEvent(line) };
   const { outcome, summary, message, usage } = line;
   return { kind: 'result', closing: { outcome, summary, message, isSignal: true }, usage: usage ?? null };

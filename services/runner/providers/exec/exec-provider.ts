@@ -27,7 +27,7 @@ const refused = (lines: number): LineMeaning => ({
 
 const meaningsOf = (meaning: Exclude<ExecMeaning, { readonly kind: 'hello' }>): readonly LineMeaning[] => {
   if (meaning.kind === 'nothing') return [];
-  if (meaning.kind === 'steerable') return [meaning];
+  if (meaning.kind === 'steerable' || meaning.kind === 'taken-up') return [meaning];
   if (meaning.kind === 'event') return [event(meaning.event)];
   const { closing, usage } = meaning;
   return [...(usage === null ? [] : [{ kind: 'usage', usage } as const]), { kind: 'closing', closing }];
