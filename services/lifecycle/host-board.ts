@@ -1,9 +1,10 @@
 // The hosts in memory, from the bucket `hosts` and their presence: what a policy may be started on just now. A hint: a host that cannot
 // take a start refuses it. Counts what was given to a host and is not shown by it yet, so that many starts at once are spread.
 import type { Clock } from '#libs/ports/clock.ts';
-import { hostPresenceSchema, hostViewSchema, type HostPresence, type HostView } from '#streams/host-views.ts';
+import { hostPresenceSchema, hostViewSchema, type HostView } from '#streams/host-views.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { PolicyConfig } from '#streams/policy-config.ts';
+import { z } from 'zod';
 import type { HostChoice } from '#streams/policy-commands.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { chooseHost, type HostFacts } from './host-choice.policy.ts';
@@ -13,9 +14,15 @@ const GIVEN_MS = 60_000;
 
 const NOTHING = { labels: [], providers: [], capacity: 0 };
 
+/** What counts of a host's word: it is read some forty times a second where there are two hundred, each with fifty runners. */
+const wordSchema = hostPresenceSchema
+  .pick({ labels: true, providers: true, capacity: true, freeMemoryBytes: true })
+  .extend({ runners: z.array(z.object({ spawnId: z.string() })) });
+type HostWord = z.infer<typeof wordSchema>;
+
 interface Known {
   view?: HostView | undefined;
-  presence?: HostPresence | undefined;
+  presence?: HostWord | undefined;
   /** Spawn ids given to it, with the time. */
   readonly given: Map<string, number>;
 }
@@ -41,7 +48,7 @@ export class HostBoard {
   notePresence(boundary: Boundary, host: string, value: Uint8Array | undefined): boolean {
     const known = this.#known(boundary, host);
     const before = this.#factsOf(host, known);
-    const parsed = value === undefined ? undefined : hostPresenceSchema.safeParse(parseJson(value));
+    const parsed = value === undefined ? undefined : wordSchema.safeParse(parseJson(value));
     known.presence = parsed?.success === true ? parsed.data : undefined;
     for (const { spawnId } of known.presence?.runners ?? []) known.given.delete(spawnId);
     const after = this.#factsOf(host, known);
