@@ -155,6 +155,8 @@ test('LC-01 WK-72 whoever begins looks at every policy once, and one that cannot
     (name) => hosts.flatMap((host) => host.lives.filter(({ policy }) => policy === name)).length,
   );
   expect(counts).toEqual([2, 1, 2, 1, 1, 1]);
+  // What cannot be read is said and parked; nothing else is wrong.
+  expect(world.fatal.splice(0).filter((fault) => !String(fault).includes('policy.11.p6'))).toEqual([]);
 });
 
 test('LC-29 each change of state is one transition and one announcement, and each instruction names the one that it follows from', async () => {
