@@ -66,6 +66,9 @@ const problemOf = (issue: z.core.$ZodIssue): string => {
   const found = issue.message.replace(/^.*received /, '');
   const wanted =
     issue.expected === 'record' || issue.expected === 'object' ? 'fields below it' : `a ${issue.expected}`;
+  // The first thing that many write.
+  if (issue.expected === 'record' && found === 'array')
+    return 'expected a name with its fields below it (heron: { mode: always-on, … }), not a list of "- …"';
   return found === 'undefined' ? `it is missing (${wanted})` : `expected ${wanted}, not ${found}`;
 };
 

@@ -53,6 +53,12 @@ test('IM-28 every mistake of a file is told at once, each with its line', () => 
   );
 });
 
+test('IM-28 a list in the place of names is told how it is written', () => {
+  expect(() => readPolicyFile('policies:\n  - name: heron\n', 'p.yaml')).toThrow(
+    /heron: \{ mode: always-on.*not a list/,
+  );
+});
+
 test('mistakes of YAML, of calendars and of agents that two policies name have their lines as well', () => {
   expect(() => readPolicyFile('policies:\n  a: {mode: always-on\n', 'p.yaml')).toThrow(/p\.yaml:[23]: /);
   expect(() => readPolicyFile('policies:\n  a: {mode: paused}\n  a: {mode: paused}\n', 'p.yaml')).toThrow(
