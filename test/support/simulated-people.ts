@@ -173,7 +173,8 @@ const orderUnderKey = async (world: World, faults: string[]): Promise<void> => {
       return Promise.resolve({ status: 201, body: '', location: null });
     }),
   );
-  world.reach.note('refusal', 'refused' in other ? other.refused.code : 'none');
+  if ('refused' in other) world.reach.note('refusal', other.refused.code);
+  else faults.push(`key ${asked.key}: another request was answered under it`);
 };
 
 /** What is known of a session: it may be told before and after its runs, and by several. */
