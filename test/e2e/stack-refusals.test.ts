@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runFleetlog } from '#services/command-line.ts';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stackLog, type StackLog } from '#test/support/stack-log.ts';
 import { api, stackHome, type StackHome, type UpStack } from '#test/support/stack.ts';
 
@@ -15,6 +15,14 @@ beforeAll(async () => {
   home = await stackHome('refusals');
   stack = await home.up();
   streams = await stackLog(home);
+  // The stack's own host says for the first time that it is there; after that nothing moves by itself.
+  await vi.waitFor(
+    async () =>
+      expect((await api(stack.apiUrl, '/api/v1/hosts')).body).toMatchObject({
+        hosts: [{ host: 'local', state: 'online' }],
+      }),
+    { timeout: 20_000 },
+  );
 });
 afterAll(async () => {
   await streams[Symbol.asyncDispose]();
