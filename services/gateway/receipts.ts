@@ -12,6 +12,7 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { receiptKey, receiptSchema, type Receipt, type WorkDefaults } from '#streams/receipts.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import { inTime } from './deadline.ts';
 import type { Refused } from './http.ts';
 
 /** What is asked under a key. */
@@ -32,7 +33,7 @@ export type Outcome = { readonly status: number; readonly body: string; readonly
 export interface Receipts {
   /**
    * The first answer of the request, `work` being done at most until there is one. `isRepeated`: it was given before. A refusal is not kept.
-   * Refusal: `KEY_CONFLICTING_REQUEST`. Faults: the bucket's, those of `work`.
+   * Refusal: `KEY_CONFLICTING_REQUEST`. Faults: the bucket's, in time, and those of `work`.
    */
   once(
     request: KeyedRequest,
@@ -47,6 +48,8 @@ interface Parts {
   /** How long a receipt lives, whole seconds. */
   readonly ttlMs: number;
   readonly defaults: WorkDefaults;
+  /** How long a caller is kept waiting for the bucket, ms. */
+  readonly withinMs: number;
   /** A receipt could not be written or cleared; the work is done, or was refused, all the same. */
   readonly onTrouble: (fault: Fault) => void;
 }
@@ -88,7 +91,8 @@ class ReceiptBook implements Receipts {
   ): Promise<(Outcome & { readonly isRepeated: boolean }) | Refused> {
     const place = receiptKey(this.#parts.boundary, sha256([request.by, request.path, request.key]));
     const requestHash = sha256([request.method, request.path, canonical(request.body)]);
-    const { receipt, revision } = await this.#claim(place, request, requestHash);
+    // A claim that is written after its deadline is as one that a crash left behind: the repeat goes on from it.
+    const { receipt, revision } = await this.#inTime('receipt', this.#claim(place, request, requestHash));
     if (receipt.requestHash !== requestHash) return conflicting(request);
     if (receipt.answer !== undefined) return { ...receipt.answer, isRepeated: true };
     let outcome: Outcome | Refused;
@@ -127,10 +131,15 @@ class ReceiptBook implements Receipts {
     }
   }
 
+  #inTime<Result>(what: string, work: Promise<Result>): Promise<Result> {
+    const { clock, withinMs } = this.#parts;
+    return inTime(work, { clock, withinMs, what: `the ${what} of the request` });
+  }
+
   /** Nobody did anything under the key. */
   async #release(place: string, revision: number): Promise<void> {
     try {
-      await this.#parts.bucket.delete(place, { expectedRevision: revision });
+      await this.#inTime('release', this.#parts.bucket.delete(place, { expectedRevision: revision }));
     } catch (error) {
       this.#parts.onTrouble(toFault(error));
     }
@@ -140,7 +149,8 @@ class ReceiptBook implements Receipts {
   async #settle(place: string, { receipt, revision }: Claim): Promise<void> {
     const { bucket, ttlMs, onTrouble } = this.#parts;
     try {
-      await bucket.put(place, jsonBytes(receipt), { expectedRevision: revision, ttlMs });
+      const put = bucket.put(place, jsonBytes(receipt), { expectedRevision: revision, ttlMs });
+      await this.#inTime('answer', put);
     } catch (error) {
       onTrouble(toFault(error));
     }

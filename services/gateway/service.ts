@@ -118,15 +118,19 @@ const accessOf = ({ config, clock, logger }: Context, boundary: Boundary): Acces
   return { ...config, tokens, boundary, now: () => clock.now() };
 };
 
+/** How long a request waits for its receipt: what follows has a time of its own, and callers give up after ten seconds or so. */
+const RECEIPT_MS = 3000;
+
 const receiptsOf = (context: Context, boundary: Boundary) => {
   const { clock, config, logger } = context;
-  const { agents, turnTimeoutMs, leaseMs, maxAttempts, receiptTtlMs } = config;
+  const { agents, turnTimeoutMs, leaseMs, maxAttempts, receiptTtlMs, requestTimeoutMs } = config;
   const defaults = { agent: agents[0] ?? '', turnTimeoutMs, leaseMs, maxAttempts };
   const receipts = createReceipts({
     bucket: context.bucket('receipts'),
     boundary,
     clock,
     ttlMs: Math.ceil(receiptTtlMs / 1000) * 1000,
+    withinMs: Math.min(RECEIPT_MS, requestTimeoutMs),
     defaults,
     onTrouble: (error) => logger.warn('a receipt is not as it should be; a repeat asks again', { error }),
   });

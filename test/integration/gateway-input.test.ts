@@ -175,7 +175,7 @@ const lastSeqs = async (): Promise<number[]> => {
   return Promise.all(streams.map(async (stream) => (await plane.ports.log(stream).bounds()).lastSeq));
 };
 
-describe('bad input', () => {
+describe('ST-31 WK-60 bad input', () => {
   for (const one of CASES)
     test(`${one.name} is refused with ${one.status} ${one.code}`, async () => {
       const before = await lastSeqs();

@@ -87,7 +87,7 @@ describe('lists', () => {
     });
   });
 
-  test('ST-35 ST-36 WK-47 pages follow their cursor, changes follow the version, and limits are brought into range', async () => {
+  test('ST-32 ST-35 ST-36 WK-47 pages follow their cursor, changes follow the version, and limits are brought into range', async () => {
     const made: string[] = [];
     let seq = 0;
     for (let n = 0; n < 5; n += 1) {

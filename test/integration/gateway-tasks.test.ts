@@ -271,7 +271,7 @@ describe('reading', () => {
 });
 
 describe('cancel and retry', () => {
-  test('ST-53 ST-T18 ST-T19 a waiting task is cancelled at once, a second cancel changes nothing', async () => {
+  test('HR-19 ST-53 ST-T18 ST-T19 a waiting task is cancelled at once, a second cancel changes nothing', async () => {
     const { taskId } = await create();
     const first = await post(`/api/v1/tasks/${taskId}/cancel`, { reason: 'not needed' });
     expect(first).toMatchObject({ status: 202, body: { state: 'cancelled' } });

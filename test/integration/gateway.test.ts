@@ -168,7 +168,7 @@ test('the whole life of a run shows in its summary, its session and its record',
 });
 
 describe('pages', () => {
-  test('WK-48 of events at every size show each item once, and the cursor advances also when nothing is left', async () => {
+  test('ST-25 WK-48 of events at every size show each item once, and the cursor advances also when nothing is left', async () => {
     const { runId } = await create();
     // Another run of the same agent in between: its reports are stepped over.
     const other = await create();

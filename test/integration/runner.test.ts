@@ -70,7 +70,7 @@ describe('a run', () => {
     expect(await typesOf(control.ports, runId)).toEqual(['created', 'claimed', 'turn-started', 'completed']);
   });
 
-  test('carries its fence, its correlation and a gapless number in every report', async () => {
+  test('ST-24 carries its fence, its correlation and a gapless number in every report', async () => {
     const runId = await createRun(control.ports, { request: script({ say: 'one' }, { think: 'two' }) });
     await ended(control.ports, runId);
     const everything = await reportsOf(control.ports);
@@ -85,7 +85,7 @@ describe('a run', () => {
       });
   });
 
-  test('says nothing of a secret, on disk or in the log', async () => {
+  test('ST-24 says nothing of a secret, on disk or in the log', async () => {
     const secret = `ghp_${'A1b2C3d4E5f6'.repeat(3)}`;
     const steps = script(
       { say: `token ${secret}` },

@@ -85,7 +85,7 @@ describe('a lease', () => {
     });
   });
 
-  test('that is renewed stays, and the renewal tells of a cancel', async () => {
+  test('HR-12 ST-12 that is renewed stays, and the renewal tells of a cancel', async () => {
     const runId = await createRun(one.ports, { leaseMs: 3000 });
     const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
     const renew = { runId, runnerId: 'r1', fence: turn.fence };
@@ -125,7 +125,7 @@ describe('a lease', () => {
   });
 });
 
-test('a lease that was lost while no instance was there is found at the next start', async () => {
+test('HR-48 a lease that was lost while no instance was there is found at the next start', async () => {
   await using away = await freshBroker();
   await provision(away);
   const before = await startControlPlane({ broker: away, services: [runs] });
@@ -145,7 +145,7 @@ test('a lease that was lost while no instance was there is found at the next sta
   });
 });
 
-test('a run whose instruction the stream no longer keeps is instructed again, once', async () => {
+test('HR-49 a run whose instruction the stream no longer keeps is instructed again, once', async () => {
   await using away = await freshBroker();
   await provision(away);
   await using plane = await startControlPlane({
@@ -167,7 +167,7 @@ test('a run whose instruction the stream no longer keeps is instructed again, on
   expect(await plane.ports.log('COMMANDS').bounds()).toMatchObject({ entries: 1 });
 });
 
-test('WK-79 announced runners are shown until they fall silent', async () => {
+test('ST-26 WK-79 announced runners are shown until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {
     runnerId: 'r9',

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 describe('the life of a run', () => {
-  test('goes from the request over the claim and the turn to its end, and the summaries follow', async () => {
+  test('HR-11 HR-55 goes from the request over the claim and the turn to its end, and the summaries follow', async () => {
     const asked = runRequest();
     await ask(one.ports, 'create', asked);
     const instruction = await turnInstruction(one.ports, asked.runId);
@@ -86,7 +86,7 @@ describe('the life of a run', () => {
     await gone(one.ports, 'leases', key);
   });
 
-  test('ER-05 a claim that is repeated gets its first answer; that and the renewal of another are lease conflicts', async () => {
+  test('ER-05 ST-10 ST-12 ST-T2 a claim that is repeated gets its first answer; that and the renewal of another are lease conflicts', async () => {
     const runId = await createRun(one.ports);
     const claim = { runId, runnerId: 'r1', claimId: 'c1' };
     const [first, second] = await Promise.all([
@@ -256,7 +256,7 @@ describe('a cancel', () => {
     expect(await typesOf(one.ports, runId)).toEqual(['created', 'claimed', 'completed']);
   });
 
-  test('ER-01 of an unknown run is refused', async () => {
+  test('ER-01 HR-38 of an unknown run is refused', async () => {
     expect(await cancel(makeId('run', systemIds.ulid()))).toMatchObject({ code: 'RUN_UNKNOWN' });
   });
 });
@@ -270,7 +270,7 @@ describe('reports', () => {
     expect(await typesOf(one.ports, runId)).toEqual(['created']);
   });
 
-  test('that cannot be read are parked, and those behind them go on', async () => {
+  test('ST-24 that cannot be read are parked, and those behind them go on', async () => {
     const runId = await createRun(one.ports);
     const turn = await claimTurn(one.ports, await turnInstruction(one.ports, runId));
     const poison = {

@@ -51,7 +51,7 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
-test('ST-49 ST-T16 a task goes to a free runner, and ends as its run does', async () => {
+test('HR-10 ST-49 ST-T16 a task goes to a free runner, and ends as its run does', async () => {
   const { ports } = one;
   const taskId = await createTask(ports, { agent: 'b1', title: 'Count' });
   await runner(ports, 'b1');
@@ -111,7 +111,7 @@ test('ST-53 ST-T18 WK-58 cancelling a task ends its run, and the task when the r
   expect(await taskTypes(ports, taskId)).toContain('retried');
 });
 
-test('HR-14 HR-16 WK-31 WK-32 a queue that takes one lets them go one after another: by priority, then first come', async () => {
+test('HR-13 HR-14 HR-16 HR-18 HR-T2 HR-T3 WK-31 WK-32 a queue that takes one lets them go one after another: by priority, then first come', async () => {
   const { ports } = two;
   const order = { queue: 'narrow', agent: 'b3' };
   const low = await createTask(ports, order);

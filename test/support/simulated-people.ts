@@ -139,6 +139,7 @@ const orderUnderKey = async (world: World, faults: string[]): Promise<void> => {
       boundary: BOUNDARY,
       clock: ports.clock,
       ttlMs: 3_600_000,
+      withinMs: 60_000,
       defaults,
       onTrouble: () => undefined,
     });

@@ -6,6 +6,7 @@ import { rejection } from '#libs/kernel/rejection.ts';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
 import { createReceipts, type KeyedRequest, type Outcome } from '#services/gateway/receipts.ts';
 import { topologyOf } from '#streams/consumers.ts';
 
@@ -16,12 +17,13 @@ const world = () => {
   const ids = createSeededIds(1, clock);
   const broker = createMemoryBroker({ clock, ids, topology: topologyOf({ replicas: 1, agents: [] }) });
   const bucket = broker.keyValue('receipts');
-  const gatewayWith = (leaseMs: number) =>
+  const gatewayWith = (leaseMs: number, store: KeyValue = bucket) =>
     createReceipts({
-      bucket,
+      bucket: store,
       boundary: { tenant: 'local', project: 'main' },
       clock,
       ttlMs: 7 * DAY,
+      withinMs: 3000,
       defaults: { agent: 'builder-1', turnTimeoutMs: 1000, leaseMs, maxAttempts: 3 },
       onTrouble: (fault) => {
         throw fault;
@@ -49,6 +51,24 @@ describe('a receipt', () => {
     const sameInOtherOrder = request({ body: { labels: ['a'], prompt: 'x' } });
     expect(await receipts.once(sameInOtherOrder, work)).toEqual({ ...answer('{"n":1}'), isRepeated: true });
     expect(done).toBe(1);
+  });
+
+  test('WK-53 a store that does not answer is told in time, nothing is done, and the repeat goes on from what it wrote late', async () => {
+    const { clock, bucket, gatewayWith } = world();
+    const broker = Promise.withResolvers<void>();
+    const slow = {
+      ...bucket,
+      put: async (...put: Parameters<KeyValue['put']>) => broker.promise.then(() => bucket.put(...put)),
+    };
+    const never = () => Promise.reject(new Error('it was done'));
+    const asked = gatewayWith(1, slow).once(request(), never);
+    const refused = expect(asked).rejects.toMatchObject({ code: 'KV_UNAVAILABLE', retry: 'later' });
+    await clock.advance(3000);
+    await refused;
+    broker.resolve();
+    await clock.settle();
+    const work = ({ leaseMs }: { readonly leaseMs: number }) => Promise.resolve(answer(`${leaseMs}`));
+    expect(await gatewayWith(2).once(request(), work)).toEqual({ ...answer('1'), isRepeated: false });
   });
 
   test('ER-04 refuses another request under the key before anything is done', async () => {

@@ -44,7 +44,7 @@ const held = [...going, asked('held')];
 const parked = [...going, asked('parked')];
 
 describe('a question', () => {
-  test('HR-28 WK-77 is appended together with the state: the run waits, and can be answered from then on', () => {
+  test('HR-28 HR-T7 WK-77 is appended together with the state: the run waits, and can be answered from then on', () => {
     given(...going)
       .when(ask('held'))
       .then(asked('held'));
@@ -153,7 +153,7 @@ describe('an answer', () => {
       open: [{ approvalId: approvalB }],
     });
   });
-  test('HR-45 WK-42 puts a parked run back in the queue, with the decision and the instruction that goes on with it', () => {
+  test('HR-45 HR-T8 WK-42 puts a parked run back in the queue, with the decision and the instruction that goes on with it', () => {
     given(...parked)
       .when(answer())
       .then(answered({ commandId: nextCommand }));

@@ -36,7 +36,7 @@ const stateOf = (commandId: string, ...history: RunEvent[]): string | undefined 
   fold(runDecider, history)?.commands.find((command) => command.commandId === commandId)?.state;
 
 describe('telling a run something', () => {
-  test('ST-T6 ST-17 numbers its commands from the first turn on', () => {
+  test('ST-T6 ST-17 ST-19 numbers its commands from the first turn on', () => {
     const state = given(created()).when(tell('turn')).then(told('turn'));
     expect(state?.commands.map(({ seq, state: at }) => [seq, at])).toEqual([
       [1, 'pending'],

@@ -25,7 +25,7 @@ import {
 } from '#test/support/run-history.ts';
 
 describe('creating a run', () => {
-  test('appends the whole request', () => {
+  test('HR-07 ST-06 ST-T1 appends the whole request', () => {
     given().when({ kind: 'create', data: createData() }).then(created());
   });
   test('the same request again changes nothing, also after the end', () => {
@@ -44,13 +44,13 @@ describe('creating a run', () => {
 });
 
 describe('claiming a run', () => {
-  test('gives the first claim the fence 1', () => {
+  test('ST-10 gives the first claim the fence 1', () => {
     given(created()).when(claim).then(claimed());
   });
   test('gives the claim after a lost lease the next fence', () => {
     given(created(), claimed(), expired(1, 'queued')).when(claim).then(claimed(2));
   });
-  test('is refused while another claim holds it', () => {
+  test('ST-10 is refused while another claim holds it', () => {
     given(created(), claimed()).when(claim).thenRejected('RUN_CLAIMED');
     given(created(), claimed(), started()).when(claim).thenRejected('RUN_CLAIMED');
     given(created(), claimed(), cancelRequested).when(claim).thenRejected('RUN_CLAIMED');
@@ -70,7 +70,7 @@ describe('claiming a run', () => {
 });
 
 describe('a turn started', () => {
-  test('moves a claimed run to running', () => {
+  test('HR-T1 moves a claimed run to running', () => {
     given(created(), claimed()).when(start()).then(started());
   });
   test('reported again changes nothing, also after the end', () => {
@@ -93,7 +93,7 @@ describe('a turn started', () => {
 });
 
 describe('a turn finished', () => {
-  test('completes the run', () => {
+  test('HR-T10 ST-13 completes the run', () => {
     given(created(), claimed(), started()).when(finish()).then(completed);
   });
   test('is accepted although the started report is missing', () => {
@@ -117,7 +117,7 @@ describe('a turn finished', () => {
       .when(finish(1, silent))
       .then({ type: 'fleetlog.run.blocked.v1', ...end, reason, result: silent });
   });
-  test('that failed fails the run for the reason it names', () => {
+  test('HR-32 HR-T10 ST-13 that failed fails the run for the reason it names', () => {
     const failure = { kind: 'turn-timeout', message: 'too slow' } as const;
     const failed = result({ outcome: 'failed', exitCode: null, failure });
     given(created(), claimed(), started()).when(finish(1, failed)).then({
@@ -131,7 +131,7 @@ describe('a turn finished', () => {
       result: failed,
     });
   });
-  test('that failed without a reason fails the run with its last words', () => {
+  test('HR-37 that failed without a reason fails the run with its last words', () => {
     const failed = result({ outcome: 'failed', exitCode: 2, summary: 'no such file' });
     given(created(), claimed())
       .when(finish(1, failed))
@@ -146,7 +146,7 @@ describe('a turn finished', () => {
         result: failed,
       });
   });
-  test('that the runner cancelled cancels the run', () => {
+  test('HR-41 that the runner cancelled cancels the run', () => {
     const cancelled = result({ outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' });
     given(created(), claimed(), started()).when(finish(1, cancelled)).then({
       type: 'fleetlog.run.cancelled.v1',
@@ -171,7 +171,7 @@ describe('a turn finished', () => {
       result: result(),
     });
   });
-  test('ER-11 reported again changes nothing', () => {
+  test('ER-11 ST-13 reported again changes nothing', () => {
     given(created(), claimed(), started(), completed).when(finish()).thenUnchanged();
   });
   test('WK-54 is refused under a fence that no longer holds the run', () => {
@@ -188,7 +188,7 @@ test('a report of an agent that the run was not given to is refused', () => {
 });
 
 describe('a lost lease', () => {
-  test('puts the run back with a new instruction while attempts are left', () => {
+  test('HR-T11 HR-T12 puts the run back with a new instruction while attempts are left', () => {
     given(created(), claimed()).when(expire()).then(expired(1, 'queued'));
     given(created(), claimed(), started()).when(expire()).then(expired(1, 'queued'));
   });
@@ -197,7 +197,7 @@ describe('a lost lease', () => {
       .when(expire())
       .then(expired(1, 'failed'));
   });
-  test('fails the run when its rule is not to repeat it', () => {
+  test('HR-T12 fails the run when its rule is not to repeat it', () => {
     given(created({ replay: 'fail' }), claimed())
       .when(expire())
       .then(expired(1, 'failed'));
@@ -220,11 +220,11 @@ describe('a cancel', () => {
     given(created()).when(cancel).then(cancelledQueued);
     given(created(), claimed(), expired(1, 'queued')).when(cancel).then(cancelledQueued);
   });
-  test('asks the holder of a claimed or running run to end it', () => {
+  test('HR-39 HR-T5 asks the holder of a claimed or running run to end it', () => {
     given(created(), claimed()).when(cancel).then(cancelRequested);
     given(created(), claimed(), started()).when(cancel).then(cancelRequested);
   });
-  test('ER-11 asked for again, or after the end, changes nothing', () => {
+  test('ER-11 HR-38 asked for again, or after the end, changes nothing', () => {
     given(created(), claimed(), cancelRequested).when(cancel).thenUnchanged();
     given(created(), claimed(), completed).when(cancel).thenUnchanged();
     given(created(), cancelledQueued).when(cancel).thenUnchanged();

@@ -18,7 +18,7 @@ const resuming = [
 const lost = (fence: number): RunEvent =>
   ({ ...expired(fence, 'queued'), reason: failure.message }) as RunEvent;
 
-test('WK-43 HR-47 a failed resume is queued again with its answer, each time after twice as long, and then fails', () => {
+test('WK-43 HR-47 HR-51 HR-52 HR-T13 a failed resume is queued again with its answer, each time after twice as long, and then fails', () => {
   const history: RunEvent[] = [...resuming];
   for (const [fence, retryAfterMs] of [
     [2, 1000],

@@ -124,7 +124,7 @@ test('the histories of the table are in the states of its columns', () => {
     expect([name, fold(runDecider, events)?.state]).toEqual([name, state]);
 });
 
-test('the table has everything that can be asked', () => {
+test('ST-T2 ST-T3 ST-T4 ST-T5 ST-T10 HR-T4 HR-T5 HR-T14 the table has everything that can be asked', () => {
   expect(CELLS.slice(1).map(([what]) => what)).toEqual(Object.keys(ASKED));
   const kinds = new Set(Object.values(ASKED).map(({ kind }) => kind));
   expect(kinds.size).toBe(14);

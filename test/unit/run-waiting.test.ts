@@ -75,7 +75,7 @@ describe('a waiting run', () => {
       .when(answer())
       .thenRejected('APPROVAL_CLOSED');
   });
-  test('that is parked has no lease to lose, and cannot be claimed', () => {
+  test('HR-53 that is parked has no lease to lose, and cannot be claimed', () => {
     given(...parked)
       .when(expire())
       .thenUnchanged();

@@ -48,7 +48,7 @@ describe('the keeper', () => {
   const ok: Answer = { kind: 'ok', result: { leaseMs: 30_000, cancelRequested: false } };
   const away: Answer = { kind: 'away', message: 'nobody' };
 
-  test('renews every third of the lease', async () => {
+  test('HR-12 renews every third of the lease', async () => {
     const { clock, asked, said, keeper } = keep(() => ok);
     await clock.advance(60_000);
     keeper.stop();
