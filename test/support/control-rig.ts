@@ -163,6 +163,7 @@ export const mail: MailPart = {
       ? { kind: 'refused', code: 'RECIPIENT_UNKNOWN', message: 'there is no nobody; did you mean anna?' }
       : { kind: 'ok', result: { messageId, state: 'sent' } },
   reply: async (_turn, { messageId }) => ({ kind: 'ok', result: { messageId, state: 'queued' } }),
+  owedIn: () => [],
   inbox: (limit) => [
     {
       messageId: 'msg_01JZ8Q4V6N3M7R5T9W2X4Y6Z8B',

@@ -6,7 +6,7 @@ import {
   preToolUseAnswer,
   stopAnswer,
 } from '#services/runner/control/hook-answers.policy.ts';
-import { stopGate, type StopGateFacts } from '#services/runner/control/stop-gate.policy.ts';
+import { debtsOf, stopGate, type StopGateFacts } from '#services/runner/control/stop-gate.policy.ts';
 import { PROVIDERS } from '#streams/run.ts';
 import { owedReply } from '#test/support/control-rig.ts';
 
@@ -18,6 +18,37 @@ const FACTS: StopGateFacts = {
   limit: 3,
   hasTools: true,
 };
+
+describe('what a turn owes', () => {
+  const storedAt = 1_000_000;
+  const brought = [{ messageId: 'msg_1', from: 'anna', subject: null, storedAt }];
+  const unheard = { ready: false, refreshedAt: 0, owed: [] };
+  const owedIds = (known: Parameters<typeof debtsOf>[0]): readonly string[] => {
+    const decision = stopGate({ ...FACTS, ...debtsOf(known) });
+    return decision.owed.map(({ messageId }) => messageId);
+  };
+
+  test('RO-01 is what it was brought, before anybody has said that it is owed', () => {
+    expect(owedIds({ snapshot: unheard, brought })).toEqual(['msg_1']);
+    const quick = { ready: true, refreshedAt: storedAt + 10, owed: [] };
+    expect(owedIds({ snapshot: quick, brought })).toEqual(['msg_1']);
+  });
+
+  test('is named once, and seen, when it is listed as not seen yet', () => {
+    const listed = [
+      owedReply({ messageId: 'msg_1', injectedAt: null }),
+      owedReply({ messageId: 'msg_2', injectedAt: null }),
+    ];
+    const snapshot = { ready: true, refreshedAt: storedAt + 10, owed: listed };
+    expect(owedIds({ snapshot, brought })).toEqual(['msg_1']);
+  });
+
+  test('is what is listed, once there was time to hear of it', () => {
+    const late = { ready: true, refreshedAt: storedAt + 60_000, owed: [] };
+    expect(owedIds({ snapshot: late, brought })).toEqual([]);
+    expect(owedIds({ snapshot: unheard, brought: [] })).toEqual([]);
+  });
+});
 
 describe('the stop gate', () => {
   test('sends an agent on that owes a reply, and says which and how', () => {

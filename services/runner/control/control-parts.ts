@@ -86,6 +86,17 @@ export interface MailPart {
   reply(turn: ControlTurn, reply: OutgoingReply): Promise<PartAnswer<Posted>>;
   /** Newest last; at most `limit`. */
   inbox(limit: number): readonly InboxMessage[];
+  /** What the turn has brought to its agent that asks for a reply and has none from here. From memory. */
+  owedIn(turnId: string): readonly BroughtMail[];
+}
+
+/** A message that a turn has brought, and that the agent has not answered. */
+interface BroughtMail {
+  readonly messageId: string;
+  readonly from: string;
+  readonly subject: string | null;
+  /** When it came to this machine, epoch ms. */
+  readonly storedAt: number;
 }
 
 /** On this machine's disk. */

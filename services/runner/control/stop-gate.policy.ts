@@ -35,6 +35,45 @@ export type StopGateDecision =
 /** Obligations named in one reason. */
 const MOST_NAMED = 20;
 
+/** What is known of the obligations of an agent, and of the messages that its turn has brought. */
+export interface KnownDebts {
+  readonly snapshot: {
+    readonly ready: boolean;
+    /** Epoch ms; 0: never. */
+    readonly refreshedAt: number;
+    readonly owed: readonly OwedLine[];
+  };
+  readonly brought: readonly (Omit<OwedLine, 'injectedAt'> & { readonly storedAt: number })[];
+}
+
+/** After this time what was heard of obligations is the better word: the push takes a moment, the look behind it ten seconds. */
+const HEARD_BY_MS = 15_000;
+
+/**
+ * What is owed. A quick turn ends before the control plane has said that its messages are owed, or that they were seen; this machine knows,
+ * for it put them into the prompt.
+ */
+export const debtsOf = ({ snapshot, brought }: KnownDebts): Pick<StopGateFacts, 'ready' | 'owed'> => {
+  const { ready, refreshedAt, owed } = snapshot;
+  const heard = ready ? owed : [];
+  const known = new Map(brought.map((mail) => [mail.messageId, mail]));
+  const listed = heard.map((line) => {
+    const mail = known.get(line.messageId);
+    return mail === undefined ? line : { ...line, injectedAt: line.injectedAt ?? mail.storedAt };
+  });
+  const unlisted = brought.filter(
+    ({ messageId, storedAt }) =>
+      refreshedAt - storedAt < HEARD_BY_MS && heard.every((line) => line.messageId !== messageId),
+  );
+  const more = unlisted.map(({ messageId, from, subject, storedAt }) => ({
+    messageId,
+    from,
+    subject,
+    injectedAt: storedAt,
+  }));
+  return { ready: ready || more.length > 0, owed: [...listed, ...more] };
+};
+
 /** What an agent can be held to: replies to messages it has seen. */
 export const seenOf = (owed: readonly OwedLine[]): readonly OwedLine[] =>
   owed.filter(({ injectedAt }) => injectedAt !== null);

@@ -76,6 +76,14 @@ export const createMailPort = (parts: MailPortParts): MailPart => {
       await close(request, null, [reports.posted({ op: 'reply', request, postedAt: clock.now() })]);
       return posted(request.messageId, 'queued');
     },
+    owedIn: (turnId) =>
+      mailbox
+        .broughtBy(turnId)
+        .filter(
+          ({ needsReply, state, expiresAt }) =>
+            needsReply && state === 'injected' && (expiresAt === null || expiresAt > clock.now()),
+        )
+        .map(({ messageId, from, subject, storedAt }) => ({ messageId, from, subject, storedAt })),
     inbox: (limit) =>
       mailbox.newest(limit).map((head) => {
         const { messageId, threadId, from, kind, subject, needsReply, replyTo, sentAt, state } = head;
