@@ -61,10 +61,19 @@ const start = (): ChildProcess => {
   return child;
 };
 
-const up = async (child: ChildProcess): Promise<ChildProcess> => {
+/** Resolves when the host has said the word. */
+const said = async (child: ChildProcess, word: string): Promise<ChildProcess> => {
   if (child.stdout === null) throw new Error('no standard output');
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'up') return child;
-  throw new Error('the host ended before it was up');
+  for await (const line of createInterface({ input: child.stdout })) if (line === word) return child;
+  throw new Error(`the host ended before it said ${word}`);
+};
+const up = (child: ChildProcess): Promise<ChildProcess> => said(child, 'up');
+
+/** The host dies when it comes to the step: it knows before it can be told anything that leads there. */
+const arm = async (child: ChildProcess, step: HostStep): Promise<void> => {
+  const armed = said(child, 'armed');
+  child.stdin?.write(`${step}\n`);
+  await armed;
 };
 
 /** The host that the test before has left. */
@@ -102,11 +111,11 @@ describe('WK-64 WK-65 kill -9 of the host', () => {
   test.each(HOST_STEPS)('at %s: one start at most, one end, nothing left', async (crashAt) => {
     const first = await current();
     const isOfStart = HOST_STEPS.indexOf(crashAt) <= HOST_STEPS.indexOf('spawn-reported');
-    if (isOfStart) first.stdin?.write(`${crashAt}\n`);
+    if (isOfStart) await arm(first, crashAt);
     const agent = await newSpawn('parent');
     if (!isOfStart) {
       await hostReported(control.ports, 'spawn-started', agent.spawnId);
-      first.stdin?.write(`${crashAt}\n`);
+      await arm(first, crashAt);
       await shutDown(control.ports, agent, { timeoutMs: 2000 });
     }
     if (first.exitCode === null && first.signalCode === null) await once(first, 'exit');

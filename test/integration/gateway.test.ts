@@ -123,7 +123,7 @@ describe('asking for a run', () => {
     expect(answers.filter((answer) => answer['repeated'] === false)).toHaveLength(1);
   });
 
-  test('a run in a known session joins it; another agent or an unknown session is refused', async () => {
+  test('ST-08 a run in a known session joins it; another agent or an unknown session is refused', async () => {
     const { sessionId } = await create();
     const second = await create({ session: sessionId });
     expect(second.sessionId).toBe(sessionId);

@@ -167,7 +167,7 @@ test('HR-49 a run whose instruction the stream no longer keeps is instructed aga
   expect(await plane.ports.log('COMMANDS').bounds()).toMatchObject({ entries: 1 });
 });
 
-test('ST-26 WK-79 announced runners are shown until they fall silent', async () => {
+test('WK-79 announced runners are shown until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {
     runnerId: 'r9',

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 describe('the life of a run', () => {
-  test('HR-11 HR-55 goes from the request over the claim and the turn to its end, and the summaries follow', async () => {
+  test('HR-11 goes from the request over the claim and the turn to its end, and the summaries follow', async () => {
     const asked = runRequest();
     await ask(one.ports, 'create', asked);
     const instruction = await turnInstruction(one.ports, asked.runId);

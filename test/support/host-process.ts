@@ -1,5 +1,5 @@
 // A host in a process of its own (test/fault/host-crash.test.ts). Arguments: a JSON object. Says `up` on standard output when it takes
-// instructions, kills itself at the step that a line of its input names, and stops in order when its input ends.
+// instructions, kills itself at the step that a line of its input names (it says `armed` when it knows), and stops in order when its input ends.
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { TestBroker } from './broker.ts';
@@ -27,6 +27,9 @@ const host = await startHost({
 if (host.fatal.length > 0) throw host.fatal[0];
 writeSync(1, 'up\n');
 
-for await (const line of createInterface({ input: process.stdin })) crashAt = line;
+for await (const line of createInterface({ input: process.stdin })) {
+  crashAt = line;
+  writeSync(1, 'armed\n');
+}
 await host.stop();
 process.exit(host.fatal.length === 0 ? 0 : 1);
