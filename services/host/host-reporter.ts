@@ -1,6 +1,6 @@
 // Reports of a host on their way to the disk, together with the change of the journal that they tell of. Waits out a full disk. Does not
 // send anything: the buffer does.
-import { Fault, toFault } from '#libs/kernel/fault.ts';
+import { createPatientCommit } from '#libs/outbox/commit-patiently.ts';
 import { ESSENTIAL, type Gap, type NewRecord, type Note, type Outbox } from '#libs/outbox/outbox.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -10,7 +10,6 @@ import { makeId } from '#streams/ids.ts';
 import { encodeReport, type ReportMeta } from '#streams/report-codec.ts';
 import type { Boundary } from '#streams/subjects.ts';
 
-const RETRY_MS = 1000;
 /** All reports of a host in one order. */
 const LANE = 'host';
 
@@ -61,23 +60,15 @@ export const createHostReporter = (
   parts: Parts & { readonly redactor: Redactor },
   outbox: Outbox,
 ): HostReporter => {
-  const commit = async (records: readonly NewRecord[], notes: readonly Note[]): Promise<void> => {
-    for (;;) {
-      try {
-        await outbox.commit({ records, notes });
-        return;
-      } catch (error) {
-        if (!(error instanceof Fault) || toFault(error).retry !== 'later') throw error;
-        await parts.clock.sleep(RETRY_MS);
-      }
-    }
-  };
+  const commit = createPatientCommit(outbox, parts.clock);
   return {
     write: async (name, data, { id, notes = [], causation }) => {
       const redacted = parts.redactor.value(data).value as typeof data;
       const entry = encodeReport(name, redacted, metaOf(parts, id, causation));
-      await commit([{ ...entry, lane: LANE, kind: name, worth: ESSENTIAL }], notes);
+      await commit({ records: [{ ...entry, lane: LANE, kind: name, worth: ESSENTIAL }], notes });
     },
-    note: (notes) => commit([], notes),
+    note: async (notes) => {
+      await commit({ notes });
+    },
   };
 };
