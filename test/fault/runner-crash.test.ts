@@ -6,16 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
-import { systemClock } from '#libs/system/clock.ts';
-import { reconcileTopology } from '#libs/topology/apply.ts';
 import { findMarked } from '#libs/processes/marked-processes.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
 import { runs } from '#services/runs/service.ts';
-import { topologyOf } from '#streams/consumers.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { connectTo } from '#test/support/nats-connection.ts';
+import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun, typesOf } from '#test/support/run-facts.ts';
 import {
   AGENT,
@@ -40,8 +35,8 @@ const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provision(broker);
-  await hastenRedelivery();
+  // An instruction that a dead runner had in hand comes again after the ack wait, which is 30 s; here after 2 s.
+  await provision(broker, [AGENT], [], (stream) => (stream === 'COMMANDS' ? 2000 : undefined));
   control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
   folders = runnerFolders();
 });
@@ -56,23 +51,6 @@ afterAll(async () => {
   await control.stop();
   await broker[Symbol.asyncDispose]();
 });
-
-/** An instruction that a dead runner had in hand comes again after the ack wait, which is 30 s; here after 2 s. */
-const hastenRedelivery = async (): Promise<void> => {
-  const { url, user, password } = broker;
-  const connection = await connectTo({ user, password, urls: [url] });
-  const topology = topologyOf({ replicas: 1, agents: [{ ...BOUNDARY, agent: AGENT }] });
-  const declared = {
-    ...topology,
-    consumers: topology.consumers.map((one) =>
-      one.stream === 'COMMANDS' ? { ...one, ackWaitMs: 2000 } : one,
-    ),
-  };
-  const driver = natsTopologyDriver(connection);
-  const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
-  await connection.close();
-  if (result.failed !== null) throw result.failed.fault;
-};
 
 const start = (more: Partial<RunnerProcessArguments> = {}): ChildProcess => {
   const { url, user, password } = broker;

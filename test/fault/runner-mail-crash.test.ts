@@ -3,19 +3,14 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
-import { systemClock } from '#libs/system/clock.ts';
-import { reconcileTopology } from '#libs/topology/apply.ts';
 import { MAIL_STEPS } from '#services/runner/mailbox/mail-turns.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
 import { mail } from '#services/mail/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
-import { topologyOf } from '#streams/consumers.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { allInjected, sendMail, waysOf } from '#test/support/mail-facts.ts';
-import { connectTo } from '#test/support/nats-connection.ts';
 import type { RunnerProcessArguments } from '#test/support/runner-process.ts';
 import { AGENT, reportsOf, runnerFolders, type RunnerFolders } from '#test/support/runner-rig.ts';
 
@@ -29,23 +24,12 @@ let folders: RunnerFolders;
 const running = new Set<ChildProcess>();
 
 /** What a dead runner had in hand comes again after the ack wait, which is 10 s; here after 2 s. */
-const provisionHasty = async (): Promise<void> => {
-  await provision(broker);
-  const connection = await connectTo({ ...broker, urls: [broker.url] });
-  const topology = topologyOf({ replicas: 1, agents: [{ ...BOUNDARY, agent: AGENT }] });
-  const consumers = topology.consumers.map((one) =>
-    one.stream === 'COMMANDS' || one.stream === 'MESSAGES' ? { ...one, ackWaitMs: 2000 } : one,
-  );
-  const driver = natsTopologyDriver(connection);
-  const declared = { ...topology, consumers };
-  const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
-  await connection.close();
-  if (result.failed !== null) throw result.failed.fault;
-};
+const hasty = (stream: string): number | undefined =>
+  stream === 'COMMANDS' || stream === 'MESSAGES' ? 2000 : undefined;
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provisionHasty();
+  await provision(broker, [AGENT], [], hasty);
   control = await startControlPlane({
     broker,
     services: [runs, sessions, mail],

@@ -19,18 +19,24 @@ import { connectTo } from './nats-connection.ts';
 
 export const BOUNDARY: Boundary = { tenant: 'local', project: 'main' };
 
-/** Creates everything durable; repeating it changes nothing. */
+/** Creates everything durable; repeating it changes nothing. `ackWaitMsOf` a stream: instead of what its consumers have, for tests that wait for it. */
 export const provision = async (
   broker: TestBroker,
   agents: readonly string[] = ['builder-1'],
   hosts: readonly string[] = [],
+  ackWaitMsOf: (stream: string) => number | undefined = () => undefined,
 ): Promise<void> => {
   const connection = await connectTo({ ...broker, urls: [broker.url] });
-  const declared = topologyOf({
+  const topology = topologyOf({
     replicas: 1,
     agents: agents.map((agent) => ({ ...BOUNDARY, agent })),
     hosts: hosts.map((host) => ({ ...BOUNDARY, host })),
   });
+  const consumers = topology.consumers.map((one) => ({
+    ...one,
+    ackWaitMs: ackWaitMsOf(one.stream) ?? one.ackWaitMs,
+  }));
+  const declared = { ...topology, consumers };
   const driver = natsTopologyDriver(connection);
   const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
   await connection.close();

@@ -2,15 +2,12 @@
 // live (idle-runner.mjs), unless a test names another program.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { natsTopologyDriver } from '#libs/nats/topology-driver.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { reconcileTopology } from '#libs/topology/apply.ts';
 import { createHostService } from '#services/host/service.ts';
 import type { HostSurroundings } from '#services/host/host-process.ts';
 import { hostSurroundings } from '#services/host-surroundings.ts';
-import { topologyOf } from '#streams/consumers.ts';
 import type { ShutdownInstruction, SpawnInstruction } from '#streams/host-instructions.ts';
 import { HOST_REPORTS, type HostReportData, type HostReportName } from '#streams/host-reports.ts';
 import { makeId } from '#streams/ids.ts';
@@ -18,8 +15,7 @@ import { encodeInstruction, type InstructionData } from '#streams/instruction-co
 import { decodeReport, type Report } from '#streams/report-codec.ts';
 import { typedFilter } from '#streams/subjects.ts';
 import { scratchDir, type TestBroker } from './broker.ts';
-import { BOUNDARY, startControlPlane, type ControlPlane } from './control-plane.ts';
-import { connectTo } from './nats-connection.ts';
+import { BOUNDARY, provision, startControlPlane, type ControlPlane } from './control-plane.ts';
 
 export const HOST = 'forge';
 const IDLE = [process.execPath, new URL('idle-runner.mjs', import.meta.url).pathname];
@@ -40,28 +36,12 @@ export const hostFolders = (agents: readonly string[]): HostFolders => {
 };
 
 /** Everything durable, with hosts; what a dead host had in hand comes again after `ackWaitMs`, with `isAll` what a dead service had as well. */
-export const provisionHosts = async (
+export const provisionHosts = (
   broker: TestBroker,
   hosts: readonly string[] = [HOST],
   { ackWaitMs = 2000, isAll = false, agents = [] as readonly string[] } = {},
-): Promise<void> => {
-  const connection = await connectTo({ ...broker, urls: [broker.url] });
-  const topology = topologyOf({
-    replicas: 1,
-    agents: agents.map((agent) => ({ ...BOUNDARY, agent })),
-    hosts: hosts.map((host) => ({ ...BOUNDARY, host })),
-  });
-  const declared = {
-    ...topology,
-    consumers: topology.consumers.map((one) =>
-      isAll || one.stream === 'COMMANDS' ? { ...one, ackWaitMs } : one,
-    ),
-  };
-  const driver = natsTopologyDriver(connection);
-  const { result } = await reconcileTopology({ declared, driver, clock: systemClock });
-  await connection.close();
-  if (result.failed !== null) throw result.failed.fault;
-};
+): Promise<void> =>
+  provision(broker, agents, hosts, (stream) => (isAll || stream === 'COMMANDS' ? ackWaitMs : undefined));
 
 export interface HostRigOptions extends Partial<HostSurroundings> {
   readonly broker: TestBroker;
