@@ -26,6 +26,7 @@ import { PLATFORM, readMachine } from './machine.ts';
 import { lastWords, runnerFolder } from './runner-folder.ts';
 import { askedSettings, chosenByHost } from './runner-settings.policy.ts';
 import { spawnRefusal } from './spawn-rules.policy.ts';
+import { Telling } from './telling.ts';
 import type { HostStep } from './supervisor-parts.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -66,8 +67,7 @@ export interface HostProcess {
   readonly facts: HostFacts;
   /** Whether the control plane wants no new runners here; kept over restarts. */
   readonly draining: { is(): boolean; set(isDraining: boolean): Promise<void> };
-  /** Rings when what the host tells of has changed. */
-  readonly changed: { bell: PromiseWithResolvers<void> };
+  readonly telling: Telling;
   /** Rejects when this process can no longer be trusted. */
   readonly failed: Promise<never>;
 }
@@ -222,7 +222,7 @@ export const createHostProcess = (context: Context, surroundings: HostSurroundin
   const reporter = createHostReporter({ boundary, host: config.name, clock, ids, redactor }, outbox);
   const cgroups = openCgroups(config.cgroupRoot, config.runnerMemoryBytes);
   const hostMark = markOf(config);
-  const changed = { bell: Promise.withResolvers<void>() };
+  const telling = new Telling();
   const draining = keptDraining(outbox, reporter);
   const supervisor: Supervisor = new Supervisor({
     host: config.name,
@@ -249,7 +249,9 @@ export const createHostProcess = (context: Context, surroundings: HostSurroundin
     launch: launcher(config, surroundings, hostMark),
     lastWordsOf: (agent) => lastWords(runnerFolder(config.dataDir, agent)),
     lookMs: config.lookMs,
-    onChange: () => changed.bell.resolve(),
+    onChange: () => telling.ring(),
+    // It may have been undrained since its last word.
+    beforeSpawn: async () => (draining.is() ? telling.ask() : undefined),
     onFatal: failure.reject,
     reached: surroundings.reached ?? ((): void => undefined),
   });
@@ -263,7 +265,7 @@ export const createHostProcess = (context: Context, surroundings: HostSurroundin
     supervisor,
     cgroups,
     deadLetters,
-    changed,
+    telling,
     facts: factsOf(config, surroundings),
     draining,
     failed: failure.promise,

@@ -59,10 +59,10 @@ export const announceHost = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const { clock, config, logger, checks } = context;
+  const { telling } = host;
   let refusal: string | undefined;
   checks.add('registered', () => ({ ok: refusal === undefined, detail: refusal ?? 'heard' }));
-  while (!signal.aborted) {
-    host.changed.bell = Promise.withResolvers<void>();
+  const hear = async (): Promise<void> => {
     const answer = await say(context, host);
     const before = refusal;
     if (answer?.outcome === 'ok') {
@@ -72,12 +72,20 @@ export const announceHost = async (
     } else if (answer?.outcome === 'refused') refusal = `${answer.code}: ${answer.message}`;
     if (refusal !== undefined && refusal !== before)
       logger.error('the control plane does not take this host', { refusal });
-    boundLogs(context, host);
-    const slept = new AbortController();
-    await Promise.race([
-      clock.sleep(config.announceMs, AbortSignal.any([signal, slept.signal])),
-      host.changed.bell.promise,
-    ]);
-    slept.abort();
+  };
+  try {
+    while (!signal.aborted) {
+      const answered = telling.begin();
+      await hear().finally(answered);
+      boundLogs(context, host);
+      const slept = new AbortController();
+      await Promise.race([
+        clock.sleep(config.announceMs, AbortSignal.any([signal, slept.signal])),
+        telling.wanted,
+      ]);
+      slept.abort();
+    }
+  } finally {
+    telling.end();
   }
 };

@@ -28,6 +28,8 @@ export interface SupervisorParts {
   readonly redactor: Redactor;
   readonly reporter: HostReporter;
   readonly cgroups: Cgroups;
+  /** Before anything stands against a spawn: what may be out of date is asked anew. */
+  readonly beforeSpawn: () => Promise<void>;
   /** Why the spawn is not done; undefined: nothing stands against it. */
   readonly refusalOf: (spawn: SpawnInstruction) => Refusal | undefined;
   readonly launch: (spawn: SpawnInstruction) => Promise<Launched>;

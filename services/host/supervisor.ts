@@ -57,9 +57,10 @@ export class Supervisor {
   /** Resolves when the journal answers for the spawn: from then on the instruction can go. */
   async takeSpawn(spawn: SpawnInstruction): Promise<void> {
     const { spawnId, policy, agent, commandId } = spawn;
-    const { reporter, reached, brokerUrl } = this.#parts;
+    const { reporter, reached, brokerUrl, beforeSpawn } = this.#parts;
     await reached('spawn-taken');
     if (this.#runners.isOver(spawnId) || this.knows(spawnId)) return;
+    await beforeSpawn();
     const refusal = this.#parts.refusalOf(spawn);
     if (refusal !== undefined) return this.#refuse(spawn, refusal, { isOver: true });
     const entry: IntendedEntry = { state: 'intended', spawnId, policy, agent, commandId, brokerUrl };

@@ -185,7 +185,7 @@ test('a shutdown that comes before its spawn wins: the spawn is not done', async
   await hostReported(control.ports, 'agent-exited', next.spawnId);
 });
 
-test('LC-05 a drained host takes nothing new and keeps what it has, until it is undrained', async () => {
+test('LC-05 a drained host takes nothing new and keeps what it has, and takes the first start after it is undrained', async () => {
   const kept = await spawnAgent(control.ports, 'calm');
   await hostReported(control.ports, 'spawn-started', kept.spawnId);
   await expect(ask('drain', { host: HOST, reason: 'new memory', actor: 'user:anna' })).resolves.toMatchObject(
@@ -208,6 +208,11 @@ test('LC-05 a drained host takes nothing new and keeps what it has, until it is 
     code: 'AGENT_RUNNING',
   });
   await ask('undrain', { host: HOST, actor: 'user:anna' });
+  // Told before the host has said its next word: it asks, rather than refuse by what it was told last.
+  const first = await spawnAgent(control.ports, 'three');
+  await hostReported(control.ports, 'spawn-started', first.spawnId);
+  await shutDown(control.ports, first);
+  await hostReported(control.ports, 'agent-exited', first.spawnId);
   await summary(({ state }) => state === 'online');
 });
 
