@@ -23,7 +23,7 @@ const runSummarySchema = runViewSchema.omit({ seq: true });
 /** Bucket `runs`. */
 export const runsProjection = defineSummary<PlacedRunEvent, RunSummary>({
   name: 'runs',
-  version: 3,
+  version: 4,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run')],
   bucket: 'runs',

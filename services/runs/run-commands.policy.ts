@@ -97,6 +97,10 @@ export const afterTurn = (
     return closing === undefined ? command : close(command, closing.state);
   });
 
+/** The commands with this one as the turn that waits for a runner: an interrupt with words is told to one again, as a turn now. */
+export const asNextTurn = (commands: readonly CommandRecord[], commandId: string): readonly CommandRecord[] =>
+  withCommand(commands, commandId, { state: 'pending', fence: null });
+
 /** The commands after the run has ended; an older history does not name what it closed. */
 export const afterRun = (
   run: Pick<Run, 'commands' | 'turnCommandId'>,

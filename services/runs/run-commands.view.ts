@@ -43,6 +43,14 @@ export const turnEnded = (
     return state === undefined ? command : { ...command, state, endedAt };
   });
 
+/** The turn has ended as `turn`, and another command is the turn that waits for a runner. */
+export const turnFollowed = (
+  view: Shown,
+  turn: End,
+  { turnCommandId, ...ending }: Parameters<typeof turnEnded>[2] & { readonly turnCommandId: string },
+): ShownCommand[] =>
+  changed({ ...view, commands: turnEnded(view, turn, ending) }, turnCommandId, { state: 'pending' });
+
 /** The run has ended: whatever the event did not name is cancelled. */
 export const runEnded = (
   view: Shown,

@@ -5,6 +5,7 @@ import type { TurnResult } from '#streams/turn-result.ts';
 import {
   afterLoss,
   afterTurn,
+  asNextTurn,
   closingCommands,
   endOfTurn,
   interruptOf,
@@ -224,7 +225,10 @@ export const evolveTurnFinished = (
 ): Partial<Run> => ({
   ...closed(run),
   ...anotherTurn(run, event.turnCommandId),
-  commands: afterTurn(run, endOfTurn(event.result.outcome), event.commandsClosed),
+  commands: asNextTurn(
+    afterTurn(run, endOfTurn(event.result.outcome), event.commandsClosed),
+    event.turnCommandId,
+  ),
   state: 'queued',
   commandId: event.commandId,
   runnerId: null,
@@ -247,6 +251,6 @@ export const evolveRequeued = (
   { turnCommandId, commandsClosed }: EventOf<'fleetlog.run.lease-expired.v1'>,
 ): Partial<Run> => {
   if (turnCommandId === undefined) return { commands: afterLoss(run) };
-  const commands = afterTurn(run, 'cancelled', commandsClosed);
+  const commands = asNextTurn(afterTurn(run, 'cancelled', commandsClosed), turnCommandId);
   return { ...anotherTurn(run, turnCommandId), commands };
 };

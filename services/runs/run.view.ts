@@ -12,7 +12,7 @@ import {
   firstCommand,
   runEnded,
   turnClaimed,
-  turnEnded,
+  turnFollowed,
   turnLost,
   turnParked,
 } from './run-commands.view.ts';
@@ -199,7 +199,7 @@ const goesOn = (
   turn: 'completed' | 'failed' | 'cancelled',
   endedAt: number,
 ): Partial<RunSummary> => ({
-  commands: turnEnded(view, turn, { endedAt, closed }),
+  commands: turnFollowed(view, turn, { turnCommandId, endedAt, closed }),
   turnCommandId,
   parkings: fence,
   fence: null,

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
+import { oneSeed } from '#test/support/seeds.ts';
 
 const PROGRAM = new URL('../support/outbox-writer.ts', import.meta.url).pathname;
 
@@ -52,7 +53,7 @@ const writeAndKill = async (told: Told, lines: number): Promise<void> => {
 
 test('OB-26 after kill -9 at random points every promised record arrives, numbered without gaps and once by id', async () => {
   const told: Told = { acks: new Map(), sends: [] };
-  const ids = createSeededIds(Number(process.env['FLEETLOG_SEED'] ?? 11), createManualClock());
+  const ids = createSeededIds(oneSeed(11), createManualClock());
   for (let crash = 0; crash < 6; crash += 1) await writeAndKill(told, 2 + Math.floor(ids.random() * 700));
   const { child, lines } = start('drain');
   for await (const line of lines) note(told, line);

@@ -21,6 +21,7 @@ import type { Enqueued, Gap, Outbox } from '#libs/outbox/outbox.ts';
 import { hasDamagedLog } from '#libs/outbox/wal-tail.ts';
 import { createOutboxPeer, recordOf, textOf } from '#test/support/outbox-peer.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
+import { oneSeed } from '#test/support/seeds.ts';
 
 const rig = useOutboxRig();
 const DAMAGES = 40;
@@ -80,7 +81,7 @@ test('a log that is whole is no alarm, whatever a killed process left of it', as
 });
 
 test(`a write-ahead log that is damaged anywhere (${DAMAGES} places) costs what is named in a gap, and no number is used twice`, async () => {
-  const random = createSeededIds(Number(process.env['FLEETLOG_SEED'] ?? 5), createManualClock());
+  const random = createSeededIds(oneSeed(5), createManualClock());
   const { promised } = await life(30);
   let damaged = 0;
   for (let round = 0; round < DAMAGES; round += 1) {

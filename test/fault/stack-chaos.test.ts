@@ -5,16 +5,16 @@ import { expect, test } from 'vitest';
 import { findFreePort } from '#libs/broker/free-port.ts';
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
-import { systemIds } from '#libs/system/ids.ts';
 import { chaosClient, type ChaosClient } from '#test/support/chaos-client.ts';
 import { chaosFleet, type ChaosFleet } from '#test/support/chaos-fleet.ts';
 import { judgeChaos } from '#test/support/chaos-verdict.ts';
 import { connectTo } from '#test/support/nats-connection.ts';
+import { oneSeed } from '#test/support/seeds.ts';
 import { api } from '#test/support/stack.ts';
 
 const environment = readEnvironment();
 const RUNS = Number(environment['FLEETLOG_CHAOS_RUNS'] ?? 80);
-const SEED = Number(environment['FLEETLOG_SEED'] ?? Math.floor(systemIds.random() * 1e9));
+const SEED = oneSeed(1);
 /** With nothing being killed any more, what is left has to end within this. */
 const SETTLE_MS = 60_000;
 /** How long everything goes on dying after all was asked for, at most. */

@@ -9,6 +9,7 @@ import { createSeededIds } from '#libs/memory/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { createReceipts, type KeyedRequest, type Outcome } from '#services/gateway/receipts.ts';
 import { topologyOf } from '#streams/consumers.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const DAY = 86_400_000;
 
@@ -164,6 +165,6 @@ test('ER-04 WK-53 whatever crashes, repeats and comes at once: a key has one req
       await Promise.all(busy);
       expect(answers.size).toBeLessThanOrEqual(1);
     }),
-    { numRuns: 200 },
+    propertyRuns(200),
   );
 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { toFault } from '#libs/kernel/fault.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createRequestRate, type RequestRate } from '#services/gateway/request-rate.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const waitOf = (rate: RequestRate, name = 'anna'): unknown => {
   try {
@@ -51,7 +52,7 @@ describe('the rate of requests', () => {
           }
         },
       ),
-      { numRuns: 50 },
+      propertyRuns(50),
     );
   });
 });

@@ -12,6 +12,7 @@ import {
 import { deliveryFacts } from '#libs/nats/raw-message.ts';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const name = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,20}$/).filter((text) => !text.startsWith('Nats-'));
 const value = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((text) => !/[\r\n]/.test(text));
@@ -24,6 +25,7 @@ describe('headers', () => {
         expect(status).toBe(0);
         expect(parsed).toEqual(headers);
       }),
+      propertyRuns(100),
     );
   });
 
@@ -159,6 +161,7 @@ describe('lanes', () => {
           expect(order).toEqual([...order].sort((a, b) => a - b));
         }
       }),
+      propertyRuns(100),
     );
   });
 });

@@ -146,6 +146,17 @@ describe('an interrupt', () => {
       .then(turnFinished({ result: result(stopped), turnCommandId: interruptA }));
   });
 
+  test('whose words are the next turn waits for a runner as any turn does, also when the last one has acknowledged it', () => {
+    const words = told('interrupt', { text: 'use the other branch' });
+    const history = [...running, words, acknowledged(interruptA)];
+    given(...history)
+      .when(finish(1, stopped))
+      .thenLike({ turnCommandId: interruptA });
+    const goesOn = turnFinished({ turnCommandId: interruptA });
+    expect(stateOf(interruptA, ...history, goesOn)).toBe('pending');
+    expect(stateOf(interruptA, ...history, goesOn, claimed(2))).toBe('acknowledged');
+  });
+
   test('that comes as the turn ends by itself leaves the result as it is', () => {
     given(...interrupted)
       .when(finish())

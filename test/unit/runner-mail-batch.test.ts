@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { chooseBatch, type WaitingMail } from '#services/runner/mailbox/mail-batch.policy.ts';
 import { afterFailureMs, askAgainInMs, batchInMs } from '#services/runner/mailbox/mail-pace.policy.ts';
 import { renderMailPrompt, type PromptMail } from '#services/runner/mailbox/mail-prompt.policy.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const NOW = 1_900_000_000_000;
 const waiting = (messageId: string, more: Partial<WaitingMail> = {}): WaitingMail => ({
@@ -69,6 +70,7 @@ describe('a batch', () => {
         }
         expect(seen.toSorted()).toEqual(all.map((_, at) => `m${at}`).toSorted());
       }),
+      propertyRuns(100),
     );
   });
 });

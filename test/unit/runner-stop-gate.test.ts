@@ -9,6 +9,7 @@ import {
 import { debtsOf, stopGate, type StopGateFacts } from '#services/runner/control/stop-gate.policy.ts';
 import { PROVIDERS } from '#streams/run.ts';
 import { owedReply } from '#test/support/control-rig.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const FACTS: StopGateFacts = {
   provider: 'claude',
@@ -108,6 +109,7 @@ describe('the stop gate', () => {
             expect(blocks).toBe(facts.provider === 'claude' ? Math.min(facts.limit, 8) : facts.limit);
         },
       ),
+      propertyRuns(100),
     );
   });
 });

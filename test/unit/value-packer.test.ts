@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ByteStore } from '#libs/projections/byte-store.ts';
 import { unpack, ValuePacker } from '#libs/projections/value-packer.ts';
 import { jsonBytes } from '#streams/entry.ts';
+import { propertyRuns } from '#test/support/seeds.ts';
 
 const through = (packer: ValuePacker, bytes: Uint8Array) => {
   const { shape, length } = packer.pack(bytes);
@@ -30,6 +31,7 @@ describe('a packed value', () => {
           expect(through(packer, bytes)).toEqual({ value, fields: { a: 'x', b: object } });
         }
       }),
+      propertyRuns(100),
     );
   });
 
@@ -78,7 +80,7 @@ describe('a store of bytes', () => {
           for (const one of kept) expect(store.text(one.place, one.text.length)).toBe(one.text);
         }
       }),
-      { numRuns: 30 },
+      propertyRuns(30),
     );
     const store = new ByteStore();
     for (let n = 0; n < 20; n += 1) {
