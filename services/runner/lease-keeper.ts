@@ -19,6 +19,7 @@ export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   #times: LeaseTimes;
   #isStopped = false;
+  #isAsking = false;
   #cancelRenewal: CancelTimer = () => undefined;
   #cancelEnding: CancelTimer = () => undefined;
 
@@ -41,6 +42,13 @@ export class LeaseKeeper {
     this.#cancelEnding();
   }
 
+  /** Asks now whether the lease is still ours: it may have been taken away. */
+  renewNow(): void {
+    if (this.#isStopped || this.#isAsking) return;
+    this.#cancelRenewal();
+    void this.#renew();
+  }
+
   #renewIn(delayMs: number): void {
     this.#cancelRenewal = this.#options.clock.timer(delayMs, () => void this.#renew());
   }
@@ -55,7 +63,9 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const sentAtMs = this.#options.clock.monotonicMs();
+    this.#isAsking = true;
     const answer = await this.#options.renew();
+    this.#isAsking = false;
     if (this.#isStopped) return;
     if (answer.kind === 'refused') {
       this.stop();

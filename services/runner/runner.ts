@@ -37,6 +37,7 @@ export class Runner {
   readonly #sessions = new WorkSlots(Number.POSITIVE_INFINITY);
   readonly #turns = new Map<string, Turn>();
   readonly #stopping = new AbortController();
+  readonly #begun: (() => void)[] = [];
   /** Part of every claim id: a claim of an earlier process is repeated only if the journal says so. */
   readonly #epoch: string;
 
@@ -49,6 +50,11 @@ export class Runner {
   /** Turns whose program runs or whose claim is under way. */
   get active(): number {
     return this.#turns.size;
+  }
+
+  /** Calls back whenever a turn begins. */
+  whenBegun(listener: () => void): void {
+    this.#begun.push(listener);
   }
 
   /** Clears up after an earlier process. Once, before anything else. */
@@ -92,6 +98,11 @@ export class Runner {
   takeCancel({ runId }: CancelInstruction): Handled {
     for (const turn of this.#turns.values()) if (turn.instruction.runId === runId) turn.cancel();
     return ok;
+  }
+
+  /** This runner was silent for longer than a runner may be: what it has in hand may be others' by now. */
+  doubtLeases(): void {
+    for (const turn of this.#turns.values()) turn.doubtLease();
   }
 
   /** Tells the turn of the run, if it is in hand; whose turn is over has nothing to tell, and its owner knows. */
@@ -140,6 +151,7 @@ export class Runner {
     }
     const turn = new Turn(this.#options.turns, entry, origin);
     this.#turns.set(commandId, turn);
+    for (const tell of this.#begun) tell();
     void turn.done.then(release);
     void turn.done.then(leaveSession);
     void turn.over.then(() => this.#turns.delete(commandId)).then(leave);

@@ -81,7 +81,9 @@ const presenceLoop = (
   const active = (): number => runner.active;
   const machine = machineFacts({ name: config.machine, workspaceRoot: config.workspaceRoot });
   const parts = { clock, runs, outbox, hooks: hooks.buffer };
-  const options = { ...parts, active, machine, everyMs: config.announceMs, facts };
+  const whenBegun = (listener: () => void): void => runner.whenBegun(listener);
+  const onLate = (): void => runner.doubtLeases();
+  const options = { ...parts, active, whenBegun, onLate, machine, everyMs: config.announceMs, facts };
   return { name: 'presence', run: (signal) => announcePresence(options, signal) };
 };
 

@@ -73,6 +73,11 @@ export class Turn {
     this.#guard(this.#claim());
   }
 
+  /** The lease may have been taken away meanwhile: asks for it. */
+  doubtLease(): void {
+    this.#keeper?.renewNow();
+  }
+
   cancel(): void {
     this.#dispatch({ kind: 'cancel' });
   }

@@ -16,6 +16,11 @@ export interface SteadyBroker {
 const EVERY_MS = 500;
 /** A later answer, or a later question, is a pause. */
 const LATE_MS = 500;
+/**
+ * What is believed of the time before the first question: whatever makes a silence matter has just come through the broker, and a pause that short would not
+ * have been noticed between two questions either. A busy runner, which speaks every 700 ms and may be silent for 2 s, has at least one word in the rest.
+ */
+const BELIEVED_MS = 500;
 
 /** `forMs`: the time to speak. `isNeeded`: whether anybody's silence would mean anything. Any bucket will do. */
 export const createSteadyBroker = (
@@ -31,7 +36,7 @@ export const createSteadyBroker = (
   /** One question and the pause after it. */
   const ask = async (signal: AbortSignal): Promise<void> => {
     askedMs = clock.monotonicMs();
-    steadyFromMs = Math.min(steadyFromMs, askedMs);
+    if (steadyFromMs === never) steadyFromMs = askedMs - BELIEVED_MS;
     const isAnswered = await kv.get('steady').then(
       () => true,
       () => false,

@@ -73,6 +73,8 @@ test('OB-01 that a runner is alive does not go through the buffer: the last word
       runs: createRunsClient(broker.requests, PLACE),
       hooks: { depth: () => undefined },
       active: () => 0,
+      whenBegun: () => undefined,
+      onLate: () => undefined,
       everyMs: 1000,
       facts: { runnerId: 'r1', providers: ['exec'], version: '0', startedAt: 0 },
       machine: () => undefined,

@@ -71,6 +71,19 @@ describe('the keeper', () => {
     expect(asked.slice(1, 4)).toEqual([20_000, 22_000, 24_000]);
   });
 
+  test('WK-79 a lease in doubt is asked for at once, once, and then in its usual rhythm', async () => {
+    const { clock, asked, keeper } = keep(() => ok);
+    await clock.advance(4000);
+    keeper.renewNow();
+    keeper.renewNow();
+    await clock.advance(16_000);
+    expect(asked).toEqual([4000, 14_000]);
+    keeper.stop();
+    keeper.renewNow();
+    await clock.advance(20_000);
+    expect(asked).toHaveLength(2);
+  });
+
   test('a wall clock that jumps changes nothing', async () => {
     const { clock, asked, said, keeper } = keep(() => ok);
     await clock.advance(5000);

@@ -73,6 +73,30 @@ test('WK-79 the silence of a runner whose first work had just begun is its own a
   await it.stop();
 });
 
+test('WK-79 a word that came just before anybody had to be asked counts as heard in steady times, an earlier one does not', async () => {
+  const it = world();
+  await it.clock.advance(60_000);
+  const [earlyMs, heardMs] = [it.clock.monotonicMs() - 50, it.clock.monotonicMs()];
+  await it.clock.advance(480);
+  it.begin();
+  await it.clock.advance(1600);
+  expect(await asked(it, heardMs)).toEqual({ wasSteady: true, tookMs: 0 });
+  expect((await asked(it, earlyMs)).wasSteady).toBe(false);
+  // Of the time before the end of a pause nothing is believed.
+  it.answerAfter(1500);
+  await it.clock.advance(2100);
+  it.answerAfter(0);
+  await it.clock.advance(3000);
+  it.answerAfter(1500);
+  await it.clock.advance(1000);
+  const pausedMs = it.clock.monotonicMs();
+  await it.clock.advance(1000);
+  it.answerAfter(0);
+  await it.clock.advance(2000);
+  expect((await asked(it, pausedMs)).wasSteady).toBe(false);
+  await it.stop();
+});
+
 test('a pause of the broker since the last word gives everybody the time to speak', async () => {
   const it = world();
   it.begin();
