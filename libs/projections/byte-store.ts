@@ -33,6 +33,12 @@ export class ByteStore {
     return place;
   }
 
+  /** The bytes of a place themselves, good until it is given up. */
+  bytes(place: number, length: number): Uint8Array {
+    const from = (place % SLAB_UNITS) * UNIT_BYTES;
+    return (this.#slabs[Math.floor(place / SLAB_UNITS)] ?? NOTHING).subarray(from, from + length);
+  }
+
   /** The bytes of a place as UTF-8 text. */
   text(place: number, length: number): string {
     const from = (place % SLAB_UNITS) * UNIT_BYTES;

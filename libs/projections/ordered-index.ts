@@ -16,6 +16,8 @@ export interface OrderedIndex<Place, Row extends Place> {
   readonly size: number;
   /** Nothing, if a row is there already. */
   add(row: Row): void;
+  /** These instead of what is there: they are in order, no two of one place. */
+  refill(rows: readonly Row[]): void;
   /** The row at this place, if there is one. */
   remove(place: Place): void;
   /** The rows that stand after a place; all of them without one. */
@@ -95,18 +97,26 @@ class Chunks<Place, Row extends Place> implements OrderedIndex<Place, Row> {
   /** Behind what is there, so that of two rows of one place the first stays: sorting is stable. */
   #rebuild(added: readonly Row[]): void {
     const rows = [...this.#chunks.flat(), ...added].sort(this.#compare);
-    const chunks: Row[][] = [];
-    let chunk: Row[] = [];
     let last: Row | undefined;
-    this.#size = 0;
-    for (const row of rows) {
-      if (last !== undefined && this.#compare(last, row) === 0) continue;
-      if (chunk.length === 0 || chunk.length === SORTED_CHUNK) chunks.push((chunk = []));
-      chunk.push(row);
-      this.#size += 1;
-      last = row;
-    }
-    this.#chunks = chunks;
+    this.#cut(
+      rows.filter((row) => {
+        const isSame = last !== undefined && this.#compare(last, row) === 0;
+        last = row;
+        return !isSame;
+      }),
+    );
+  }
+
+  refill(rows: readonly Row[]): void {
+    this.#added = [];
+    this.#cut(rows);
+  }
+
+  #cut(rows: readonly Row[]): void {
+    this.#size = rows.length;
+    this.#chunks = [];
+    for (let at = 0; at < rows.length; at += SORTED_CHUNK)
+      this.#chunks.push(rows.slice(at, at + SORTED_CHUNK));
   }
 
   #insert(row: Row): void {

@@ -5,9 +5,10 @@
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, KeyValueEntry, WatchEvent } from '#libs/ports/key-value.ts';
+import type { JsonWriter } from './json-writer.ts';
 import { decodePosition, POSITION_KEY } from './position.ts';
 import { decodeValue, type Stamped } from './projection.ts';
-import { ViewCells, type CellOptions, type RowListener } from './view-cells.ts';
+import { ViewCells, type Around, type CellOptions, type RowListener } from './view-cells.ts';
 
 export interface ReadViewOptions<State extends object, Row extends object = never> extends CellOptions<
   State,
@@ -41,6 +42,8 @@ export interface ReadView<State, Row extends object = never> {
   /** Resolves when the initial state is there. */
   readonly ready: Promise<void>;
   get(key: string): Stamped<State> | undefined;
+  /** Writes the value of a key as JSON, `seq` and state in one object, with something around it. False: there is none, and nothing was written. */
+  write(key: string, writer: JsonWriter, around: Around): boolean;
   /** All keys with their values, in no order; `filter` sees the keys first and spares parsing. */
   list(filter?: (key: string) => boolean): IterableIterator<readonly [string, Stamped<State>]>;
   readonly size: number;
@@ -107,6 +110,11 @@ class View<State extends object, Row extends object> implements ReadView<State, 
   get(key: string): Stamped<State> | undefined {
     this.#assertWhole();
     return this.#cells.get(key);
+  }
+
+  write(key: string, writer: JsonWriter, around: Around): boolean {
+    this.#assertWhole();
+    return this.#cells.write(key, writer, around);
   }
 
   async lookUp(key: string): Promise<Stamped<State> | undefined> {

@@ -33,7 +33,7 @@ const FIRST_BEYOND_ASCII = 128;
 const EXACT_DIGITS = 15;
 
 /** How a byte outside of texts changes the depth. */
-const DEEPER = new Int8Array(256);
+export const DEEPER = new Int8Array(256);
 for (const byte of [OPEN_OBJECT, OPEN_LIST]) DEEPER[byte] = 1;
 for (const byte of [CLOSE_OBJECT, CLOSE_LIST]) DEEPER[byte] = -1;
 
@@ -202,6 +202,16 @@ export class ValuePacker {
     return true;
   }
 }
+
+/** Whether a packed list is JSON, with a value for each name. */
+export const isList = (list: string, { names }: Shape): boolean => {
+  try {
+    const values: unknown = JSON.parse(list);
+    return Array.isArray(values) && values.length === names.length;
+  } catch {
+    return false;
+  }
+};
 
 /** The value of a packed list, as it was. Throws when it is not JSON. */
 export const unpack = ({ names }: Shape, list: string): Record<string, unknown> => {

@@ -3,8 +3,9 @@
 // are read (`settle`), or when many wait. Knows no watch (read-view.ts does).
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 import { ByteStore } from './byte-store.ts';
+import { goingOn, type JsonWriter } from './json-writer.ts';
 import { decodeParsed, type Projection, type Stamped } from './projection.ts';
-import { unpack, ValuePacker, type Shape } from './value-packer.ts';
+import { isList, unpack, ValuePacker, type Shape } from './value-packer.ts';
 
 /** Told of each row that has come, changed (the one before is gone) or gone. Must not throw. */
 export type RowListener<Row> = (before: Row | undefined, after: Row | undefined) => void;
@@ -19,6 +20,17 @@ export interface CellOptions<State extends object, Row extends object> {
   readonly rowFields?: readonly string[];
   /** Keys kept at most: those that were changed last. Absent: all. */
   readonly keepsLast?: number;
+  /**
+   * All fields of a value as `parse` gives it, `seq` included: a value that has just these is written out as it is stored, since it was checked
+   * before it was stored. Absent: each is parsed first.
+   */
+  readonly fields?: readonly string[];
+}
+
+/** What stands around a value that is written: a text before it, and the fields it goes on with (see {@link JsonWriter.packed}). */
+export interface Around {
+  readonly before: string;
+  readonly more: string;
 }
 
 interface Cell<Row> {
@@ -27,12 +39,14 @@ interface Cell<Row> {
   readonly length: number;
   readonly shape: Shape | undefined;
   readonly row: Row | undefined;
+  /** Its list is JSON: looked at when it is first written out. */
+  isSound: boolean;
 }
 
 /** Values that have come and not been looked at, at most. */
 const MOST_WAITING = 500;
 
-const INVALID = { place: 0, length: 0, shape: undefined, row: undefined };
+const INVALID = { place: 0, length: 0, shape: undefined, row: undefined, isSound: false };
 
 export class ViewCells<State extends object, Row extends object> {
   readonly #options: CellOptions<State, Row>;
@@ -41,6 +55,8 @@ export class ViewCells<State extends object, Row extends object> {
   readonly #listeners = new Set<RowListener<Row>>();
   readonly #packer: ValuePacker;
   readonly #bytes = new ByteStore();
+  /** Shapes of values that are written out as they are. */
+  readonly #wholeShapes = new WeakMap<Shape, boolean>();
   /** Keys that wait and have no cell yet. */
   #fresh = 0;
 
@@ -100,6 +116,37 @@ export class ViewCells<State extends object, Row extends object> {
     }
   }
 
+  /** See {@link ReadView.write} of read-view.ts. */
+  write(key: string, writer: JsonWriter, { before, more }: Around): boolean {
+    const waiting = this.#waiting.get(key);
+    if (waiting !== undefined) this.#look(waiting);
+    const cell = this.#cells.get(key);
+    if (cell?.shape !== undefined && this.#isWhole(cell.shape)) {
+      const { place, length, shape } = cell;
+      cell.isSound ||= isList(this.#bytes.text(place, length), shape);
+      if (cell.isSound) {
+        writer.text(before);
+        writer.packed(shape, this.#bytes.bytes(place, length), more);
+        return true;
+      }
+    }
+    const found = this.get(key);
+    if (found === undefined) return false;
+    const json = JSON.stringify({ seq: found.seq, ...found.state });
+    writer.text(before + json.slice(0, -1) + goingOn(more));
+    return true;
+  }
+
+  #isWhole(shape: Shape): boolean {
+    const known = this.#wholeShapes.get(shape);
+    if (known !== undefined) return known;
+    const { fields = [] } = this.#options;
+    const isWhole =
+      fields.length === shape.names.length && fields.every((name) => shape.names.includes(name));
+    this.#wholeShapes.set(shape, isWhole);
+    return isWhole;
+  }
+
   /** The row of a key; see {@link settle}. */
   row(key: string): Row | undefined {
     return this.#cells.get(key)?.row;
@@ -146,7 +193,7 @@ export class ViewCells<State extends object, Row extends object> {
           ? unpack(shape, packer.bytes.toString('utf8', 0, length))
           : packer.fields(shape);
       const row = rowOf === undefined ? undefined : rowOf(fields(), key);
-      return { place: this.#bytes.add(packer.bytes, length), length, shape, row };
+      return { place: this.#bytes.add(packer.bytes, length), length, shape, row, isSound: false };
     } catch (error) {
       onInvalid?.(key, error);
       return INVALID;

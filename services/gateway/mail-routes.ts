@@ -19,6 +19,7 @@ import {
   type Route,
 } from './http.ts';
 import { inputInvalid, parseInput, readBody } from './input.ts';
+import { answerPage } from './json-page.ts';
 import { idMaker } from './new-ids.ts';
 import { valueOf } from './read-routes.ts';
 
@@ -113,11 +114,10 @@ const list =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const { views, boundary } = parts;
+    const { views } = parts;
     views.messages.settle();
-    const page = views.indexes.messages.page({ ...query, after });
-    const messages = page.rows.flatMap(({ id }) => valueOf(views.messages.get(viewKey(boundary, id))));
-    return request.json({ messages, next: page.next });
+    const { rows, next } = views.indexes.messages.page({ ...query, after });
+    return answerPage(request, parts, { name: 'messages', view: views.messages, rows, rest: { next } });
   };
 
 const reply =

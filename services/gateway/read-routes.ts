@@ -18,6 +18,7 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
+import { answerPage } from './json-page.ts';
 import { linksOf } from './run-routes.ts';
 
 /** The two streams as far as they are about one run. */
@@ -48,13 +49,17 @@ const listRuns =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const { views, boundary, config } = parts;
+    const { views, config } = parts;
     if (query.afterSeq !== undefined)
       await views.runs.waitFor(query.afterSeq, { timeoutMs: config.readWaitMs });
     views.runs.settle();
     const page = views.indexes.runs.page({ ...query, after });
-    const runs = page.rows.flatMap(({ id }) => valueOf(views.runs.get(viewKey(boundary, id))));
-    return request.json({ runs, next: page.next });
+    return answerPage(request, parts, {
+      name: 'runs',
+      view: views.runs,
+      rows: page.rows,
+      rest: { next: page.next },
+    });
   };
 
 const getRun =

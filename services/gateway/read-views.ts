@@ -35,7 +35,7 @@ import { sourceViewSchema, type SourceView } from '#streams/source-view.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
 import { ApprovalIndex, approvalRowsOf, type ApprovalRows } from './approval-index.ts';
-import { cursorRowOf, type CursorRow } from './attention.ts';
+import { CURSOR_ROW_FIELDS, cursorRowOf, type CursorRow } from './attention.ts';
 import { MessageIndex, messageRowOf, MESSAGE_ROW_FIELDS, type MessageRow } from './message-index.ts';
 import { RunIndex, runRowOf, RUN_ROW_FIELDS, type RunRow } from './run-index.ts';
 import { SessionIndex, sessionRowOf, SESSION_ROW_FIELDS, type SessionRow } from './session-index.ts';
@@ -103,7 +103,7 @@ interface Parts {
 }
 
 interface Opening<State extends object, Row extends object> {
-  readonly schema: z.ZodType<State>;
+  readonly schema: z.ZodType<State> & { readonly shape: object };
   readonly rowOf?: (value: unknown) => Row;
   readonly rowFields?: readonly string[];
   readonly keepsLast?: number;
@@ -126,6 +126,7 @@ const createOpener = (parts: Parts) => {
       clock: parts.clock,
       keys: [`${viewKey(parts.boundary, '')}>`, POSITION_KEY],
       maxKeys,
+      fields: ['seq', ...Object.keys(schema.shape)],
       ...more,
       onFatal: (error) => {
         failing.add(name);
@@ -207,6 +208,7 @@ export const createReadViews = (parts: Parts): ReadViews => {
     cursors: open('cursors', {
       schema: cursorSchema.omit(noSeq),
       rowOf: cursorRowOf,
+      rowFields: CURSOR_ROW_FIELDS,
       maxKeys: maxKeys * CURSORS_PER_KEY,
     }),
   };

@@ -83,8 +83,16 @@ export class Readers<Place, Row extends Place & Readable> {
       unread: createOrderedIndex<Place, Row>(this.#compare),
       read: createOrderedIndex<Place, Row>(this.#compare),
     };
-    for (const walk = this.#all(); walk.row !== undefined; walk.advance())
-      this.#sideOf(split, reader, walk.row).add(walk.row);
+    const cursors = this.#cursors.get(reader);
+    const unread: Row[] = [];
+    const read: Row[] = [];
+    // They come in order: a reader's first request does not wait for them to be sorted.
+    for (const walk = this.#all(); walk.row !== undefined; walk.advance()) {
+      const { id, version } = walk.row;
+      ((cursors?.get(id) ?? 0) < version ? unread : read).push(walk.row);
+    }
+    split.unread.refill(unread);
+    split.read.refill(read);
     return split;
   }
 }

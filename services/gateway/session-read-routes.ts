@@ -13,13 +13,15 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
+import { answerPage } from './json-page.ts';
 import { sourcesOfRun } from './read-routes.ts';
+import type { SessionRow } from './session-index.ts';
 import {
   formatSessionCursor,
   listedSession,
-  listedSessions,
   parseSessionCursor,
   runOfSession,
+  sessionExtras,
   sessionIndexOf,
   sessionLinks,
 } from './session-reading.ts';
@@ -38,6 +40,18 @@ const caughtUp = async ({ views, config }: GatewayParts, afterSeq: number | unde
   if (afterSeq !== undefined) await views.sessions.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
 };
 
+const answerSessions = (
+  parts: GatewayParts,
+  request: GatewayRequest,
+  page: { readonly rows: readonly SessionRow[]; readonly reader: string | undefined; readonly rest: object },
+): Response =>
+  answerPage(request, parts, {
+    name: 'sessions',
+    view: parts.views.sessions,
+    moreOf: (row: SessionRow) => sessionExtras(parts, row, page.reader),
+    ...page,
+  });
+
 const listSessions =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
@@ -54,12 +68,14 @@ const listSessions =
       hasMore && last !== undefined
         ? formatSessionCursor({ ...last, group: index.groupOf(last, reader) })
         : null;
-    return request.json({
-      sessions: listedSessions(parts, rows, reader),
-      count: rows.length,
-      next,
-      filters: { state, agent: agent ?? null, provider: provider ?? null, readerId: reader ?? null, limit },
-    });
+    const filters = {
+      state,
+      agent: agent ?? null,
+      provider: provider ?? null,
+      readerId: reader ?? null,
+      limit,
+    };
+    return answerSessions(parts, request, { rows, reader, rest: { count: rows.length, next, filters } });
   };
 
 const listChanges =
@@ -77,8 +93,8 @@ const listChanges =
       (row) =>
         (agent === undefined || row.agent === agent) && (provider === undefined || row.provider === provider),
     );
-    const sessions = listedSessions(parts, rows, reader);
-    return request.json({ sessions, after: rows.at(-1)?.seq ?? after, hasMore });
+    const rest = { after: rows.at(-1)?.seq ?? after, hasMore };
+    return answerSessions(parts, request, { rows, reader, rest });
   };
 
 const getSession =

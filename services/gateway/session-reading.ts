@@ -1,7 +1,6 @@
 // What is read of sessions: a summary with what it is to a reader, the place of a page's last one as a cursor, and the run that a record is
 // of. All from the summaries in memory and their index. Changes nothing.
 import { Fault } from '#libs/kernel/fault.ts';
-import { viewKey } from '#streams/buckets.ts';
 import type { SessionView } from '#streams/session-view.ts';
 import { attentionOf, type Attention } from './attention.ts';
 import { findRun, type ShownRun } from './find-run.ts';
@@ -48,37 +47,37 @@ export const sessionIndexOf = ({ views }: GatewayParts): SessionIndex => {
   return views.indexes.sessions;
 };
 
-type ListedSession = SessionView &
-  Attention & { readonly executionState: 'idle' | 'running' | 'terminal'; readonly sessionPath: string };
+/** What a session is to a reader, and what follows from the rest of it (ST-30). */
+interface SessionExtras extends Attention {
+  readonly executionState: 'idle' | 'running' | 'terminal';
+  readonly sessionPath: string;
+}
 
-/** ST-30: a session and what it is to a reader. */
-export const listedSession = (
+/** What is shown of a session beside its summary. */
+export const sessionExtras = (
   { views, boundary }: GatewayParts,
-  session: SessionView,
+  { id, version, isActive, isIdle }: Pick<SessionRow, 'id' | 'version' | 'isActive' | 'isIdle'>,
   reader: string | undefined,
-): ListedSession => {
-  const { sessionId, tenant, project, version, runs } = session;
-  const active = session.activeRuns.length > 0;
-  const ended = runs === 0 ? ('idle' as const) : ('terminal' as const);
-  const thing = { kind: 'session', id: sessionId, version, active } as const;
+): SessionExtras => {
+  const ended = isIdle ? ('idle' as const) : ('terminal' as const);
+  const thing = { kind: 'session', id, version, active: isActive } as const;
   return {
-    ...session,
-    executionState: active ? 'running' : ended,
-    sessionPath: `${tenant}/${project}/${sessionId}`,
+    executionState: isActive ? 'running' : ended,
+    sessionPath: `${boundary.tenant}/${boundary.project}/${id}`,
     ...attentionOf(thing, reader, { cursors: views.cursors, boundary }),
   };
 };
 
-/** Rows as they are shown. */
-export const listedSessions = (
+/** A session as it is shown. */
+export const listedSession = (
   parts: GatewayParts,
-  rows: readonly SessionRow[],
+  session: SessionView,
   reader: string | undefined,
-): readonly ListedSession[] =>
-  rows.flatMap(({ id }) => {
-    const found = parts.views.sessions.get(viewKey(parts.boundary, id));
-    return found === undefined ? [] : [listedSession(parts, { seq: found.seq, ...found.state }, reader)];
-  });
+): SessionView & SessionExtras => {
+  const { sessionId: id, version, activeRuns, runs } = session;
+  const row = { id, version, isActive: activeRuns.length > 0, isIdle: runs === 0 };
+  return { ...session, ...sessionExtras(parts, row, reader) };
+};
 
 /**
  * ST-37: the run that is asked for, which must be one of the session; else the active one that was begun last, else the last; undefined:

@@ -11,13 +11,15 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
+import { answerPage } from './json-page.ts';
 import { markRead } from './mark-read.ts';
+import type { TaskRow } from './task-index.ts';
 import {
   countsTogether,
   findTask,
   formatTaskCursor,
-  listedTasks,
   parseTaskCursor,
+  taskAttention,
   taskIndexOf,
   taskLinks,
 } from './task-reading.ts';
@@ -30,6 +32,18 @@ const caughtUp = async ({ views, config }: GatewayParts, afterSeq: number | unde
   if (afterSeq !== undefined) await views.tasks.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
 };
 
+const answerTasks = (
+  parts: GatewayParts,
+  request: GatewayRequest,
+  page: { readonly rows: readonly TaskRow[]; readonly reader: string | undefined; readonly rest: object },
+): Response =>
+  answerPage(request, parts, {
+    name: 'tasks',
+    view: parts.views.tasks,
+    moreOf: (row: TaskRow) => taskAttention(parts, row, page.reader),
+    ...page,
+  });
+
 const listTasks =
   (parts: GatewayParts) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
@@ -41,7 +55,7 @@ const listTasks =
     const { rows, hasMore } = taskIndexOf(parts).page(query, { after, limit: query.limit });
     const last = rows.at(-1);
     const next = hasMore && last !== undefined ? formatTaskCursor(last) : null;
-    return request.json({ tasks: listedTasks(parts, rows, query.reader), next });
+    return answerTasks(parts, request, { rows, reader: query.reader, rest: { next } });
   };
 
 const listChanges =
@@ -54,11 +68,8 @@ const listChanges =
     const { after, limit, reader } = query;
     const upTo = parts.views.tasks.position();
     const { rows, hasMore } = taskIndexOf(parts).changes({ after, upTo }, query, limit);
-    return request.json({
-      tasks: listedTasks(parts, rows, reader),
-      after: rows.at(-1)?.seq ?? after,
-      hasMore,
-    });
+    const rest = { after: rows.at(-1)?.seq ?? after, hasMore };
+    return answerTasks(parts, request, { rows, reader, rest });
   };
 
 const getTask =
@@ -106,13 +117,9 @@ const getCommander =
     const { rows } = index.attention({ queue }, reader, COMMANDER_TASKS);
     const generatedAt = parts.clock.now();
     const named = { queue: queue ?? null };
-    return request.json({
-      ...named,
-      readerId: reader ?? null,
-      tasks: listedTasks(parts, rows, reader),
-      stats: { ...named, ...countsTogether(index.counts(queue)), generatedAt },
-      generatedAt,
-    });
+    const stats = { ...named, ...countsTogether(index.counts(queue)), generatedAt };
+    const rest = { ...named, readerId: reader ?? null, stats, generatedAt };
+    return answerTasks(parts, request, { rows, reader, rest });
   };
 
 const readTask = (parts: GatewayParts) =>

@@ -40,31 +40,19 @@ export const taskIndexOf = ({ views }: GatewayParts): TaskIndex => {
   return views.indexes.tasks;
 };
 
-/** A task and what it is to a reader. */
-export type ListedTask = TaskView & Attention;
-
-const listed = (
+/** What a task is to a reader. */
+export const taskAttention = (
   { views, boundary }: GatewayParts,
-  task: TaskView,
+  row: Pick<TaskRow, 'id' | 'version' | 'state'>,
   reader: string | undefined,
-): ListedTask => {
-  const thing = { kind: 'task', id: task.taskId, version: task.seq, active: isActiveTask(task) } as const;
-  return { ...task, ...attentionOf(thing, reader, { cursors: views.cursors, boundary }) };
+): Attention => {
+  const { id, version } = row;
+  const thing = { kind: 'task', id, version, active: isActiveTask(row) } as const;
+  return attentionOf(thing, reader, { cursors: views.cursors, boundary });
 };
 
-/** Rows as they are shown. */
-export const listedTasks = (
-  parts: GatewayParts,
-  rows: readonly TaskRow[],
-  reader: string | undefined,
-): readonly ListedTask[] =>
-  rows.flatMap(({ id }) => {
-    const found = parts.views.tasks.get(viewKey(parts.boundary, id));
-    return found === undefined ? [] : [listed(parts, { seq: found.seq, ...found.state }, reader)];
-  });
-
 /** A task with its place. */
-type ShownTask = ListedTask & { readonly position: number | null };
+type ShownTask = TaskView & Attention & { readonly position: number | null };
 
 const unknownTask = (taskId: string): Refused =>
   refuse('TASK_UNKNOWN', `no task ${taskId.slice(0, 100)} in this tenant and project`);
@@ -95,7 +83,9 @@ export const findTask = async (
   const index = taskIndexOf(parts);
   const row = views.tasks.row(key);
   const position = row === undefined ? null : index.positionOf(row);
-  return { ...listed(parts, { seq: found.seq, ...found.state }, reader), position };
+  const { seq, state: task } = found;
+  const attention = taskAttention(parts, { id: task.taskId, version: seq, state: task.state }, reader);
+  return { seq, ...task, ...attention, position };
 };
 
 type Counts = Omit<QueueCounts, 'queue' | 'next'>;
