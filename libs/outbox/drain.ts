@@ -7,20 +7,16 @@
 import { toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import { MAX_ATTEMPTS, refusedWaitMs, unreachableWaitMs } from './backoff.policy.ts';
-import { takeBatch, type BatchLimits } from './batch.policy.ts';
-import type {
-  BufferedRecord,
-  OutboxEvent,
-  ParkedRecord,
-  Refusal,
-  Sender,
-  SendOutcome,
-  StoredMark,
-} from './outbox.ts';
+import { refusedWaitMs, unreachableWaitMs } from './backoff.policy.ts';
+import type { BatchLimits } from './batch.policy.ts';
+import { InDoubt } from './in-doubt.ts';
+import { LaneWaits } from './lane-waits.ts';
 import { LetterCarrier } from './letter-carrier.ts';
+import { nextBatch } from './next-batch.ts';
+import type { BufferedRecord, OutboxEvent, ParkedRecord, Sender, SendOutcome, StoredMark } from './outbox.ts';
+import { verdictOf, type Verdict } from './settlement.policy.ts';
 import { storageFault } from './storage-fault.ts';
-import type { Settlement, Store } from './store.ts';
+import type { Store } from './store.ts';
 import { Waiters } from './waiters.ts';
 import { WakeUp } from './wake-up.ts';
 
@@ -46,15 +42,9 @@ export class Drain {
   readonly #waiters: Waiters;
   readonly #work: WakeUp;
   readonly #nudge: WakeUp;
-  /** Lanes whose head was refused, and when it is due (monotonic ms). */
-  readonly #blocked = new Map<string, number>();
+  readonly #lanes: LaneWaits;
+  readonly #doubt: InDoubt;
   #batch: readonly BufferedRecord[] = [];
-  /** Whether the other side may have records that are still here, because an answer was lost, in this process or the one before. */
-  #isInDoubt = true;
-  #inFlight: ReadonlySet<number> = new Set();
-  /** Until the other side was asked after a start: numbers of the process before, and those of them it may have been sending. */
-  #earlierBelow: number;
-  #doubtfulBelow: number;
   #failures = 0;
   #reason: string | null = null;
   #isStopped = false;
@@ -62,15 +52,14 @@ export class Drain {
   readonly finished: Promise<void>;
 
   constructor(options: DrainOptions) {
-    const { store, sender, limits } = options;
+    const { store, clock } = options;
     this.#options = options;
-    this.#letters = new LetterCarrier({ ...options, isAbandoned: () => this.#abandoned.signal.aborted });
+    this.#letters = new LetterCarrier({ ...options, isAbandoned: () => this.#isAbandoned });
     this.#waiters = new Waiters(store);
-    const isAsked = sender.lastStored !== undefined;
-    this.#earlierBelow = isAsked ? store.state.nextSourceSeq : 0;
-    this.#doubtfulBelow = store.frontEnd(limits.rows);
-    this.#work = new WakeUp(options.clock);
-    this.#nudge = new WakeUp(options.clock);
+    this.#lanes = new LaneWaits(clock);
+    this.#doubt = new InDoubt(options);
+    this.#work = new WakeUp(clock);
+    this.#nudge = new WakeUp(clock);
     this.finished = this.#run().catch((error: unknown) => {
       this.#isStopped = true;
       options.onFatal(error);
@@ -86,14 +75,8 @@ export class Drain {
     return this.#reason;
   }
 
-  /** Whether it is on its way, or was when the process before ended. */
-  isInFlight(sourceSeq: number): boolean {
-    return this.#inFlight.has(sourceSeq) || sourceSeq < this.#doubtfulBelow;
-  }
-
-  /** Whether the other side can have it under its present id, by any accident (a power cut undoes deliveries). */
-  mayBeStored(sourceSeq: number): boolean {
-    return this.#inFlight.has(sourceSeq) || sourceSeq < this.#earlierBelow;
+  get doubt(): Pick<InDoubt, 'isInFlight' | 'mayBeStored'> {
+    return this.#doubt;
   }
 
   get waiters(): Waiters {
@@ -114,7 +97,7 @@ export class Drain {
 
   /** A person put a record back: its lane need not wait. */
   release(): void {
-    this.#blocked.clear();
+    this.#lanes.clear();
     this.#work.ring();
   }
 
@@ -128,6 +111,10 @@ export class Drain {
   abandon(): void {
     this.#abandoned.abort();
     this.stop();
+  }
+
+  get #isAbandoned(): boolean {
+    return this.#abandoned.signal.aborted;
   }
 
   async #run(): Promise<void> {
@@ -144,12 +131,9 @@ export class Drain {
 
   async #step(): Promise<void> {
     await this.#letters.send();
-    if (this.#isInDoubt && !(await this.#resolveDoubt())) return;
+    if (this.#doubt.is && !(await this.#resolveDoubt())) return;
     if (this.#batch.length === 0) this.#batch = this.#pick();
-    if (this.#batch.length > 0) {
-      this.#doubtfulBelow = 0;
-      return this.#sendBatch();
-    }
+    if (this.#batch.length > 0) return this.#sendBatch();
     this.#waiters.announceEmpty();
     await this.#work.wait(this.#nextDueMs());
   }
@@ -159,90 +143,54 @@ export class Drain {
    * is asked before it goes again, because its memory for ids may be shorter than this lasts.
    */
   async #handle(error: unknown): Promise<void> {
-    if (this.#abandoned.signal.aborted) return;
+    if (this.#isAbandoned) return;
     const fault = storageFault(error, 'delivery');
     if (error instanceof InvariantBroken || fault.retry === 'never') throw error;
-    if (this.#inFlight.size > 0) this.#isInDoubt = true;
+    this.#doubt.unsettled();
     this.#options.observe({ kind: 'storage-failed', code: fault.code, message: fault.message });
     await this.#nudge.wait(STORAGE_WAIT_MS);
   }
 
   /** Asks the other side what it has before anything is sent again. False: it cannot be asked now. */
   async #resolveDoubt(): Promise<boolean> {
-    const { store, sender, observe } = this.#options;
-    if (sender.lastStored !== undefined && store.state.rows > 0) {
-      const marks = await this.#askLastStored();
-      if (marks === undefined || this.#abandoned.signal.aborted) return false;
-      const records = store.settleStored(marks);
-      if (records > 0) observe({ kind: 'found-stored', records });
+    let marks: readonly StoredMark[];
+    try {
+      marks = await this.#doubt.ask();
+    } catch (error) {
+      if (error instanceof InvariantBroken) throw error;
+      await this.#waitUnreachable(toFault(error).message);
+      return false;
     }
-    this.#isInDoubt = false;
-    // Where nobody can be asked, what may have been sent stays until it goes again: that has to wait for the disk.
-    if (sender.lastStored !== undefined) this.#doubtfulBelow = 0;
-    this.#earlierBelow = 0;
-    this.#batch = this.#batch.filter(({ sourceSeq }) => store.isPending(sourceSeq));
-    this.#inFlight = new Set(this.#batch.map(({ sourceSeq }) => sourceSeq));
+    if (this.#isAbandoned) return false;
+    this.#batch = this.#doubt.settle(marks, this.#batch);
     this.#waiters.announceSettled();
     return true;
   }
 
-  /** Undefined: it cannot be asked now. */
-  async #askLastStored(): Promise<readonly StoredMark[] | undefined> {
-    try {
-      return (await this.#options.sender.lastStored?.()) ?? [];
-    } catch (error) {
-      if (error instanceof InvariantBroken) throw error;
-      await this.#waitUnreachable(toFault(error).message);
-      return undefined;
-    }
-  }
-
   #pick(): readonly BufferedRecord[] {
-    const { store, clock, limits, observe } = this.#options;
-    const now = clock.monotonicMs();
-    for (const [lane, dueMs] of this.#blocked) if (dueMs <= now) this.#blocked.delete(lane);
-    store.setWaitingLanes([...this.#blocked.keys()]);
-    const unreadable: { sourceSeq: number; problem: string }[] = [];
-    const blocked = [...this.#blocked.keys()];
-    const { syncedSeq } = store;
-    const readable = function* (): Generator<BufferedRecord> {
-      for (const reading of store.pending(blocked)) {
-        // A number that the other side has must be on disk here: after a power cut it would be given again.
-        if (reading.ok && reading.record.sourceSeq >= syncedSeq) return;
-        if (reading.ok) yield reading.record;
-        else unreadable.push(reading);
-      }
-    };
-    const batch = takeBatch(readable(), limits);
-    for (const { sourceSeq, problem } of unreadable) {
-      store.parking.parkUnreadable(sourceSeq, problem);
-      observe({ kind: 'unreadable-row', sourceSeq, problem });
-    }
-    return batch;
+    this.#lanes.letGo();
+    return nextBatch(this.#options, this.#lanes.lanes);
   }
 
   async #sendBatch(): Promise<void> {
     const batch = this.#batch;
-    this.#inFlight = new Set(batch.map(({ sourceSeq }) => sourceSeq));
+    this.#doubt.sending(batch);
     const outcomes = await this.#send(batch);
-    if (this.#abandoned.signal.aborted) return;
-    const unreachable = outcomes.find((outcome) => outcome.kind === 'unreachable');
-    this.#settle(batch, outcomes);
-    if (unreachable === undefined) {
+    if (this.#isAbandoned) return;
+    const verdict = verdictOf(batch, outcomes);
+    this.#settle(verdict);
+    if (verdict.unreachable === undefined) {
       this.#batch = [];
-      this.#inFlight = new Set();
+      this.#doubt.landed();
       if (this.#failures > 0) this.#options.observe({ kind: 'reachable', afterFailures: this.#failures });
       this.#failures = 0;
       this.#reason = null;
       return;
     }
     // The rest of it goes again as it was, unless it turns out to have been stored without our being told.
-    this.#isInDoubt = true;
-    this.#batch = batch.filter(
-      (_, at) => outcomes[at]?.kind === 'unreachable' || outcomes[at]?.kind === 'held',
-    );
-    this.#inFlight = new Set(this.#batch.map(({ sourceSeq }) => sourceSeq));
-    await this.#waitUnreachable(unreachable.message);
+    this.#batch = verdict.kept;
+    this.#doubt.lost(verdict.kept);
+    await this.#waitUnreachable(verdict.unreachable);
   }
 
   async #send(batch: readonly BufferedRecord[]): Promise<readonly SendOutcome[]> {
@@ -258,44 +206,22 @@ export class Drain {
     }
   }
 
-  #settle(batch: readonly BufferedRecord[], outcomes: readonly SendOutcome[]): void {
-    const delivered: BufferedRecord[] = [];
-    const refused: { record: BufferedRecord; attempts: number }[] = [];
-    const parked: { record: BufferedRecord; refusal: Refusal }[] = [];
-    batch.forEach((record, at) => {
-      const outcome = outcomes[at];
-      if (outcome?.kind === 'delivered') delivered.push(record);
-      if (outcome?.kind !== 'refused') return;
-      const { code, message } = outcome;
-      const refusal = { code, message, attempts: record.attempts + 1 };
-      if (refusal.attempts >= MAX_ATTEMPTS) parked.push({ record, refusal });
-      else {
-        refused.push({ record, attempts: refusal.attempts });
-        this.#block(record, refusal);
-      }
-    });
-    this.#write({ delivered, refused, parked, waitingLanes: [...this.#blocked.keys()] });
-    for (const { record, refusal } of parked)
-      this.#options.observe({
-        kind: 'parked',
-        sourceSeq: record.sourceSeq,
-        recordKind: record.kind,
-        refusal,
-      });
-  }
-
-  #write(settlement: Settlement): void {
-    const { delivered, refused, parked } = settlement;
+  #settle({ delivered, refused, parked }: Verdict): void {
     if (delivered.length + refused.length + parked.length === 0) return;
-    this.#options.store.settle(settlement);
+    const { store, random, observe } = this.#options;
+    for (const { record, refusal } of refused) {
+      const { lane, sourceSeq, kind: recordKind } = record;
+      const waitMs = refusedWaitMs(refusal.attempts, random());
+      this.#lanes.hold(lane, waitMs);
+      observe({ kind: 'refused', sourceSeq, recordKind, refusal, waitMs });
+    }
+    const attempts = refused.map(({ record, refusal }) => ({ record, attempts: refusal.attempts }));
+    store.settle({ delivered, parked, refused: attempts, waitingLanes: this.#lanes.lanes });
     this.#waiters.announceSettled();
-  }
-
-  #block({ lane, sourceSeq, kind }: BufferedRecord, refusal: Refusal): void {
-    const { clock, random, observe } = this.#options;
-    const waitMs = refusedWaitMs(refusal.attempts, random());
-    this.#blocked.set(lane, clock.monotonicMs() + waitMs);
-    observe({ kind: 'refused', sourceSeq, recordKind: kind, refusal, waitMs });
+    for (const { record, refusal } of parked) {
+      const { sourceSeq, kind: recordKind } = record;
+      observe({ kind: 'parked', sourceSeq, recordKind, refusal });
+    }
   }
 
   async #waitUnreachable(message: string): Promise<void> {
@@ -307,9 +233,7 @@ export class Drain {
   }
 
   #nextDueMs(): number | undefined {
-    const dues = [...this.#blocked.values()];
-    const letterDueMs = this.#letters.dueMs();
-    if (letterDueMs !== undefined) dues.push(letterDueMs);
+    const dues = [this.#lanes.dueMs(), this.#letters.dueMs()].filter((due) => due !== undefined);
     return dues.length === 0 ? undefined : Math.max(0, Math.min(...dues) - this.#options.clock.monotonicMs());
   }
 }

@@ -22,8 +22,8 @@ export interface WriterOptions {
   readonly observe: (event: OutboxEvent) => void;
   /** Something was written, and is on disk. */
   readonly onCommitted: () => void;
-  /** Brings to the disk what was written as sure of the process only; calls back by itself. */
-  readonly sync: () => void;
+  /** Brings to the disk what was written as sure of the process only, soon or (`canWait`) a little later; calls back by itself. */
+  readonly sync: (canWait: boolean) => void;
 }
 
 interface Waiting {
@@ -100,7 +100,7 @@ export class GroupWriter {
       for (const gap of gaps) this.#options.observe({ kind: 'shed', gap });
       group.forEach(({ resolve }, at) => resolve(results[at] ?? []));
       if (certainty === 'disk') this.#options.onCommitted();
-      else if (records > 0) this.#options.sync();
+      else if (records > 0) this.#options.sync(changes.every(mayWait));
     } catch (error) {
       this.#fail(group, error);
     }
@@ -143,6 +143,8 @@ export class GroupWriter {
 }
 
 const GAP_MARGIN = 4096;
+
+const mayWait = ({ canWait, records = [] }: Change): boolean => canWait === true || records.length === 0;
 
 /** A record that takes the place of another must not be undone by a power cut once it has been sent: its number is known already. */
 const certaintyOf = (changes: readonly Change[]): Certainty =>

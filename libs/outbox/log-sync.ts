@@ -4,7 +4,7 @@
 import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Fault } from '#libs/kernel/fault.ts';
-import type { Clock } from '#libs/ports/clock.ts';
+import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import type { Store } from './store.ts';
 
 /** Has the system write a file to its disk. */
@@ -16,7 +16,7 @@ export interface LogSyncOptions {
   /** Of the database. */
   readonly path: string;
   readonly store: Store;
-  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'timer'>;
   /** Default: what the system does, at once or beside the event loop. */
   readonly syncFile?: SyncFile | undefined;
   /** More records are on disk. */
@@ -32,6 +32,8 @@ const MOST_SAVED_MS = 2;
 /** A disk that takes longer, over its last few syncs, is left to another thread for a while. */
 const QUICK_MS = 1;
 const ASIDE_MS = 10_000;
+/** How long what can wait does, for others that go with it. */
+const LATER_MS = 5;
 /** Of what is known of its speed, the part that the last sync makes. */
 const LAST_WEIGHS = 0.25;
 
@@ -45,6 +47,7 @@ export class LogSync {
   #asideUntilMs = Number.NEGATIVE_INFINITY;
   #handle: number | undefined;
   #isWanted = false;
+  #cancelLater: CancelTimer | undefined;
   #hasFailed = false;
   #running: Promise<void> | undefined;
 
@@ -56,19 +59,28 @@ export class LogSync {
   /** Everything committed so far is to be on disk soon. */
   ask(): void {
     this.#isWanted = true;
+    this.#cancelLater?.();
+    this.#cancelLater = undefined;
     // Tried again, a sync may succeed though the system has given up the pages that it could not write.
     if (this.#hasFailed || this.#running !== undefined) return;
     if (this.#options.syncFile === undefined && this.#mayHoldUp()) this.#syncNow();
     else this.#running = this.#run();
   }
 
-  /** Resolves when nothing is under way. Never rejects. */
+  /** The same, a few ms from now, or with the next that is in a hurry. */
+  askLater(): void {
+    this.#cancelLater ??= this.#options.clock.timer(LATER_MS, () => this.ask());
+  }
+
+  /** Resolves when nothing is under way; what can wait does so no longer. Never rejects. */
   idle(): Promise<void> {
+    if (this.#cancelLater !== undefined) this.ask();
     return this.#running ?? Promise.resolve();
   }
 
   /** To be called when nothing is under way. */
   close(): void {
+    this.#cancelLater?.();
     if (this.#handle !== undefined) closeSync(this.#handle);
     this.#handle = undefined;
   }

@@ -85,10 +85,10 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     budget: options.budget ?? BUDGET,
     now: () => clock.now(),
     makeId: () => ids.ulid(),
-    isInFlight: (sourceSeq) => drain.isInFlight(sourceSeq),
-    mayBeStored: (sourceSeq) => drain.mayBeStored(sourceSeq),
+    isInFlight: (sourceSeq) => drain.doubt.isInFlight(sourceSeq),
+    mayBeStored: (sourceSeq) => drain.doubt.mayBeStored(sourceSeq),
     onCommitted: () => drain.wake(),
-    sync: () => sync.ask(),
+    sync: (canWait) => (canWait ? sync.askLater() : sync.ask()),
   });
   // What an earlier process committed may be in the system's memory only.
   if (store.state.rows > 0) sync.ask();

@@ -62,6 +62,8 @@ export interface Change {
   readonly notes?: readonly Note[];
   /** Default `disk`. One that coalesces, and whatever is committed in the same turn of the event loop as one on `disk`, is on disk as well. */
   readonly certainty?: Certainty;
+  /** Of one that is sure of the process: whether its records may wait some ms for company on their way to the disk. Default: no. */
+  readonly canWait?: boolean;
 }
 
 /**

@@ -53,6 +53,9 @@ const WORTH: Readonly<Record<TurnReportName, number>> = {
   output: 1,
 };
 
+/** What is told while the program begins: it has the processor, and what it says takes these along. */
+const UNHURRIED: ReadonlySet<TurnReportName> = new Set(['turn-started', 'prompt-echoed']);
+
 /** Lengths of texts in a result (streams/run.ts): taking a secret out may have made one longer. */
 const CLIPPED: Readonly<Record<string, number>> = { summary: 2000, message: 4000 };
 const CLIPPED_REPORTS: ReadonlySet<TurnReportName> = new Set(['turn-finished', 'turn-signalled']);
@@ -114,6 +117,7 @@ export class ReportWriter {
       records: [...before, record, ...(options.beside ?? [])],
       notes: options.notes ?? [],
       certainty: options.certainty ?? 'process',
+      canWait: UNHURRIED.has(name),
     });
     return enqueued[before.length]?.sourceSeq ?? 0;
   }

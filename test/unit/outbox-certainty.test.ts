@@ -42,6 +42,33 @@ test('a record that is sure of the process is promised at once and sent only whe
   expect(disk.asked()).toBe(2);
 });
 
+test('one that can wait does so for a moment, or goes with the next that cannot', async () => {
+  const disk = slowDisk();
+  const outbox = rig().start({ syncFile: disk.syncFile });
+  await outbox.commit({ ...lax('a'), canWait: true });
+  await rig().clock.settle();
+  expect(disk.asked()).toBe(0);
+  await outbox.commit(lax('b'));
+  expect(disk.asked()).toBe(1);
+  disk.let();
+  await outbox.drained();
+  expect(rig().storedTexts()).toEqual(['a', 'b']);
+  await outbox.commit({ ...lax('c'), canWait: true });
+  await rig().clock.advance(4);
+  expect(disk.asked()).toBe(1);
+  await rig().clock.advance(1);
+  expect(disk.asked()).toBe(2);
+  await outbox.commit({ ...lax('d'), canWait: true });
+  disk.let();
+  await rig().clock.settle();
+  expect(rig().storedTexts()).toEqual(['a', 'b', 'c']);
+  const closing = rig().closeNow(outbox);
+  await rig().clock.settle();
+  expect(disk.asked()).toBe(3);
+  disk.let();
+  await closing;
+});
+
 test('one that waits for the disk takes with it what was committed before, in order', async () => {
   const disk = slowDisk();
   const outbox = rig().start({ syncFile: disk.syncFile });

@@ -45,7 +45,7 @@ export interface MailboxParts {
 
 /** A change that is to be committed, and then told to the mailbox. */
 export interface MailChange {
-  readonly change: Required<Omit<Change, 'certainty'>>;
+  readonly change: Required<Omit<Change, 'certainty' | 'canWait'>>;
   /** It is on disk. */
   readonly stored: () => void;
 }

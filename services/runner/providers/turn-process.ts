@@ -121,6 +121,7 @@ class RunningProcess implements TurnProcess {
     this.#child = child;
     // A program need not read its prompt; one that has closed its end or has gone must not break us (EPIPE, ECONNRESET).
     child.stdin.on('error', () => undefined);
+    if (options.keepsInput !== true) child.stdin.end(options.order.prompt);
     this.#words = child.stdio[3] instanceof Duplex ? child.stdio[3] : undefined;
     this.#words?.on('error', () => undefined).resume();
     const exiting = exitOf(child);
@@ -160,9 +161,8 @@ class RunningProcess implements TurnProcess {
   }
 
   async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
-    const { order, stdout, stderr, keepsInput, onOutputEnd } = this.#options;
+    const { stdout, stderr, onOutputEnd } = this.#options;
     const child = this.#child;
-    if (keepsInput !== true) child.stdin.end(order.prompt);
     const reading = Promise.all([
       this.#readOutput(child.stdout, stdout).then(onOutputEnd),
       this.#readOutput(child.stderr, stderr),
