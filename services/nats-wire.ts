@@ -23,13 +23,15 @@ export const natsWire: Wire<NatsSettings> = {
   config: NatsConfig,
   open: async (config, tools) => {
     const inboxPrefix = inboxPrefixOf(config);
+    const { password } = config;
     const opened = await openNatsPorts(
       {
         servers: config.url,
         name: 'fleetlog',
         waitMs: config.waitMs,
         ...(config.user !== undefined && { user: config.user }),
-        ...(config.password !== undefined && { password: config.password.reveal() }),
+        // Who is refused after a change of passwords finds the new one in its file.
+        ...(password !== undefined && { password: () => password.revealLatest() }),
         ...(inboxPrefix !== undefined && { inboxPrefix }),
       },
       tools,

@@ -3,6 +3,7 @@
 import { factsOf } from './fields.ts';
 import { nearest } from './nearest.ts';
 import { namesOf, type ConfigSchema, type ConfigSections, type FieldNames } from './schema.ts';
+import { Secret } from './secret.ts';
 import type { ConfigSources } from './sources.ts';
 
 /** Where a value came from: `--lease-ms`, `FLEETLOG_LEASE_MS`, `leaseMs in fleetlog.json`, or `default`. */
@@ -63,7 +64,9 @@ const fromSecretFile = (
     );
   }
   try {
-    return { given: reading.sources.readFile(path).replace(/\r?\n$/, ''), origin: `${variable} (${path})` };
+    const read = (): string => reading.sources.readFile(path).replace(/\r?\n$/, '');
+    const value = read();
+    return { given: value === '' ? value : new Secret(value, read), origin: `${variable} (${path})` };
   } catch (error) {
     reading.complaints.problems.push(`${names.path}: ${variable} names ${path}: ${messageOf(error)}`);
     return { given: undefined, origin: variable };

@@ -5,15 +5,42 @@ const shown = '[redacted]';
 
 /** A value that logs, dumps, error messages and JSON never show. */
 export class Secret {
-  readonly #value: string;
+  #value: string;
+  readonly #read: (() => string) | undefined;
+  readonly #listeners: ((value: string) => void)[] = [];
 
-  constructor(value: string) {
+  /** `read` gives it anew where it may change while the process runs (a file); it may throw. */
+  constructor(value: string, read?: () => string) {
     this.#value = value;
+    this.#read = read;
   }
 
   /** The value itself. Hand it to whoever needs it and keep it nowhere else. */
   reveal(): string {
     return this.#value;
+  }
+
+  /** The value as it is now where it came from; as it was when that cannot be read, or is empty (somebody is writing it). Never throws. */
+  revealLatest(): string {
+    const latest = this.#readAgain();
+    if (latest === this.#value) return latest;
+    this.#value = latest;
+    for (const listener of this.#listeners) listener(latest);
+    return latest;
+  }
+
+  /** Calls `listener` with each other value that turns up. */
+  onChange(listener: (value: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #readAgain(): string {
+    try {
+      const latest = this.#read?.() ?? '';
+      return latest === '' ? this.#value : latest;
+    } catch {
+      return this.#value;
+    }
   }
 
   toString(): string {

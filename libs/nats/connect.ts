@@ -2,7 +2,12 @@
 // within seconds, and tells whether it is connected now. It does not check what is provisioned (see topology.ts).
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import { connect, createInbox, PermissionViolationError } from '@nats-io/transport-node';
+import {
+  connect,
+  createInbox,
+  PermissionViolationError,
+  usernamePasswordAuthenticator,
+} from '@nats-io/transport-node';
 import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node';
 import { connectFault, isCredentialError } from './errors.ts';
 import { ReplyInbox } from './reply-inbox.ts';
@@ -17,7 +22,8 @@ export interface ConnectNatsOptions {
   /** `nats://host:port` or `host:port`; the members of a cluster. Must not be empty. */
   readonly servers: readonly string[];
   readonly user?: string;
-  readonly password?: string;
+  /** A function is called at each attempt to connect, also to connect again: a password that was replaced is the next one used. */
+  readonly password?: string | (() => string);
   /** Shown by the broker's monitoring. */
   readonly name: string;
   /** First tokens of the subjects that answers come to; the user must be allowed to subscribe to `<prefix>.>`. @default '_INBOX' */
@@ -63,7 +69,9 @@ const FLUSH_MS = 1_000;
 const clientOptions = (options: ConnectNatsOptions): NodeConnectionOptions => ({
   servers: [...options.servers],
   name: options.name,
-  ...(options.user === undefined ? {} : { user: options.user, pass: options.password ?? '' }),
+  ...(options.user === undefined
+    ? {}
+    : { authenticator: usernamePasswordAuthenticator(options.user, options.password ?? '') }),
   ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
   maxReconnectAttempts: -1,
   reconnectTimeWait: RECONNECT_WAIT_MS,

@@ -134,6 +134,9 @@ export abstract class RetriedPublish implements ReplyHandler {
   }
 
   #expire(): void {
+    const { connection } = this.context;
+    // By now it may be known why.
+    if (!connection.connected) this.#lastTrouble = whyAway(connection);
     const message = `write to ${this.#subject}: ${this.#lastTrouble}; it may or may not be stored`;
     this.fail(portFault(this.context.family, 'UNAVAILABLE', message));
   }

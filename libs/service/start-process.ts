@@ -29,11 +29,21 @@ export interface StartedProcess {
   drain(): Promise<DrainReport>;
 }
 
-/** Knows what must not be seen: the secrets of the configuration, and secret-named variables of anything else. */
+/** Knows what must not be seen: the secrets of the configuration, also those that replace them, and secret-named variables of anything else. */
 const redactorOf = (plan: ProcessPlan, settings: Settings): Redactor => {
   const secrets = Object.values(settings.all).flatMap((section) => section.secrets);
   const literals = [...secrets.map((secret) => secret.reveal()), ...secretValuesOf(plan.sources.environment)];
-  return createRedactor({ literals });
+  let redactor = createRedactor({ literals });
+  const learn = (value: string): void => {
+    literals.push(value);
+    redactor = createRedactor({ literals });
+  };
+  for (const secret of secrets) secret.onChange(learn);
+  return {
+    text: (text) => redactor.text(text),
+    value: (value) => redactor.value(value),
+    bytes: (body) => redactor.bytes(body),
+  };
 };
 
 const loggerOf = (plan: ProcessPlan, settings: Settings, redactor: Redactor): Logger =>

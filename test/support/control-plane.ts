@@ -58,7 +58,10 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 export interface ControlPlaneOptions {
-  readonly broker: Pick<TestBroker, 'url' | 'user' | 'password'>;
+  readonly broker: Pick<TestBroker, 'url' | 'user'> & {
+    /** A function is asked at each attempt to connect. */
+    readonly password: string | (() => string);
+  };
   readonly services: readonly Service[];
   /** Settings by service; the gateway takes any free port unless told. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -82,6 +85,7 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
     { ...tools, signal: new AbortController().signal },
   );
   const board = createCheckBoard(systemClock);
+  board.of('ports').add('connection', opened.check);
   const running = options.services.map((service) =>
     startService(service, service.config.parse(config[service.name] ?? {}), {
       ...tools,

@@ -9,8 +9,8 @@ import { createRunnerService } from '#services/runner/service.ts';
 import { decodeReport, type Report } from '#streams/report-codec.ts';
 import type { RunEvent } from '#streams/run.ts';
 import { typedFilter } from '#streams/subjects.ts';
-import { scratchDir, type TestBroker } from './broker.ts';
-import { BOUNDARY, startControlPlane, type ControlPlane } from './control-plane.ts';
+import { scratchDir } from './broker.ts';
+import { BOUNDARY, startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
 import { history, transition } from './scripted-runner.ts';
 
 export const AGENT = 'builder-1';
@@ -27,7 +27,7 @@ export const runnerFolders = (): RunnerFolders => {
 };
 
 export interface RunnerRigOptions extends Partial<RunnerSurroundings> {
-  readonly broker: TestBroker;
+  readonly broker: ControlPlaneOptions['broker'];
   readonly folders: RunnerFolders;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly inboxPrefix?: string;

@@ -220,6 +220,26 @@ describe('secrets', () => {
     expect(parsed.warnings).toEqual([]);
   });
 
+  test('a secret in a file may change: the next use has it, and whoever hides it is told; a file half written changes nothing', () => {
+    const file = { text: `${value}\n` };
+    const readFile = (path: string): string => (file.text === 'gone' ? noFile(path) : file.text);
+    const environment = { FLEETLOG_API_TOKEN_FILE: '/run/secrets/token' };
+    const { apiToken } = parseConfig(Tasks, sources({ environment, readFile })).config;
+    const heard: string[] = [];
+    apiToken?.onChange((latest) => heard.push(latest));
+    expect(apiToken?.revealLatest()).toBe(value);
+    file.text = 'another-secret\n';
+    expect(apiToken?.reveal()).toBe(value);
+    expect(apiToken?.revealLatest()).toBe('another-secret');
+    for (const text of ['', 'gone']) {
+      file.text = text;
+      expect(apiToken?.revealLatest()).toBe('another-secret');
+    }
+    expect(apiToken?.reveal()).toBe('another-secret');
+    expect(heard).toEqual(['another-secret']);
+    expect(JSON.stringify({ apiToken })).not.toContain('another-secret');
+  });
+
   test('a secret file that cannot be read is a mistake, and so is giving both', () => {
     const environment = { FLEETLOG_API_TOKEN: value, FLEETLOG_API_TOKEN_FILE: '/nowhere' };
     expect(
