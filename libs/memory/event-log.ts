@@ -69,12 +69,16 @@ async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<
   }
 }
 
-/** What follows the log may get an entry late. */
+/** What follows the log may get an entry late: so long after it was there to be had, not after the one before it. */
 async function* follow(parts: LogParts, options: ReplayOptions): AsyncGenerator<StoredEntry> {
   const { clock, faults, stream } = parts;
   const { signal } = options;
+  const sinceMs = clock.now();
   for await (const entry of replay(parts, options)) {
-    const lateMs = faults.delayMs('replayDelayMs', { name: stream, entry });
+    const delayMs = faults.delayMs('replayDelayMs', { name: stream, entry });
+    const agoMs = clock.now() - Math.max(entry.storedAt, sinceMs);
+    // Clocks jump: never longer than asked for.
+    const lateMs = Math.min(delayMs - agoMs, delayMs);
     if (lateMs > 0) await clock.sleep(lateMs, signal);
     if (isAborted(signal)) return;
     yield entry;

@@ -31,11 +31,16 @@ export class Standby<Event, State extends object> {
     signal.addEventListener('abort', end, { once: true });
     const watch = this.#watch(watching.signal);
     const patienceMs = limits.takeOverAfterMs * (1 + JITTER * ids.random());
+    let lookedAtMs = Number.NEGATIVE_INFINITY;
     try {
       while (!signal.aborted && !this.#isFree) {
-        await this.#rest(patienceMs);
-        const isStill = clock.monotonicMs() - this.#movedAtMs >= patienceMs;
-        if (signal.aborted || !isStill || this.#isRebuilding()) continue;
+        const leftMs = Math.max(this.#movedAtMs, lookedAtMs) + patienceMs - clock.monotonicMs();
+        if (leftMs > 0) {
+          await this.#rest(leftMs);
+          continue;
+        }
+        lookedAtMs = clock.monotonicMs();
+        if (this.#isRebuilding()) continue;
         // A rebuild that ended without letting go has left the bucket half switched: that is work, too.
         if (this.#position?.rebuild !== undefined || (await this.#hasWork())) return;
       }

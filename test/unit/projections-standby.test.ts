@@ -47,6 +47,21 @@ describe('two instances of a projection', () => {
     expect(await content()).toMatchObject({ a: { count: 2, trail: '1;2;' } });
   });
 
+  test('hand over after one wait when the owner dies, however late the position that it left was seen', async () => {
+    const { clock, add, start, position, kv } = projectionHarness();
+    const heir = start();
+    await add('a', 1);
+    await clock.settle();
+    const owner = { ...(await position()), owner: 'another' };
+    await kv.put(POSITION_KEY, encodePosition(owner));
+    await add('a', 2);
+    await clock.advance(100);
+    expect(heir.state()).toBe('standby');
+    await kv.put(POSITION_KEY, encodePosition(owner));
+    await clock.advance(3001);
+    expect(heir.state()).toBe('active');
+  });
+
   test('hand over when the owner is gone without a word and entries wait', async () => {
     const { clock, add, start, content, position, kv } = projectionHarness();
     const heir = start();
