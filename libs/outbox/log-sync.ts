@@ -31,7 +31,9 @@ const SHARE = 0.2;
 const MOST_SAVED_MS = 2;
 /** A disk that takes longer, over its last few syncs, is left to another thread for a while. */
 const QUICK_MS = 1;
-const ASIDE_MS = 10_000;
+const ASIDE_MS = 500;
+/** The longest of these whiles: each is twice as long as the one before, until a sync is quick. */
+const MOST_ASIDE_MS = 10_000;
 /** How long what can wait does, for others that go with it. */
 const LATER_MS = 5;
 /** Of what is known of its speed, the part that the last sync makes. */
@@ -44,6 +46,7 @@ export class LogSync {
   #savedMs = MOST_SAVED_MS;
   #lookedAtMs = 0;
   #usualMs = 0;
+  #asideMs = ASIDE_MS;
   #asideUntilMs = Number.NEGATIVE_INFINITY;
   #handle: number | undefined;
   #isWanted = false;
@@ -113,8 +116,10 @@ export class LogSync {
   #note(tookMs: number, now: number): void {
     this.#savedMs -= tookMs;
     this.#usualMs += (tookMs - this.#usualMs) * LAST_WEIGHS;
+    if (tookMs <= QUICK_MS) this.#asideMs = ASIDE_MS;
     if (this.#usualMs <= QUICK_MS) return;
-    this.#asideUntilMs = now + ASIDE_MS;
+    this.#asideUntilMs = now + this.#asideMs;
+    this.#asideMs = Math.min(MOST_ASIDE_MS, this.#asideMs * 2);
     this.#usualMs = 0;
   }
 

@@ -89,6 +89,15 @@ export const lowestPid = (since: Birth): number => {
 const MOST_TRIED = 256;
 
 /**
+ * Whether no process (nor thread) of this birth or later lives, but for those that bear another value of the mark; false also where
+ * that is not told cheaply.
+ */
+export const isNobodySince = (since: Birth, mark: string): boolean => {
+  const lowest = lowestPid(since);
+  return lowest > 0 && livingSince(since, lowest, mark)?.length === 0;
+};
+
+/**
  * The living processes (and threads) with ids from `lowest` that were not settled since the birth for the mark; undefined when listing all of them is
  * cheaper. Those that are started while it looks are seen too.
  */

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
+import type { NewEntry } from '#libs/ports/event-log.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { createCheckBoard } from '#libs/service/checks.ts';
 import { startService } from '#libs/service/running-service.ts';
@@ -75,23 +76,58 @@ const grantClaims = ({ requests }: Ports): void => {
   answer('announce', () => ({ ttlMs: 60_000 }));
 };
 
-/** Calls back for each turn whose result is in the log. */
+const RESULTS = [typedFilter('evt', { type: 'turn-finished' })];
+
+/** Calls back for each turn whose result is in the log. Reading what it says is others' work: see {@link checkResults}. */
 const watchResults = async (
   ports: Ports,
   signal: AbortSignal,
   onResult: (runId: string) => void,
 ): Promise<void> => {
-  const subjects = [typedFilter('evt', { type: 'turn-finished' })];
-  for await (const entry of ports.log('EVENTS').replay({ subjects, follow: true, signal })) {
+  for await (const { headers } of ports.log('EVENTS').replay({ subjects: RESULTS, follow: true, signal }))
+    onResult(headers['Fleet-Correlation'] ?? '');
+};
+
+/** Throws if a turn ended otherwise than well. */
+const checkResults = async (ports: Ports): Promise<void> => {
+  for await (const entry of ports.log('EVENTS').replay({ subjects: RESULTS })) {
     const reading = decodeReport(entry);
     if (reading.kind !== 'known' || reading.name !== 'turn-finished') continue;
     const { outcome } = reading.data.result;
     if (outcome !== 'done') throw new Error(`a turn ended as ${outcome}: ${JSON.stringify(reading.data)}`);
-    onResult(reading.data.runId);
   }
 };
 
-const openWorld = async (dir: string): Promise<TurnWorld> => {
+interface Instructed {
+  readonly runId: string;
+  readonly entry: NewEntry;
+}
+
+/** What the control plane sends for a new run. */
+const newInstruction = (): Instructed => {
+  const runId = makeId('run', systemIds.ulid());
+  const commandId = makeId('command', systemIds.ulid());
+  const sessionId = makeId('session', systemIds.ulid());
+  const request = { prompt: PROMPT, program: PROGRAM, turnTimeoutMs: 60_000 };
+  const about = { runId, commandId, sessionId, agent: AGENT, provider: 'exec', leaseMs: 60_000 } as const;
+  const entry = encodeInstruction(
+    'turn',
+    { ...about, request },
+    {
+      boundary: BOUNDARY,
+      target: AGENT,
+      id: commandId,
+      source: '/service/runs',
+      timeMs: systemClock.now(),
+      actor: 'service:runs',
+    },
+  );
+  return { runId, entry };
+};
+
+/** `turns`: how many will be asked for; what instructs them is made before. */
+const openWorld = async (dir: string, turns: number): Promise<TurnWorld> => {
+  const instructions = Array.from({ length: turns }, newInstruction);
   const ports = createPorts();
   grantClaims(ports);
   const waiting = new Map<string, () => void>();
@@ -120,23 +156,7 @@ const openWorld = async (dir: string): Promise<TurnWorld> => {
   await running.booted;
   return {
     turn: async () => {
-      const runId = makeId('run', systemIds.ulid());
-      const commandId = makeId('command', systemIds.ulid());
-      const sessionId = makeId('session', systemIds.ulid());
-      const request = { prompt: PROMPT, program: PROGRAM, turnTimeoutMs: 60_000 };
-      const about = { runId, commandId, sessionId, agent: AGENT, provider: 'exec', leaseMs: 60_000 } as const;
-      const entry = encodeInstruction(
-        'turn',
-        { ...about, request },
-        {
-          boundary: BOUNDARY,
-          target: AGENT,
-          id: commandId,
-          source: '/service/runs',
-          timeMs: systemClock.now(),
-          actor: 'service:runs',
-        },
-      );
+      const { runId, entry } = instructions.pop() ?? newInstruction();
       const over = new Promise<void>((resolve) => waiting.set(runId, resolve));
       await ports.log('COMMANDS').append(entry);
       await Promise.race([over, failed.promise, watching.then(() => over)]);
@@ -146,6 +166,7 @@ const openWorld = async (dir: string): Promise<TurnWorld> => {
       await running.stop();
       stop.abort();
       await watching;
+      await checkResults(ports);
     },
   };
 };
@@ -195,7 +216,8 @@ export const turnsBench: Bench = {
     const bare = join(dir, 'bare');
     mkdirSync(bare);
     {
-      await using world = await openWorld(dir);
+      const turns = rounds * TURNS_PER_ROUND + 20 + (rounds + 3) * (CPU_TURNS + 4 * WIDTH);
+      await using world = await openWorld(dir, turns);
       const one = await interleaveOperations(rounds * TURNS_PER_ROUND, 20, {
         ours: () => world.turn(),
         floor: () => bareTurn(bare),

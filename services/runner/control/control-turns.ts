@@ -1,6 +1,6 @@
 // The turns whose programs may ask something, each known by its token. Tokens are in memory only and die with the turn: after a
 // restart of the runner nothing that was started before it can ask anything any more.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { TurnScope } from '#services/runner/report-writer.ts';
 import type { ProviderName } from '#streams/run.ts';
@@ -21,7 +21,7 @@ const REMEMBERED = 256;
 const KEPT = 1024;
 
 /** Found by digest, so that how long a look-up takes says nothing about a token. */
-const digestOf = (token: string): string => createHash('sha256').update(token).digest('base64');
+const digestOf = (token: string): string => hash('sha256', token, 'base64');
 
 const refused = (code: string, message: string): Fault => new Fault({ code, retry: 'never', message });
 

@@ -30,7 +30,8 @@ class LineTurn implements ProviderTurn {
   readonly #lines: LineSplitter;
   readonly #errors = new TextChunks(ERROR_CHARACTERS);
   readonly #deadline: Deadline;
-  #cancelSilence: CancelTimer = () => undefined;
+  #cancelSilence: CancelTimer | undefined;
+  #heardAtMs = 0;
   #cancelLinger: CancelTimer | undefined;
   #stopped: StopReason | null = null;
   #closing: TurnFacts['closing'] = null;
@@ -90,7 +91,7 @@ class LineTurn implements ProviderTurn {
 
   hold(): () => void {
     const release = this.#deadline.hold();
-    this.#cancelSilence();
+    this.#endSilence();
     return () => {
       release();
       this.#awaitOutput();
@@ -154,25 +155,41 @@ class LineTurn implements ProviderTurn {
     this.#parked = parked;
     if (closing !== null) this.#steering.end();
     if (closing === null || !this.#protocol.goesAfterResult) return;
-    this.#cancelSilence();
+    this.#endSilence();
     this.#cancelLinger ??= this.#clock.timer(this.#order.limits.lingerMs, () => this.stop('linger'), {
       keepAlive: true,
     });
   }
 
+  /** Its silence begins anew. */
   #awaitOutput(): void {
     const { silenceMs } = this.#order.limits;
-    this.#cancelSilence();
+    this.#heardAtMs = this.#clock.monotonicMs();
     const isLeaving = this.#closing !== null && this.#protocol.goesAfterResult;
     if (silenceMs > 0 && !isLeaving && !this.#hasEnded && !this.#deadline.isHeld)
-      this.#cancelSilence = this.#clock.timer(silenceMs, () => this.stop('silence'), { keepAlive: true });
+      this.#cancelSilence ??= this.#listen(silenceMs);
+  }
+
+  /** One timer that looks when it rings: most output comes long before. */
+  #listen(withinMs: number): CancelTimer {
+    const look = (): void => {
+      const leftMs = this.#heardAtMs + this.#order.limits.silenceMs - this.#clock.monotonicMs();
+      if (leftMs > 0) this.#cancelSilence = this.#listen(leftMs);
+      else this.stop('silence');
+    };
+    return this.#clock.timer(withinMs, look, { keepAlive: true });
+  }
+
+  #endSilence(): void {
+    this.#cancelSilence?.();
+    this.#cancelSilence = undefined;
   }
 
   async #finish({ exit, startProblem, leftovers }: ProcessEnd): Promise<TurnFacts> {
     this.#hasEnded = true;
     this.#steering.end();
     this.#deadline.stop();
-    this.#cancelSilence();
+    this.#endSilence();
     this.#cancelLinger?.();
     try {
       await this.#emit(this.#eventsOf(this.#lines.end()));

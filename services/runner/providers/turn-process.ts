@@ -8,7 +8,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { Duplex, type Readable } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
 import { sweepMarked } from '#libs/processes/marked-processes.ts';
-import { noteBirth, type Birth } from '#libs/processes/process-ids.ts';
+import { isNobodySince, noteBirth, type Birth } from '#libs/processes/process-ids.ts';
 import type { TurnOrder } from './provider.ts';
 
 export interface OutputReader {
@@ -98,6 +98,12 @@ const exitOf = (child: Child): Promise<NonNullable<ProcessEnd['exit']>> =>
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
 
+/** Resolves when everything that is ready to be written has been. */
+const turnOfTheLoop = async (): Promise<void> => {
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+};
+
 class RunningProcess implements TurnProcess {
   readonly started: Promise<number | null>;
   readonly ended: Promise<ProcessEnd>;
@@ -126,7 +132,11 @@ class RunningProcess implements TurnProcess {
     this.#words?.on('error', () => undefined).resume();
     const exiting = exitOf(child);
     const spawned = spawnProblem(child, options.order);
-    this.started = spawned.then((problem) => (problem === null ? (child.pid ?? null) : null));
+    this.started = spawned.then(async (problem) => {
+      // The end of its input leaves with the next turn of the event loop: whoever waits for the start has work that would hold it up.
+      await turnOfTheLoop();
+      return problem === null ? (child.pid ?? null) : null;
+    });
     this.ended = spawned.then((startProblem) =>
       startProblem === null ? this.#live(exiting) : { exit: null, startProblem, leftovers: 0 },
     );
@@ -181,10 +191,12 @@ class RunningProcess implements TurnProcess {
   async #sweep(): Promise<number> {
     const { order, clock } = this.#options;
     const { pid } = this.#child;
+    const mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
+    // Most leave nobody: neither in their group nor elsewhere.
+    if (this.#birth !== undefined && isNobodySince(this.#birth, mark)) return 0;
     // Those of the group that have thrown their environment away are found by the group only.
     const hasGroup = pid !== undefined && signalGroup(pid, 'SIGTERM');
     const graceMs = Math.min(order.limits.killAfterMs, Math.max(0, this.#killDueMs - clock.monotonicMs()));
-    const mark = `${order.mark}=${order.environment[order.mark] ?? ''}`;
     const leftovers = await sweepMarked(mark, clock, graceMs, { since: this.#birth });
     if (hasGroup) signalGroup(pid, 'SIGKILL');
     return leftovers;
