@@ -140,7 +140,11 @@ export class PullFeed {
 
   #listen(): void {
     const { connection, heartbeatMs, onTrouble } = this.#options;
-    this.#cancelTimer = connection.clock.timer(heartbeatMs, () => {
+    const { clock } = connection;
+    // All feeds of a process look at the same moment: a service has a dozen, and each would wake it by itself.
+    const untilNextMs = heartbeatMs - (clock.monotonicMs() % heartbeatMs);
+    const delayMs = untilNextMs < heartbeatMs / 2 ? untilNextMs + heartbeatMs : untilNextMs;
+    this.#cancelTimer = clock.timer(delayMs, () => {
       if (!this.#isPulling) return;
       const isExpecting = this.#outstanding > 0 && connection.connected;
       this.#unheard = this.#isHeard || !isExpecting ? 0 : this.#unheard + 1;

@@ -16,6 +16,15 @@ interface Entry {
   readonly isRemoved: boolean;
 }
 
+/** What counts of a policy's value: not its history. */
+const wanted = policyViewSchema.pick({
+  tenant: true,
+  project: true,
+  policy: true,
+  config: true,
+  isRemoved: true,
+});
+
 const standing = managedAgentSchema.pick({
   tenant: true,
   project: true,
@@ -75,6 +84,10 @@ export class Directory {
     return this.#policies.get(viewKey(boundary, policy))?.config;
   }
 
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Those that wait for a host. */
   waiting(): readonly Standing[] {
     return [...this.#waiting].flatMap((key) => this.#standings.get(key) ?? []);
@@ -97,7 +110,7 @@ export class Directory {
   /** Takes in a change of the bucket `policies`. */
   notePolicy(event: WatchEvent): void {
     if (event.kind !== 'put') return;
-    const parsed = policyViewSchema.safeParse(parseJson(event.entry.value));
+    const parsed = wanted.safeParse(parseJson(event.entry.value));
     if (!parsed.success) return;
     const { tenant, project, policy, config, isRemoved } = parsed.data;
     const boundary = { tenant, project };

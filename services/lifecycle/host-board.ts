@@ -1,5 +1,6 @@
 // The hosts in memory, from the bucket `hosts` and their presence: what a policy may be started on just now. A hint: a host that cannot
 // take a start refuses it. Counts what was given to a host and is not shown by it yet, so that many starts at once are spread.
+// Two hundred hosts with fifty runners each say their word some forty times a second: a word is read when somebody wants to know.
 import type { Clock } from '#libs/ports/clock.ts';
 import { hostPresenceSchema, hostViewSchema, type HostView } from '#streams/host-views.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -14,18 +15,89 @@ const GIVEN_MS = 60_000;
 
 const NOTHING = { labels: [], providers: [], capacity: 0 };
 
-/** What counts of a host's word: it is read some forty times a second where there are two hundred, each with fifty runners. */
+/** What counts of a host's word. */
 const wordSchema = hostPresenceSchema
   .pick({ labels: true, providers: true, capacity: true, freeMemoryBytes: true })
   .extend({ runners: z.array(z.object({ spawnId: z.string() })) });
 type HostWord = z.infer<typeof wordSchema>;
 
-interface Known {
-  view?: HostView | undefined;
-  presence?: HostWord | undefined;
-  /** Spawn ids given to it, with the time. */
-  readonly given: Map<string, number>;
+/** One host. Nothing is computed before it is asked for. */
+class Known {
+  readonly #host: string;
+  #view: HostView | undefined;
+  /** Its last word, and what it says; not read yet: `unread`. */
+  #bytes: Uint8Array | undefined;
+  #word: HostWord | 'unread' | undefined;
+  /** Spawn ids given to it, with the time, oldest first. */
+  readonly #given = new Map<string, number>();
+  #facts: HostFacts | undefined;
+
+  constructor(host: string) {
+    this.#host = host;
+  }
+
+  set view(view: HostView) {
+    this.#view = view;
+    this.#facts = undefined;
+  }
+
+  hear(bytes: Uint8Array | undefined): void {
+    this.#bytes = bytes;
+    this.#word = bytes === undefined ? undefined : 'unread';
+    this.#facts = undefined;
+    // What it shows now may be gone with its next word.
+    if (this.#given.size > 0) this.#read();
+  }
+
+  give(spawnId: string, at: number): void {
+    this.#given.set(spawnId, at);
+    this.#facts = undefined;
+  }
+
+  takeBack(spawnId: string): void {
+    this.#given.delete(spawnId);
+    this.#facts = undefined;
+  }
+
+  get isOnline(): boolean {
+    return this.#read() !== undefined;
+  }
+
+  facts(now: number): HostFacts {
+    for (const [spawnId, at] of this.#given) {
+      if (at >= now - GIVEN_MS) break;
+      this.takeBack(spawnId);
+    }
+    this.#facts ??= this.#look();
+    return this.#facts;
+  }
+
+  #read(): HostWord | undefined {
+    if (this.#word !== 'unread') return this.#word;
+    this.#word = wordSchema.safeParse(parseJson(this.#bytes ?? new Uint8Array())).data;
+    this.#bytes = undefined;
+    for (const { spawnId } of this.#word?.runners ?? []) this.#given.delete(spawnId);
+    return this.#word;
+  }
+
+  #look(): HostFacts {
+    const word = this.#read();
+    const view = this.#view;
+    const { labels, providers, capacity } = word ?? view ?? NOTHING;
+    return {
+      host: this.#host,
+      isOnline: word !== undefined && view?.state !== 'retired',
+      isDraining: view?.isDraining === true,
+      labels,
+      providers,
+      capacity,
+      taken: this.#given.size + (word?.runners.length ?? 0),
+      freeMemoryBytes: word?.freeMemoryBytes ?? 0,
+    };
+  }
 }
+
+const roomOf = ({ isOnline, capacity, taken }: HostFacts): number => (isOnline ? capacity - taken : 0);
 
 export class HostBoard {
   readonly #clock: Clock;
@@ -44,39 +116,41 @@ export class HostBoard {
     return { boundary: { tenant, project } };
   }
 
-  /** Takes in what a host says of itself; undefined: it has fallen silent. True: there is more room than before. */
-  notePresence(boundary: Boundary, host: string, value: Uint8Array | undefined): boolean {
+  /** Takes in what a host says of itself; undefined: it has fallen silent. */
+  notePresence(boundary: Boundary, host: string, value: Uint8Array | undefined): void {
+    this.#known(boundary, host).hear(value);
+  }
+
+  /** The same, for who waits for a host. True: there is more room than before. */
+  noteRoom(boundary: Boundary, host: string, value: Uint8Array | undefined): boolean {
     const known = this.#known(boundary, host);
-    const before = this.#factsOf(host, known);
-    const parsed = value === undefined ? undefined : wordSchema.safeParse(parseJson(value));
-    known.presence = parsed?.success === true ? parsed.data : undefined;
-    for (const { spawnId } of known.presence?.runners ?? []) known.given.delete(spawnId);
-    const after = this.#factsOf(host, known);
-    const roomOf = (facts: HostFacts): number => (facts.isOnline ? facts.capacity - facts.taken : 0);
-    return roomOf(after) > roomOf(before);
+    const now = this.#clock.now();
+    const before = roomOf(known.facts(now));
+    known.hear(value);
+    return roomOf(known.facts(now)) > before;
   }
 
   /** The choice for a configuration, as far as is known here. */
   choose(boundary: Boundary, config: PolicyConfig): HostChoice {
-    const hosts = this.#hosts(boundary);
+    const now = this.#clock.now();
     return chooseHost(
       config,
-      [...hosts].map(([host, known]) => this.#factsOf(host, known)),
+      Array.from(this.#hosts(boundary).values(), (known) => known.facts(now)),
     );
   }
 
   /** A start was given to a host. */
   give(boundary: Boundary, host: string, spawnId: string): void {
-    this.#known(boundary, host).given.set(spawnId, this.#clock.now());
+    this.#known(boundary, host).give(spawnId, this.#clock.now());
   }
 
   /** It came to nothing. */
   takeBack(boundary: Boundary, host: string, spawnId: string): void {
-    this.#hosts(boundary).get(host)?.given.delete(spawnId);
+    this.#hosts(boundary).get(host)?.takeBack(spawnId);
   }
 
   isOnline(boundary: Boundary, host: string): boolean {
-    return this.#hosts(boundary).get(host)?.presence !== undefined;
+    return this.#hosts(boundary).get(host)?.isOnline === true;
   }
 
   #hosts({ tenant, project }: Boundary): Map<string, Known> {
@@ -88,25 +162,8 @@ export class HostBoard {
 
   #known(boundary: Boundary, host: string): Known {
     const hosts = this.#hosts(boundary);
-    const known = hosts.get(host) ?? { given: new Map<string, number>() };
+    const known = hosts.get(host) ?? new Known(host);
     hosts.set(host, known);
     return known;
-  }
-
-  #factsOf(host: string, known: Known): HostFacts {
-    const { view, presence, given } = known;
-    const oldest = this.#clock.now() - GIVEN_MS;
-    for (const [spawnId, at] of given) if (at < oldest) given.delete(spawnId);
-    const { labels, providers, capacity } = presence ?? view ?? NOTHING;
-    return {
-      host,
-      isOnline: presence !== undefined && view?.state !== 'retired',
-      isDraining: view?.isDraining === true,
-      labels,
-      providers,
-      capacity,
-      taken: given.size + (presence?.runners.length ?? 0),
-      freeMemoryBytes: presence?.freeMemoryBytes ?? 0,
-    };
   }
 }

@@ -24,6 +24,9 @@ const none = (code: Extract<HostChoice, { readonly kind: 'none' }>['code'], mess
 const wish = ({ hostLabels, provider }: PolicyConfig): string =>
   `${hostLabels.length === 0 ? '' : `with the labels ${hostLabels.join(', ')} `}that has the program ${provider}`;
 
+const takes = ({ isOnline, isDraining, capacity, taken }: HostFacts): boolean =>
+  isOnline && !isDraining && taken < capacity;
+
 /** Why a host does not take it now; undefined: it does. */
 const obstacle = ({ host, isOnline, isDraining, capacity, taken }: HostFacts): HostChoice | undefined => {
   if (!isOnline) return none('HOST_OFFLINE', `${host} is not heard of: is its process running?`);
@@ -46,6 +49,14 @@ const compareRoom = (a: HostFacts, b: HostFacts): number =>
   b.freeMemoryBytes - a.freeMemoryBytes ||
   (a.host < b.host ? -1 : 1);
 
+/** Asked for every start, of every host: it goes through them once. */
+const roomiest = (hosts: readonly HostFacts[]): HostFacts | undefined => {
+  let best: HostFacts | undefined;
+  for (const host of hosts)
+    if (takes(host) && (best === undefined || compareRoom(host, best) < 0)) best = host;
+  return best;
+};
+
 const named = (config: PolicyConfig, host: string, hosts: readonly HostFacts[]): HostChoice => {
   const found = hosts.find((one) => one.host === host);
   if (found === undefined) return none('HOST_UNKNOWN', `no host ${host} has ever announced itself`);
@@ -57,7 +68,7 @@ const named = (config: PolicyConfig, host: string, hosts: readonly HostFacts[]):
 export const chooseHost = (config: PolicyConfig, hosts: readonly HostFacts[]): HostChoice => {
   if (config.host !== undefined) return named(config, config.host, hosts);
   const fitting = hosts.filter((host) => fits(config, host));
-  const [best] = fitting.filter((host) => obstacle(host) === undefined).toSorted(compareRoom);
+  const best = roomiest(fitting);
   if (best !== undefined) return { kind: 'host', host: best.host };
   if (hosts.length === 0)
     return none(

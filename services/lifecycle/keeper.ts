@@ -10,9 +10,9 @@ import type { PolicyEvidence } from '#streams/policy-commands.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Evidence } from './evidence.ts';
 import type { HostBoard } from './host-board.ts';
-import { ACTOR, policyKey, type PolicyLog } from './policy-log.ts';
+import { ACTOR, policyKey, stateAt, type PolicyLog } from './policy-log.ts';
 import type { Policy } from './policy-state.policy.ts';
-import type { PolicyTimers } from './policy-timers.ts';
+import { PACED, type PolicyTimers } from './policy-timers.ts';
 import { nextWake } from './policy-wake.policy.ts';
 import { policyDecider } from './policy.decider.ts';
 import type { StartPace } from './start-pace.ts';
@@ -29,6 +29,10 @@ interface Occasion {
   readonly cause: string;
   /** Id of the entry behind it. */
   readonly causation?: string;
+  /** Sequence of the entry behind it, where that is a transition of the policy itself. */
+  readonly seq?: number;
+  /** The state whose time was over: of any other there is another timer. */
+  readonly onlyIn?: string;
 }
 
 export interface Keeper {
@@ -75,10 +79,10 @@ export const createKeeper = (parts: Parts): Keeper => {
     return (await slots.take(place, event.spawnId)) ? 0 : Math.round(SLOT_WAIT_MS * (1 + ids.random()));
   };
 
-  const consider = async (place: Place, { cause, causation }: Occasion): Promise<void> => {
+  const consider = async (place: Place, { cause, causation, seq, onlyIn }: Occasion): Promise<void> => {
     const target = { ...place, actor: ACTOR, ...(causation !== undefined && { causation }) };
-    const { state: policy } = await policyLog.load(target);
-    if (policy === undefined) return;
+    const policy = await stateAt(policyLog, target, seq);
+    if (policy === undefined || (onlyIn ?? policy.state) !== policy.state) return;
     const now = clock.now();
     const seen = await evidence.look(place.boundary, policy, now);
     const spawnId = makeId('spawn', ids.ulid());
@@ -88,7 +92,7 @@ export const createKeeper = (parts: Parts): Keeper => {
     const { event } = decision;
     const isStart = event.type === 'fleetlog.policy.starting.v1';
     const waitMs = await holdMs(place, event, now);
-    if (waitMs > 0) return timers.set(place, { state: 'paced', dueAt: now + waitMs, cause });
+    if (waitMs > 0) return timers.set(place, { state: PACED, dueAt: now + waitMs, cause });
     if (isStart) hosts.give(place.boundary, event.host, spawnId);
     // Its own transition is the next occasion: instructions and timers follow from that.
     const outcome = await policyLog.handle(target, command, { id: `${policyKey(place)}.${cause}`, now });

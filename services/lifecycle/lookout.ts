@@ -29,6 +29,12 @@ const parseKey = (key: string) => {
   return kind === 'runner' || kind === 'host' ? { boundary: { tenant, project }, kind, name } : undefined;
 };
 
+/** True when the word of a runner is one of the start that is known already: most are, and need not be read. */
+const saysAgain = (value: Uint8Array | undefined, spawnId: string | null | undefined): boolean =>
+  value !== undefined &&
+  typeof spawnId === 'string' &&
+  Buffer.from(value.buffer, value.byteOffset, value.byteLength).includes(`"spawnId":"${spawnId}"`);
+
 /** Runs some at once, in the order in which they came; the same policy is asked for once while it waits. */
 class Looks {
   readonly #keeper: Keeper;
@@ -160,7 +166,8 @@ class Lookout {
     { value, at }: { readonly value: Uint8Array | undefined; readonly at: number },
   ): void {
     const { hosts, directory } = this.#parts;
-    if (hosts.notePresence(boundary, host, value)) this.#wakeWaiting(boundary, `host${host}.${at}`);
+    if (!directory.hasWaiting) hosts.notePresence(boundary, host, value);
+    else if (hosts.noteRoom(boundary, host, value)) this.#wakeWaiting(boundary, `host${host}.${at}`);
     // Stops that its word would have ended are over with it.
     if (value === undefined)
       for (const now of directory.standings())
@@ -186,6 +193,7 @@ class Lookout {
       readonly at: number;
     },
   ): void {
+    if (saysAgain(seen.value, this.#runners.get(seen.key))) return;
     const parsed = seen.value === undefined ? undefined : presenceSchema.safeParse(parseJson(seen.value));
     if (parsed?.success === true) {
       const spawnId = parsed.data.spawnId ?? null;

@@ -18,7 +18,7 @@ import type { PolicyCommand } from '#streams/policy-commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { controlPlaneOf, requestFilter, type Boundary } from '#streams/subjects.ts';
 import type { Directory } from './directory.ts';
-import { policyKey, type PolicyLog } from './policy-log.ts';
+import { policyKey, stateAt, type PolicyLog } from './policy-log.ts';
 
 interface Parts {
   readonly policyLog: PolicyLog;
@@ -65,7 +65,7 @@ const commandOf = <Op extends PolicyOperation>(operation: Op, asked: PolicyReque
 const handle =
   <Op extends PolicyOperation>(parts: Parts, operation: Op) =>
   async (boundary: Boundary, given: PolicyRequestOf<Op>): Promise<Moved> => {
-    const { policyLog, redactor } = parts;
+    const { policyLog, directory, redactor } = parts;
     // Redaction keeps the shape: strings stay strings, names and ids are as they were.
     const request = redactor.value(given).value as PolicyRequestOf<Op>;
     const { policy, requestId, actor } = request;
@@ -76,9 +76,11 @@ const handle =
     if (refusal !== undefined) return refusal;
     const target = { boundary, policy, actor };
     const id = `${policyKey(target)}.${operation}.${requestId}`;
-    const outcome = await policyLog.handle(target, commandOf(operation, request), { id });
+    // Nobody has told of a new one: it need not be read before it is written.
+    const begins = operation === 'apply' && directory.configOf(target) === undefined;
+    const outcome = await policyLog.handle(target, commandOf(operation, request), { id, begins });
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
-    const { state } = await policyLog.load(target);
+    const state = await stateAt(policyLog, target, outcome.seq);
     return ok({
       policy,
       seq: Math.max(1, outcome.seq),

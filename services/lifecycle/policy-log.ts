@@ -47,6 +47,17 @@ const decodeEntry = (entry: StoredEntry): PolicyEvent => {
   throw new Fault({ code: 'POLICY_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
 };
 
+/** The policy at or after an entry of its own, from memory where that is new enough. What came later has its own occasion. */
+export const stateAt = async (
+  policyLog: PolicyLog,
+  target: PolicyTarget,
+  seq: number | undefined,
+): Promise<PolicyState> => {
+  const known = policyLog.remembered(target);
+  if (seq !== undefined && known !== undefined && known.seq >= seq) return known.state;
+  return (await policyLog.load(target)).state;
+};
+
 /** Builds the handler; `log` is that of TRANSITIONS. */
 export const createPolicyLog = (parts: {
   readonly log: EventLog;

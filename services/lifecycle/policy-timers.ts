@@ -14,6 +14,8 @@ import { policyKey } from './policy-log.ts';
 export interface Ring {
   readonly boundary: Boundary;
   readonly policy: string;
+  /** Whose time it was: a state, or {@link PACED}. */
+  readonly state: string;
   /** Names the ring: the same for everybody who is handed it. */
   readonly cause: string;
 }
@@ -30,9 +32,14 @@ export const decodeRing = (entry: StoredEntry): Ring => {
       retry: 'never',
       message: `${entry.subject} is no timer of a policy`,
     });
-  const { tenant, project } = subject;
-  return { boundary: { tenant, project }, policy: body.data.policy, cause: `ring${entry.seq}` };
+  const { tenant, project, id } = subject;
+  const { policy } = body.data;
+  const state = id.slice(policy.length + 1);
+  return { boundary: { tenant, project }, policy, state, cause: `ring${entry.seq}` };
 };
+
+/** The timer of what was put off, in whatever state. */
+export const PACED = 'paced';
 
 export interface PolicyTimers {
   /** Rings at `dueAt` (epoch ms; one that is over: at once). Replaces the one of the same policy and state. */

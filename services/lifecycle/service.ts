@@ -20,8 +20,8 @@ import { createMailForwarding, decodePolicyMail, handlePolicyMail } from './poli
 import { createKeeper } from './keeper.ts';
 import { runLookout } from './lookout.ts';
 import { policyRequests } from './orders.ts';
-import { ACTOR, createPolicyLog } from './policy-log.ts';
-import { createPolicyTimers, decodeRing } from './policy-timers.ts';
+import { ACTOR, createPolicyLog, stateAt } from './policy-log.ts';
+import { createPolicyTimers, decodeRing, PACED } from './policy-timers.ts';
 import { agentsProjection, policiesProjection } from './projections.ts';
 import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
 import { createStartPace } from './start-pace.ts';
@@ -159,9 +159,11 @@ const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDe
       handle: async (transition) => {
         const { boundary, event, envelope, seq } = transition;
         const place = { boundary, policy: event.policy };
-        const { state } = await policyLog.load({ ...place, actor: envelope.actor });
-        await instructions.follow(transition, state);
-        await keeper.consider(place, { cause: `t${seq}`, causation: envelope.id });
+        // A start is told to a host by what is on record now: it may be over.
+        const isStart = event.type === 'fleetlog.policy.starting.v1';
+        const target = { ...place, actor: envelope.actor };
+        await instructions.follow(transition, await stateAt(policyLog, target, isStart ? undefined : seq));
+        await keeper.consider(place, { cause: `t${seq}`, causation: envelope.id, seq });
         return ok;
       },
       deadLetters,
@@ -190,8 +192,8 @@ const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDe
       queue: context.queue(lifecycleTimers.stream, lifecycleTimers.name),
       decode: decodeRing,
       lane: ({ boundary, policy }) => `${boundary.tenant}.${boundary.project}.${policy}`,
-      handle: async ({ cause, ...place }) => {
-        await keeper.consider(place, { cause });
+      handle: async ({ cause, state, ...place }) => {
+        await keeper.consider(place, { cause, ...(state !== PACED && { onlyIn: state }) });
         return ok;
       },
       deadLetters,

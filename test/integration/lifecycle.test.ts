@@ -48,8 +48,11 @@ const host = (behaviour: HostBehaviour): ScriptedHost => {
   return started;
 };
 const quick = { scheduleSeconds: [1], jitter: 0 };
+/** Without waits for a host: whether it was heard of before its policy was read is chance. */
 const typesOf = async (policy: string): Promise<string[]> =>
-  (await policyHistory(one.ports, policy)).map(({ type }) => type.replace(/^fleetlog\.policy\.|\.v1$/g, ''));
+  (await policyHistory(one.ports, policy))
+    .map(({ type }) => type.replace(/^fleetlog\.policy\.|\.v1$/g, ''))
+    .filter((type) => type !== 'waiting-for-host');
 
 /** The nth turn that an agent is told to do. */
 const firstWords = async (agent: string, nth: number): Promise<TurnInstruction> => {
