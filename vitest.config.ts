@@ -21,8 +21,9 @@ export default defineConfig({
     // Tests with a broker wait for disks and timers as much as for the processor.
     maxWorkers: 3,
     sequence: { sequencer: LongFirst },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For what hangs only: a busy machine is slow.
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
     teardownTimeout: 5_000,
     reporters: ['default', createClosingReporter()],
     projects: [
@@ -42,8 +43,10 @@ export default defineConfig({
           name: 'real',
           include: ['test/**/*.test.ts'],
           exclude: [PURE, 'test/{bench,compose,providers}/**', 'node_modules/**'],
-          // A process a file: what a test leaks (a timer, a connection, a listener) cannot disturb the next file.
+          // Processes, so that tests may be killed and watched from outside. Files of one worker share their loaded modules, which
+          // takes 2 s of processor time off each: a file must end what it starts (support/worker-resources.ts).
           pool: 'forks',
+          isolate: false,
           setupFiles: ['test/support/worker-end.ts'],
         },
       },

@@ -1,5 +1,5 @@
-// Real brokers for tests: one that a worker shares, and fresh ones for tests that kill theirs.
-// Each is thrown away with its data when the worker ends, however it ends. Names inside a shared broker are the tests' business.
+// Real brokers for tests: one that the tests of a file share, and fresh ones for tests that kill theirs.
+// Each is thrown away with its data after the file, or when the worker ends, however it ends. Names inside a shared broker are the tests' business.
 import { mkdtempSync, realpathSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -94,12 +94,17 @@ const shared = new Map<SyncProfile, Promise<TestBroker>>();
 
 const startShared = async (sync: SyncProfile): Promise<TestBroker> => {
   const broker = await freshBroker({ sync });
-  shareUntilWorkerEnd(broker);
+  shareUntilWorkerEnd({
+    [Symbol.asyncDispose]: async () => {
+      shared.delete(sync);
+      await broker[Symbol.asyncDispose]();
+    },
+  });
   return broker;
 };
 
 /**
- * The broker of this worker, started at the first call. Other tests use it at the same time and later: give streams and subjects
+ * The broker of this test file, started at the first call. Its other tests use it at the same time and later: give streams and subjects
  * a prefix of your own, and leave killing to {@link freshBroker}.
  */
 export const testBroker = (options: TestBrokerOptions = {}): Promise<TestBroker> => {
