@@ -107,6 +107,14 @@ async function* watch(parts: BucketParts, options: WatchOptions): AsyncGenerator
   }
 }
 
+/** Each comes alone here, in the order and with the delays of {@link watch}. */
+async function* watchTogether(
+  parts: BucketParts,
+  options: WatchOptions,
+): AsyncGenerator<readonly WatchEvent[]> {
+  for await (const event of watch(parts, options)) yield [event];
+}
+
 async function* liveKeys(parts: BucketParts, filter: string | undefined): AsyncGenerator<string> {
   parts.faults.check(UNAVAILABLE);
   const isWanted = createKeyMatcher(filter === undefined ? undefined : [filter]);
@@ -167,5 +175,6 @@ export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
     delete: (key, options = {}) => write({ kind: 'delete', key, ...options }),
     keys: (filter) => liveKeys(parts, filter),
     watch: (options = {}) => watch(parts, options),
+    watchTogether: (options = {}) => watchTogether(parts, options),
   };
 };

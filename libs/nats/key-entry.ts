@@ -46,12 +46,9 @@ const toEntry = (entry: StoredEntry, prefixLength: number): KeyValueEntry => ({
   writtenAt: entry.storedAt,
 });
 
-/** The event of a change; `isBorrowed`: its value is not copied. */
-export const changeEvent = (entry: StoredEntry, prefixLength: number, isBorrowed = false): WatchEvent => {
+/** The event of a change. */
+export const changeEvent = (entry: StoredEntry, prefixLength: number): WatchEvent => {
   const kind = markerOf(entry);
-  const key = entry.subject.slice(prefixLength);
-  if (kind !== undefined) return { kind, key, revision: entry.seq };
-  return isBorrowed
-    ? { kind: 'put', entry: { key, value: entry.body, revision: entry.seq, writtenAt: entry.storedAt } }
-    : { kind: 'put', entry: toEntry(entry, prefixLength) };
+  if (kind === undefined) return { kind: 'put', entry: toEntry(entry, prefixLength) };
+  return { kind, key: entry.subject.slice(prefixLength), revision: entry.seq };
 };

@@ -11,7 +11,7 @@ import { isBatchable, writeBatch } from './key-batch.ts';
 import { type KeyChange, KeyWrite, writeMany } from './key-write.ts';
 import { readFromLeader } from './leader-read.ts';
 import type { WriteContext } from './retried-publish.ts';
-import { liveKeys, watchBucket } from './watch.ts';
+import { liveKeys, watchBucket, watchTogether } from './watch.ts';
 
 export interface KeyValueOptions {
   readonly bucket: string;
@@ -116,6 +116,12 @@ class Bucket implements KeyValue {
 
   watch(options: Parameters<KeyValue['watch']>[0] = {}): ReturnType<typeof watchBucket> {
     return watchBucket(this.#context, this.#prefix, options);
+  }
+
+  watchTogether(
+    options: Parameters<KeyValue['watchTogether']>[0] = {},
+  ): ReturnType<KeyValue['watchTogether']> {
+    return watchTogether(this.#context, this.#prefix, options);
   }
 
   #change(key: string, value: Uint8Array, options: PutOptions): KeyChange {

@@ -6,7 +6,7 @@ import { type ReceivedHeaders, parseHeaderBlock } from './wire-headers.ts';
 
 interface ClientFields {
   readonly _rdata?: Uint8Array;
-  readonly _msg?: { readonly hdr?: number; readonly reply?: Uint8Array };
+  readonly _msg?: { readonly hdr?: number; readonly reply?: Uint8Array; readonly subject?: Uint8Array };
 }
 
 const EMPTY: ReceivedHeaders = { status: 0, description: '', headers: {} };
@@ -30,6 +30,16 @@ const headerBytes = (message: Msg): Uint8Array | undefined => {
 /** The body of a message as plain bytes: a window on the socket's buffer, without the ways of Node's Buffer. */
 export const bodyBytes = ({ data }: Msg): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** The subject of a message from a place on; it is ASCII there. A text of its own, not a window on the whole subject. */
+export const subjectFrom = (message: Msg, place: number): string => {
+  const bytes = (message as unknown as ClientFields)._msg?.subject;
+  if (!(bytes instanceof Uint8Array)) return message.subject.slice(place);
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString('latin1', place);
+};
 
 /** Headers and status of a message. */
 export const receivedHeaders = (message: Msg): ReceivedHeaders => {

@@ -2,11 +2,13 @@
 // replaced or has lost its end, everything comes again, `current` included: what was not named since is not there any more.
 import type { WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
 import { changeEvent, checkKeyFilter } from './key-entry.ts';
+import { bodyBytes, subjectFrom } from './raw-message.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
 
-const CAPACITY = 1_000;
+/** Messages in memory; so many that the broker is not waited for while they are worked on. */
+const CAPACITY = 3_000;
 
 /** The filters of a watch as subjects. */
 const keySubjects = (prefix: string, keys: readonly string[] | undefined): readonly string[] =>
@@ -34,19 +36,26 @@ class WatchTranslator {
       this.#isScanning = false;
       return { kind: 'current' };
     }
+    // Most are values, and many: an entry with its headers is made only where they are looked at.
+    const value = this.#isBorrowed ? bodyBytes(item.message) : undefined;
+    if (value !== undefined && value.byteLength > 0) {
+      const { streamSeq: revision, storedAt: writtenAt } = item.facts;
+      const key = subjectFrom(item.message, this.#prefixLength);
+      return { kind: 'put', entry: { key, value, revision, writtenAt } };
+    }
     const entry = deliveredEntry(item.message, item.facts);
-    const event = changeEvent(entry, this.#prefixLength, this.#isBorrowed);
+    const event = changeEvent(entry, this.#prefixLength);
     const isOldMarker = this.#isScanning && event.kind !== 'put' && item.facts.streamSeq <= item.scanSeq;
     return isOldMarker ? undefined : event;
   }
 }
 
-/** The events of a bucket whose subjects begin with `prefix`. The port's contract. Fault `KV_REFUSED` for what is no filter. */
-export async function* watchBucket(
+/** The events of a bucket whose subjects begin with `prefix`, as they come. The port's contract. Fault `KV_REFUSED` for what is no filter. */
+export async function* watchTogether(
   context: WriteContext,
   prefix: string,
   options: WatchOptions = {},
-): AsyncGenerator<WatchEvent> {
+): AsyncGenerator<readonly WatchEvent[]> {
   const { signal, afterRevision, keys } = options;
   for (const filter of keys ?? []) checkKeyFilter(filter);
   const { connection, stream } = context;
@@ -61,11 +70,27 @@ export async function* watchBucket(
     ...(signal === undefined ? {} : { signal }),
   });
   const translator = new WatchTranslator(prefix.length, options);
-  for await (const burst of consumer.bursts())
+  for await (const burst of consumer.bursts()) {
+    if (signal?.aborted === true) return;
+    const events: WatchEvent[] = [];
     for (const item of burst) {
-      if (signal?.aborted === true) return;
       const event = translator.translate(item);
-      if (event !== undefined) yield event;
+      if (event !== undefined) events.push(event);
+    }
+    if (events.length > 0) yield events;
+  }
+}
+
+/** The same one by one. */
+export async function* watchBucket(
+  context: WriteContext,
+  prefix: string,
+  options: WatchOptions = {},
+): AsyncGenerator<WatchEvent> {
+  for await (const events of watchTogether(context, prefix, options))
+    for (const event of events) {
+      if (options.signal?.aborted === true) return;
+      yield event;
     }
 }
 

@@ -208,15 +208,14 @@ class View<State extends object, Row extends object> implements ReadView<State, 
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { kv, keys } = this.#options;
-    for await (const event of kv.watch({
-      signal,
-      borrowsValues: true,
-      ...(keys !== undefined && { keys }),
-    })) {
-      // The bucket was made anew: what it does not hold any more is not named.
-      if (event.kind === 'current' && this.#isWhole) await this.#dropMissing();
-      this.#apply(event);
-    }
+    const options = { signal, borrowsValues: true, ...(keys !== undefined && { keys }) };
+    for await (const events of kv.watchTogether(options))
+      for (const event of events) {
+        if (signal.aborted) return;
+        // The bucket was made anew: what it does not hold any more is not named.
+        if (event.kind === 'current' && this.#isWhole) await this.#dropMissing();
+        this.#apply(event);
+      }
   }
 
   async #dropMissing(): Promise<void> {

@@ -41,27 +41,35 @@ for (const byte of [CLOSE_OBJECT, CLOSE_LIST]) DEEPER[byte] = -1;
 let readAt = 0;
 let writeAt = 0;
 
-/** Moves one value, from where it is read to where it is written, in the same bytes: never further on. */
-const moveValue = (bytes: Uint8Array, end: number): void => {
-  let at = readAt;
+/** Moves the text that begins here, up to its other quote. */
+const moveText = (bytes: Uint8Array, end: number): void => {
+  let at = readAt + 1;
   let out = writeAt;
-  let depth = 0;
-  let isText = false;
+  bytes[out++] = QUOTE;
   while (at < end) {
-    const byte = bytes[at] ?? 0;
-    if (isText) {
-      isText = byte !== QUOTE;
-      // What is escaped goes with it.
-      if (byte === BACKSLASH) bytes[out++] = bytes[at++] ?? 0;
-    } else if (depth === 0 && (byte === COMMA || byte === CLOSE_OBJECT)) break;
-    else {
-      isText = byte === QUOTE;
-      depth += DEEPER[byte] ?? 0;
-    }
-    bytes[out++] = bytes[at++] ?? 0;
+    const byte = bytes[at++] ?? 0;
+    bytes[out++] = byte;
+    if (byte === QUOTE) break;
+    // What is escaped goes with it.
+    if (byte === BACKSLASH) bytes[out++] = bytes[at++] ?? 0;
   }
   readAt = at;
   writeAt = out;
+};
+
+/** Moves one value, from where it is read to where it is written, in the same bytes: never further on. */
+const moveValue = (bytes: Uint8Array, end: number): void => {
+  let depth = 0;
+  while (readAt < end) {
+    const byte = bytes[readAt] ?? 0;
+    if (byte === QUOTE) moveText(bytes, end);
+    else if (depth === 0 && (byte === COMMA || byte === CLOSE_OBJECT)) return;
+    else {
+      depth += DEEPER[byte] ?? 0;
+      bytes[writeAt++] = byte;
+      readAt += 1;
+    }
+  }
 };
 
 const shapeOf = (names: readonly string[], wanted: ReadonlySet<string>): Shape => {

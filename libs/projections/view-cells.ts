@@ -81,9 +81,8 @@ export class ViewCells<State extends object, Row extends object> {
 
   /** As {@link put}, looked at now: for values that come once each, such as all of a bucket at a start, waiting is of no use. */
   load(entry: KeyValueEntry): void {
-    if (this.#waiting.has(entry.key)) return this.put(entry);
-    if (!this.#cells.has(entry.key)) this.#fresh += 1;
-    this.#look(entry);
+    if (this.#waiting.size > 0 && this.#waiting.has(entry.key)) return this.put(entry);
+    this.#keep(entry, this.#cells.get(entry.key));
   }
 
   remove(key: string): void {
@@ -169,13 +168,17 @@ export class ViewCells<State extends object, Row extends object> {
     this.#listeners.add(listener);
   }
 
-  #look({ key, value }: KeyValueEntry): void {
-    const { keepsLast } = this.#options;
-    this.#waiting.delete(key);
-    const before = this.#cells.get(key);
+  #look(entry: KeyValueEntry): void {
+    this.#waiting.delete(entry.key);
+    const before = this.#cells.get(entry.key);
     if (before === undefined) this.#fresh -= 1;
+    this.#keep(entry, before);
+  }
+
+  #keep({ key, value }: KeyValueEntry, before: Cell<Row> | undefined): void {
+    const { keepsLast } = this.#options;
     // Last in the order of the map is what was changed last.
-    else if (keepsLast !== undefined) this.#cells.delete(key);
+    if (before !== undefined && keepsLast !== undefined) this.#cells.delete(key);
     if (before?.shape !== undefined) this.#bytes.remove(before.place, before.length);
     const cell = this.#cellOf(key, value);
     this.#cells.set(key, cell);

@@ -152,9 +152,16 @@ export class SessionIndex {
 
   /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
   sort(): void {
-    for (const { active, inactive } of [this.#all, ...this.#kinds.values()]) {
-      active.sort();
-      inactive.sort();
+    for (const half of ['active', 'inactive'] as const) {
+      const ofKinds = new Map<Kind, SessionRow[]>();
+      // Those of a kind come in the order of all of them: it is made once.
+      for (const walk = this.#all[half].walk(); walk.row !== undefined; walk.advance()) {
+        const kind = this.#kinds.get(kindOf(walk.row));
+        const rows = kind === undefined ? undefined : ofKinds.get(kind);
+        if (rows !== undefined) rows.push(walk.row);
+        else if (kind !== undefined) ofKinds.set(kind, [walk.row]);
+      }
+      for (const [kind, rows] of ofKinds) kind[half].refill(rows);
     }
     this.#changes.sort();
   }

@@ -148,6 +148,39 @@ const changing = (make: MakeBucket): void => {
   );
 
   it(
+    'tells the same together as one by one, borrowed or not, in lists that are never empty',
+    withBucket(make, async ({ kv }) => {
+      for (const [key, value] of [
+        ['a.1', '1'],
+        ['b', '2'],
+        ['a.2', '3'],
+      ] as const)
+        await write(kv, key, value);
+      await kv.delete('a.2');
+      for (const [borrowsValues, before, next] of [
+        [false, '2', '4'],
+        [true, '4', '5'],
+      ] as const) {
+        const abort = new AbortController();
+        const lines: string[] = [];
+        const sizes: number[] = [];
+        for await (const events of kv.watchTogether({
+          keys: ['a.*', 'b'],
+          signal: abort.signal,
+          borrowsValues,
+        })) {
+          sizes.push(events.length);
+          lines.push(...events.map((event) => line(event)));
+          if (lines.at(-1) === 'current') await write(kv, 'b', next);
+          if (lines.at(-1) === `b=${next}`) abort.abort();
+        }
+        expect(lines).toEqual(['a.1=1', `b=${before}`, 'current', `b=${next}`]);
+        expect(Math.min(...sizes)).toBeGreaterThan(0);
+      }
+    }),
+  );
+
+  it(
     'ends when the signal aborts, waiting or not, and at once when it has aborted before',
     withBucket(make, async ({ kv }) => {
       await write(kv, 'a', '1');

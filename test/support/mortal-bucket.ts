@@ -47,6 +47,7 @@ export const mortalBucket = (bucket: KeyValue): MortalBucket => {
       },
       keys: (filter) => bucket.keys(filter),
       watch: (options) => bucket.watch(options),
+      watchTogether: (options) => bucket.watchTogether(options),
     },
   };
 };

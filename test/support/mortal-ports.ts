@@ -159,6 +159,10 @@ const mortalBucket = (bucket: KeyValue, life: Life): KeyValue => ({
     const { signal, release } = life.linked(options.signal);
     return life.items(bucket.watch({ ...options, signal }), { release });
   },
+  watchTogether: (options = {}) => {
+    const { signal, release } = life.linked(options.signal);
+    return life.items(bucket.watchTogether({ ...options, signal }), { release });
+  },
 });
 
 const mortalDelivery = (delivery: Delivery, consumer: string, life: Life): Delivery => ({

@@ -54,6 +54,7 @@ export const rewindableBucket = (broker: MemoryBroker, name: string): Rewindable
       delete: async (key, options) => note(key, undefined, await bucket.delete(key, options)),
       keys: (filter) => bucket.keys(filter),
       watch: (options) => bucket.watch(options),
+      watchTogether: (options) => bucket.watchTogether(options),
     },
     writes: () => writes.length,
     loseTail: async (count) => {

@@ -16,7 +16,7 @@ import { topologyOf } from '#streams/consumers.ts';
 const silent = (bucket: KeyValue): KeyValue => ({
   ...bucket,
   // oxlint-disable-next-line require-yield -- nothing is told
-  watch: async function* watch({ signal } = {}) {
+  watchTogether: async function* watch({ signal } = {}) {
     await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
   },
 });
