@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 describe('a lease', () => {
-  test('WK-55 that runs out puts the run back; the second attempt completes it and the first one is refused on record', async () => {
+  test('ST-11 WK-55 that runs out puts the run back; the second attempt completes it and the first one is refused on record', async () => {
     const runId = await createRun(one.ports, { leaseMs: 2000 });
     const instruction = await turnInstruction(one.ports, runId);
     const lost = await claimTurn(one.ports, instruction, 'lost-runner');
@@ -167,7 +167,7 @@ test('HR-49 a run whose instruction the stream no longer keeps is instructed aga
   expect(await plane.ports.log('COMMANDS').bounds()).toMatchObject({ entries: 1 });
 });
 
-test('WK-79 announced runners are shown until they fall silent', async () => {
+test('ST-26 WK-79 announced runners are shown until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {
     runnerId: 'r9',

@@ -167,7 +167,7 @@ describe('the life of a run', () => {
   });
 });
 
-test('WK-61 a secret in what people wrote reaches neither the log nor the runner', async () => {
+test('ST-60 WK-61 a secret in what people wrote reaches neither the log nor the runner', async () => {
   const secret = 'ghp_abcdefghijklmnopqrstuvwxyz0123456789';
   const runId = await createRun(one.ports, {
     title: `with ${secret}`,

@@ -139,7 +139,7 @@ const ends = (event: RunEvent): boolean =>
   event.type === 'fleetlog.run.cancelled.v1' ||
   (event.type === 'fleetlog.run.lease-expired.v1' && event.next !== 'queued');
 
-test('the fold of the events is the live state', () => {
+test('WK-34 the fold of the events is the live state', () => {
   law((steps) => expect(fold(runDecider, eventsOf(steps))).toEqual(steps.at(-1)?.after));
 });
 

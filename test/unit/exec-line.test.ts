@@ -30,7 +30,7 @@ describe('a line', () => {
     ],
     ['{"type":"usage","inputTokens":3}', { kind: 'usage', usage: { inputTokens: 3 } }],
     ['{"type":"output","text":"raw"}', { kind: 'output', text: 'raw', stream: 'stdout' }],
-  ])('%s is an event', (line, event) => {
+  ])('HR-22 HR-25 %s is an event', (line, event) => {
     expect(read(line)).toEqual({ kind: 'event', event });
   });
 
@@ -42,7 +42,7 @@ describe('a line', () => {
     });
   });
 
-  test('an empty line means nothing', () => {
+  test('HR-23 an empty line means nothing', () => {
     expect([read(''), read('  \r')]).toEqual([{ kind: 'nothing' }, { kind: 'nothing' }]);
   });
 

@@ -185,7 +185,7 @@ describe('what looks alike', () => {
     isError: false,
   });
 
-  test('WK-40 two equal results in a row, of two calls, stay two', async () => {
+  test('HR-26 WK-40 two equal results in a row, of two calls, stay two', async () => {
     const events = [result('1'), result('2')];
     expect([...coalesce(events, true)]).toEqual(events);
     const turn = turnRig();
