@@ -28,7 +28,7 @@ const backoffSchema = z.strictObject({
     .describe('Failures are forgotten when the agent has run for so long.'),
 });
 
-const scheduleSchema = z.strictObject({
+export const scheduleSchema = z.strictObject({
   cron: z.string().min(1).max(200).describe('When it starts, as five cron fields: `0 7 * * 1-5`.'),
   timeZone: z.string().min(1).max(64).default('UTC').describe('IANA name: `Europe/Berlin`.'),
   /** A start that was missed (nothing ran then) is made up for within this time. */

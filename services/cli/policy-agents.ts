@@ -18,6 +18,9 @@ export const newAgentsOf = (
   );
 };
 
+/** Told of by name; more are counted. */
+const MOST_NAMED = 20;
+
 type Call = Pick<Invocation, 'api' | 'context'>;
 
 const addChunk = async ({ api, context: { terminal } }: Call, agents: readonly string[]): Promise<void> => {
@@ -25,12 +28,16 @@ const addChunk = async ({ api, context: { terminal } }: Call, agents: readonly s
   try {
     const { path, answer } = HOST_API.addAgents;
     const made = await api.call({ method: 'POST', path, body: { agents } }, answer);
-    for (const { agent, outcome } of made.agents)
+    const taken = made.agents.filter(({ outcome }) => outcome === 'taken');
+    const added = made.agents.filter(({ outcome }) => outcome !== 'taken');
+    for (const { agent } of taken)
       terminal.note(
-        outcome === 'taken'
-          ? `agent ${agent} is not added: a host is called so; name another one in its policy (agent: NAME)`
-          : `agent ${agent} is added, with a broker user of its own`,
+        `agent ${agent} is not added: a host is called so; name another one in its policy (agent: NAME)`,
       );
+    if (added.length > MOST_NAMED)
+      terminal.note(`${added.length} agents are added, each with a broker user of its own`);
+    else
+      for (const { agent } of added) terminal.note(`agent ${agent} is added, with a broker user of its own`);
   } catch (error) {
     const { code, message } = toFault(error);
     terminal.note(

@@ -54,9 +54,15 @@ type Applied = z.infer<typeof POLICY_API.applyPolicies.answer>['policies'];
 
 /** Policies in one request: well below what a gateway takes. */
 const CHUNK = 25;
+/** Tenths that are told of when there are more requests than this. */
+const TOLD_FROM = 8 * CHUNK;
+
+/** Whether a further tenth is done: whoever waits for thousands is told. */
+const isTenth = (done: number, before: number, all: number): boolean =>
+  all > TOLD_FROM && Math.floor((10 * done) / all) > Math.floor((10 * before) / all);
 
 const write = async (
-  { api }: Invocation,
+  { api, context: { terminal } }: Invocation,
   changes: readonly PolicyChange[],
   note: string | undefined,
 ): Promise<Applied> => {
@@ -69,7 +75,10 @@ const write = async (
       ...(note !== undefined && { note }),
     };
     const { path, answer } = POLICY_API.applyPolicies;
+    const before = applied.length;
     applied.push(...(await api.call({ method: 'POST', path, body }, answer)).policies);
+    if (isTenth(applied.length, before, changes.length))
+      terminal.note(`${applied.length} of ${changes.length} policies are written`);
   }
   return applied;
 };

@@ -2,8 +2,15 @@
 import { isMap, isScalar, LineCounter, parseDocument, stringify, type Document } from 'yaml';
 import { cronProblem } from '#libs/cron/cron.ts';
 import { Fault } from '#libs/kernel/fault.ts';
-import { policyFileSchema, type PolicyConfig, type PolicyInput } from '#streams/policy-config.ts';
-import type { z } from 'zod';
+import { nearest } from '#libs/config/nearest.ts';
+import {
+  policyFileSchema,
+  policyInputSchema,
+  scheduleSchema,
+  type PolicyConfig,
+  type PolicyInput,
+} from '#streams/policy-config.ts';
+import { z } from 'zod';
 
 /** One mistake; `line` from 1. */
 interface Mistake {
@@ -48,12 +55,18 @@ class Places {
 
 const nameOf = (path: Path): string => path.map(String).join('.');
 
+/** Of a policy's own fields, for a mistyped one. */
+const hint = (path: Path, key: string): string => {
+  const meant = path.length === 2 ? nearest(key, Object.keys(policyInputSchema.shape)) : undefined;
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
+};
+
 const ofIssue = (issue: z.core.$ZodIssue, places: Places): readonly Mistake[] => {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => ({
       line: places.lineOf([...path, key]),
-      text: `${nameOf([...path, key])}: there is no such field`,
+      text: `${nameOf([...path, key])}: there is no such field${hint(path, key)}`,
     }));
   return [{ line: places.lineOf(path), text: `${nameOf(path) || 'the file'}: ${problemOf(issue)}` }];
 };
@@ -72,14 +85,23 @@ const problemOf = (issue: z.core.$ZodIssue): string => {
   return found === 'undefined' ? `it is missing (${wanted})` : `expected ${wanted}, not ${found}`;
 };
 
-/** What a schema cannot see. */
-const further = (policies: Readonly<Record<string, PolicyInput>>, places: Places): readonly Mistake[] => {
-  const holders = new Map<string, string>();
-  return Object.entries(policies).flatMap(([name, { schedule, agent = name }]) => {
-    const mistakes: Mistake[] = [];
-    const problem = schedule === undefined ? undefined : cronProblem(schedule);
+/** What can be seen of a file whatever else is wrong with it. */
+const glimpse = z.object({ policies: z.record(z.string(), z.unknown()) });
+
+/** Of calendars that are what a calendar has to be, and can never be kept. */
+const ofCalendars = (file: unknown, places: Places): readonly Mistake[] =>
+  Object.entries(glimpse.safeParse(file).data?.policies ?? {}).flatMap(([name, policy]) => {
+    const { data } = z.object({ schedule: scheduleSchema }).safeParse(policy);
+    const problem = data === undefined ? undefined : cronProblem(data.schedule);
     const at = ['policies', name, 'schedule'];
-    if (problem !== undefined) mistakes.push({ line: places.lineOf(at), text: `${nameOf(at)}: ${problem}` });
+    return problem === undefined ? [] : [{ line: places.lineOf(at), text: `${nameOf(at)}: ${problem}` }];
+  });
+
+/** What a schema cannot see. */
+const ofAgents = (policies: Readonly<Record<string, PolicyInput>>, places: Places): readonly Mistake[] => {
+  const holders = new Map<string, string>();
+  return Object.entries(policies).flatMap(([name, { agent = name }]) => {
+    const mistakes: Mistake[] = [];
     const holder = holders.get(agent);
     if (holder !== undefined)
       mistakes.push({
@@ -115,12 +137,10 @@ export const readPolicyFile = (text: string, file: string): Readonly<Record<stri
     );
   const value: unknown = document.toJS();
   const parsed = policyFileSchema.safeParse(value);
+  const calendars = ofCalendars(value, places);
   if (!parsed.success)
-    throw refuse(
-      file,
-      parsed.error.issues.flatMap((issue) => ofIssue(issue, places)),
-    );
-  const mistakes = further(parsed.data.policies, places);
+    throw refuse(file, [...parsed.error.issues.flatMap((issue) => ofIssue(issue, places)), ...calendars]);
+  const mistakes = [...calendars, ...ofAgents(parsed.data.policies, places)];
   if (mistakes.length > 0) throw refuse(file, mistakes);
   return parsed.data.policies;
 };

@@ -30,6 +30,8 @@ const build = (argv: readonly string[], context: CliContext, more: readonly Regi
   const program = new Command('fleetlog')
     .description('An event-sourced control plane for fleets of coding agents')
     .version(context.version)
+    // Or the program's own --version would be taken out of: fleetlog host update HOST --version 1.2.3
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(add --help for what there is)')
     .showSuggestionAfterError()

@@ -4,6 +4,7 @@ import { viewKey } from '#streams/buckets.ts';
 import { MAIL_API } from '#streams/http/mail.ts';
 import { messageIdSchema, nameSchema } from '#streams/ids.ts';
 import { decodeMail } from '#streams/mail-codec.ts';
+import { mailboxOf } from '#streams/mail.ts';
 import { obligationsKey, type MessageView, type ObligationsView } from '#streams/mail-views.ts';
 import { typedSubject } from '#streams/subjects.ts';
 import { parseListCursor } from './cursor.ts';
@@ -87,7 +88,7 @@ const findMessage = async (
 
 /** The body of a message; null: the stream has forgotten it. */
 const bodyOf = async ({ messages, boundary }: GatewayParts, view: MessageView): Promise<string | null> => {
-  const subject = typedSubject(boundary, 'msg', view.to, 'sent');
+  const subject = typedSubject(boundary, 'msg', mailboxOf(view.to), 'sent');
   for await (const entry of messages.read(subject, view.sentSeq)) {
     const event = entry.seq === view.sentSeq ? decodeMail(entry) : undefined;
     return event?.kind === 'known' && event.name === 'sent' ? event.data.body : null;

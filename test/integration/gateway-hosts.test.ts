@@ -11,6 +11,7 @@ import { HOST_REQUESTS } from '#streams/host-requests.ts';
 import { agentRequestSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { gatewayCli } from '#test/support/gateway-cli.ts';
 import { provisionHosts } from '#test/support/host-rig.ts';
 
 let broker: FreshBroker;
@@ -82,6 +83,12 @@ test('drain, undrain, update and retire go to the owner, each with its refusals'
   expect(await post('/api/v1/hosts/forge/undrain')).toMatchObject({ body: { state: 'online' } });
   expect(await post('/api/v1/hosts/forge/update', { version: '0.2.0' })).toMatchObject({
     body: { state: 'online', repeated: false },
+  });
+  const cli = gatewayCli({ apiUrl: control.url(), natsUrl: broker.url });
+  // The word of the command, not the program's own --version.
+  expect((await cli(['host', 'update', 'forge', '--version', '0.3.0', '--json'])).json()).toMatchObject({
+    host: 'forge',
+    state: 'online',
   });
   expect(await post('/api/v1/hosts/forge/drain', { why: 'x' })).toMatchObject({ status: 400 });
   expect(await post('/api/v1/hosts/nowhere/drain')).toMatchObject({ status: 404 });

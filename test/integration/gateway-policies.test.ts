@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { gateway } from '#services/gateway/service.ts';
 import { lifecycle } from '#services/lifecycle/service.ts';
+import { mail } from '#services/mail/service.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { gatewayCli } from '#test/support/gateway-cli.ts';
@@ -24,7 +25,7 @@ beforeAll(async () => {
   await provision(broker, [], ['forge-1']);
   plane = await startControlPlane({
     broker,
-    services: [lifecycle, gateway],
+    services: [mail, lifecycle, gateway],
     config: { gateway: { port: 0 } },
   });
   host = startHost(plane.ports, { host: 'forge-1' }, ending.signal);
@@ -78,9 +79,10 @@ test('IM-30 stop, start, pause and resume are asked for by name, and are told of
   expect(refused.note).toContain('POLICY_PAUSED');
   expect((await cli(['resume', 'builder'])).code).toBe(0);
   await policyEvent(plane.ports, 'builder', 'running', 4);
-  const top = await cli(['top', '--once']);
-  expect(top.out).toMatch(/^1 agent: 1 running\n/);
-  expect(top.out).toMatch(/builder +running/);
+  // It shows a summary, which follows the log.
+  await expect
+    .poll(async () => (await cli(['top', '--once'])).out)
+    .toMatch(/^1 agent: 1 running\n[^]*builder +running/);
   expect((await cli(['why', 'builder', '--json'])).json()).toMatchObject({ policy: 'builder', earlier: 0 });
 });
 
@@ -122,4 +124,10 @@ test('IM-28 one who has seen an old version is refused by name, the others are a
   expect(await post(body)).toMatchObject({
     policies: [{ outcome: 'refused' }, { outcome: 'applied', version: 1 }],
   });
+});
+
+test('IM-29 what was written to a policy is read back whole by its id', async () => {
+  const sent = (await cli(['send', 'policy:builder', 'Look at the cart.', '--json'])).json();
+  const read = await cli(['inbox', String(sent['messageId']), '--json']);
+  expect(read.json()).toMatchObject({ to: 'policy:builder', body: 'Look at the cart.' });
 });

@@ -42,12 +42,15 @@ test('IM-28 every mistake of a file is told at once, each with its line', () => 
     mode: always-on
   weekly:
     mode: scheduled
+  hourly:
+    mode: scheduled
+    schedule: { cron: "99 * * * *" }
 `;
   expect(() => readPolicyFile(bad, 'p.yaml')).toThrow(
     expect.objectContaining({
       code: 'POLICY_FILE_INVALID',
       message: expect.stringMatching(
-        /p\.yaml has 5 mistakes; nothing was applied\n {2}p\.yaml:3: .*mode.*\n {2}p\.yaml:4: .*provder: there is no such field\n {2}p\.yaml:5: .*jitter.*\n {2}p\.yaml:6: .*\n {2}p\.yaml:8: .*schedule.*/,
+        /p\.yaml has 6 mistakes; nothing was applied\n {2}p\.yaml:3: .*mode.*\n {2}p\.yaml:4: .*provder: there is no such field; did you mean provider\?\n {2}p\.yaml:5: .*jitter.*\n {2}p\.yaml:6: .*\n {2}p\.yaml:8: .*schedule.*\n {2}p\.yaml:12: policies\.hourly\.schedule: .*/,
       ) as string,
     }) as Error,
   );
