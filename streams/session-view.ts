@@ -50,6 +50,7 @@ export const sessionViewSchema = z.object({
   storage: shownStorageSchema.nullable().default(null),
   subfolder: z.string().nullable().default(null),
   createdAt: epochMs,
+  /** Exact for what moves `version`; of a run that only goes on at most 5 s old. */
   lastActivityAt: epochMs,
   /** Of `version`. */
   updatedAt: epochMs.default(0),

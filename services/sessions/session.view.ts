@@ -87,12 +87,20 @@ const withRun = (view: SessionSummary, event: Created): Partial<SessionSummary> 
   lastRunId: event.runId,
 });
 
+/**
+ * News of a run that only say that it goes on move the activity when they are so much later: a session that is at work is then written when work
+ * begins and when it ends, and not for each claim and start as well. What `lastActivityAt` shows is at most so old.
+ */
+const ACTIVITY_STEP_MS = 5000;
+
 const afterRunEvent = (view: SessionSummary, placed: PlacedSessionEvent, event: RunEvent): SessionSummary => {
   const { occurredAt, seq } = placed;
   const effect = (EFFECT[event.type] as (event: RunEvent) => Effect)(event);
-  const lastActivityAt = Math.max(view.lastActivityAt, occurredAt);
   if (effect === undefined)
-    return lastActivityAt === view.lastActivityAt ? view : { ...view, lastActivityAt };
+    return occurredAt < view.lastActivityAt + ACTIVITY_STEP_MS
+      ? view
+      : { ...view, lastActivityAt: occurredAt };
+  const lastActivityAt = Math.max(view.lastActivityAt, occurredAt);
   const news = { lastActivityAt, version: seq, updatedAt: Math.max(view.updatedAt, occurredAt) };
   if (event.type === 'fleetlog.run.created.v1') return { ...view, ...withRun(view, event), ...news };
   if (effect === 'news') return { ...view, ...news };

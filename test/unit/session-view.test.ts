@@ -43,7 +43,13 @@ describe('the summary of a session', () => {
   });
 
   test('ST-10 ST-40 a claim moves its activity and not its version; the end moves both and leaves nothing active', () => {
-    expect(fold([created(), claimed(), started()])).toMatchObject({ version: 1, lastActivityAt: NOW + 2 });
+    const working = foldSession(fold([created(), claimed()]), {
+      boundary,
+      seq: 3,
+      occurredAt: NOW + 5000,
+      event: started(),
+    });
+    expect(working).toMatchObject({ version: 1, lastActivityAt: NOW + 5000 });
     expect(fold([created(), claimed(), started(), completed])).toMatchObject({
       version: 4,
       lastActivityAt: NOW + 3,
@@ -51,6 +57,15 @@ describe('the summary of a session', () => {
       lastRunId: runId,
       lastOutcome: 'completed',
     });
+  });
+
+  test('ST-10 a claim and a start that follow soon change nothing, so that nothing is written for them', () => {
+    const begun = fold([created()]);
+    const soon = { boundary, seq: 2, occurredAt: NOW + 4999 };
+    expect(foldSession(begun, { ...soon, event: claimed() })).toBe(begun);
+    expect(foldSession(begun, { ...soon, event: started() })).toBe(begun);
+    // Earlier by the clock of a runner: time does not go back.
+    expect(foldSession(begun, { ...soon, occurredAt: NOW - 60_000, event: started() })).toBe(begun);
   });
 
   test('ST-43 what happens to a session that nobody opened is skipped', () => {
