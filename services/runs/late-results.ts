@@ -3,7 +3,7 @@
 import type { Handled } from '#libs/consumers/disposition.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import { typedFilter, type Boundary } from '#streams/subjects.ts';
-import { decodeTurnReport, type TurnReport } from './reports.ts';
+import { readableReport, type TurnReport } from './reports.ts';
 import type { Run } from './run-state.policy.ts';
 
 interface Parts {
@@ -30,7 +30,7 @@ export const createLateResults = ({ events, handle }: Parts): LateResults => {
       from: { atMs: createdAt - SKEW_MS },
     });
     for await (const entry of replay) {
-      const report = readable(() => decodeTurnReport(entry));
+      const report = readableReport(entry);
       if (report?.runId === runId && report.command.fence === run.claims && endsClaim(report)) return report;
     }
     return undefined;
@@ -46,12 +46,3 @@ export const createLateResults = ({ events, handle }: Parts): LateResults => {
 /** A question whose program waits leaves the claim as it is. */
 const endsClaim = ({ command }: TurnReport): boolean =>
   command.kind === 'finish-turn' || (command.kind === 'ask-approval' && command.call.mode === 'parked');
-
-/** A report that cannot be read says nothing here; the queue parks it. */
-const readable = (read: () => TurnReport | undefined): TurnReport | undefined => {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
-};

@@ -12,6 +12,7 @@ import { decodeReport, encodeReport, type Report } from '#streams/report-codec.t
 import type { RunCommand, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { ApprovalDeadlines } from './approval-deadlines.ts';
+import { findStart, lacksStart } from './earlier-start.ts';
 import type { Leases } from './leases.ts';
 import { isHeld, type RunState } from './run-state.policy.ts';
 import { attemptCommandId, SOURCE, type RunLog } from './run-log.ts';
@@ -83,6 +84,15 @@ export const decodeTurnReport = (entry: StoredEntry): TurnReport | undefined => 
   return { boundary, agent: place.id, runId: reading.data.runId, command, envelope };
 };
 
+/** As {@link decodeTurnReport}; one that cannot be read says nothing here: the queue parks it. */
+export const readableReport = (entry: StoredEntry): TurnReport | undefined => {
+  try {
+    return decodeTurnReport(entry);
+  } catch {
+    return undefined;
+  }
+};
+
 interface Parts {
   readonly runLog: RunLog;
   readonly leases: Leases;
@@ -143,21 +153,30 @@ const endedNow = (outcome: {
 };
 
 /** Handles reports; see libs/consumers for what becomes of its answers and faults. */
-export const handleTurnReport =
-  (parts: Parts) =>
-  async (report: TurnReport): Promise<Handled> => {
+export const handleTurnReport = (parts: Parts): ((report: TurnReport) => Promise<Handled>) => {
+  const { runLog, leases, deadlines, events, redactor } = parts;
+  const handle = async (report: TurnReport): Promise<Handled> => {
     const { boundary, agent, runId, envelope } = report;
-    const command = parts.redactor.value(report.command).value as TurnReport['command'];
+    const command = redactor.value(report.command).value as TurnReport['command'];
     // The agent of the subject, which the broker has checked; the actor that the report itself names is only its own word.
     const target = { boundary, runId, actor: `agent:${agent}`, causation: envelope.id };
     if (command.kind === 'ask-approval') {
       const { approvalId, expiresAt } = command.call;
       const waitMs = Math.min(Math.max(0, expiresAt - command.askedAt), APPROVAL_WAIT_LIMIT_MS);
-      await parts.deadlines.set({ boundary, runId, approvalId }, waitMs);
+      await deadlines.set({ boundary, runId, approvalId }, waitMs);
     }
-    const outcome = await parts.runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
+    if (command.kind === 'finish-turn') {
+      const { state } = runLog.remembered(target) ?? (await runLog.load(target));
+      const start = lacksStart(state, command)
+        ? await findStart(events, { ...boundary, agent, runId, turn: command }, readableReport)
+        : undefined;
+      if (start !== undefined) await handle(start);
+    }
+    const outcome = await runLog.handle(target, command, { id: `${runId}.${envelope.id}` });
     if (outcome.kind === 'rejected') await recordRefusal(parts, report, outcome.rejection);
     // A claim that is over needs no lease; should this fail it is tried again with the report, or the key expires by itself.
-    else if (endedNow(outcome)) await parts.leases.remove(boundary, runId, command.fence);
+    else if (endedNow(outcome)) await leases.remove(boundary, runId, command.fence);
     return outcome;
   };
+  return handle;
+};

@@ -9,6 +9,7 @@ import type { Boundary } from '#streams/subjects.ts';
 import type { TaskCommand } from '#streams/task.ts';
 import { endOfAttempt } from './attempt-end.policy.ts';
 import type { TaskLog } from './task-log.ts';
+import type { TaskState } from './task-state.policy.ts';
 
 /** News of a run. */
 export interface RunNews {
@@ -52,6 +53,10 @@ const commandOf = (
   return end === undefined ? undefined : { kind: 'end', attempt, runId, end };
 };
 
+/** Whether the task, as far as it is known, waits for the start of that attempt. */
+const lacksStart = (task: TaskState, attempt: number): boolean =>
+  task?.state === 'assigned' && task.attempts.length === attempt;
+
 export const createRunNews = ({
   taskLog,
   log,
@@ -83,19 +88,34 @@ export const createRunNews = ({
     throw unreadable(`${subject} does not begin with the creation of a run`);
   };
 
+  /** Tells the task of the attempt that the run is; a run that is none is nobody's news. */
+  const tell = async ({ boundary, subject, event, actor, causation }: RunNews): Promise<Handled> => {
+    const link = await linkOf(subject);
+    if (link === undefined) return ok;
+    const { taskId, attempt } = link;
+    const command = commandOf(event, { attempt, runId: event.runId });
+    if (command === undefined) return ok;
+    const target = { boundary, taskId, actor, causation };
+    if (command.kind === 'end') {
+      const { state } = taskLog.remembered(target) ?? (await taskLog.load(target));
+      if (lacksStart(state, attempt)) await tellStart(subject);
+    }
+    return taskLog.handle(target, command, { id: `${taskId}.${command.kind}.${attempt}` });
+  };
+
+  /** Two instances may each have news of one run in hand: its claim is told before its end, under the id that it has in any case. */
+  const tellStart = async (subject: string): Promise<void> => {
+    for await (const entry of log.read(subject)) {
+      const news = decodeRunNews(entry);
+      if (news?.event.type === 'fleetlog.run.claimed.v1') return void (await tell(news));
+    }
+  };
+
   return {
-    handle: async ({ boundary, subject, event, actor, causation }) => {
-      if (event.type === 'fleetlog.run.created.v1') {
-        remember(subject, event.task);
-        return ok;
-      }
-      const link = await linkOf(subject);
-      if (link === undefined) return ok;
-      const { taskId, attempt } = link;
-      const command = commandOf(event, { attempt, runId: event.runId });
-      if (command === undefined) return ok;
-      const target = { boundary, taskId, actor, causation };
-      return taskLog.handle(target, command, { id: `${taskId}.${command.kind}.${attempt}` });
+    handle: async (news) => {
+      if (news.event.type !== 'fleetlog.run.created.v1') return tell(news);
+      remember(news.subject, news.event.task);
+      return ok;
     },
   };
 };

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
+import { viewKey } from '#streams/buckets.ts';
 import { cursorKey, cursorSchema } from '#streams/session-view.ts';
 import { parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
@@ -72,15 +73,26 @@ test('ST-T11 ST-T12 ST-T13 WK-52 a first run opens a session once; overlapping r
   expect(await sessionTypes(ports, sessionId)).toEqual(['opened']);
 });
 
-test('ST-40 a claim moves what is shown and not the version', async () => {
+test('ST-40 a claim and a start move no version, the end of the turn does', async () => {
   const { ports } = one;
   const sessionId = newSession();
   const runId = await createRun(ports, { sessionId });
   const created = await transition(ports, runId, 'fleetlog.run.created.v1');
-  await claimTurn(ports, await turnInstruction(ports, runId));
-  const claimed = await transition(ports, runId, 'fleetlog.run.claimed.v1');
-  const view = await shownSession(ports, sessionId, claimed.seq);
-  expect(view).toMatchObject({ seq: claimed.seq, version: created.seq });
+  const versions: number[] = [];
+  const over = new AbortController();
+  const key = viewKey(BOUNDARY, sessionId);
+  const watching = (async () => {
+    for await (const event of ports.bucket('sessions').watch({ keys: [key], signal: over.signal }))
+      if (event.kind === 'put') versions.push((parseJson(event.entry.value) as { version: number }).version);
+  })();
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  await turn.finished();
+  const { seq } = await transition(ports, runId, 'fleetlog.run.completed.v1');
+  const view = await shownSession(ports, sessionId, seq);
+  expect(view).toMatchObject({ seq, version: seq });
+  over.abort();
+  await watching;
+  expect([created.seq, seq]).toEqual(expect.arrayContaining([...new Set(versions)]));
 });
 
 test('ST-41 WK-50 what a program says of its conversation is bound to the session, and drops no storage', async () => {

@@ -57,8 +57,12 @@ const lostRun = async ({ runLog }: World): Promise<string> => {
   return runId;
 };
 
-/** The report that its turn is done, in the log and not yet handled. */
-const report = async ({ events, clock, ids }: World, runId: string, fence = 1): Promise<void> => {
+/** The report that its turn is done, in the log and not yet handled; that it was started as well, if wanted. */
+const report = async (
+  { events, clock, ids }: World,
+  runId: string,
+  { fence = 1, hasStarted = false } = {},
+): Promise<void> => {
   const result = {
     outcome: 'done',
     exitCode: 0,
@@ -77,6 +81,13 @@ const report = async ({ events, clock, ids }: World, runId: string, fence = 1): 
     source: '/runner/builder-1',
     actor: `agent:${agent}`,
   };
+  if (hasStarted) {
+    const { result: _result, endedAt: startedAt, ...about } = data;
+    const runner = { runnerId: 'r1', provider: 'exec' as const, program: ['a'], workspace: 'w', pid: 1 };
+    const started = { ...about, ...runner, startedAt };
+    const startMeta = { ...meta, id: `${turn.turnId}.started`, timeMs: clock.now(), fence };
+    await events.append(encodeReport('turn-started', started, startMeta));
+  }
   await events.append(encodeReport('turn-finished', data, { ...meta, timeMs: clock.now(), fence }));
 };
 
@@ -123,11 +134,26 @@ test('ends its run with the result that the log has, and the report changes noth
   expect((await it.events.bounds()).entries).toBe(1);
 });
 
+test('WK-79 a turn whose end is handled before its start is on record with both, and the start changes nothing when its turn comes', async () => {
+  const it = world();
+  const runId = await lostRun(it);
+  const other = await lostRun(it);
+  await report(it, other, { hasStarted: true });
+  await report(it, runId, { hasStarted: true });
+  const reports = [];
+  for await (const entry of it.events.replay()) reports.push(decodeTurnReport(entry));
+  for (const one of reports.toReversed()) if (one !== undefined) await it.handle(one);
+  for (const id of [runId, other])
+    expect(await typesOf(it, id)).toEqual(['created', 'claimed', 'turn-started', 'completed']);
+  // Nothing was refused, which would be on record beside the four reports.
+  expect((await it.events.bounds()).entries).toBe(4);
+});
+
 test('is lost when the log has a result of an earlier claim, of another run, or none', async () => {
   const it = world();
   const [runId, other] = [await lostRun(it), await lostRun(it)];
   await report(it, other);
-  await report(it, runId, 7);
+  await report(it, runId, { fence: 7 });
   await sweep(it, runId);
   expect(await typesOf(it, runId)).toEqual(['created', 'claimed', 'lease-expired']);
 });

@@ -6,11 +6,18 @@ import { Hall, type HallParts } from '#services/dispatch/hall.ts';
 import { Board } from '#services/dispatch/board.policy.ts';
 import { createAssign } from '#services/tasks/assignments.ts';
 import { createAttempts, decodeAttemptTransition } from '#services/tasks/attempts.ts';
+import { createRunNews, decodeRunNews, type RunNews } from '#services/tasks/run-news.ts';
 import { createTaskLog } from '#services/tasks/task-log.ts';
 import { jsonBytes } from '#streams/entry.ts';
+import { encodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateSubject } from '#streams/subjects.ts';
 import type { TaskEvent } from '#streams/task.ts';
 import { BOUNDARY } from '#test/support/control-plane.ts';
+import {
+  claimed as runClaimed,
+  completed as runCompleted,
+  created as runCreated,
+} from '#test/support/run-history.ts';
 import { createWorld } from '#test/support/simulated-world.ts';
 import { createData } from '#test/support/task-history.ts';
 
@@ -199,4 +206,31 @@ describe('the run of an attempt', () => {
     await expect(handle()).rejects.toBeInstanceOf(Fault);
     expect(await history()).toEqual(['created', 'assigned']);
   });
+});
+
+test('WK-79 an attempt whose end is told before its start is on record with both, whoever tells of the start then', async () => {
+  const { create, ask, history, log, taskLog, clock, ids } = setup();
+  await create(first);
+  await ask([first], 0);
+  const { state } = await taskLog.load({ boundary: BOUNDARY, taskId: first, actor: 'user:test' });
+  const runId = state?.attempts[0]?.runId ?? '';
+  const about = { boundary: BOUNDARY, source: '/service/runs', actor: 'agent:a1', timeMs: clock.now() };
+  const events = [runCreated({ runId, task: { taskId: first, attempt: 1 } }), runClaimed(), runCompleted];
+  for (const [at, event] of events.entries()) {
+    const entry = encodeRunEvent({ ...event, runId }, { ...about, id: `${runId}.${at}` });
+    const last = await log.last(entry.subject);
+    await log.append({ ...entry, expectedSeq: last?.seq ?? 0 });
+  }
+  const news: RunNews[] = [];
+  for await (const entry of log.read(aggregateSubject(BOUNDARY, 'run', runId)))
+    news.push(...[decodeRunNews(entry)].filter((one) => one !== undefined));
+  const [, claim, end] = news;
+  if (claim === undefined || end === undefined) throw new Error('no news');
+  // Two instances: one has the end in hand, the other the claim.
+  const another = createRunNews({ taskLog: createTaskLog({ log, clock, ids }), log });
+  await createRunNews({ taskLog, log }).handle(end);
+  expect(await history(first)).toEqual(['created', 'assigned', 'started', 'completed']);
+  await another.handle(claim);
+  await another.handle(end);
+  expect(await history(first)).toEqual(['created', 'assigned', 'started', 'completed']);
 });
