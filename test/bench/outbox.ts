@@ -62,11 +62,25 @@ const openIdle = (dir: string): Outbox =>
 const records = (count: number): readonly NewRecord[] =>
   sampleReports(count).map((entry) => bufferedReport(entry, 'ses_1'));
 
+/** Thousands of records after which both logs have grown to their size: until then a sync has to note the growth as well. */
+const GROWTH = 60;
+
+const growLogs = async (outbox: Outbox, bare: ReturnType<typeof openBareBuffer>): Promise<void> => {
+  for (let n = 0; n < GROWTH; n += 1) {
+    const all = records(WRITERS);
+    await Promise.all(all.map((record) => outbox.enqueue(record)));
+    bare.database.exec('BEGIN');
+    for (const record of all) bare.insert(bare.rowOf(record));
+    bare.database.exec('COMMIT');
+  }
+};
+
 const enqueueFigures = async (rounds: number, emit: (figure: Figure) => void): Promise<void> => {
   const dir = scratchDir('bench-outbox');
   const outbox = openIdle(dir);
   const bare = openBareBuffer(dir);
   const named = { bench: 'outbox', unit: 'entries/s', profile: 'always' } as const;
+  await growLogs(outbox, bare);
   const one = await interleave(
     rounds,
     () => {
