@@ -20,7 +20,7 @@ const { broker, folders, config, inboxPrefix, crashAt } = JSON.parse(
 ) as RunnerProcessArguments;
 
 const runner = await startRunner({
-  broker: broker as TestBroker,
+  broker,
   folders,
   ...(config !== undefined && { config }),
   ...(inboxPrefix !== undefined && { inboxPrefix }),
