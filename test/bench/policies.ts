@@ -5,17 +5,13 @@ import { readFileSync } from 'node:fs';
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { gateway } from '#services/gateway/service.ts';
-import { createHostsService } from '#services/hosts/service.ts';
 import { HOST_PRESENCE_EXAMPLE } from '#streams/generate-host-examples.ts';
-import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { startControlPlane } from '#test/support/control-plane.ts';
-import { provisionHosts } from '#test/support/host-rig.ts';
+import type { FreshBroker } from '#test/support/broker.ts';
 import { applyPolicy } from '#test/support/policy-facts.ts';
-import { registerHosts } from '#test/support/register-hosts.ts';
 import type { Bench } from './bench-world.ts';
 import { startManyHosts } from './many-hosts.ts';
 import { reconcileOne } from './policy-reconcile.ts';
-import { cpuMs, emitter, idle, startLifecycle, watchTransitions } from './policy-world.ts';
+import { cpuMs, emitter, idle, openPolicyWorld, startLifecycle, watchTransitions } from './policy-world.ts';
 
 const COUNT = 10_000;
 const HOSTS = 200;
@@ -64,15 +60,11 @@ const manyPolicies: Bench['run'] = async (context) => {
   if (profile !== 'relaxed') return;
   const say = emitter(context);
   const hosts = Array.from({ length: HOSTS }, (_none, at) => `host-${at}`);
-  await using broker = await freshBroker({ sync: profile });
-  await provisionHosts(broker, hosts);
-  await using control = await startControlPlane({
-    broker,
-    services: [gateway, createHostsService({ version: 'b' })],
+  await using world = await openPolicyWorld(profile, hosts, {
+    services: [gateway],
     config: { gateway: { port: 0 } },
   });
-  const { ports } = control;
-  await registerHosts(ports, hosts);
+  const { broker, control, ports } = world;
   await using many = await startManyHosts(ports, {
     hosts,
     capacity: 60,
@@ -131,11 +123,8 @@ const manyPolicies: Bench['run'] = async (context) => {
 const hostGone: Bench['run'] = async (context) => {
   const { profile } = context;
   const say = emitter(context);
-  await using broker = await freshBroker({ sync: profile });
-  await provisionHosts(broker, ['h1']);
-  await using control = await startControlPlane({ broker, services: [createHostsService({ version: 'b' })] });
-  const { ports } = control;
-  await registerHosts(ports, ['h1']);
+  await using world = await openPolicyWorld(profile, ['h1']);
+  const { broker, ports } = world;
   await using many = await startManyHosts(ports, {
     hosts: ['h1'],
     capacity: 60,

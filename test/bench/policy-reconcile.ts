@@ -3,20 +3,17 @@ import { jetstream } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import type { Ports } from '#libs/service/context.ts';
 import { systemIds } from '#libs/system/ids.ts';
-import { createHostsService } from '#services/hosts/service.ts';
 import { makeId } from '#streams/ids.ts';
 import { encodeReport } from '#streams/report-codec.ts';
 import { typedSubject } from '#streams/subjects.ts';
-import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { BOUNDARY, startControlPlane } from '#test/support/control-plane.ts';
-import { provisionHosts } from '#test/support/host-rig.ts';
+import type { FreshBroker } from '#test/support/broker.ts';
+import { BOUNDARY } from '#test/support/control-plane.ts';
 import { applyPolicy, askPolicies, policyEvent } from '#test/support/policy-facts.ts';
-import { registerHosts } from '#test/support/register-hosts.ts';
 import type { Bench } from './bench-world.ts';
 import { fromPairs } from './figure.ts';
 import { startManyHosts } from './many-hosts.ts';
 import { interleaveOperations } from './measure.ts';
-import { startLifecycle, watchTransitions } from './policy-world.ts';
+import { openPolicyWorld, startLifecycle, watchTransitions } from './policy-world.ts';
 
 const reportEnd = (ports: Ports, policy: string, spawnId: string): Promise<unknown> =>
   ports.log('EVENTS').append(
@@ -87,11 +84,8 @@ const bareReconcile = async (broker: FreshBroker) => {
 
 export const reconcileOne: Bench['run'] = async (context) => {
   const { profile, rounds, emit } = context;
-  await using broker = await freshBroker({ sync: profile });
-  await provisionHosts(broker, ['h1']);
-  await using control = await startControlPlane({ broker, services: [createHostsService({ version: 'b' })] });
-  const { ports } = control;
-  await registerHosts(ports, ['h1']);
+  await using world = await openPolicyWorld(profile, ['h1']);
+  const { broker, ports } = world;
   await using _hosts = await startManyHosts(ports, {
     hosts: ['h1'],
     capacity: 100,

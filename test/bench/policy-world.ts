@@ -1,9 +1,14 @@
 // What the benchmarks of policies have in common: the lifecycle service as a process of its own, hosts that are registered, transitions as
 // they are stored, and how figures are said.
 import { readFileSync } from 'node:fs';
+import type { SyncProfile } from '#libs/broker/broker-config.ts';
 import type { Ports } from '#libs/service/context.ts';
+import { createHostsService } from '#services/hosts/service.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
-import type { FreshBroker } from '#test/support/broker.ts';
+import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
+import { startControlPlane } from '#test/support/control-plane.ts';
+import { provisionHosts } from '#test/support/host-rig.ts';
+import { registerHosts } from '#test/support/register-hosts.ts';
 import { startFile, type StartedFile } from '#test/support/spawned-process.ts';
 import type { Bench } from './bench-world.ts';
 import type { Figure } from './figure.ts';
@@ -25,6 +30,34 @@ export const emitter =
       ratio: floor === null ? null : value / floor,
       spread: null,
     });
+
+/** A broker with hosts that have said their first word, and the services that hosts ask. Dispose of it last. */
+export const openPolicyWorld = async (
+  profile: SyncProfile,
+  hosts: readonly string[],
+  {
+    services = [],
+    config = {},
+  }: Partial<Pick<Parameters<typeof startControlPlane>[0], 'services' | 'config'>> = {},
+) => {
+  const broker = await freshBroker({ sync: profile });
+  await provisionHosts(broker, hosts);
+  const control = await startControlPlane({
+    broker,
+    services: [...services, createHostsService({ version: 'b' })],
+    config,
+  });
+  await registerHosts(control.ports, hosts);
+  return {
+    broker,
+    control,
+    ports: control.ports,
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      await control[Symbol.asyncDispose]();
+      await broker[Symbol.asyncDispose]();
+    },
+  };
+};
 
 export const startLifecycle = async (
   broker: FreshBroker,
