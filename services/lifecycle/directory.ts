@@ -103,15 +103,19 @@ export class Directory {
       .map(({ policy }) => policy);
   }
 
+  standingOf({ boundary, policy }: Place): Standing | undefined {
+    return this.#standings.get(viewKey(boundary, policy));
+  }
+
   standings(): readonly Standing[] {
     return [...this.#standings.values()];
   }
 
-  /** Takes in a change of the bucket `policies`. */
-  notePolicy(event: WatchEvent): void {
-    if (event.kind !== 'put') return;
+  /** Takes in a change of the bucket `policies`; gives what is new: a policy, or another agent of one. */
+  notePolicy(event: WatchEvent): (Place & { readonly agent: string }) | undefined {
+    if (event.kind !== 'put') return undefined;
     const parsed = wanted.safeParse(parseJson(event.entry.value));
-    if (!parsed.success) return;
+    if (!parsed.success) return undefined;
     const { tenant, project, policy, config, isRemoved } = parsed.data;
     const boundary = { tenant, project };
     const key = viewKey(boundary, policy);
@@ -123,6 +127,7 @@ export class Directory {
     const names = this.#byAgent.get(agentKey) ?? new Set<string>();
     names.add(policy);
     this.#byAgent.set(agentKey, names);
+    return before?.config.agent === config.agent ? undefined : { boundary, policy, agent: config.agent };
   }
 
   /** Takes in a change of the bucket `agents`; gives the standing that it is now. */

@@ -14,6 +14,7 @@ import { ACTOR, policyKey, stateAt, type PolicyLog } from './policy-log.ts';
 import type { Policy } from './policy-state.policy.ts';
 import { PACED, type PolicyTimers } from './policy-timers.ts';
 import { nextWake } from './policy-wake.policy.ts';
+import { isOf, lookedInOf } from './policy-tick.policy.ts';
 import { policyDecider } from './policy.decider.ts';
 import type { StartPace } from './start-pace.ts';
 import type { UpdateSlots } from './update-slots.ts';
@@ -86,7 +87,8 @@ export const createKeeper = (parts: Parts): Keeper => {
     const now = clock.now();
     const seen = await evidence.look(place.boundary, policy, now);
     const spawnId = makeId('spawn', ids.ulid());
-    const command = { kind: 'tick', evidence: seen, spawnId, chance: ids.random() } as const;
+    const lookedIn = lookedInOf(policy);
+    const command = { kind: 'tick', evidence: seen, lookedIn, spawnId, chance: ids.random() } as const;
     const decision = policyDecider.decide(command, policy, { now });
     if (decision.kind !== 'accepted') return arm(place, policy, seen, cause);
     const { event } = decision;
@@ -99,7 +101,7 @@ export const createKeeper = (parts: Parts): Keeper => {
     const isMine = outcome.kind === 'accepted' && !outcome.repeated && outcome.event.type === event.type;
     if (isStart && !isMine) hosts.takeBack(place.boundary, event.host, spawnId);
     // Somebody was faster, and what followed for them is told by their transition.
-    if (outcome.kind === 'unchanged' && outcome.state !== undefined)
+    if (outcome.kind === 'unchanged' && isOf(lookedIn, outcome.state))
       await arm(place, outcome.state, seen, cause);
   };
 

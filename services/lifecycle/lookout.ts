@@ -3,7 +3,7 @@
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
 import { POSITION_KEY } from '#libs/projections/position.ts';
-import { presenceSchema } from '#streams/buckets.ts';
+import { presenceKey, presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { followBucket, type Directory, type Standing } from './directory.ts';
@@ -89,7 +89,7 @@ class Lookout {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { bucket, directory } = this.#parts;
+    const { bucket } = this.#parts;
     const ending = new AbortController();
     const stop = (): void => ending.abort();
     signal.addEventListener('abort', stop, { once: true });
@@ -103,7 +103,7 @@ class Lookout {
       });
     const watches = [
       follow('policies', (event) =>
-        event.kind === 'current' ? this.#known.policies.resolve() : directory.notePolicy(event),
+        event.kind === 'current' ? this.#known.policies.resolve() : this.#notePolicy(event),
       ),
       follow('hosts', (event) => this.#noteHostView(event)),
       follow('agents', (event) => this.#noteAgent(event)),
@@ -125,6 +125,17 @@ class Lookout {
   async #ready(): Promise<void> {
     const { policies, agents, hosts } = this.#known;
     await Promise.all([policies.promise, agents.promise, hosts.promise]);
+  }
+
+  /** Its runner may have said its word, or a host may have come, before it was known here whom that concerns. */
+  #notePolicy(event: WatchEvent): void {
+    const { directory } = this.#parts;
+    const place = directory.notePolicy(event);
+    if (place === undefined || event.kind !== 'put') return;
+    const cause = `policy${event.entry.revision}`;
+    if (this.#runners.has(presenceKey(place.boundary, place.agent))) this.#looks.add(place, cause);
+    const now = directory.standingOf(place);
+    if (now?.state === 'waiting-for-host') this.#wakeWaiting(place.boundary, cause, now);
   }
 
   #noteHostView(event: WatchEvent): void {

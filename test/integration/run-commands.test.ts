@@ -108,10 +108,10 @@ describe('words to a turn', () => {
     const runId = await createRun(plane.ports, { request: working });
     await isWorking(runId);
     await cli(['run', 'steer', runId, 'now', '--or-fail']);
-    expect(await transition(plane.ports, runId, 'fleetlog.run.command-finished.v1')).toMatchObject({
-      state: 'failed',
-      code: 'STEER_UNSUPPORTED',
-    });
+    const finished = await transition(plane.ports, runId, 'fleetlog.run.command-finished.v1');
+    expect(finished).toMatchObject({ state: 'failed', code: 'STEER_UNSUPPORTED' });
+    // What is listed is the summary.
+    await commandsOf(runId, finished.seq);
     const commands = await cli(['run', 'commands', runId]);
     expect(commands.out).toMatch(/2 +cmd_\w+ +steer +failed .*STEER_UNSUPPORTED now/);
     await cli(['run', 'cancel', runId]);
