@@ -89,13 +89,15 @@ describe('the error index', () => {
     expect(await overHttp(client.call('getSession', path(sessionId)))).toEqual(none('SESSION_UNKNOWN'));
     const storage = { sessionId, name: 'v', reason: 'x', requestId: 'r', actor };
     expect(await overNats('sessions', 'evict', storage)).toEqual(none('SESSION_UNKNOWN'));
-    for (const asked of [
+    const asked = [
       client.call('getRun', path(runId)),
       client.call('getTask', path(taskId)),
       client.call('getSession', path(sessionId)),
-    ]) {
-      const problem = problemIn(await asked.catch((error: unknown) => error));
-      expect([runId, taskId, sessionId].some((id) => problem?.message.includes(id))).toBe(true);
+    ];
+    const errors = await Promise.all(asked.map((one) => one.catch((error: unknown) => error)));
+    for (const error of errors) {
+      const message = problemIn(error)?.message ?? '';
+      expect([runId, taskId, sessionId].some((id) => message.includes(id))).toBe(true);
     }
   });
 
