@@ -180,7 +180,13 @@ describe('over HTTP', () => {
   });
 
   test('following the cursor shows each approval once', async () => {
-    for (let at = 0; at < 3; at += 1) await waiting();
+    const mine: unknown[] = [];
+    for (let at = 0; at < 3; at += 1) mine.push((await waiting()).approvalId);
+    const listed = async (): Promise<unknown[]> => {
+      const { body } = await call('/api/v1/approvals?limit=100');
+      return (body['approvals'] as Json[]).map((one) => one['approvalId']);
+    };
+    await expect.poll(listed, { timeout: 30_000 }).toEqual(expect.arrayContaining(mine));
     const ids: unknown[] = [];
     let cursor = '';
     do {
@@ -189,8 +195,7 @@ describe('over HTTP', () => {
       cursor = typeof body['next'] === 'string' ? `&cursor=${body['next']}` : '';
     } while (cursor !== '');
     expect(new Set(ids).size).toBe(ids.length);
-    const { body } = await call('/api/v1/approvals?limit=100');
-    expect(ids).toEqual((body['approvals'] as Json[]).map((one) => one['approvalId']));
+    expect(ids).toEqual(await listed());
   });
 });
 

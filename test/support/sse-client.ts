@@ -49,9 +49,13 @@ export const openStream = async (url: string, headers: Record<string, string> = 
   return response;
 };
 
-/** Every frame of a stream that ends by itself. */
-export const wholeStream = async (url: string, headers: Record<string, string> = {}): Promise<SseFrame[]> => {
+/** Every frame of an opened stream that ends by itself. */
+export const framesOf = async (response: Response): Promise<SseFrame[]> => {
   const frames: SseFrame[] = [];
-  for await (const frame of sseFrames(await openStream(url, headers))) frames.push(frame);
+  for await (const frame of sseFrames(response)) frames.push(frame);
   return frames;
 };
+
+/** Every frame of a stream that ends by itself. */
+export const wholeStream = async (url: string, headers: Record<string, string> = {}): Promise<SseFrame[]> =>
+  framesOf(await openStream(url, headers));
