@@ -75,9 +75,9 @@ afterEach(async () => {
 const losingAnswers = (log: EventLog, isLost: () => boolean, onLost: () => void): EventLog => {
   const lost = async <T>(answer: Promise<T>): Promise<T> => {
     const value = await answer;
-    if (isLost()) onLost();
-    if (isLost()) throw new Fault({ code: 'LOG_UNAVAILABLE', retry: 'later', message: 'no answer' });
-    return value;
+    if (!isLost()) return value;
+    onLost();
+    throw new Fault({ code: 'LOG_UNAVAILABLE', retry: 'later', message: 'no answer' });
   };
   return {
     ...log,

@@ -20,21 +20,24 @@ const only = (): number | undefined => {
   return Number.parseInt(text, 10);
 };
 
+/** This one, or a new one where those are asked for. */
+const fixedOrFresh = (fixed: number): number => (asked() === FRESH ? drawn() : fixed);
+
 /** The seed of a test that has one: what was asked for, a new one, or this. */
-export const oneSeed = (fixed: number): number => only() ?? (asked() === FRESH ? drawn() : fixed);
+export const oneSeed = (fixed: number): number => only() ?? fixedOrFresh(fixed);
 
 /** The seeds to run a simulation with; of fresh ones as many. */
 export const simulationSeeds = (): readonly number[] => {
   const seed = only();
   if (seed !== undefined) return [seed];
-  return FIXED_SEEDS.map((fixed) => (asked() === FRESH ? drawn() : fixed));
+  return FIXED_SEEDS.map(fixedOrFresh);
 };
 
 /** Many seeds for lives that are short. */
 export const manySeeds = (count: number): readonly number[] => {
   const seed = only();
   if (seed !== undefined) return [seed];
-  return Array.from({ length: count }, (_, at) => (asked() === FRESH ? drawn() : 1000 + at));
+  return Array.from({ length: count }, (_, at) => fixedOrFresh(1000 + at));
 };
 
 /** Settings of a fast-check property; it prints its seed when it fails, and `FLEETLOG_SEED` repeats it. */
