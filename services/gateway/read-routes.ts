@@ -21,20 +21,30 @@ import { parseInput } from './input.ts';
 import { answerPage } from './json-page.ts';
 import { linksOf } from './run-routes.ts';
 
-/** The two streams as far as they are about one run. */
+/**
+ * The two streams as far as they are about one run. Where its reports begin is read here, not taken from a run that was found earlier: a run
+ * without activity has no report among those folded by now, and both must be of one moment, or the reports between are skipped.
+ */
 export const sourcesOfRun = (
-  { hubs, views, boundary }: GatewayParts,
-  run: ShownRun,
+  {
+    hubs,
+    views,
+    boundary,
+  }: Pick<GatewayParts, 'hubs' | 'boundary'> & {
+    readonly views: Pick<GatewayParts['views'], 'activity'>;
+  },
+  { runId, agent }: Pick<ShownRun, 'runId' | 'agent'>,
   reportTypes?: readonly string[],
-): FeedSources =>
-  runSources(hubs, {
+): FeedSources => {
+  const activity = views.activity.get(viewKey(boundary, runId));
+  return runSources(hubs, {
     boundary,
     ...(reportTypes !== undefined && { reportTypes }),
-    runId: run.runId,
-    agent: run.agent,
-    // A run without activity has no report among those that were folded.
-    firstReportSeq: run.activity?.firstSeq ?? views.activity.position() + 1,
+    runId,
+    agent,
+    firstReportSeq: activity?.state.firstSeq ?? views.activity.position() + 1,
   });
+};
 
 /** A value as it is shown, with the sequence it reflects; nothing when there is none. */
 export const valueOf = <State extends object>(

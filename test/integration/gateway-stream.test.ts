@@ -9,14 +9,7 @@ import { provision, startControlPlane, type ControlPlane } from '#test/support/c
 import { connectTo } from '#test/support/nats-connection.ts';
 import { createRun } from '#test/support/run-facts.ts';
 import { claimTurn, transition, turnInstruction, type ScriptedTurn } from '#test/support/scripted-runner.ts';
-import {
-  framesOf,
-  openStream,
-  sseBlocks,
-  sseFrames,
-  type SseFrame,
-  wholeStream,
-} from '#test/support/sse-client.ts';
+import { openStream, sseBlocks, sseFrames, wholeStream, type SseFrame } from '#test/support/sse-client.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -119,8 +112,7 @@ describe('the stream of a run', () => {
 
   test('many readers of one run see the same, and share one replay', async () => {
     const { runId, turn } = await claimed();
-    const opened = await Promise.all(Array.from({ length: 20 }, () => openStream(streamUrl(runId))));
-    const readers = opened.map(framesOf);
+    const readers = Array.from({ length: 20 }, () => wholeStream(streamUrl(runId)));
     await turn.started();
     for (let at = 0; at < 50; at += 1) await turn.says(`line ${at}`);
     await turn.finished();

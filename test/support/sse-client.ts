@@ -50,7 +50,7 @@ export const openStream = async (url: string, headers: Record<string, string> = 
 };
 
 /** Every frame of an opened stream that ends by itself. */
-export const framesOf = async (response: Response): Promise<SseFrame[]> => {
+const framesOf = async (response: Response): Promise<SseFrame[]> => {
   const frames: SseFrame[] = [];
   for await (const frame of sseFrames(response)) frames.push(frame);
   return frames;

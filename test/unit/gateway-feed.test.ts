@@ -4,10 +4,14 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
+import { encodePosition, POSITION_KEY } from '#libs/projections/position.ts';
+import { createReadView } from '#libs/projections/read-view.ts';
 import { FEED_START, type FeedPosition } from '#services/gateway/cursor.ts';
 import { readFeed, type FeedOutput } from '#services/gateway/feed.ts';
 import { createFeedHub, type FeedHub } from '#services/gateway/feed-hub.ts';
 import { filteredSources, runSources } from '#services/gateway/feed-source.ts';
+import { sourcesOfRun } from '#services/gateway/read-routes.ts';
+import { activityViewSchema, viewKey } from '#streams/buckets.ts';
 import { streamDefinitions } from '#streams/streams.ts';
 import { aggregateSubject, typedSubject } from '#streams/subjects.ts';
 import { simulationSeeds } from '#test/support/seeds.ts';
@@ -27,7 +31,11 @@ afterEach(async () => {
 const createWorld = (seed: number, maxItems: number) => {
   const clock = createManualClock();
   const ids = createSeededIds(seed, clock);
-  const broker = createMemoryBroker({ clock, ids, topology: { streams: streamDefinitions(1) } });
+  const broker = createMemoryBroker({
+    clock,
+    ids,
+    topology: { streams: streamDefinitions(1), buckets: [{ name: 'activity' }] },
+  });
   const hub = (stream: 'TRANSITIONS' | 'EVENTS'): FeedHub => {
     const made = createFeedHub({
       stream,
@@ -204,4 +212,51 @@ test('a reader that leaves while it waits is let go', async () => {
   const waiting = feed.next();
   leaving.abort();
   expect((await waiting).done).toBe(true);
+});
+
+test('a run that was found before its first report was folded is read from that report on', async () => {
+  const { broker, clock, hubs } = createWorld(1, 10);
+  const kv = broker.keyValue('activity');
+  const activity = createReadView({
+    projection: {
+      name: 'activity',
+      bucket: 'activity',
+      parse: (value) => activityViewSchema.omit({ seq: true }).parse(value),
+    },
+    kv,
+    clock,
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const runId = runIds[0] ?? '';
+  const readsFrom = (): number =>
+    sourcesOfRun({ hubs, boundary, views: { activity } }, { runId, agent }).events.notBefore;
+  const foldedUpTo = (seq: number): Promise<unknown> =>
+    kv.put(POSITION_KEY, encodePosition({ seq, projection: 'activity', version: 1, owner: 'one' }));
+  await activity.ready;
+  await foldedUpTo(40);
+  await clock.settle();
+  expect(readsFrom()).toBe(41);
+  const view = {
+    seq: 41,
+    ...boundary,
+    runId,
+    sessionId: 'ses_01HF3Z0000000000000000000A',
+    agent,
+    firstSeq: 41,
+    lastSeq: 41,
+    reports: 1,
+    tools: 0,
+    filesChanged: 0,
+    refused: 0,
+    lastText: null,
+    usage: null,
+    lastReportAt: 1,
+  };
+  await kv.put(viewKey(boundary, runId), Buffer.from(JSON.stringify(view)));
+  await foldedUpTo(60);
+  await clock.settle();
+  expect(readsFrom()).toBe(41);
+  await activity.stop();
 });
