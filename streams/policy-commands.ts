@@ -1,5 +1,5 @@
 // What can be asked of a policy, and what is looked up for a decision. Types only; the rules are in services/lifecycle/policy.decider.ts.
-import type { PolicyStateName, RestartCause, WaitCode } from './policy-causes.ts';
+import type { RestartCause, WaitCode } from './policy-causes.ts';
 import type { PolicyConfig } from './policy-config.ts';
 import type { StuckEvidence } from './policy.ts';
 
@@ -73,8 +73,6 @@ export type PolicyCommand =
   | {
       readonly kind: 'tick';
       readonly evidence: PolicyEvidence;
-      /** What the evidence was looked up for. Of another state or start it says nothing: it may be older than that. */
-      readonly lookedIn?: { readonly state: PolicyStateName; readonly spawnId: string | null };
       /** Of a start that follows. */
       readonly spawnId: string;
       /** In [0, 1), for the jitter. */

@@ -1,17 +1,25 @@
 // The way of every command: load → fold → decide → append at the expected sequence, again with a fresh history when
 // another writer was faster. One command appends at most one event. A command repeated with the same id (after a lost
 // answer, a crash, a redelivery) gives the answer of the first time, with the event and sequence that are in the log.
+// Evidence that a command carries is judged again with it: where that may be wrong, `handleAt` ends the tries (see CommandHandler).
 // Does not authorize, does not validate input, and keeps no receipts: a refusal is decided anew when it is repeated.
 //
 // Faults that surface: those of the log (`LOG_UNAVAILABLE`: the event may or may not be stored, repeat with the same id),
 // `COMMAND_CONTENDED` (now: other writers won every try), `AGGREGATE_UNREADABLE` (never: an entry of the history cannot be
 // decoded; nothing was decided). Whatever decider, codec or fold throw surfaces as it is.
-import type { Decider, Decision, DecisionContext } from '#libs/kernel/decider.ts';
+import type { Decision } from '#libs/kernel/decider.ts';
 import { Fault } from '#libs/kernel/fault.ts';
-import type { Rejection } from '#libs/kernel/rejection.ts';
-import type { Clock } from '#libs/ports/clock.ts';
-import type { AppendOutcome, EventLog, Headers, StoredEntry } from '#libs/ports/event-log.ts';
-import type { Ids } from '#libs/ports/ids.ts';
+import type { AppendOutcome, StoredEntry } from '#libs/ports/event-log.ts';
+import type {
+  Appended,
+  CommandHandler,
+  CommandHandlerOptions,
+  CommandOptions,
+  CommandOutcome,
+  EventContext,
+  Known,
+  Moved,
+} from './command-handler.ts';
 import {
   createHistoryCache,
   emptyHistory,
@@ -21,90 +29,6 @@ import {
 } from './history-cache.ts';
 import { createSubjectTurns } from './subject-turns.ts';
 
-/** What is known of the event that is being written. */
-interface EventContext<Target> extends DecisionContext {
-  readonly target: Target;
-  readonly subject: string;
-  /** The event's id: its `Nats-Msg-Id`, and what its envelope should carry as `ce-id`. */
-  readonly id: string;
-  /** Id of the command, as given to `handle`. */
-  readonly commandId: string;
-}
-
-export interface CommandHandlerOptions<Target, Command, Event, State, Code extends string> {
-  /** The stream that holds the aggregates. */
-  readonly log: EventLog;
-  readonly decider: Decider<Command, Event, State, Code>;
-  /** The one literal subject of the aggregate. */
-  readonly subjectOf: (target: Target) => string;
-  /** Headers (without `Nats-Msg-Id`) and body of an event. Pure. */
-  readonly encode: (
-    event: Event,
-    context: EventContext<Target>,
-  ) => { readonly headers: Headers; readonly body: Uint8Array };
-  /** The event of an entry, or undefined for an entry that changes nothing. Throws for what cannot be read. */
-  readonly decodeEntry: (entry: StoredEntry) => Event | undefined;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  /** The event's id, from the command's alone (so that a repeat is the same append); default: the command's id itself. */
-  readonly eventId?: (commandId: string) => string;
-  /** Folded histories kept in memory; 0 keeps none. Default 10,000. */
-  readonly cacheSize?: number;
-  /** Bytes of events that the kept histories were folded from, together; default 64 MiB. */
-  readonly cacheBytes?: number;
-  /** Tries before other writers have won; default 8. */
-  readonly maxTries?: number;
-}
-
-interface CommandOptions {
-  /** Fixed where the command was made; the same for every repeat. At most 255 bytes. */
-  readonly id: string;
-  /** What the decision takes as the present time, epoch ms; default: the clock's. */
-  readonly now?: number;
-  /**
-   * The aggregate most likely does not exist yet: it is not read first. What is decided for an empty one is proven as everything is, by
-   * the append or by a look before a refusal is believed.
-   */
-  readonly begins?: boolean;
-}
-
-/** `seq` is the sequence of the event; for `unchanged` and `rejected` that of the last entry that was looked at. */
-type CommandOutcome<Event, State, Code extends string> =
-  | {
-      readonly kind: 'accepted';
-      readonly event: Event;
-      readonly seq: number;
-      /** True when the event had been stored before this call: nothing was appended now. */
-      readonly repeated: boolean;
-    }
-  | { readonly kind: 'unchanged'; readonly state: State; readonly seq: number }
-  | { readonly kind: 'rejected'; readonly rejection: Rejection<Code>; readonly seq: number };
-
-export interface CommandHandler<Target, Command, Event, State, Code extends string> {
-  /** Commands on one target are taken in the order of the calls. */
-  handle(
-    target: Target,
-    command: Command,
-    options: CommandOptions,
-  ): Promise<CommandOutcome<Event, State, Code>>;
-  /** The state as the log has it now, folded; nothing is decided. */
-  load(target: Target): Promise<{ readonly state: State; readonly seq: number }>;
-  /** The state as this process saw it last, without a read; undefined: not in memory. May be old: only for what is proven later. */
-  remembered(target: Target): { readonly state: State; readonly seq: number } | undefined;
-  /** Takes note of an event that was appended past this handler, in a batch with others, so that what comes next need not read it. */
-  noteAppended(target: Target, appended: Appended<Event>): Promise<void>;
-}
-
-/** An event that the log has taken at `seq`, `afterSeq` being the last of its subject before. */
-interface Appended<Event> {
-  readonly event: Event;
-  readonly id: string;
-  readonly seq: number;
-  readonly afterSeq: number;
-  /** Of its body. */
-  readonly bytes: number;
-}
-
 /** One command on its way. */
 interface Work<Target, Command> {
   readonly target: Target;
@@ -112,6 +36,8 @@ interface Work<Target, Command> {
   readonly subject: string;
   readonly context: EventContext<Target>;
   readonly begins: boolean;
+  /** The only history that it is decided against; undefined: whatever is the newest. */
+  readonly onlyAt?: number;
 }
 
 const MESSAGE_ID = 'Nats-Msg-Id';
@@ -142,16 +68,33 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     command: Command,
     options: CommandOptions,
   ): Promise<CommandOutcome<Event, State, Code>> {
+    const work = this.#workOf(target, command, options);
+    // Moved from what nobody has named it cannot have.
+    return this.#turns.take(work.subject, () => this.#carryOut(work)) as Promise<
+      CommandOutcome<Event, State, Code>
+    >;
+  }
+
+  handleAt(
+    seq: number,
+    target: Target,
+    command: Command,
+    options: CommandOptions,
+  ): Promise<CommandOutcome<Event, State, Code> | Moved<State>> {
+    const work = { ...this.#workOf(target, command, options), onlyAt: seq };
+    return this.#turns.take(work.subject, () => this.#carryOut(work));
+  }
+
+  #workOf(target: Target, command: Command, options: CommandOptions): Work<Target, Command> {
     const { subjectOf, eventId, clock } = this.#options;
     const subject = subjectOf(target);
     const id = eventId === undefined ? options.id : eventId(options.id);
     // One time for all tries: a decision that is repeated after a conflict is the same decision on newer facts.
     const context = { target, subject, id, commandId: options.id, now: options.now ?? clock.now() };
-    const work = { target, command, subject, context, begins: options.begins ?? false };
-    return this.#turns.take(subject, () => this.#carryOut(work));
+    return { target, command, subject, context, begins: options.begins ?? false };
   }
 
-  load(target: Target): Promise<{ readonly state: State; readonly seq: number }> {
+  load(target: Target): Promise<Known<State>> {
     const subject = this.#options.subjectOf(target);
     return this.#turns.take(subject, async () => {
       const { state, seq } = await this.#caughtUp(subject);
@@ -159,7 +102,7 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     });
   }
 
-  remembered(target: Target): { readonly state: State; readonly seq: number } | undefined {
+  remembered(target: Target): Known<State> | undefined {
     return this.#cache.get(this.#options.subjectOf(target));
   }
 
@@ -173,7 +116,7 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     });
   }
 
-  async #carryOut(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code>> {
+  async #carryOut(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code> | Moved<State>> {
     try {
       return await this.#tries(work);
     } catch (error) {
@@ -183,14 +126,15 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     }
   }
 
-  async #tries(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code>> {
+  async #tries(work: Work<Target, Command>): Promise<CommandOutcome<Event, State, Code> | Moved<State>> {
     const { clock, ids, decider } = this.#options;
-    const { subject, context, begins } = work;
-    let history =
-      this.#cache.get(subject) ?? (begins ? emptyHistory(decider.initial) : await this.#caughtUp(subject));
+    const { subject, context, onlyAt } = work;
+    let history = await this.#known(work);
     for (let tries = 1; tries <= this.#maxTries; tries += 1) {
       const seq = history.ids.get(context.id);
       if (seq !== undefined) return this.#stored(subject, seq);
+      if (onlyAt !== undefined && history.seq !== onlyAt)
+        return { kind: 'moved', state: history.state, seq: history.seq };
       const decision = decider.decide(work.command, history.state, { now: context.now });
       const outcome =
         decision.kind === 'accepted'
@@ -206,6 +150,13 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
       message: `other writers of ${subject} won ${this.#maxTries} tries in a row`,
       detail: { subject },
     });
+  }
+
+  /** What to begin with: from memory, unless that is older than what the evidence was looked up for. */
+  async #known({ subject, begins, onlyAt = 0 }: Work<Target, Command>): Promise<History<State>> {
+    const known = this.#cache.get(subject);
+    if (known !== undefined && known.seq >= onlyAt) return known;
+    return begins ? emptyHistory(this.#options.decider.initial) : this.#caughtUp(subject);
   }
 
   async #append(

@@ -45,6 +45,12 @@ const failSome = ({ faults, stream }: LogParts): void => {
   if (faults.happens('failRead', { name: stream })) throw unreachableBroker(UNAVAILABLE);
 };
 
+/** The way back of what was read. */
+const late = async ({ clock, faults, stream }: LogParts): Promise<void> => {
+  const delayMs = faults.delayMs('readDelayMs', { name: stream });
+  if (delayMs > 0) await clock.sleep(delayMs);
+};
+
 async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<StoredEntry> {
   const { faults } = parts;
   const { signal, follow = false, subjects = [], toSeq = Number.POSITIVE_INFINITY } = options;
@@ -91,6 +97,7 @@ async function* read(parts: LogParts, subject: string, fromSeq: number): AsyncGe
   failSome(parts);
   const store = parts.store();
   const end = store.lastSeq;
+  await late(parts);
   for (let entry = store.next(subject, fromSeq); entry !== undefined && entry.seq <= end;) {
     yield entry;
     parts.faults.check(UNAVAILABLE);
@@ -120,7 +127,9 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
     faults.check(UNAVAILABLE);
     if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
     failSome(parts);
-    return parts.store().last(subject);
+    const found = parts.store().last(subject);
+    await late(parts);
+    return found;
   };
 
   return {

@@ -30,6 +30,8 @@ export interface FaultPlan {
   readonly loseWriteAck?: Chance;
   /** A bucket or log that is read does not answer: `KV_UNAVAILABLE` or `LOG_UNAVAILABLE`. */
   readonly failRead?: Chance;
+  /** The answer of a bucket or log that is read comes this much later: it says what was the case at the question. */
+  readonly readDelayMs?: Delay;
   /** The event reaches its watcher this much later; the events behind it wait too. */
   readonly watchDelayMs?: Delay;
   /** A batch of a consumer reaches its taker this much later; what is behind it waits too. */
@@ -164,6 +166,7 @@ export interface FaultRates {
   readonly repeatRequest?: number;
   readonly loseAnswer?: number;
   readonly maxAppendAckDelayMs?: number;
+  readonly maxReadDelayMs?: number;
   readonly maxReplayDelayMs?: number;
   readonly maxWatchDelayMs?: number;
   readonly maxDeliveryDelayMs?: number;
@@ -197,6 +200,7 @@ export const seededFaultPlan = (seed: number, rates: FaultRates): FaultPlan => {
   chance('repeatRequest', rates.repeatRequest);
   chance('loseAnswer', rates.loseAnswer);
   delay('appendAckDelayMs', rates.maxAppendAckDelayMs);
+  delay('readDelayMs', rates.maxReadDelayMs);
   delay('replayDelayMs', rates.maxReplayDelayMs);
   delay('watchDelayMs', rates.maxWatchDelayMs);
   delay('deliveryDelayMs', rates.maxDeliveryDelayMs);

@@ -149,12 +149,19 @@ export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
     return record?.kind === 'put' ? toEntry(record) : undefined;
   };
 
+  /** What is read is what it is now; only the way back takes time. */
+  const answer = async <T>(found: T): Promise<T> => {
+    const delayMs = faults.delayMs('readDelayMs', place);
+    if (delayMs > 0) await parts.clock.sleep(delayMs);
+    return found;
+  };
+
   return {
     bucket: parts.bucket,
     get: async (key) => {
       reach();
       failSome();
-      return present(key);
+      return answer(present(key));
     },
     getMany: async (keys) => {
       const found = new Map<string, KeyValueEntry>();
@@ -164,7 +171,7 @@ export const createMemoryKeyValue = (parts: BucketParts): KeyValue => {
         const entry = present(key);
         if (entry !== undefined) found.set(key, entry);
       }
-      return found;
+      return answer(found);
     },
     put: (key, value, options = {}) => write({ kind: 'put', key, value, options }),
     putMany: async (entries) => {

@@ -1,5 +1,6 @@
 // The host aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS.
-import { createCommandHandler, type CommandHandler } from '#libs/commands/handle-command.ts';
+import type { CommandHandler } from '#libs/commands/command-handler.ts';
+import { createCommandHandler } from '#libs/commands/handle-command.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';

@@ -5,6 +5,8 @@ import type { HostEvent, HostFacts } from '#streams/host.ts';
 export interface Host {
   readonly journalId: string;
   readonly facts: HostFacts;
+  /** When a process of it said last on record that it is there, or what it is: its presence follows, and may not be there yet. 0: it is offline. */
+  readonly saidAt: number;
   /** The process that is heard of; null while none is. */
   readonly bootId: string | null;
   readonly isDraining: boolean;
@@ -19,8 +21,8 @@ type ChangeOf<Type extends Change['type']> = Extract<Change, { readonly type: Ty
 const EVOLVE: {
   readonly [Type in Change['type']]: (event: ChangeOf<Type>) => Partial<Host>;
 } = {
-  'fleetlog.host.online.v1': ({ bootId }) => ({ bootId }),
-  'fleetlog.host.offline.v1': () => ({ bootId: null }),
+  'fleetlog.host.online.v1': ({ bootId, onlineAt }) => ({ bootId, saidAt: onlineAt }),
+  'fleetlog.host.offline.v1': () => ({ bootId: null, saidAt: 0 }),
   'fleetlog.host.drain-requested.v1': () => ({ isDraining: true }),
   'fleetlog.host.drain-ended.v1': () => ({ isDraining: false }),
   'fleetlog.host.update-requested.v1': () => ({}),
@@ -48,7 +50,7 @@ export const factsOf = ({
 export const evolveHost = (host: HostState, event: HostEvent): HostState => {
   if (host?.isRetired === true) return host;
   if (event.type === 'fleetlog.host.registered.v1') {
-    const known = { journalId: event.journalId, facts: factsOf(event) };
+    const known = { journalId: event.journalId, facts: factsOf(event), saidAt: event.registeredAt };
     return host === undefined
       ? { ...known, bootId: null, isDraining: false, isRetired: false }
       : { ...host, ...known };

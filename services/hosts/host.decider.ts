@@ -24,7 +24,13 @@ const isSame = (one: HostFacts, other: HostFacts): boolean =>
 const retired = (host: string): HostDecision =>
   reject('HOST_RETIRED', `host ${host} was retired; a machine that comes back needs another name`, { host });
 
-const refusalOf = (command: Announce, host: HostState): HostDecision | undefined => {
+/** From what a host said on record to its presence; what is looked up within it proves nothing. No presence is over sooner. */
+const PRESENT_WITHIN_MS = 1000;
+
+/** Clocks jump: what was said in the future was said long ago. */
+const saidJustNow = ({ saidAt }: Host, now: number): boolean => Math.abs(now - saidAt) < PRESENT_WITHIN_MS;
+
+const refusalOf = (command: Announce, host: HostState, now: number): HostDecision | undefined => {
   const { host: name, facts, journalId, isOtherAlive } = command;
   if (facts.contract < OLDEST_CONTRACT)
     return reject(
@@ -33,7 +39,9 @@ const refusalOf = (command: Announce, host: HostState): HostDecision | undefined
       { contract: facts.contract, oldest: OLDEST_CONTRACT },
     );
   if (host?.isRetired === true) return retired(name);
-  if (isOtherAlive && host !== undefined && host.journalId !== journalId)
+  const isOther = host !== undefined && host.journalId !== journalId;
+  // Two machines of one name that announce themselves at once see nobody alive, both of them.
+  if (isOther && (isOtherAlive || saidJustNow(host, now)))
     return reject(
       'HOST_ELSEWHERE',
       `another host called ${name} is alive; give this one another name, or stop that one and wait until it counts as gone`,
@@ -44,7 +52,7 @@ const refusalOf = (command: Announce, host: HostState): HostDecision | undefined
 
 /** One event at a time: whoever announces asks again until nothing is left to say. */
 const announce = (command: Announce, host: HostState, now: number): HostDecision => {
-  const refusal = refusalOf(command, host);
+  const refusal = refusalOf(command, host, now);
   if (refusal !== undefined) return refusal;
   const { host: name, journalId, bootId, facts } = command;
   if (host === undefined || host.journalId !== journalId || !isSame(host.facts, facts))
@@ -66,7 +74,7 @@ interface Named {
 }
 
 const lose = ({ bootId, reason }: CommandOf<'lose'>, host: Host, { name, now }: Named): HostDecision =>
-  host.bootId !== bootId
+  host.bootId !== bootId || saidJustNow(host, now)
     ? unchanged
     : accept({ type: 'fleetlog.host.offline.v1', host: name, bootId, reason, offlineAt: now });
 

@@ -1,8 +1,10 @@
 // Hosts that are not heard of any more: a presence that expires takes its host offline, by a transition. The expiry arrives as a message;
 // a sweep over the summaries is there for those that no watch has told of (the service was away). Losing nothing twice is up to the rules.
+import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { parseJson } from '#streams/entry.ts';
 import { hostPresenceKey, hostViewSchema } from '#streams/host-views.ts';
@@ -15,6 +17,7 @@ interface Parts {
   /** Bucket `hosts`. */
   readonly hosts: KeyValue;
   readonly clock: Clock;
+  readonly ids: Ids;
   readonly onTrouble: (host: string, fault: Fault) => void;
 }
 
@@ -44,19 +47,19 @@ export interface LostHosts {
   sweep(everyMs: number, signal: AbortSignal): Promise<void>;
 }
 
-export const createLostHosts = ({ hostLog, presence, hosts, clock, onTrouble }: Parts): LostHosts => {
+export const createLostHosts = ({ hostLog, presence, hosts, clock, ids, onTrouble }: Parts): LostHosts => {
   const lose = async ({ boundary, host }: Place): Promise<void> => {
-    // It may have said something since.
-    if ((await presence.get(hostPresenceKey(boundary, host))) !== undefined) return;
-    const target = { boundary, host, actor: 'service:hosts' };
-    const { state, seq } = await hostLog.load(target);
-    if (state === undefined || state.bootId === null) return;
     const reason = 'not heard of within its time';
-    await hostLog.handle(
-      target,
-      { kind: 'lose', host, bootId: state.bootId, reason },
-      { id: `${host}.lose.${seq}` },
-    );
+    await handleOnSight(hostLog, {
+      target: { boundary, host, actor: 'service:hosts' },
+      options: { id: `${host}.lose.${ids.ulid()}` },
+      // The record first: a process that has announced itself since the silence is not the one that is silent.
+      look: async (state) => {
+        if (state === undefined || state.bootId === null) return undefined;
+        if ((await presence.get(hostPresenceKey(boundary, host))) !== undefined) return undefined;
+        return { kind: 'lose' as const, host, bootId: state.bootId, reason };
+      },
+    });
   };
   const tryToLose = async (place: Place): Promise<void> => {
     try {

@@ -1,6 +1,7 @@
 // What the hosts service answers (streams/host-requests.ts): hosts announce themselves, people and services drain, update and retire them.
 // Every request may be repeated: what is so already is not appended again.
 import type { z } from 'zod';
+import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -61,18 +62,20 @@ const announce =
     const { agent: host, ...boundary } = place;
     const { journalId, bootId } = word;
     const target = { boundary, host, actor: `host:${host}` };
-    const other = await isOtherAlive(presence, place, journalId);
-    const command: HostCommand = {
+    // For the host as it is on record: another machine may take the name between the look and the word, and is alive by that.
+    const look = async (): Promise<HostCommand> => ({
       kind: 'announce',
       host,
       journalId,
       bootId,
       facts: factsOf(word),
-      isOtherAlive: other,
-    };
+      isOtherAlive: await isOtherAlive(presence, place, journalId),
+    });
     for (let round = 0; round < MOST_WORDS; round += 1) {
       // What is so already is not appended again, so an id of its own for each word is enough, and spares a look at the log.
-      const outcome = await hostLog.handle(target, command, { id: `${host}.announce.${ids.ulid()}` });
+      const options = { id: `${host}.announce.${ids.ulid()}` };
+      const outcome = await handleOnSight(hostLog, { target, options, look, mayBeOld: true });
+      if (outcome === undefined) break;
       if (outcome.kind === 'rejected') return refused(outcome.rejection);
       if (outcome.kind !== 'unchanged') continue;
       const ttlMs = ttlOf(asked);

@@ -38,12 +38,13 @@ export const createHostsService = ({ version }: { readonly version: string }): S
     name: 'hosts',
     config: HostsConfig,
     loops: (context) => {
-      const { clock, logger, config } = context;
+      const { clock, ids, logger, config } = context;
       const lost = createLostHosts({
         hostLog: hostLogOf(context),
         presence: context.bucket('presence'),
         hosts: context.bucket('hosts'),
         clock,
+        ids,
         onTrouble: (host, fault) =>
           logger.warn('a host that is not heard of is left to the sweep', { host, error: fault }),
       });

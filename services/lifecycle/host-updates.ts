@@ -1,5 +1,6 @@
 // What follows from the update of a host: the agents there whose policies want it are asked to start anew, once they are idle. Who runs
 // there is what the host says of itself. Asked on the record of each policy, under an id that follows from the update: once, whoever asks.
+import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -61,20 +62,21 @@ export const handleHostUpdate =
   (parts: Parts) =>
   async ({ boundary, host, version, reason, id }: HostUpdate): Promise<Handled> => {
     const to = version === null ? '' : ` to ${version}`;
+    const command = {
+      kind: 'restart',
+      cause: 'restart-on-update',
+      idleMs: UPDATE_IDLE_MS,
+      reason: `${host} was updated${to}: ${reason}`.slice(0, 500),
+    } as const;
     for (const policy of await policiesOn(parts, boundary, host)) {
       const target = { boundary, policy, actor: ACTOR, causation: id };
-      const { state } = await parts.policyLog.load(target);
-      if (state?.config.restartOnUpdate !== true || state.spawn?.host !== host) continue;
-      await parts.policyLog.handle(
+      await handleOnSight(parts.policyLog, {
         target,
-        {
-          kind: 'restart',
-          cause: 'restart-on-update',
-          idleMs: UPDATE_IDLE_MS,
-          reason: `${host} was updated${to}: ${reason}`.slice(0, 500),
-        },
-        { id: `${policyKey(target)}.${id}.update` },
-      );
+        options: { id: `${policyKey(target)}.${id}.update` },
+        // What has been started elsewhere meanwhile has nothing to do with this host.
+        look: async (state) =>
+          state?.config.restartOnUpdate === true && state.spawn?.host === host ? command : undefined,
+      });
     }
     return ok;
   };

@@ -1,6 +1,6 @@
 // Looks at one policy: record, evidence, decision, at most one append, its timer. Everything that may concern a policy ends here, under
 // a cause that is the same for everybody who is told of it; so any number of instances look, and one transition follows.
-import { toFault, type Fault } from '#libs/kernel/fault.ts';
+import { Fault, toFault } from '#libs/kernel/fault.ts';
 import { nextCronAt } from '#libs/cron/cron.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
@@ -10,11 +10,10 @@ import type { PolicyEvidence } from '#streams/policy-commands.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Evidence } from './evidence.ts';
 import type { HostBoard } from './host-board.ts';
-import { ACTOR, policyKey, stateAt, type PolicyLog } from './policy-log.ts';
+import { ACTOR, policyAt, policyKey, type PolicyLog } from './policy-log.ts';
 import type { Policy } from './policy-state.policy.ts';
 import { PACED, type PolicyTimers } from './policy-timers.ts';
 import { nextWake } from './policy-wake.policy.ts';
-import { isOf, lookedInOf } from './policy-tick.policy.ts';
 import { policyDecider } from './policy.decider.ts';
 import type { StartPace } from './start-pace.ts';
 import type { UpdateSlots } from './update-slots.ts';
@@ -55,6 +54,8 @@ interface Parts {
   readonly onTrouble: (policy: string, fault: Fault) => void;
 }
 
+/** Looks of one occasion: so often the record may go on between the look and the decision. */
+const MOST_LOOKS = 8;
 /** Between two tries of what nobody hands over again. */
 const RETRY_MS = 500;
 const MOST_TRIES = 20;
@@ -64,11 +65,17 @@ const SLOT_WAIT_MS = 5000;
 const calendarAt = ({ config }: Policy, now: number): number | null =>
   config.mode === 'scheduled' && config.schedule !== undefined ? nextCronAt(config.schedule, now) : null;
 
-export const createKeeper = (parts: Parts): Keeper => {
-  const { policyLog, evidence, timers, hosts, pace, slots, clock, ids, onTrouble } = parts;
+/** One look; gives the sequence to begin the next one at when the record has gone on before it was decided. */
+type Look = (place: Place, occasion: Occasion) => Promise<number | undefined>;
 
-  const arm = async (place: Place, policy: Policy, seen: PolicyEvidence, cause: string): Promise<void> => {
-    const now = clock.now();
+const createLook = (parts: Parts): Look => {
+  const { policyLog, evidence, timers, hosts, pace, slots, clock, ids } = parts;
+
+  /** `now`: the time that was decided by. What came due since, while something was looked up, was not decided: its timer rings at once. */
+  const arm = async (
+    place: Place,
+    { policy, seen, cause, now }: { policy: Policy; seen: PolicyEvidence; cause: string; now: number },
+  ): Promise<void> => {
     const dueAt = nextWake(policy, seen, { now, calendarAt: calendarAt(policy, now) });
     if (dueAt !== null) await timers.set(place, { state: policy.state, dueAt, cause });
   };
@@ -80,29 +87,44 @@ export const createKeeper = (parts: Parts): Keeper => {
     return (await slots.take(place, event.spawnId)) ? 0 : Math.round(SLOT_WAIT_MS * (1 + ids.random()));
   };
 
-  const consider = async (place: Place, { cause, causation, seq, onlyIn }: Occasion): Promise<void> => {
+  return async (place, { cause, causation, seq: sinceSeq, onlyIn }) => {
     const target = { ...place, actor: ACTOR, ...(causation !== undefined && { causation }) };
-    const policy = await stateAt(policyLog, target, seq);
-    if (policy === undefined || (onlyIn ?? policy.state) !== policy.state) return;
+    const { state: policy, seq } = await policyAt(policyLog, target, sinceSeq);
+    if (policy === undefined || (onlyIn ?? policy.state) !== policy.state) return undefined;
     const now = clock.now();
     const seen = await evidence.look(place.boundary, policy, now);
     const spawnId = makeId('spawn', ids.ulid());
-    const lookedIn = lookedInOf(policy);
-    const command = { kind: 'tick', evidence: seen, lookedIn, spawnId, chance: ids.random() } as const;
+    const command = { kind: 'tick', evidence: seen, spawnId, chance: ids.random() } as const;
     const decision = policyDecider.decide(command, policy, { now });
-    if (decision.kind !== 'accepted') return arm(place, policy, seen, cause);
+    if (decision.kind !== 'accepted') return void (await arm(place, { policy, seen, cause, now }));
     const { event } = decision;
     const isStart = event.type === 'fleetlog.policy.starting.v1';
     const waitMs = await holdMs(place, event, now);
-    if (waitMs > 0) return timers.set(place, { state: PACED, dueAt: now + waitMs, cause });
+    if (waitMs > 0) return void (await timers.set(place, { state: PACED, dueAt: now + waitMs, cause }));
     if (isStart) hosts.give(place.boundary, event.host, spawnId);
     // Its own transition is the next occasion: instructions and timers follow from that.
-    const outcome = await policyLog.handle(target, command, { id: `${policyKey(place)}.${cause}`, now });
+    const id = `${policyKey(place)}.${cause}`;
+    const outcome = await policyLog.handleAt(seq, target, command, { id, now });
     const isMine = outcome.kind === 'accepted' && !outcome.repeated && outcome.event.type === event.type;
     if (isStart && !isMine) hosts.takeBack(place.boundary, event.host, spawnId);
-    // Somebody was faster, and what followed for them is told by their transition.
-    if (outcome.kind === 'unchanged' && isOf(lookedIn, outcome.state))
-      await arm(place, outcome.state, seen, cause);
+    return outcome.kind === 'moved' ? outcome.seq : undefined;
+  };
+};
+
+export const createKeeper = (parts: Parts): Keeper => {
+  const { clock, ids, onTrouble } = parts;
+  const look = createLook(parts);
+
+  const consider = async (place: Place, occasion: Occasion): Promise<void> => {
+    let { seq } = occasion;
+    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+      // Somebody was faster: what was seen says nothing of what is the case since. A runner that was not there yet is not one that is gone.
+      const since = await look(place, { ...occasion, ...(seq !== undefined && { seq }) });
+      if (since === undefined) return;
+      seq = since;
+    }
+    const message = `policy ${place.policy} went on between ${MOST_LOOKS} looks and their decisions`;
+    throw new Fault({ code: 'COMMAND_CONTENDED', retry: 'now', message });
   };
 
   const tryToConsider = async (place: Place, occasion: Occasion): Promise<void> => {

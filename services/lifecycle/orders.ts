@@ -18,7 +18,7 @@ import type { PolicyCommand } from '#streams/policy-commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { controlPlaneOf, requestFilter, type Boundary } from '#streams/subjects.ts';
 import type { Directory } from './directory.ts';
-import { policyKey, stateAt, type PolicyLog } from './policy-log.ts';
+import { policyAt, policyKey, type PolicyLog } from './policy-log.ts';
 
 interface Parts {
   readonly policyLog: PolicyLog;
@@ -80,7 +80,7 @@ const handle =
     const begins = operation === 'apply' && directory.configOf(target) === undefined;
     const outcome = await policyLog.handle(target, commandOf(operation, request), { id, begins });
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
-    const state = await stateAt(policyLog, target, outcome.seq);
+    const { state } = await policyAt(policyLog, target, outcome.seq);
     return ok({
       policy,
       seq: Math.max(1, outcome.seq),

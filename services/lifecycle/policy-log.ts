@@ -1,6 +1,7 @@
 // The policy aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS. Ids are derived from
 // what caused the command, so that a repeat, or another instance, makes the same append.
-import { createCommandHandler, type CommandHandler } from '#libs/commands/handle-command.ts';
+import type { CommandHandler, Known } from '#libs/commands/command-handler.ts';
+import { createCommandHandler } from '#libs/commands/handle-command.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
@@ -47,15 +48,14 @@ const decodeEntry = (entry: StoredEntry): PolicyEvent => {
   throw new Fault({ code: 'POLICY_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
 };
 
-/** The policy at or after an entry of its own, from memory where that is new enough. What came later has its own occasion. */
-export const stateAt = async (
+/** The policy, and where its record stood, at or after an entry of its own: from memory where that is new enough. What came later has its own occasion. */
+export const policyAt = async (
   policyLog: PolicyLog,
   target: PolicyTarget,
   seq: number | undefined,
-): Promise<PolicyState> => {
+): Promise<Known<PolicyState>> => {
   const known = policyLog.remembered(target);
-  if (seq !== undefined && known !== undefined && known.seq >= seq) return known.state;
-  return (await policyLog.load(target)).state;
+  return seq !== undefined && known !== undefined && known.seq >= seq ? known : policyLog.load(target);
 };
 
 /** Builds the handler; `log` is that of TRANSITIONS. */

@@ -47,27 +47,9 @@ const decideStopping = ({ evidence }: Tick, live: Live): TickDecision => {
   return accept({ type: 'fleetlog.policy.stop-escalated.v1', ...ofSpawn(live), tries, deadlineAt });
 };
 
-/** What evidence that is looked up for this policy is of. */
-export const lookedInOf = ({ state, spawn }: Policy): NonNullable<Tick['lookedIn']> => ({
-  state,
-  spawnId: spawn?.spawnId ?? null,
-});
-
-/** Whether evidence that was looked up for this is evidence of the policy as it is. */
-export const isOf = (
-  lookedIn: NonNullable<Tick['lookedIn']>,
-  policy: Policy | undefined,
-): policy is Policy => {
-  if (policy === undefined) return false;
-  const { state, spawnId } = lookedInOf(policy);
-  return lookedIn.state === state && lookedIn.spawnId === spawnId;
-};
-
-/** Decides by the state. */
+/** Decides by the state. The evidence is of this very record: whoever asks sees to it, with `handleAt`. */
 export const decideTick = (command: Tick, policy: Policy, now: number): TickDecision => {
   const { state, spawn } = policy;
-  // Another instance was faster: a runner that was not there yet is not one that is gone.
-  if (command.lookedIn !== undefined && !isOf(command.lookedIn, policy)) return unchanged;
   if (state === 'failed') return policy.isRemoved ? stoppedBy(policy, 'not-wanted', now) : unchanged;
   if (spawn === null) return decideAtRest(command, policy, now);
   const live = { policy, spawn, now };

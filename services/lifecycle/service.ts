@@ -20,7 +20,7 @@ import { createMailForwarding, decodePolicyMail, handlePolicyMail } from './poli
 import { createKeeper } from './keeper.ts';
 import { runLookout } from './lookout.ts';
 import { policyRequests } from './orders.ts';
-import { ACTOR, createPolicyLog, stateAt } from './policy-log.ts';
+import { ACTOR, createPolicyLog, policyAt } from './policy-log.ts';
 import { createPolicyTimers, decodeRing, PACED } from './policy-timers.ts';
 import { agentsProjection, policiesProjection } from './projections.ts';
 import { decodePolicyReport, handlePolicyReport, laneOf } from './reports.ts';
@@ -162,7 +162,8 @@ const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDe
         // A start is told to a host by what is on record now: it may be over.
         const isStart = event.type === 'fleetlog.policy.starting.v1';
         const target = { ...place, actor: envelope.actor };
-        await instructions.follow(transition, await stateAt(policyLog, target, isStart ? undefined : seq));
+        const { state } = await policyAt(policyLog, target, isStart ? undefined : seq);
+        await instructions.follow(transition, state);
         await keeper.consider(place, { cause: `t${seq}`, causation: envelope.id, seq });
         return ok;
       },

@@ -1,6 +1,7 @@
 // Gives up the storage of sessions whose time is over: now and then, by whichever instance holds the collector's lease, and when asked.
 // Each is looked at anew in bucket and log, and evicted at the expected sequence of its own subject: two collectors, or one that died
 // half-way, evict once. Sessions with a run under way are left alone (WK-57). Removes no file: the keeper of the storage follows the log.
+import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -69,15 +70,17 @@ export const createCollector = (parts: Parts): Collector => {
   const { sessionLog, expiring, summaries, leases, clock, onTrouble } = parts;
 
   const evict = async ({ boundary, sessionId, name }: ExpiringSession, actor: string): Promise<boolean> => {
-    const isActive = await isActiveIn(summaries, boundary, sessionId);
     const asked = { sessionId, ...boundary };
     const reason = 'its time is over';
-    const outcome = await sessionLog.handle(
-      { boundary, sessionId, actor },
-      { kind: 'evict', asked, name, reason, isActive, onlyExpired: true },
-      { id: `${sessionId}.collect.${clock.now()}` },
-    );
-    return outcome.kind === 'accepted';
+    const outcome = await handleOnSight(sessionLog, {
+      target: { boundary, sessionId, actor },
+      options: { id: `${sessionId}.collect.${clock.now()}` },
+      look: async () => {
+        const isActive = await isActiveIn(summaries, boundary, sessionId);
+        return { kind: 'evict' as const, asked, name, reason, isActive, onlyExpired: true };
+      },
+    });
+    return outcome?.kind === 'accepted';
   };
 
   const collect: Collector['collect'] = async ({ boundary, isTrial, actor }) => {

@@ -1,6 +1,8 @@
 // What the control plane asks of sessions: upsert, store, evict. What was written is redacted before anything is decided. Every request
 // may be repeated under its own id, which with its content makes the id of the transition.
 import { createHash } from 'node:crypto';
+import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
+import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
@@ -48,20 +50,37 @@ export const isActiveIn = async (
   return parsed?.success === true && parsed.data.activeRuns.length > 0;
 };
 
+/** Of a request and all that it asks; what was looked up for it is no part of it. */
+const idOf = ({
+  command,
+  requestId,
+}: {
+  readonly command: Pick<SessionCommand, 'kind' | 'asked'>;
+  readonly requestId: string;
+}): string => {
+  const asked = createHash('sha256')
+    .update(JSON.stringify([requestId, command]))
+    .digest('hex')
+    .slice(0, 32);
+  return `${command.asked.sessionId}.${command.kind}.${asked}`;
+};
+
+const answerOf = (
+  sessionId: string,
+  outcome: Awaited<ReturnType<SessionLog['handle']>>,
+): Answer<SessionResultOf<'upsert'>> =>
+  outcome.kind === 'rejected'
+    ? refused(outcome.rejection)
+    : ok({ sessionId, seq: outcome.seq, repeated: outcome.kind === 'unchanged' || outcome.repeated });
+
 export const createOrders = ({ sessionLog, summaries, redactor }: Parts): Orders => {
   const decide = async (
     boundary: Boundary,
     { command, requestId, actor }: Order,
   ): Promise<Answer<SessionResultOf<'upsert'>>> => {
     const { sessionId } = command.asked;
-    const asked = createHash('sha256')
-      .update(JSON.stringify([requestId, command]))
-      .digest('hex')
-      .slice(0, 32);
-    const id = `${sessionId}.${command.kind}.${asked}`;
-    const outcome = await sessionLog.handle({ boundary, sessionId, actor }, command, { id });
-    if (outcome.kind === 'rejected') return refused(outcome.rejection);
-    return ok({ sessionId, seq: outcome.seq, repeated: outcome.kind === 'unchanged' || outcome.repeated });
+    const id = idOf({ command, requestId });
+    return answerOf(sessionId, await sessionLog.handle({ boundary, sessionId, actor }, command, { id }));
   };
 
   return {
@@ -79,11 +98,18 @@ export const createOrders = ({ sessionLog, summaries, redactor }: Parts): Orders
     },
 
     evict: async (boundary, { sessionId, name, reason: given, requestId, actor }) => {
-      const asked = { sessionId, ...boundary };
-      const isActive = await isActiveIn(summaries, boundary, sessionId);
       const reason = redactor.text(given).value.slice(0, 500);
-      const command = { kind: 'evict', asked, name, reason, isActive, onlyExpired: false } as const;
-      return decide(boundary, { command, requestId, actor });
+      const wanted = { kind: 'evict', asked: { sessionId, ...boundary }, name, reason } as const;
+      const outcome = await handleOnSight(sessionLog, {
+        target: { boundary, sessionId, actor },
+        options: { id: idOf({ command: wanted, requestId }) },
+        look: async () => {
+          const isActive = await isActiveIn(summaries, boundary, sessionId);
+          return { ...wanted, isActive, onlyExpired: false };
+        },
+      });
+      if (outcome === undefined) throw new InvariantBroken('an eviction is always asked for');
+      return answerOf(sessionId, outcome);
     },
   };
 };

@@ -1,7 +1,8 @@
 // The task aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS. Ids are derived from
 // what caused the command, so that a repeat is the same append. Does not talk to runs (attempts.ts) or dispatch (assignments.ts).
 import { createHash } from 'node:crypto';
-import { createCommandHandler, type CommandHandler } from '#libs/commands/handle-command.ts';
+import type { CommandHandler } from '#libs/commands/command-handler.ts';
+import { createCommandHandler } from '#libs/commands/handle-command.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';

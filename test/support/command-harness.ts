@@ -1,9 +1,6 @@
 // The counter aggregate on the memory broker under a manual clock: what the tests of commands have in common.
-import {
-  type CommandHandler,
-  type CommandHandlerOptions,
-  createCommandHandler,
-} from '#libs/commands/handle-command.ts';
+import type { CommandHandler, CommandHandlerOptions } from '#libs/commands/command-handler.ts';
+import { createCommandHandler } from '#libs/commands/handle-command.ts';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';

@@ -1,6 +1,6 @@
 // One life of a fleet with policies under a seed: two instances of the lifecycle service that are stopped, killed and started, hosts that crash,
 // nap and come back, runners that die, never register or are slow to stop, people who stop, start and restart, a broker that goes away,
-// forgets and answers late, a wall clock that jumps. Gives what was broken on the way: the laws of policy-verdict.ts, and in the end an
+// forgets, answers late and with what was the case when it was asked, a wall clock that jumps. Gives what was broken on the way: the laws of policy-verdict.ts, and in the end an
 // agent that is missing, or one that runs and is not wanted.
 import { seededFaultPlan } from '#libs/memory/faults.ts';
 import { toFault } from '#libs/kernel/fault.ts';
@@ -10,6 +10,7 @@ import type { PolicyOperation, PolicyRequestOf } from '#streams/policy-requests.
 import { applyRequest, askPolicies } from './policy-facts.ts';
 import { judgePolicies, unsettled } from './policy-settled.ts';
 import type { Trouble } from './policy-verdict.ts';
+import { watchRunnerWords } from './runner-words.ts';
 import { startHost, type ScriptedHost } from './scripted-host.ts';
 import {
   below,
@@ -195,6 +196,9 @@ const FAULTS = {
   maxWatchDelayMs: 300,
 };
 
+/** Some looks take long: what they show is old when it is decided by, and the other instance was faster. */
+const SLOW_LOOKS = { maxReadDelayMs: 3000, delayed: 0.08 };
+
 /** Hosts whose runners misbehave until it is calm. */
 const startHosts = (world: World, calm: AbortSignal, ending: AbortSignal) => {
   const whileWild = (chance: number): boolean => !calm.aborted && isLucky(world, chance);
@@ -223,7 +227,8 @@ export const simulatePolicies: Simulation['live'] = async (seed, size, options =
     world.reach.note('event', type);
     world.tell(`${seq} ${type} ${subject.split('.').at(-1) ?? ''}`);
   });
-  world.broker.faults.plan(seededFaultPlan(seed, FAULTS));
+  const words = watchRunnerWords(world);
+  world.broker.faults.plan({ ...seededFaultPlan(seed, FAULTS), ...seededFaultPlan(seed, SLOW_LOOKS) });
   const instances = [start(world, lifecycle), start(world, lifecycle)];
   const [ending, calm] = [new AbortController(), new AbortController()];
   const hosts = startHosts(world, calm.signal, ending.signal);
@@ -248,7 +253,10 @@ export const simulatePolicies: Simulation['live'] = async (seed, size, options =
   } catch (error) {
     faults.push(String(error), ...(await unsettled(world.ports, hosts, names)));
   }
-  faults.push(...(await judgePolicies(world.ports, { hosts, names, troubles: fleet.troubles })));
+  faults.push(
+    ...words.faults,
+    ...(await judgePolicies(world.ports, { hosts, names, troubles: fleet.troubles })),
+  );
   ending.abort();
   const ends = [...instances.map((running) => running.stop()), ...hosts.map(({ done }) => done)];
   await drive(world, Promise.all(ends));

@@ -57,6 +57,17 @@ describe('an announcement', () => {
     given(hostDecider, registered, online, offline).when(other).thenLike({ journalId: 'another' });
   });
 
+  test('of a second machine just after another one took the name is refused, although nobody was seen alive yet', () => {
+    const other = { ...announce, journalId: 'another' };
+    const said = registered.registeredAt;
+    given(hostDecider, registered)
+      .when(other, { now: said + 100 })
+      .thenRejected('HOST_ELSEWHERE');
+    given(hostDecider, registered)
+      .when(other, { now: said + 60_000 })
+      .thenLike({ journalId: 'another' });
+  });
+
   test('of a contract that is not understood any more, or of a retired host, is refused', () => {
     given(hostDecider)
       .when({ ...announce, facts: { ...facts, contract: 0 } })
@@ -72,6 +83,17 @@ describe('a host', () => {
       .when(lose, { now })
       .then({ ...offline, offlineAt: now });
     given(hostDecider, registered, online, offline).when(lose).thenUnchanged();
+    // Its presence follows its word: it is not silent yet. A clock that was set back keeps nobody online.
+    for (const [afterMs, isLost] of [
+      [100, false],
+      [-100, false],
+      [60_000, true],
+      [-60_000, true],
+    ] as const) {
+      const decided = given(hostDecider, registered, online).when(lose, { now: online.onlineAt + afterMs });
+      if (isLost) decided.thenLike({ type: offline.type });
+      else decided.thenUnchanged();
+    }
     given(hostDecider, registered, online)
       .when({ ...lose, bootId: 'earlier' })
       .thenUnchanged();

@@ -83,6 +83,20 @@ describe('more faults', () => {
     expect(seen.map(({ seq }) => seq)).toEqual([1]);
   });
 
+  it('what is read says what was the case when it was asked, however late', async () => {
+    const { broker, clock } = setUp();
+    const [bucket, log] = [broker.keyValue('leases'), broker.eventLog('LOG')];
+    await log.append(entry('a'));
+    broker.faults.plan({ readDelayMs: () => 300 });
+    const read = collect(log.read('log.run'));
+    const asked = [bucket.get('a'), bucket.getMany(['a']), log.last('log.run')];
+    await bucket.put('a', bytes('1'));
+    await log.append(entry('b'));
+    await clock.advance(300);
+    expect(await Promise.all(asked)).toMatchObject([undefined, new Map(), { seq: 1 }]);
+    expect(read.map(({ seq }) => seq)).toEqual([1]);
+  });
+
   it('a write that is lost on its way in is not done, and a read may not be answered', async () => {
     const { broker } = setUp();
     const bucket = broker.keyValue('leases');

@@ -39,18 +39,6 @@ describe('running', () => {
       .when(exited(), SECOND)
       .thenLike({ cause: 'exited', failures: 1 });
   });
-  test('a runner that was not there when its policy was still starting is not gone: the evidence is older than the record', () => {
-    const starts = { state: 'starting', spawnId: spawnA } as const;
-    given(...history)
-      .when({ ...tick(), lookedIn: starts })
-      .thenUnchanged();
-    given(...history)
-      .when({ ...tick(), lookedIn: { state: 'running', spawnId: spawnB } })
-      .thenUnchanged();
-    given(...history)
-      .when({ ...tick(), lookedIn: { state: 'running', spawnId: spawnA } })
-      .thenLike({ cause: 'vanished' });
-  });
   test('LC-T7 LC-16 failures are forgotten when it has run for long enough, and it goes on', () => {
     const again = [applied(), starting(), backoff(), starting(), running()];
     given(...again)

@@ -118,6 +118,7 @@ test('a claim that was looked at before the one in front of it ended has a lease
     clock: createManualClock(),
     runLog: {
       handle: (...handed) => one.runLog.handle(...handed),
+      handleAt: (...handed) => one.runLog.handleAt(...handed),
       remembered: () => undefined,
       noteAppended: (...noted) => one.runLog.noteAppended(...noted),
       load: async (loaded) => {
