@@ -100,11 +100,18 @@ const codexHooks = (hookCommand: readonly string[]): readonly string[] => {
   return [...lines.map(({ setting }) => setting), state].flatMap((setting) => ['-c', setting]);
 };
 
+/**
+ * Until the tools are there no request is made: without `required` Codex (0.169) asks the model at once, and one that answers quickly has
+ * no tool to reply with; their coming later also changes the list of tools, which is the head of what the model's maker has cached.
+ * When they never come the program ends with a reason, before it has cost anything.
+ */
+const TOOLS_FIRST = 'required=true,startup_timeout_sec=60';
+
 /** Arguments of Codex. */
 export const codexControlArguments = (plan: HookPlan): readonly string[] => {
   const [command = '', ...args] = plan.mcpCommand;
   const list = (items: readonly string[]): string => `[${items.map(toml).join(',')}]`;
-  const server = `{command=${toml(command)},args=${list(args)},env_vars=${list(PASSED)},default_tools_approval_mode="approve"}`;
+  const server = `{command=${toml(command)},args=${list(args)},env_vars=${list(PASSED)},default_tools_approval_mode="approve",${TOOLS_FIRST}}`;
   return [
     ...(plan.hooks ? codexHooks(plan.hookCommand) : []),
     ...(plan.mcp ? ['-c', `mcp_servers.${TOOL_SERVER}=${server}`] : []),
