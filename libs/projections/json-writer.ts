@@ -31,16 +31,15 @@ export class JsonWriter {
   packed({ marks, markEnds }: Shape, list: Uint8Array, more: string): void {
     this.#reserve(list.length + marks.length);
     const bytes = this.#bytes;
-    const end = list.length - 1;
     let out = this.#end;
     let at = 1;
     let mark = 0;
     for (const markEnd of markEnds) {
       while (mark < markEnd) bytes[out++] = marks[mark++] ?? 0;
-      const valueEnd = endOfValue(list, at, end);
-      while (at < valueEnd) bytes[out++] = list[at++] ?? 0;
+      const valueEnd = copyValue(list, at, bytes, out);
+      out += valueEnd - at;
       // Over the comma.
-      at += 1;
+      at = valueEnd + 1;
     }
     this.#end = out;
     this.text(goingOn(more));
@@ -65,19 +64,24 @@ export class JsonWriter {
 /** The end of an object that more fields go on in; see {@link JsonWriter.packed}. */
 export const goingOn = (more: string): string => (more.startsWith('{') ? `,${more.slice(1)}` : more);
 
-/** Where the value that begins somewhere in a list ends: at the next comma of its own level, or at the end of the list. */
-const endOfValue = (list: Uint8Array, from: number, end: number): number => {
+/** Copies the value that begins somewhere in a list; gives where it ends: at the next comma of its own level, or at the end of the list. */
+const copyValue = (list: Uint8Array, from: number, bytes: Uint8Array, out: number): number => {
+  const end = list.length - 1;
+  const shift = out - from;
   let depth = 0;
   let isText = false;
   for (let at = from; at < end; at += 1) {
     const byte = list[at] ?? 0;
     if (byte === QUOTE) isText = !isText;
-    // What is escaped goes with it.
-    else if (byte === BACKSLASH) at += 1;
-    else if (!isText) {
+    else if (byte === BACKSLASH) {
+      // What is escaped goes with it.
+      bytes[at + shift] = byte;
+      at += 1;
+    } else if (!isText) {
       if (byte === COMMA && depth === 0) return at;
       depth += DEEPER[byte] ?? 0;
     }
+    bytes[at + shift] = list[at] ?? 0;
   }
   return end;
 };

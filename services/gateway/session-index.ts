@@ -126,7 +126,7 @@ export class SessionIndex {
   readonly #all = new Halves();
   readonly #kinds = new Map<string, Kind>();
   readonly #changes = createChangeOrder<SessionRow>();
-  readonly #readers = new Readers<Place, SessionRow>(compare, () => this.#all.inactive.walk());
+  readonly #readers = new Readers<Place, SessionRow>(compare, (after) => this.#all.inactive.walk(after));
 
   /** Follows the view from now on. */
   constructor(view: Pick<ReadView<Omit<SessionView, 'seq'>, SessionRow>, 'follow'>) {
@@ -164,6 +164,11 @@ export class SessionIndex {
       for (const [kind, rows] of ofKinds) kind[half].refill(rows);
     }
     this.#changes.sort();
+  }
+
+  /** Before the first page of a reader: without it that page makes the reader's lists, and everybody waits for it. */
+  prepare(reader: string): Promise<void> {
+    return this.#readers.prepare(reader);
   }
 
   /** A page of a list, and the place of its last row. */

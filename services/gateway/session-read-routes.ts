@@ -22,6 +22,7 @@ import {
   parseSessionCursor,
   runOfSession,
   sessionExtras,
+  sessionIndexFor,
   sessionIndexOf,
   sessionLinks,
 } from './session-reading.ts';
@@ -61,7 +62,7 @@ const listSessions =
     const after = query.cursor === undefined ? undefined : parseSessionCursor(query.cursor);
     await caughtUp(parts, query.afterSeq);
     const { state, agent, provider, reader, limit } = query;
-    const index = sessionIndexOf(parts);
+    const index = await sessionIndexFor(parts, reader);
     const { rows, hasMore } = index.page({ state, agent, provider, reader, after, limit });
     const last = rows.at(-1);
     const next =

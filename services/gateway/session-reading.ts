@@ -47,6 +47,15 @@ export const sessionIndexOf = ({ views }: GatewayParts): SessionIndex => {
   return views.indexes.sessions;
 };
 
+/** The same, with the lists of a reader made. */
+export const sessionIndexFor = async (
+  parts: GatewayParts,
+  reader: string | undefined,
+): Promise<SessionIndex> => {
+  if (reader !== undefined) await sessionIndexOf(parts).prepare(reader);
+  return sessionIndexOf(parts);
+};
+
 /** What a session is to a reader, and what follows from the rest of it (ST-30). */
 interface SessionExtras extends Attention {
   readonly executionState: 'idle' | 'running' | 'terminal';

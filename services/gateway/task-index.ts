@@ -117,8 +117,8 @@ const isWanted =
 export class TaskIndex {
   readonly #queues = new Map<string, Queue>();
   readonly #changes = createChangeOrder<TaskRow>();
-  readonly #readers = new Readers<TaskPlace, TaskRow>(compare, () =>
-    this.#walk({ state: [...ENDED] }, undefined),
+  readonly #readers = new Readers<TaskPlace, TaskRow>(compare, (after) =>
+    this.#walk({ state: [...ENDED] }, after),
   );
 
   /** Follows the view from now on. */
@@ -158,6 +158,11 @@ export class TaskIndex {
     { after, limit }: { readonly after?: TaskPlace | undefined; readonly limit: number },
   ): Page {
     return takeRows([this.#walk(filter, after)], limit);
+  }
+
+  /** Before the first look of a reader: without it that makes the reader's lists, and everybody waits for it. */
+  prepare(reader: string): Promise<void> {
+    return this.#readers.prepare(reader);
   }
 
   /** ST-57: what wants attention in a queue: with a reader what is going on or unread, else everything. */

@@ -20,6 +20,7 @@ import {
   formatTaskCursor,
   parseTaskCursor,
   taskAttention,
+  taskIndexFor,
   taskIndexOf,
   taskLinks,
 } from './task-reading.ts';
@@ -108,12 +109,12 @@ const listQueues =
 
 const getCommander =
   (parts: GatewayParts) =>
-  (request: GatewayRequest): Response | Refused => {
+  async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(TASK_API.getCommander.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const { queue, reader } = query;
-    const index = taskIndexOf(parts);
+    const index = await taskIndexFor(parts, reader);
     const { rows } = index.attention({ queue }, reader, COMMANDER_TASKS);
     const generatedAt = parts.clock.now();
     const named = { queue: queue ?? null };

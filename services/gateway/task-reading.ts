@@ -40,6 +40,12 @@ export const taskIndexOf = ({ views }: GatewayParts): TaskIndex => {
   return views.indexes.tasks;
 };
 
+/** The same, with the lists of a reader made. */
+export const taskIndexFor = async (parts: GatewayParts, reader: string | undefined): Promise<TaskIndex> => {
+  if (reader !== undefined) await taskIndexOf(parts).prepare(reader);
+  return taskIndexOf(parts);
+};
+
 /** What a task is to a reader. */
 export const taskAttention = (
   { views, boundary }: GatewayParts,

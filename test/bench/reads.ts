@@ -1,23 +1,21 @@
 // What the gateway's reads cost when there is much to read: how long it takes to have everything in memory after a start, how much memory that
 // is, and how quick single pages are then, over HTTP. The floors are a process that watches the same buckets, parses their values and keeps
-// nothing, and a request that reads nothing. Memory and processor time are read from /proc: on Linux only.
+// nothing, and a server that answers with the same bytes. Memory and processor time are read from /proc: on Linux only.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { readEnvironment } from '#libs/system/env.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import type { Bench } from './bench-world.ts';
-import { fromPairs, type Figure, type Target } from './figure.ts';
-import { percentile } from './measure.ts';
-import { COUNT, fillReads, idOf } from './reads-world.ts';
+import { fromPairs, type Target } from './figure.ts';
+import { PageTimes } from './reads-pages.ts';
+import { fillReads } from './reads-world.ts';
 
 const MOST_ROUNDS = 3;
-const REQUESTS = 200;
 /** Linux counts processor time for programs in hundredths of a second. */
 const MS_PER_TICK = 10;
 const REBUILT: Target = { of: 'value', is: '<=', limit: 5000 };
 const MEMORY: Target = { of: 'value', is: '<=', limit: 400 };
-const PAGE: Target = { of: 'value', is: '<=', limit: 5 };
 
 interface Started {
   readonly child: ChildProcess;
@@ -71,43 +69,6 @@ const startGateway = ({ url, user, password }: FreshBroker): Promise<Started> =>
     FLEETLOG_LOG_FORMAT: 'json',
   });
 
-/** Ms of single requests, one after another. `next` gives the path, from the answer before. */
-const timeRequests = async (
-  base: string,
-  next: (n: number, before: string) => string,
-): Promise<readonly number[]> => {
-  const times: number[] = [];
-  let before = '';
-  for (let n = -20; n < REQUESTS; n += 1) {
-    const path = next(n, before);
-    const startedAt = performance.now();
-    const response = await fetch(base + path);
-    before = await response.text();
-    if (n >= 0) times.push(performance.now() - startedAt);
-    if (!response.ok) throw new Error(`${path}: ${before}`);
-  }
-  return times;
-};
-
-/** Follows a list from page to page, again from its beginning at its end. */
-const follow =
-  (path: string) =>
-  (_n: number, before: string): string => {
-    const next = /"next":"([^"]+)"/.exec(before)?.[1];
-    return next === undefined ? path : `${path}&cursor=${next}`;
-  };
-
-const PAGES: readonly (readonly [string, (n: number, before: string) => string])[] = [
-  ['sessions by attention', follow('/api/v1/sessions?limit=50')],
-  ['sessions of a reader', follow('/api/v1/sessions?state=all&reader=anna&limit=50')],
-  ['sessions of an agent', follow('/api/v1/sessions?agent=builder-7&limit=50')],
-  ['changes of sessions', (n) => `/api/v1/sessions/changes?after=${(Math.abs(n) * 997) % COUNT}&limit=50`],
-  ['tasks as they go', follow('/api/v1/tasks?limit=50')],
-  ['tasks of a queue and state', follow('/api/v1/tasks?queue=queue-1&state=failed,cancelled&limit=50')],
-  ['one waiting task and its place', (n) => `/api/v1/tasks/${idOf('tsk', (Math.abs(n) * 10) % COUNT)}`],
-  ['counts of queues', () => '/api/v1/commander?reader=anna'],
-];
-
 export const readsBench: Bench = {
   name: 'reads',
   run: async ({ profile, rounds, emit }) => {
@@ -130,8 +91,9 @@ export const readsBench: Bench = {
     const ms = { ours: [] as number[], floor: [] as number[] };
     const cpu = { ours: [] as number[], floor: [] as number[] };
     const mb = { ours: [] as number[], floor: [] as number[] };
-    const pages = new Map(PAGES.map(([name]) => [name, [] as number[]]));
-    const open: number[] = [];
+    const pages = new PageTimes();
+    const http = await startNode(['test/bench/bare-http/run.ts'], /^ready/);
+    const bareBase = `http://127.0.0.1:${http.line.split(' ')[1]}`;
     for (let round = 0; round < Math.min(rounds, MOST_ROUNDS); round += 1) {
       const floor = await bare();
       ms.floor.push(floor.ms);
@@ -142,30 +104,15 @@ export const readsBench: Bench = {
       const base = `http://127.0.0.1:${(JSON.parse(gateway.line) as { port: number }).port}`;
       ms.ours.push(gateway.ms);
       cpu.ours.push(processorMs(gateway));
-      open.push(...(await timeRequests(base, () => '/healthz')));
-      for (const [name, next] of PAGES) pages.get(name)?.push(...(await timeRequests(base, next)));
+      await pages.measure(base, bareBase);
       mb.ours.push(residentMb(gateway));
       await stop(gateway);
     }
+    await stop(http);
     const named = { bench: 'reads', profile } as const;
     emit(fromPairs({ ...named, figure: 'start to everything in memory', unit: 'ms', target: REBUILT }, ms));
     emit(fromPairs({ ...named, figure: 'processor time until then', unit: 'ms', target: null }, cpu));
     emit(fromPairs({ ...named, figure: 'resident, after all pages', unit: 'MB', target: MEMORY }, mb));
-    const floor = percentile(open, 0.99);
-    for (const [name, times] of pages) {
-      const value = percentile(times, 0.99);
-      const figure: Figure = {
-        ...named,
-        figure: `${name}, p99`,
-        value,
-        floor,
-        ratio: value / floor,
-        unit: 'ms',
-        target: PAGE,
-        rounds: times.length,
-        spread: null,
-      };
-      emit(figure);
-    }
+    for (const figure of pages.figures(profile)) emit(figure);
   },
 };

@@ -1,0 +1,77 @@
+// Lists of a reader that are made in pieces, while things come, go and are read between the pieces.
+import { expect, test } from 'vitest';
+import { createOrderedIndex } from '#libs/projections/ordered-index.ts';
+import { Readers } from '#services/gateway/readers.ts';
+
+interface Thing {
+  readonly id: string;
+  readonly at: number;
+  readonly version: number;
+}
+
+const compare = (a: Thing, b: Thing): number => a.at - b.at || (a.id < b.id ? -1 : Number(a.id > b.id));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const world = () => {
+  const things = new Map<string, Thing>();
+  const all = createOrderedIndex<Thing, Thing>(compare);
+  const readers = new Readers<Thing, Thing>(compare, (after) => all.walk(after));
+  const drop = (id: string): void => {
+    const thing = things.get(id);
+    if (thing === undefined) return;
+    things.delete(id);
+    all.remove(thing);
+    readers.remove(thing);
+  };
+  return {
+    readers,
+    things,
+    drop,
+    set: (thing: Thing): void => {
+      drop(thing.id);
+      things.set(thing.id, thing);
+      all.add(thing);
+      readers.add(thing);
+    },
+    read: (id: string, version: number): void => readers.move('anna', id, version, things.get(id)),
+  };
+};
+
+const idsOf = (readers: Readers<Thing, Thing>, side: 'unread' | 'read'): readonly string[] => {
+  const ids: string[] = [];
+  for (const walk = readers.of('anna')[side].walk(); walk.row !== undefined; walk.advance())
+    ids.push(walk.row.id);
+  return ids;
+};
+
+/** Enough for several pieces. */
+const THINGS = 9000;
+
+test('ST-30 lists of a reader that are made while things change show every thing once, as it is then', async () => {
+  const { readers, things, set, drop, read } = world();
+  for (let n = 0; n < THINGS; n += 1) set({ id: `t${n}`, at: (n * 7919) % THINGS, version: 2 });
+  for (let n = 0; n < THINGS; n += 3) read(`t${n}`, 2);
+
+  let isMade = false;
+  const made = Promise.all([readers.prepare('anna'), readers.prepare('anna')]).then(() => (isMade = true));
+  let turns = 0;
+  for (; !isMade; turns += 1) {
+    // Of what was looked at already and of what was not: new, moved to another place, changed at its place, gone, read and unread again.
+    for (let n = turns; n < THINGS; n += 701) {
+      set({ id: `new-${turns}-${n}`, at: n, version: 1 });
+      set({ id: `t${n}`, at: THINGS - n, version: 3 });
+      set({ id: `t${n + 1}`, at: ((n + 1) * 7919) % THINGS, version: 3 });
+      drop(`t${n + 2}`);
+      read(`t${n + 3}`, 3);
+      read(`t${n + 4}`, 0);
+    }
+    await nextTurn();
+  }
+  await made;
+
+  expect(turns).toBeGreaterThan(2);
+  const inOrder = [...things.values()].toSorted(compare);
+  const isUnread = ({ id, version }: Thing): boolean => readers.seen('anna', id) < version;
+  expect(idsOf(readers, 'unread')).toEqual(inOrder.filter(isUnread).map(({ id }) => id));
+  expect(idsOf(readers, 'read')).toEqual(inOrder.filter((thing) => !isUnread(thing)).map(({ id }) => id));
+});
