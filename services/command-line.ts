@@ -9,6 +9,7 @@ import type { Connection } from './cli/connection.ts';
 import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
 import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
+import { frameOf } from './cli/screen.ts';
 import { registerConformanceCommand } from './conformance-command.ts';
 import { registerSecretsCommand } from './secrets-command.ts';
 import { registerTokenCommand } from './token-command.ts';
@@ -24,7 +25,13 @@ const terminal: Terminal = {
     process.stdout.writableNeedDrain
       ? new Promise((resolve) => process.stdout.once('drain', () => resolve()))
       : Promise.resolve(),
-  isColour: process.stdout.isTTY,
+  ...(process.stdout.isTTY && {
+    redraw: (text) => {
+      // A terminal that does not know its size says 0.
+      const size = { rows: process.stdout.rows || 24, columns: process.stdout.columns || 80 };
+      process.stdout.write(frameOf(withoutControls(text), size));
+    },
+  }),
 };
 
 const openFleet = async (connection: Connection): Promise<FleetPorts> => {

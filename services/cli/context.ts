@@ -20,7 +20,8 @@ export interface Terminal {
   note(line: string): void;
   /** Resolves when the reader has taken what was written: await it in long outputs, so that memory stays bounded. */
   flushed(): Promise<void>;
-  readonly isColour: boolean;
+  /** Shows a text in place of the one before, cut to the size of the screen; absent where the reader is no screen. */
+  readonly redraw?: (text: string) => void;
 }
 
 export interface CliContext {

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import type { z } from 'zod';
 import { invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
-import { ago, table, withoutControls } from './output.ts';
+import { ago, clockText, table, withoutControls } from './output.ts';
 import { wholeNumber } from './work-arguments.ts';
 
 const WORDS = {
@@ -32,10 +32,6 @@ const ask = async (
   );
   context.terminal.note(`follow it with: fleetlog why ${name}`);
 };
-
-/** `2026-11-30 00:48:09`, in the zone of this machine. */
-const clockText = (atMs: number): string =>
-  new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' }).format(atMs);
 
 const standing = (
   { policy, agent, state, desired, host, failures, reason, sinceAt, stuck }: ManagedAgentView,
@@ -156,8 +152,6 @@ interface TopFlags extends StackFlags {
   readonly every?: string;
 }
 
-const CLEAR = '\u001b[H\u001b[2J';
-
 const top = async (context: CliContext, flags: TopFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const { terminal, clock, signal } = context;
@@ -168,8 +162,8 @@ const top = async (context: CliContext, flags: TopFlags): Promise<void> => {
   for (;;) {
     const agents = await agentsOf(call, query);
     if (call.isJson) terminal.out(JSON.stringify({ agents }));
-    else
-      terminal.out(`${terminal.isColour && flags.once !== true ? CLEAR : ''}${screen(agents, clock.now())}`);
+    else if (terminal.redraw === undefined || flags.once === true) terminal.out(screen(agents, clock.now()));
+    else terminal.redraw(screen(agents, clock.now()));
     if (flags.once === true || call.isJson) return;
     await terminal.flushed();
     await clock.sleep(everyMs, signal);

@@ -50,6 +50,10 @@ export const table = (header: readonly string[], rows: readonly (readonly string
   return [line(header), ...rows.map(line)].join('\n');
 };
 
+/** `2026-11-30 00:48:09`, in the zone of this machine. */
+export const clockText = (atMs: number): string =>
+  new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' }).format(atMs);
+
 /** `3 s`, `2 min`, `4 h`, `5 d`: how long ago. */
 export const ago = (thenMs: number, nowMs: number): string => {
   const seconds = Math.max(0, Math.round((nowMs - thenMs) / 1000));

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { messageLine, transitionSeq } from './feed-line.ts';
+import { fieldLines } from './field-lines.ts';
 import { ago, table } from './output.ts';
 import { followRun } from './run-feed.ts';
 import { registerRunTelling } from './run-tell-commands.ts';
@@ -107,11 +108,13 @@ const show = async (context: CliContext, runId: string, flags: StackFlags): Prom
   const call = await invocation(context, flags);
   const { activity, ...run } = await readRun(call, runId);
   if (call.isJson) return context.terminal.out(JSON.stringify({ ...run, activity: activity ?? null }));
-  for (const [name, value] of Object.entries({ ...activity, ...run }))
-    if (value !== null && !['tenant', 'project', 'seq'].includes(name))
-      context.terminal.out(
-        `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-      );
+  for (const line of fieldLines({ ...run, ...activity, updatedAt: run.updatedAt }, context.clock.now(), [
+    'tenant',
+    'project',
+    'seq',
+    'links',
+  ]))
+    context.terminal.out(line);
 };
 
 interface ListFlags extends StackFlags {

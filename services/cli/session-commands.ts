@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { itemLine } from './feed-line.ts';
+import { fieldLines } from './field-lines.ts';
 import { ago, table, withoutControls } from './output.ts';
 import { wholeNumber } from './work-arguments.ts';
 
@@ -63,11 +64,8 @@ const show = async (
   const path = pathOf(sessionId, queryOf({ reader: flags.reader }));
   const session = await call.api.call({ path }, SESSION_API.getSession.answer);
   if (call.isJson) return context.terminal.out(JSON.stringify(session));
-  for (const [name, value] of Object.entries(session))
-    if (value !== null && !['tenant', 'project', 'links'].includes(name)) {
-      const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-      context.terminal.out(`${name.padEnd(17)} ${withoutControls(text)}`);
-    }
+  for (const line of fieldLines(session, context.clock.now(), ['tenant', 'project', 'seq', 'links']))
+    context.terminal.out(line);
 };
 
 interface PageFlags extends StackFlags {

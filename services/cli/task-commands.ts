@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
+import { fieldLines } from './field-lines.ts';
 import { ago, table } from './output.ts';
 import { showQueues } from './queue-command.ts';
 import { registerTaskStatsCommands } from './task-stats-commands.ts';
@@ -110,11 +111,8 @@ const show = async (context: CliContext, taskId: string, flags: StackFlags): Pro
   const task = await call.api.call({ path: `/api/v1/tasks/${encodeURIComponent(taskId)}` }, shownSchema);
   if (call.isJson) return context.terminal.out(JSON.stringify(task));
   const { attempts, ...rest } = task;
-  for (const [name, value] of Object.entries(rest))
-    if (value !== null && !['tenant', 'project', 'seq', 'queuedSeq'].includes(name))
-      context.terminal.out(
-        `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-      );
+  for (const line of fieldLines(rest, context.clock.now(), ['tenant', 'project', 'seq', 'queuedSeq']))
+    context.terminal.out(line);
   const rows = attempts.map((one) => [
     String(one.attempt),
     one.outcome ?? (one.startedAt === null ? 'assigned' : 'running'),

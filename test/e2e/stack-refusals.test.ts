@@ -6,6 +6,7 @@ import { runFleetlog } from '#services/command-line.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stackLog, type StackLog } from '#test/support/stack-log.ts';
 import { api, stackHome, type StackHome, type UpStack } from '#test/support/stack.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 let home: StackHome;
 let stack: UpStack;
@@ -185,15 +186,9 @@ interface Said {
 
 /** A command line in this process: the real one but for its terminal. */
 const command = async (args: readonly string[]): Promise<Said> => {
-  const out: string[] = [];
-  const note: string[] = [];
+  const { terminal, out, note } = recordedTerminal();
   const exit = await runFleetlog(args, {
-    terminal: {
-      out: (line) => void out.push(line),
-      note: (line) => void note.push(line),
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
+    terminal,
     environment: { FLEETLOG_DATA: home.dataDir },
     workingDirectory: home.dataDir,
     signal: new AbortController().signal,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { runFleetlog } from '#services/command-line.ts';
 import type { ApprovalsPart, TurnsPart } from '#services/runner/control/control-parts.ts';
 import { mail, owedReply, owing, startControlRig, type ControlRig } from '#test/support/control-rig.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 interface Said {
   readonly code: number;
@@ -15,15 +16,9 @@ const say = async (
   argv: readonly string[],
   input?: string,
 ): Promise<Said> => {
-  const out: string[] = [];
-  const notes: string[] = [];
+  const { terminal, out, note: notes } = recordedTerminal();
   const code = await runFleetlog(argv, {
-    terminal: {
-      out: (line) => void out.push(line),
-      note: (line) => void notes.push(line),
-      flushed: async () => undefined,
-      isColour: false,
-    },
+    terminal,
     environment,
     workingDirectory: '/',
     signal: new AbortController().signal,

@@ -7,6 +7,7 @@ import { readEnvironment } from '#libs/system/env.ts';
 import { runFleetlog } from '#services/command-line.ts';
 import { RULES } from '#services/runner/providers/exec/conformance.policy.ts';
 import { scratchDir } from '#test/support/broker.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 interface Told {
   readonly passed: number;
@@ -17,15 +18,9 @@ interface Told {
 const folder = scratchDir('conformance');
 
 const conformance = async (program: readonly string[], ...flags: readonly string[]) => {
-  const out: string[] = [];
-  const notes: string[] = [];
+  const { terminal, out, note: notes } = recordedTerminal();
   const code = await runFleetlog(['conformance', ...flags, '--', ...program], {
-    terminal: {
-      out: (line) => void out.push(line),
-      note: (line) => void notes.push(line),
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
+    terminal,
     environment: readEnvironment(),
     workingDirectory: folder,
     signal: new AbortController().signal,

@@ -11,6 +11,7 @@ import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun } from '#test/support/run-facts.ts';
 import { claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -58,16 +59,10 @@ const waiting = async (
 
 /** Runs a command line against this gateway. */
 const cli = async (...argv: string[]): Promise<{ code: number; out: string; note: string }> => {
-  const out: string[] = [];
-  const note: string[] = [];
+  const { terminal, out, note } = recordedTerminal();
   const context: CliContext = {
     version: '0',
-    terminal: {
-      out: (line) => void out.push(line),
-      note: (line) => void note.push(line),
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
+    terminal,
     clock: systemClock,
     ids: systemIds,
     parseTime: Number,

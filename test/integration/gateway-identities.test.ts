@@ -11,6 +11,7 @@ import { aggregateSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { history } from '#test/support/scripted-runner.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -20,14 +21,9 @@ let file: string;
 type Json = Record<string, unknown>;
 
 const cli = async (...argv: string[]): Promise<{ code: number; body: Json; out: string }> => {
-  const out: string[] = [];
+  const { terminal, out } = recordedTerminal();
   const code = await runFleetlog(['token', ...argv, '--file', file, '--json'], {
-    terminal: {
-      out: (line) => void out.push(line),
-      note: () => undefined,
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
+    terminal,
     environment: {},
     workingDirectory: folder,
     signal: new AbortController().signal,

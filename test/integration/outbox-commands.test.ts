@@ -3,21 +3,16 @@ import { expect, test } from 'vitest';
 import { runFleetlog } from '#services/command-line.ts';
 import { recordOf } from '#test/support/outbox-peer.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 const rig = useOutboxRig();
 
 const fleetlog = async (
   ...argv: readonly string[]
 ): Promise<{ code: number; out: string; notes: string }> => {
-  const out: string[] = [];
-  const notes: string[] = [];
+  const { terminal, out, note: notes } = recordedTerminal();
   const code = await runFleetlog(['outbox', ...argv, '--data', rig().dir], {
-    terminal: {
-      out: (line) => void out.push(line),
-      note: (line) => void notes.push(line),
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
+    terminal,
     environment: {},
     workingDirectory: rig().dir,
     signal: new AbortController().signal,

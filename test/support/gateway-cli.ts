@@ -1,6 +1,7 @@
 // A command line run in this process against a gateway and a broker of the test.
 import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
+import { recordedTerminal } from './recorded-terminal.ts';
 import type { CliContext } from '#services/cli/context.ts';
 import { runCli } from '#services/cli/program.ts';
 
@@ -16,17 +17,11 @@ interface CliResult {
 export const gatewayCli =
   (stack: { readonly apiUrl: string; readonly natsUrl: string }) =>
   async (argv: readonly string[], input?: string): Promise<CliResult> => {
-    const out: string[] = [];
-    const note: string[] = [];
+    const { terminal, out, note } = recordedTerminal();
     const absent = (): Promise<never> => Promise.reject(new Error('not here'));
     const context: CliContext = {
       version: '0',
-      terminal: {
-        out: (line) => void out.push(line),
-        note: (line) => void note.push(line),
-        flushed: () => Promise.resolve(),
-        isColour: false,
-      },
+      terminal,
       clock: systemClock,
       ids: systemIds,
       parseTime: Number,

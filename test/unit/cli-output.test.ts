@@ -4,29 +4,15 @@ import { z } from 'zod';
 import { Fault } from '#libs/kernel/fault.ts';
 import { messageLine } from '#services/cli/feed-line.ts';
 import { entryLine, entryObject } from '#services/cli/entry-line.ts';
+import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 import { ago, exitCodeOf, printError, table } from '#services/cli/output.ts';
-
-const recorder = () => {
-  const out: string[] = [];
-  const note: string[] = [];
-  return {
-    out,
-    note,
-    terminal: {
-      out: (line: string) => void out.push(line),
-      note: (line: string) => void note.push(line),
-      flushed: () => Promise.resolve(),
-      isColour: false,
-    },
-  };
-};
 
 test('an error is one line with its code on standard error, or one JSON object on standard output', () => {
   const fault = new Fault({ code: 'RUN_UNKNOWN', retry: 'never', message: 'no such run' });
-  const people = recorder();
+  const people = recordedTerminal();
   expect(printError(people.terminal, fault, false)).toBe(1);
   expect(people).toMatchObject({ out: [], note: ['error RUN_UNKNOWN: no such run'] });
-  const program = recorder();
+  const program = recordedTerminal();
   printError(program.terminal, fault, true);
   expect(JSON.parse(program.out.join(''))).toMatchObject({ error: { code: 'RUN_UNKNOWN', retry: 'never' } });
   expect(program.note).toEqual([]);
@@ -36,7 +22,7 @@ test('exit codes tell wrong usage and an unreachable stack from the rest', () =>
   const code = (name: string) => exitCodeOf(new Fault({ code: name, retry: 'never', message: '' }));
   expect([code('ARGUMENT_INVALID'), code('API_UNREACHABLE'), code('RUN_ENDED')]).toEqual([2, 3, 1]);
   const parsed = z.object({ a: z.string() }).safeParse({});
-  expect(printError(recorder().terminal, parsed.error, false)).toBe(2);
+  expect(printError(recordedTerminal().terminal, parsed.error, false)).toBe(2);
 });
 
 test('a table is as wide as its cells and has no trailing blanks', () => {
