@@ -204,6 +204,7 @@ export const scratchBucket = (bucket: string): string => `${bucket}-rebuild`;
 /** Buckets that are no folds, and whose keys stay. */
 const LASTING_BUCKETS = [
   ['cursors', 'Up to which version a reader has seen a session or a task.'],
+  ['reactors', 'How far the reactors that follow a log have come, each under its name.'],
   ['directory', 'Agents that were given a user at the broker, besides those of the settings.'],
 ] as const;
 

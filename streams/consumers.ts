@@ -52,24 +52,6 @@ export const serviceConsumers = {
     // One instance works, the others wait: a finished report would else overtake its started one in another instance.
     priorityGroup: 'one',
   },
-  /** Appends the instructions that transitions call for. */
-  runInstructions: {
-    stream: 'TRANSITIONS',
-    name: 'runs-instructions',
-    description: 'Reactor: transitions of runs cause instructions to runners.',
-    filterSubjects: [aggregateFilter('run')],
-    ackWaitMs: ACK_WAIT_MS,
-    maxAckPending: 1000,
-  },
-  /** Opens sessions with their first run. */
-  sessionOpenings: {
-    stream: 'TRANSITIONS',
-    name: 'sessions-openings',
-    description: 'Reactor: the first run of a session opens it; a run of another agent is turned away.',
-    filterSubjects: [aggregateFilter('run')],
-    ackWaitMs: ACK_WAIT_MS,
-    maxAckPending: 1000,
-  },
   /** Keeps which conversation of its program a session is. */
   sessionBindings: {
     stream: 'EVENTS',
@@ -95,32 +77,12 @@ export const serviceConsumers = {
     // One instance works, the others wait: what an agent wrote while mail was away is stored in its order.
     priorityGroup: 'one',
   },
-  /** Tells the parents of runs how they ended. */
-  mailNotices: {
-    stream: 'TRANSITIONS',
-    name: 'mail-notices',
-    description: 'Reactor: the end of a run that has a parent becomes one notice to it.',
-    filterSubjects: [aggregateFilter('run')],
-    ackWaitMs: ACK_WAIT_MS,
-    maxAckPending: 1000,
-    // Runs that ended before there was mail have no parent.
-    deliver: 'new',
-  },
   /** Begins and ends the runs of attempts. */
   taskAttempts: {
     stream: 'TRANSITIONS',
     name: 'tasks-attempts',
     description: 'Reactor: a task that is handed over causes a run; cancel and recall end it.',
     filterSubjects: [aggregateFilter('task')],
-    ackWaitMs: ACK_WAIT_MS,
-    maxAckPending: 1000,
-  },
-  /** Tells tasks what their runs do. */
-  taskRuns: {
-    stream: 'TRANSITIONS',
-    name: 'tasks-runs',
-    description: 'Reactor: claimed and ended runs move the tasks whose attempts they are.',
-    filterSubjects: [aggregateFilter('run')],
     ackWaitMs: ACK_WAIT_MS,
     maxAckPending: 1000,
   },
@@ -188,6 +150,57 @@ export const serviceConsumers = {
     maxAckPending: 1000,
   },
 } as const satisfies Record<string, ConsumerDefinition>;
+
+/** A reactor that takes its entries from the one reading of a stream that its process does anyway; its place is a key of the bucket `reactors`. */
+export interface ReactorDefinition {
+  readonly stream: string;
+  /** Key of its place: it never changes. */
+  readonly name: string;
+  readonly description: string;
+  readonly filterSubjects: readonly string[];
+  /** Where it begins when it has no place yet; default: with the first entry. */
+  readonly startsAt?: 'first' | 'new';
+}
+
+/**
+ * The reactors of what is transitions of runs, which are most of what is stored: a durable consumer for each would have every transition delivered and
+ * acknowledged once more, of which one in four matters.
+ */
+export const serviceReactors = {
+  /** Appends the instructions that transitions call for. */
+  runInstructions: {
+    stream: 'TRANSITIONS',
+    name: 'runs-instructions',
+    description: 'Transitions of runs cause instructions to runners.',
+    filterSubjects: [aggregateFilter('run')],
+  },
+  /** Opens sessions with their first run. */
+  sessionOpenings: {
+    stream: 'TRANSITIONS',
+    name: 'sessions-openings',
+    description: 'The first run of a session opens it; a run of another agent is turned away.',
+    filterSubjects: [aggregateFilter('run')],
+  },
+  /** Tells the parents of runs how they ended. */
+  mailNotices: {
+    stream: 'TRANSITIONS',
+    name: 'mail-notices',
+    description: 'The end of a run that has a parent becomes one notice to it.',
+    filterSubjects: [aggregateFilter('run')],
+    // Runs that ended before there was mail have no parent.
+    startsAt: 'new',
+  },
+  /** Tells tasks what their runs do. */
+  taskRuns: {
+    stream: 'TRANSITIONS',
+    name: 'tasks-runs',
+    description: 'Claimed and ended runs move the tasks whose attempts they are.',
+    filterSubjects: [aggregateFilter('run')],
+  },
+} as const satisfies Record<string, ReactorDefinition>;
+
+/** The bucket of the places of {@link serviceReactors}. */
+export const REACTORS_BUCKET = 'reactors';
 
 /** The consumers of one agent's runner. */
 const runnerConsumers = ({

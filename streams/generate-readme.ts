@@ -4,7 +4,7 @@ import { bucketDefinitions, leaseKey, objectStoreDefinitions, presenceKey, viewK
 import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 import { DEAD_LETTER_TYPE } from './dead-letters.ts';
 import { parseJson, type EntryParts } from './entry.ts';
-import { topologyOf } from './consumers.ts';
+import { REACTORS_BUCKET, serviceReactors, topologyOf } from './consumers.ts';
 import { exampleEntries } from './generate-example-entries.ts';
 import { EXAMPLE } from './generate-examples.ts';
 import { EXAMPLE_TASK_ID } from './generate-task-examples.ts';
@@ -227,6 +227,19 @@ ${table(
     code(consumer.stream),
     consumer.filterSubjects.map(code).join(' '),
     consumer.description,
+  ]),
+)}
+
+Reactors that follow a stream without a consumer of their own: their process reads it once for all of them. How far each has come is a
+key of the bucket ${code(REACTORS_BUCKET)} (\`seq\`: everything up to it is done, but for what is \`open\`).
+
+${table(
+  ['reactor', 'stream', 'filter', 'what'],
+  Object.values(serviceReactors).map(({ name, stream, filterSubjects, description }) => [
+    code(name),
+    code(stream),
+    filterSubjects.map(code).join(' '),
+    description,
   ]),
 )}`;
 

@@ -8,7 +8,8 @@ import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { createNameList, type NameList } from '#libs/service/name-list.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
-import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { reactorQueue } from '#libs/service/reactor-queue.ts';
+import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
 import { createBeginTurn } from './begin-turn.ts';
@@ -74,7 +75,8 @@ const partsOf = (context: Context) => {
 type MailParts = ReturnType<typeof partsOf>;
 
 const loopsOf = (context: Context, { messageLog, postOffice, deadLetters, added }: MailParts): Loop[] => {
-  const { mailReports, mailNotices } = serviceConsumers;
+  const { mailReports } = serviceConsumers;
+  const { mailNotices } = serviceReactors;
   return [
     consumerLoop(context, {
       name: mailReports.name,
@@ -89,7 +91,7 @@ const loopsOf = (context: Context, { messageLog, postOffice, deadLetters, added 
     }),
     consumerLoop(context, {
       name: mailNotices.name,
-      queue: context.queue(mailNotices.stream, mailNotices.name),
+      queue: reactorQueue(context, mailNotices, REACTORS_BUCKET),
       decode: decodeRunEnd,
       lane: ({ end }) => end.runId,
       handle: handleRunEnd({

@@ -32,7 +32,12 @@ export interface InstructingTransition {
     }
   >;
   readonly envelope: Envelope;
+  /** When the log stored it, epoch ms. */
+  readonly storedAt: number;
 }
+
+/** How old a creation may be so that its instruction is not looked at twice: well within the time in which COMMANDS knows an id again. */
+const FRESH_MS = 3_600_000;
 
 /** The transition of an entry; undefined for one that instructs nobody. Throws `RUN_UNREADABLE` (never). */
 export const decodeInstructingTransition = (entry: StoredEntry): InstructingTransition | undefined => {
@@ -42,7 +47,8 @@ export const decodeInstructingTransition = (entry: StoredEntry): InstructingTran
   if (reading.kind === 'unknown') return undefined;
   const { event, envelope, place } = reading;
   const { tenant, project } = place;
-  return isInstructing(event) ? { boundary: { tenant, project }, event, envelope } : undefined;
+  if (!isInstructing(event)) return undefined;
+  return { boundary: { tenant, project }, event, envelope, storedAt: entry.storedAt };
 };
 
 const INSTRUCTING: ReadonlySet<RunEvent['type']> = new Set<InstructingTransition['event']['type']>([
@@ -177,6 +183,8 @@ const notBeforeOf = (event: RunEvent): number | undefined =>
 const promptOf = ({ commands, turnCommandId }: Run): string | null =>
   commands.find(({ commandId }) => commandId === turnCommandId)?.text ?? null;
 
+const awaitsFirstClaim = ({ state, claims }: Run): boolean => state === 'queued' && claims === 0;
+
 export const createInstructions = ({ runLog, ...parts }: Parts): Instructions => {
   const { turn, cancel, answer, command } = createSender(parts);
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
@@ -187,10 +195,13 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
   };
 
   return {
-    handle: async ({ boundary, event, envelope }) => {
+    handle: async ({ boundary, event, envelope, storedAt }) => {
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
+        // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
+        const isOld = parts.clock.now() - storedAt > FRESH_MS;
+        if (isOld && !awaitsFirstClaim(await runOf(boundary, event.runId))) return ok;
         await turn({ ...cause, id: `${causation}.turn` }, event, { ...event, resume: [], text: null });
         return ok;
       }

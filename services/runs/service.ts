@@ -6,8 +6,9 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
-import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { parseJson } from '#streams/entry.ts';
 import { answerApprovalRequest } from './answers.ts';
@@ -116,7 +117,8 @@ const sharedParts = (context: ServiceContext<RunsConfig>): RunsParts => {
 
 const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
   const { instructions, deadLetters, handleReport } = sharedParts(context);
-  const { runReports, runInstructions } = serviceConsumers;
+  const { runReports } = serviceConsumers;
+  const { runInstructions } = serviceReactors;
   return [
     consumerLoop(context, {
       name: runReports.name,
@@ -131,7 +133,7 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
     }),
     consumerLoop(context, {
       name: runInstructions.name,
-      queue: context.queue(runInstructions.stream, runInstructions.name),
+      queue: reactorQueue(context, runInstructions, REACTORS_BUCKET),
       decode: decodeInstructingTransition,
       lane: ({ event }) => event.runId,
       handle: (transition) => instructions.handle(transition),

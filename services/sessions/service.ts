@@ -7,8 +7,9 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { ok } from '#libs/service/request-answer.ts';
-import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createBinding, decodeBoundConversation } from './binding.ts';
 import { createCollector } from './collector.ts';
@@ -72,12 +73,13 @@ const sharedParts = (context: Context): ReturnType<typeof partsOf> => {
 
 const loopsOf = (context: Context): Loop[] => {
   const { opening, binding, expiring, collector } = sharedParts(context);
-  const { sessionOpenings, sessionBindings } = serviceConsumers;
+  const { sessionBindings } = serviceConsumers;
+  const { sessionOpenings } = serviceReactors;
   const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
   return [
     consumerLoop(context, {
       name: sessionOpenings.name,
-      queue: context.queue(sessionOpenings.stream, sessionOpenings.name),
+      queue: reactorQueue(context, sessionOpenings, REACTORS_BUCKET),
       decode: decodeRunInSession,
       lane: ({ run }) => run.sessionId,
       handle: (created) => opening.handle(created),

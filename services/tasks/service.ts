@@ -7,7 +7,8 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
-import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
+import { reactorQueue } from '#libs/service/reactor-queue.ts';
+import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createAssign } from './assignments.ts';
 import { createAttempts, decodeAttemptTransition } from './attempts.ts';
@@ -42,7 +43,8 @@ export const tasks = defineService({
   loops: (context) => {
     const { clock, config, requests } = context;
     const taskLog = taskLogOf(context);
-    const { taskAttempts, taskRuns } = serviceConsumers;
+    const { taskAttempts } = serviceConsumers;
+    const { taskRuns } = serviceReactors;
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
     const timeoutMs = config.requestTimeoutMs;
     const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
@@ -59,7 +61,7 @@ export const tasks = defineService({
       }),
       consumerLoop(context, {
         name: taskRuns.name,
-        queue: context.queue(taskRuns.stream, taskRuns.name),
+        queue: reactorQueue(context, taskRuns, REACTORS_BUCKET),
         decode: decodeRunNews,
         lane: ({ event }) => event.runId,
         handle: (entry) => news.handle(entry),

@@ -185,14 +185,21 @@ describe('with entries in the log', () => {
   });
 
   test('a consumer changes its filter and keeps its place, and is not made anew once it has handed out entries', async () => {
+    const readers = {
+      stream: 'TRANSITIONS',
+      name: 'readers-of-runs',
+      description: 'Reads.',
+      filterSubjects: ['fleet.*.*.run.*.*'],
+      ackWaitMs: 10_000,
+      maxAckPending: 10,
+    };
     const change = (more: object): Topology => ({
       ...declared,
-      consumers: declared.consumers.map((each) =>
-        each.name === 'runs-instructions' ? { ...each, ...more } : each,
-      ),
+      consumers: [...declared.consumers, { ...readers, ...more }],
     });
+    await reconcile(change({}));
     const { jetstream } = await import('@nats-io/jetstream');
-    const consumer = await jetstream(connection.nc).consumers.get('TRANSITIONS', 'runs-instructions');
+    const consumer = await jetstream(connection.nc).consumers.get('TRANSITIONS', readers.name);
     const message = await consumer.next({ expires: 5000 });
     await message?.ackAck();
     const refiltered = change({ filterSubjects: [`fleet.acme.*.run.${partitionOf('x')}.x`] });
@@ -200,11 +207,12 @@ describe('with entries in the log', () => {
       failed: null,
       done: [{ kind: 'update-consumer' }],
     });
-    await reconcile();
+    await reconcile(change({}));
     const grouped = change({ priorityGroup: 'one' });
     const { plan } = await reconcile(grouped);
     expect(plan.differences).toMatchObject([{ kind: 'recreate-refused', field: 'priorityGroup' }]);
     expect((await consumer.info()).ack_floor.stream_seq).toBe(1);
+    await driver().deleteConsumer(readers.stream, readers.name);
   });
 
   test('a consumer that has handed out nothing is made anew', async () => {
