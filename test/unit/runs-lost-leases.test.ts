@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
-import { createInstructions } from '#services/runs/instructions.ts';
+import { createInstructions, decodeInstructingTransition } from '#services/runs/instructions.ts';
 import { createLeases } from '#services/runs/leases.ts';
 import { createLostInstructions } from '#services/runs/lost-instructions.ts';
 import { createLostLeases } from '#services/runs/lost-leases.ts';
@@ -42,8 +42,11 @@ const world = () => {
     clock,
     onTrouble: () => undefined,
   });
+  const log = broker.eventLog('TRANSITIONS');
   return {
     clock,
+    log,
+    instructions,
     runLog,
     commands,
     lost,
@@ -117,4 +120,19 @@ test('a queue whose instructions are no longer kept is instructed again, oldest 
   const told: string[] = [];
   for await (const { body } of commands.replay()) told.push((parseJson(body) as { runId: string }).runId);
   expect(told).toEqual(queued.map(({ runId }) => runId));
+});
+
+test('HR-49 a creation of long ago instructs the run that still waits, and no run that went on', async () => {
+  const of = world();
+  const [waiting, ended] = [await queuedRun(of, 1), await queuedRun(of, 2)];
+  const target = { boundary, runId: ended.runId, actor: 'user:test' };
+  await of.runLog.handle(target, { kind: 'cancel', reason: 'no' }, { id: `${ended.runId}.cancel` });
+  await of.clock.advance(30 * 24 * HOUR_MS);
+  for await (const entry of of.log.replay()) {
+    const transition = decodeInstructingTransition(entry);
+    if (transition?.event.type === 'fleetlog.run.created.v1') await of.instructions.handle(transition);
+  }
+  const told: unknown[] = [];
+  for await (const { body } of of.commands.replay()) told.push(parseJson(body));
+  expect(told).toMatchObject([{ runId: waiting.runId }]);
 });
