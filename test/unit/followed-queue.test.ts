@@ -43,11 +43,11 @@ const world = (limits: Partial<FollowedLimits> = {}) => {
     const texts = (): string[] => got.map(({ entry, attempt }) => `${textOf(entry.body)}#${attempt}`);
     /** Ends what it has got of these, and forgets it. */
     const ack = (...wanted: readonly string[]): void => {
-      for (const delivery of [...got])
-        if (wanted.includes(textOf(delivery.entry.body))) {
-          delivery.ack();
-          got.splice(got.indexOf(delivery), 1);
-        }
+      const ending = got.filter(({ entry }) => wanted.includes(textOf(entry.body)));
+      for (const delivery of ending) {
+        delivery.ack();
+        got.splice(got.indexOf(delivery), 1);
+      }
     };
     return { got, texts, ack, stop, taking, queue };
   };
