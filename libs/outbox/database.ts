@@ -4,6 +4,7 @@ import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { DatabaseSync } from 'node:sqlite';
 import { Fault } from '#libs/kernel/fault.ts';
 import { readCeiling, type Ceiling } from './ceiling.ts';
+import { LOG_PAGES } from './log-room.ts';
 import { LATER_SCHEMA, SCHEMA, stateRowSchema, usageRowSchema, type BufferState } from './row.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
 import { hasDamagedLog } from './wal-tail.ts';
@@ -52,8 +53,8 @@ const connect = (path: string): DatabaseSync => {
   try {
     // The wait for a lock is for a person who looks into the file with another program.
     database.exec('PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-    // 16 MiB: moving pages from the log into the file costs two syncs, so it is done for many at once.
-    database.exec('PRAGMA wal_autocheckpoint = 4000');
+    // Moving pages from the log into the file costs two syncs, so it is done for many at once.
+    database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
     return database;
   } catch (error) {
     database.close();

@@ -5,7 +5,8 @@ import { raiseCeiling, readCeiling } from './ceiling.ts';
 import type { Certainty, Change, Enqueued, Gap, NewRecord, OutboxEvent } from './outbox.ts';
 import { chooseVictims, gapsOf, isFull, isOver, type Budget, type Candidate } from './shed.policy.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
-import type { InsertTransaction, Store } from './store.ts';
+import type { InsertTransaction } from './inserts.ts';
+import type { Store } from './store.ts';
 import { markSuspect } from './database.ts';
 
 export interface WriterOptions {
@@ -22,6 +23,8 @@ export interface WriterOptions {
   readonly observe: (event: OutboxEvent) => void;
   /** Something was written, and is on disk. */
   readonly onCommitted: () => void;
+  /** Something was written, on disk or not. */
+  readonly onWritten: () => void;
   /** Brings to the disk what was written as sure of the process only, soon or (`canWait`) a little later; calls back by itself. */
   readonly sync: (canWait: boolean) => void;
 }
@@ -84,7 +87,7 @@ export class GroupWriter {
     this.#waiting = [];
     const gaps: Gap[] = [];
     try {
-      const { store, base, now, makeId, mayBeStored } = this.#options;
+      const { store, base, now, makeId, mayBeStored, budget } = this.#options;
       const changes = group.map(({ change }) => change);
       const records = changes.reduce((sum, { records: some }) => sum + (some?.length ?? 0), 0);
       const certainty = certaintyOf(changes);
@@ -93,7 +96,8 @@ export class GroupWriter {
         makeId,
         certainty,
         mayReplace: (sourceSeq) => !mayBeStored(sourceSeq),
-        inside: (transaction) => this.#keepBudget(transaction, gaps),
+        isOver: (usage) => isOver(usage, budget),
+        makeRoom: (transaction) => this.#keepBudget(transaction, gaps),
       });
       if (store.state.nextSourceSeq > this.#ceiling)
         this.#ceiling = raiseCeiling(base, store.state.nextSourceSeq, store.firstPending()).ceiling;
@@ -101,6 +105,7 @@ export class GroupWriter {
       group.forEach(({ resolve }, at) => resolve(results[at] ?? []));
       if (certainty === 'disk') this.#options.onCommitted();
       else if (records > 0) this.#options.sync(changes.every(mayWait));
+      this.#options.onWritten();
     } catch (error) {
       this.#fail(group, error);
     }
@@ -124,7 +129,6 @@ export class GroupWriter {
 
   #keepBudget(transaction: InsertTransaction, gaps: Gap[]): void {
     const { budget, gapRecord, isInFlight } = this.#options;
-    if (!isOver(transaction.usage(), budget)) return;
     const candidates = skip(transaction.candidates(), isInFlight);
     const victims = chooseVictims(transaction.usage(), budget, candidates);
     transaction.shed(victims);

@@ -5,6 +5,7 @@ import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import { makeLogRoom, type LogRoom } from './log-room.ts';
 import type { Store } from './store.ts';
 
 /** Has the system write a file to its disk. */
@@ -34,6 +35,8 @@ const QUICK_MS = 1;
 const ASIDE_MS = 500;
 /** The longest of these whiles: each is twice as long as the one before, until a sync is quick. */
 const MOST_ASIDE_MS = 10_000;
+/** Commits between two looks at the size of the log, until it has been given all of it. */
+const LOOK_EVERY = 32;
 /** How long what can wait does, for others that go with it. */
 const LATER_MS = 5;
 /** Of what is known of its speed, the part that the last sync makes. */
@@ -51,6 +54,10 @@ export class LogSync {
   #handle: number | undefined;
   #isWanted = false;
   #cancelLater: CancelTimer | undefined;
+  /** Commits until the next look at the size of the log; infinite: it has its size. */
+  #commitsUntilLook = LOOK_EVERY;
+  /** The log has been given its size, which is not on disk yet. */
+  #isRoomNew = false;
   #hasFailed = false;
   #running: Promise<void> | undefined;
 
@@ -73,6 +80,12 @@ export class LogSync {
   /** The same, a few ms from now, or with the next that is in a hurry. */
   askLater(): void {
     this.#cancelLater ??= this.#options.clock.timer(LATER_MS, () => this.ask());
+  }
+
+  /** Something was written: the log that is in use is given its size at once, and its commits are on disk sooner from then on. */
+  grown(): void {
+    this.#commitsUntilLook -= 1;
+    if (this.#commitsUntilLook === 0 && !this.#hasFailed) this.#makeRoom();
   }
 
   /** Resolves when nothing is under way; what can wait does so no longer. Never rejects. */
@@ -127,6 +140,20 @@ export class LogSync {
     return (this.#handle ??= openSync(`${this.#options.path}-wal`, 'r+'));
   }
 
+  #makeRoom(): void {
+    let made: LogRoom = 'none';
+    try {
+      made = makeLogRoom(this.#open(), this.#options.path);
+    } catch {
+      // Whatever is wrong with it, a commit or a sync will say so.
+    }
+    this.#commitsUntilLook = made === 'early' ? LOOK_EVERY : Number.POSITIVE_INFINITY;
+    if (made !== 'made') return;
+    this.#isRoomNew = true;
+    this.#isWanted = true;
+    this.#running ??= this.#run();
+  }
+
   #fail(cause: unknown): void {
     const { path, onFailed } = this.#options;
     this.#hasFailed = true;
@@ -148,7 +175,8 @@ export class LogSync {
         this.#isWanted = false;
         const next = store.state.nextSourceSeq;
         // A commit that waited for the disk has done it meanwhile.
-        if (store.syncedSeq < next) {
+        if (this.#isRoomNew || store.syncedSeq < next) {
+          this.#isRoomNew = false;
           await this.#syncFile(this.#open());
           store.noteSynced(next);
         }

@@ -88,6 +88,7 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     isInFlight: (sourceSeq) => drain.doubt.isInFlight(sourceSeq),
     mayBeStored: (sourceSeq) => drain.doubt.mayBeStored(sourceSeq),
     onCommitted: () => drain.wake(),
+    onWritten: () => sync.grown(),
     sync: (canWait) => (canWait ? sync.askLater() : sync.ask()),
   });
   // What an earlier process committed may be in the system's memory only.

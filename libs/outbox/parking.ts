@@ -1,6 +1,5 @@
 // The records that were refused for good and wait for a person: parked, handed to the dead letters, put back or dropped.
-import { invariant } from '#libs/kernel/invariant.ts';
-import type { Draft, Ledger } from './ledger.ts';
+import { bytesOf, type Draft, type Ledger } from './ledger.ts';
 import type { ParkedRecord, Refusal } from './outbox.ts';
 import { readParkedRow } from './row.ts';
 
@@ -8,13 +7,6 @@ import { readParkedRow } from './row.ts';
 const KEPT_PARKED = 1000;
 
 const read = (row: unknown): ParkedRecord | undefined => readParkedRow(row as readonly unknown[]);
-
-/** The bytes that a record counts. */
-export const bytesOf = ({ statements }: Ledger, sourceSeq: number): number => {
-  const bytes = statements.sizeOf.get(sourceSeq)?.['bytes'];
-  invariant(typeof bytes === 'number', `record ${sourceSeq} is in the buffer`);
-  return bytes;
-};
 
 export class Parking {
   readonly #ledger: Ledger;
@@ -30,6 +22,7 @@ export class Parking {
     draft.bytes -= bytesOf(this.#ledger, sourceSeq);
     draft.parked += 1;
     draft.isStale = true;
+    this.#ledger.recent.forget();
     setParked.run(1, attempts, sourceSeq);
     addRefusal.run(sourceSeq, code, message);
   }
@@ -74,6 +67,8 @@ export class Parking {
     const { setParked, addUnsent } = this.#ledger.statements;
     return this.#take(sourceSeq, (draft) => {
       setParked.run(0, 0, sourceSeq);
+      this.#ledger.recent.forget();
+      this.#ledger.mayHaveUnsent = true;
       draft.rows += 1;
       draft.bytes += bytesOf(this.#ledger, sourceSeq);
       // Higher numbers may have been sent before it is.

@@ -1,28 +1,11 @@
 // The buffer's file as operations, each one transaction: insert, deliver, refuse, park. Keeps the counters in step with the rows.
 // Synchronous: a returned call is on disk (synchronous=FULL) unless it says otherwise. Does not decide when to write or what to send.
 import type { DatabaseSync } from 'node:sqlite';
-import { Ledger, type Draft } from './ledger.ts';
-import type {
-  BufferedRecord,
-  Certainty,
-  Change,
-  Enqueued,
-  NewRecord,
-  Note,
-  Refusal,
-  StoredMark,
-} from './outbox.ts';
-import { bytesOf, Parking } from './parking.ts';
-import {
-  candidateRowSchema,
-  noteRowSchema,
-  readRow,
-  sizeOf,
-  usageRowSchema,
-  type BufferState,
-  type RowReading,
-} from './row.ts';
-import type { Candidate, Usage } from './shed.policy.ts';
+import { Inserts, type InsertMeans } from './inserts.ts';
+import { Ledger, remove, uncount, type Draft } from './ledger.ts';
+import type { BufferedRecord, Change, Enqueued, Refusal, StoredMark } from './outbox.ts';
+import { Parking } from './parking.ts';
+import { noteRowSchema, readRow, usageRowSchema, type BufferState, type RowReading } from './row.ts';
 import type { Statements } from './statements.ts';
 
 /** How the records of a batch leave or stay. */
@@ -34,26 +17,6 @@ export interface Settlement {
   readonly waitingLanes: readonly string[];
 }
 
-/** What an insert is given. */
-export interface InsertMeans {
-  readonly certainty: Certainty;
-  readonly makeId: () => string;
-  /** Whether a waiting record may be replaced: false when it can be with the other side already. */
-  readonly mayReplace: (sourceSeq: number) => boolean;
-  /** Called inside the transaction after the changes; may shed and add records. */
-  readonly inside: (transaction: InsertTransaction) => void;
-}
-
-export interface InsertTransaction {
-  insert(record: NewRecord): Enqueued;
-  usage(): Usage;
-  /** Records that may be shed, least worth first, oldest first. */
-  candidates(): Iterable<Candidate>;
-  shed(victims: readonly Candidate[]): void;
-}
-
-/** Coalescing keys between two looks for those whose record is gone. */
-const PRUNE_EVERY = 4096;
 /** Sorts behind everything that can follow a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
 
@@ -63,12 +26,13 @@ export class Store {
   readonly parking: Parking;
   readonly #ledger: Ledger;
   readonly #statements: Statements;
-  #keysUntilPrune = 0;
+  readonly #inserts: Inserts;
 
   constructor(database: DatabaseSync, state: BufferState) {
     this.#ledger = new Ledger(database, state);
     this.#statements = this.#ledger.statements;
     this.parking = new Parking(this.#ledger);
+    this.#inserts = new Inserts(this.#ledger);
   }
 
   get state(): BufferState {
@@ -85,35 +49,27 @@ export class Store {
     this.#ledger.noteSynced(seq);
   }
 
-  /** Inserts in order; `inside` runs in the same transaction after the changes. Returns what was fixed, per change. */
+  /** Inserts in order, all or nothing. Returns what was fixed, per change. */
   insert(changes: readonly Change[], now: number, means: InsertMeans): readonly (readonly Enqueued[])[] {
-    return this.#ledger.transact((draft) => {
-      const insert = (record: NewRecord): Enqueued => this.#insertOne(draft, record, now, means);
-      const results = changes.map(({ records, notes }) => {
-        if (notes !== undefined) for (const note of notes) this.#writeNote(note);
-        return records === undefined ? [] : records.map(insert);
-      });
-      means.inside({
-        insert,
-        usage: () => draft,
-        candidates: () => this.#candidates(),
-        shed: (victims) => {
-          for (const { sourceSeq } of victims) this.#remove(draft, sourceSeq);
-        },
-      });
-      return results;
-    }, means.certainty);
+    return this.#inserts.insert(changes, now, means);
   }
 
   /** Records in delivery order without those of `waitingLanes`. Read it to the end or `return` it before any other call. */
   *pending(waitingLanes: readonly string[]): Generator<RowReading> {
     const { pending, pendingElsewhere } = this.#statements;
+    const recent = this.#ledger.recent.all;
+    if (recent !== undefined && waitingLanes.length === 0) {
+      for (const { record } of recent) yield { ok: true, record };
+      return;
+    }
     const rows =
       waitingLanes.length === 0 ? pending.iterate() : pendingElsewhere.iterate(JSON.stringify(waitingLanes));
     for (const row of rows) yield readRow(row as unknown as RowArray);
   }
 
   isPending(sourceSeq: number): boolean {
+    const recent = this.#ledger.recent.all;
+    if (recent !== undefined) return recent.some(({ record }) => record.sourceSeq === sourceSeq);
     return this.#statements.parkedOf.get(sourceSeq)?.['parked'] === 0;
   }
 
@@ -138,6 +94,7 @@ export class Store {
     const isFirstTry = delivered.every(({ attempts }) => attempts === 0);
     this.#ledger.transact(
       (draft) => {
+        if (!isPlain) this.#ledger.recent.forget();
         this.#removeDelivered(draft, delivered);
         for (const { record, attempts } of refused)
           this.#statements.setAttempts.run(attempts, record.sourceSeq);
@@ -146,12 +103,16 @@ export class Store {
       },
       isPlain && isFirstTry ? 'process' : 'disk',
     );
+    this.#ledger.recent.shift(delivered.length);
+    this.#noteEmpty();
   }
 
   /** From now on everything may be sent but what is in these lanes. */
   setWaitingLanes(lanes: readonly string[]): void {
+    if (lanes.length === 0 && !this.#ledger.mayHaveUnsent) return;
     if (lanes.length > 0 || this.#statements.someUnsent.get() !== undefined)
       this.#ledger.transact(() => this.#writeUnsent(lanes));
+    this.#ledger.mayHaveUnsent = lanes.length > 0;
   }
 
   /**
@@ -164,12 +125,15 @@ export class Store {
     const known = marks.filter(({ sourceSeq, id }) => sentWithId.get(sourceSeq, sourceSeq, id) !== undefined);
     const top = Math.max(0, ...known.map(({ sourceSeq }) => sourceSeq));
     if (top === 0) return 0;
-    return this.#ledger.transact((draft) => {
+    this.#ledger.recent.forget();
+    const count = this.#ledger.transact((draft) => {
       const gone = usageRowSchema.parse(usageOfSent.get(top));
       removeSent.run(top);
-      this.#uncount(draft, gone);
+      uncount(draft, gone);
       return gone.rows;
     });
+    this.#noteEmpty();
+    return count;
   }
 
   notes(prefix = ''): ReadonlyMap<string, unknown> {
@@ -187,90 +151,31 @@ export class Store {
     this.#ledger.close();
   }
 
-  #insertOne(draft: Draft, record: NewRecord, now: number, means: InsertMeans): Enqueued {
-    const { worth, lane, kind, subject, body, replaces } = record;
-    const id = record.id ?? means.makeId();
-    const headers = JSON.stringify(record.headers);
-    const bytes = sizeOf(record, headers);
-    const occurredAt = Math.trunc(record.occurredAt ?? now);
-    const enqueuedAt = Math.trunc(now);
-    const key = replaces === undefined ? undefined : JSON.stringify([lane, kind, replaces]);
-    const old = key === undefined ? undefined : this.#waitingOf(key, means);
-    if (old !== undefined) {
-      draft.bytes += bytes - bytesOf(this.#ledger, old);
-      draft.isStale = true;
-      this.#statements.replace.run(worth, bytes, id, occurredAt, enqueuedAt, subject, headers, body, old);
-      return { sourceSeq: old, id };
-    }
-    const sourceSeq = draft.nextSourceSeq;
-    this.#statements.insert.run(
-      sourceSeq,
-      worth,
-      bytes,
-      lane,
-      kind,
-      id,
-      occurredAt,
-      enqueuedAt,
-      subject,
-      headers,
-      body,
-    );
-    draft.nextSourceSeq += 1;
-    draft.rows += 1;
-    draft.bytes += bytes;
-    if (key !== undefined) this.#rememberLatest(key, sourceSeq);
-    return { sourceSeq, id };
-  }
-
-  /** The record that one with this key replaces. */
-  #waitingOf(key: string, { mayReplace }: InsertMeans): number | undefined {
-    const sourceSeq = this.#statements.latestOf.get(key)?.['source_seq'];
-    return typeof sourceSeq === 'number' && mayReplace(sourceSeq) ? sourceSeq : undefined;
-  }
-
-  #rememberLatest(key: string, sourceSeq: number): void {
-    if (this.#keysUntilPrune === 0) {
-      this.#statements.pruneLatest.run();
-      this.#keysUntilPrune = PRUNE_EVERY;
-    }
-    this.#keysUntilPrune -= 1;
-    this.#statements.setLatest.run(key, sourceSeq);
-  }
-
-  #writeNote({ key, value }: Note): void {
-    if (value === null) this.#statements.removeNote.run(key);
-    else this.#statements.setNote.run(key, JSON.stringify(value));
-  }
-
-  *#candidates(): Generator<Candidate> {
-    for (const row of this.#statements.candidates.iterate()) yield candidateRowSchema.parse(row);
-  }
-
-  #uncount(draft: Draft, { rows, bytes }: Usage): void {
-    draft.rows -= rows;
-    draft.bytes -= bytes;
-    draft.isStale = true;
-  }
-
-  #remove(draft: Draft, sourceSeq: number): void {
-    this.#uncount(draft, { rows: 1, bytes: bytesOf(this.#ledger, sourceSeq) });
-    this.#statements.remove.run(sourceSeq);
-  }
-
   /** At once, if they are all that waits between the first and the last of them. */
   #removeDelivered(draft: Draft, delivered: readonly BufferedRecord[]): void {
     const first = delivered[0]?.sourceSeq;
     const last = delivered.at(-1)?.sourceSeq;
     if (first === undefined || last === undefined) return;
+    const bytes = this.#ledger.recent.front(delivered);
+    if (bytes !== undefined) {
+      this.#statements.removeRange.run(first, last);
+      uncount(draft, { rows: delivered.length, bytes });
+      return;
+    }
+    this.#ledger.recent.forget();
     const range = usageRowSchema.parse(this.#statements.usageOfRange.get(first, last));
     if (range.rows === delivered.length) {
       this.#statements.removeRange.run(first, last);
-      this.#uncount(draft, range);
-    } else for (const { sourceSeq } of delivered) this.#remove(draft, sourceSeq);
+      uncount(draft, range);
+    } else for (const { sourceSeq } of delivered) remove(this.#ledger, draft, sourceSeq);
+  }
+
+  #noteEmpty(): void {
+    if (this.state.rows === 0) this.#ledger.recent.empty();
   }
 
   #writeUnsent(lanes: readonly string[]): void {
+    this.#ledger.mayHaveUnsent = true;
     this.#statements.removeUnsent.run();
     for (const lane of lanes) this.#statements.addUnsent.run(lane, 0);
   }

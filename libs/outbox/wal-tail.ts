@@ -49,6 +49,18 @@ const isOfEarlierRound = (salts: Buffer, other: Buffer): boolean => {
   return age > 0 && age < MOST_ROUNDS;
 };
 
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** Whether nothing was ever written from `position` on: the log was given more room than it has used (log-room.ts). */
+const isBlankFrom = (handle: number, position: number): boolean => {
+  const piece = Buffer.alloc(ZEROS.byteLength);
+  for (let at = position, read = 1; read > 0; at += read) {
+    read = readSync(handle, piece, 0, piece.byteLength, at);
+    if (!piece.subarray(0, read).equals(ZEROS.subarray(0, read))) return false;
+  }
+  return true;
+};
+
 const scan = (handle: number): boolean => {
   const header = Buffer.alloc(HEADER_BYTES);
   if (!readFull(handle, header, 0)) return false;
@@ -62,7 +74,8 @@ const scan = (handle: number): boolean => {
   const frame = Buffer.alloc(FRAME_HEADER_BYTES + fields.getUint32(8));
   const frameFields = viewOf(frame);
   for (let at = HEADER_BYTES; readFull(handle, frame, at); at += frame.byteLength) {
-    if (!frame.subarray(8, 16).equals(salts)) return !isOfEarlierRound(salts, frame.subarray(8, 16));
+    const other = frame.subarray(8, 16);
+    if (!other.equals(salts)) return !isOfEarlierRound(salts, other) && !isBlankFrom(handle, at);
     sum.add(viewOf(frame, 0, 8));
     sum.add(viewOf(frame, FRAME_HEADER_BYTES));
     if (!sum.isAt(frameFields, 16)) return true;
