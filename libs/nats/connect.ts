@@ -11,6 +11,7 @@ import {
 import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node';
 import { connectFault, isCredentialError } from './errors.ts';
 import { ReplyInbox } from './reply-inbox.ts';
+import { readTogether } from './whole-messages.ts';
 import { writeTogether } from './write-together.ts';
 
 export type ConnectionStatus =
@@ -114,6 +115,7 @@ class Connection implements NatsConnectionHandle {
   constructor(nc: NatsConnection, options: ConnectNatsOptions) {
     this.nc = nc;
     writeTogether(nc);
+    readTogether(nc);
     this.clock = options.clock;
     this.#inboxPrefix = options.inboxPrefix ?? '';
     this.#onStatus = options.onStatus ?? (() => {});
