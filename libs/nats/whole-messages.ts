@@ -92,28 +92,30 @@ const afterName = (bytes: Uint8Array, from: number): number => {
   return isMessage ? at + 4 : 0;
 };
 
+/** What the line of so many words says; undefined: it is no message's. */
+const argumentsOf = (bytes: Uint8Array, count: number, hasHeaders: boolean): MessageArguments | undefined => {
+  // Subject, subscription, perhaps where to answer, perhaps the size of the headers, the size.
+  const replies = count - (hasHeaders ? 4 : 3);
+  if (replies !== 0 && replies !== 1) return undefined;
+  const sid = numberAt(bytes, 1);
+  const size = numberAt(bytes, count - 1);
+  const hdr = hasHeaders ? numberAt(bytes, count - 2) : -1;
+  if (sid < 0 || size < 0 || size > MOST_BYTES || hdr > size || (hasHeaders && hdr < 0)) return undefined;
+  const word = (at: number): Uint8Array => bytes.subarray(words[at], (words[at + 1] ?? 0) - 1);
+  return { sid, hdr, size, subject: word(0), reply: replies === 1 ? word(2) : undefined };
+};
+
 /** Hands on the message that begins here; gives where it ends. 0: it is not whole, or nothing that is read here. */
 const takeMessage = ({ dispatcher }: ClientParser, bytes: Uint8Array, from: number): number => {
   const begin = afterName(bytes, from);
   const count = begin === 0 ? 0 : findWords(bytes, begin);
-  const hasHeaders = bytes[from] === LETTER_H;
-  // Subject, subscription, perhaps where to answer, perhaps the size of the headers, the size.
-  const replies = count - (hasHeaders ? 4 : 3);
-  if (replies !== 0 && replies !== 1) return 0;
-  const sid = numberAt(bytes, 1);
-  const size = numberAt(bytes, count - 1);
-  const hdr = hasHeaders ? numberAt(bytes, count - 2) : -1;
-  if (sid < 0 || size < 0 || size > MOST_BYTES || hdr > size || (hasHeaders && hdr < 0)) return 0;
-  const data = (words[count] ?? 0) + 1;
-  const end = data + size;
+  const msg = count === 0 ? undefined : argumentsOf(bytes, count, bytes[from] === LETTER_H);
+  if (msg === undefined) return 0;
+  const start = (words[count] ?? 0) + 1;
+  const end = start + msg.size;
   if (bytes[end] !== CARRIAGE_RETURN || bytes[end + 1] !== LINE_FEED) return 0;
-  const word = (at: number): Uint8Array => bytes.subarray(words[at], (words[at + 1] ?? 0) - 1);
-  const msg = { sid, hdr, size, subject: word(0), reply: replies === 1 ? word(2) : undefined };
-  dispatcher.push({
-    kind: MESSAGE,
-    msg,
-    data: new Uint8Array(bytes.buffer, bytes.byteOffset + data, size),
-  });
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset + start, msg.size);
+  dispatcher.push({ kind: MESSAGE, msg, data });
   return end + LINE_END_BYTES;
 };
 
