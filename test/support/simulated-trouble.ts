@@ -104,6 +104,7 @@ export const ratesOf = (world: World): FaultRates => {
     // What comes late on one subject is overtaken by what comes on others.
     maxAppendAckDelayMs: some(100),
     maxReplayDelayMs: some(oneOf(world, [400, 3000])),
+    maxReadDelayMs: some(oneOf(world, [200, 2000])),
     maxWatchDelayMs: some(400),
     maxDeliveryDelayMs: some(400),
     maxRequestDelayMs: some(200),
