@@ -2,14 +2,13 @@
 // its instructions, timers or the next decision. No agent is started twice, none is missing in the end. FLEETLOG_LIFECYCLE_KILLS: how often.
 import { expect, test } from 'vitest';
 import type { Ports } from '#libs/service/context.ts';
-import { toFault } from '#libs/kernel/fault.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
 import { freshBroker, type TestBroker } from '#test/support/broker.ts';
 import { startControlPlane } from '#test/support/control-plane.ts';
 import { provisionHosts } from '#test/support/host-rig.ts';
-import { applyRequest, askPolicies } from '#test/support/policy-facts.ts';
+import { applyRequest, askPolicies, surely } from '#test/support/policy-facts.ts';
 import { judgePolicies, unsettled } from '#test/support/policy-settled.ts';
 import { startHost } from '#test/support/scripted-host.ts';
 import { startFile, type StartedFile } from '#test/support/spawned-process.ts';
@@ -34,17 +33,6 @@ const startProcess = (broker: TestBroker): StartedFile =>
 
 const isUp = (process: StartedFile): Promise<string> => process.stderr.until(/"all services have started"/);
 
-/** Asks under one id until it is answered: whoever has the request in hand may be the next to be killed. */
-const surely = async <T>(call: () => Promise<T>): Promise<T> => {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (toFault(error).code !== 'REQUEST_UNANSWERED') throw error;
-    }
-  }
-};
-
 /** Kills one of them right behind a transition, starts another one, and so on. */
 const killAgainAndAgain = async (
   ports: Ports,
@@ -61,6 +49,8 @@ const killAgainAndAgain = async (
     const at = kills % 2;
     processes[at]?.kill('SIGKILL');
     kills += 1;
+    // What is asked of one that is dying is asked again after five seconds: often enough it is the one that has the transition in hand.
+    if (chance() < 0.9) await processes[at]?.exit;
     const next = startProcess(broker);
     processes[at] = next;
     // Something always goes on: people want one of them started anew.

@@ -55,6 +55,8 @@ export interface ControlPlane extends AsyncDisposable {
   /** Where the gateway of this instance listens. */
   url(): string;
   stop(): Promise<void>;
+  /** Its connection ends and nothing else, as that of a process that is gone. */
+  abandon(): Promise<void>;
 }
 
 export interface ControlPlaneOptions {
@@ -67,6 +69,8 @@ export interface ControlPlaneOptions {
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** For a user that may listen below a prefix of its own only. */
   readonly inboxPrefix?: string;
+  /** What the services get instead of the ports. */
+  readonly wrap?: (ports: Ports) => Ports;
 }
 
 /** Starts the services and waits until each is up. */
@@ -77,7 +81,7 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
   const logger = createLogger({ level: 'info', format: 'json', clock: systemClock, sink });
   const metrics = createMetrics({ processMetrics: false });
   const hooks = createHooks(metrics);
-  const { broker, config = {}, inboxPrefix } = options;
+  const { broker, config = {}, inboxPrefix, wrap = (ports: Ports) => ports } = options;
   const { url: server, user, password } = broker;
   const tools = { clock: systemClock, ids: systemIds, logger, metrics, hooks };
   const opened = await openNatsPorts(
@@ -86,10 +90,12 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
   );
   const board = createCheckBoard(systemClock);
   board.of('ports').add('connection', opened.check);
+  const ports = wrap(opened.ports);
   const running = options.services.map((service) =>
     startService(service, service.config.parse(config[service.name] ?? {}), {
       ...tools,
-      ports: opened.ports,
+      ports,
+      clock: ports.clock,
       board,
       drainMs: 5000,
       onFatal: (error) => void fatal.push(error),
@@ -114,6 +120,7 @@ export const startControlPlane = async (options: ControlPlaneOptions): Promise<C
       return `http://127.0.0.1:${String(line['port'])}`;
     },
     stop: stopOnce,
+    abandon: () => opened.close(),
     [Symbol.asyncDispose]: stopOnce,
   };
 };

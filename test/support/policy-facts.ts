@@ -1,5 +1,6 @@
 // What tests of policies ask for and wait for: requests, and the facts of a policy's record. Nothing here waits for time: a fact that does
 // not come runs into the limit of the test.
+import { toFault } from '#libs/kernel/fault.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
@@ -24,6 +25,17 @@ export const askPolicies = async <Op extends PolicyOperation>(
   const subject = requestSubject(BOUNDARY, 'lifecycle', operation);
   const { body } = await ports.requests.client.request(subject, jsonBytes(request), { timeoutMs: 5000 });
   return POLICY_REQUESTS[operation].answer.parse(parseJson(body)) as PolicyAnswerOf<Op>;
+};
+
+/** Asks under one id until it is answered: whoever has the request in hand may be the next to die. */
+export const surely = async <T>(call: () => Promise<T>): Promise<T> => {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (toFault(error).code !== 'REQUEST_UNANSWERED') throw error;
+    }
+  }
 };
 
 /** A request to apply a policy, as a file would say it. */
