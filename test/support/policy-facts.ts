@@ -2,6 +2,7 @@
 // not come runs into the limit of the test.
 import { toFault } from '#libs/kernel/fault.ts';
 import type { Ports } from '#libs/service/context.ts';
+import { systemClock } from '#libs/system/clock.ts';
 import { systemIds } from '#libs/system/ids.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { configOf, policyInputSchema } from '#streams/policy-config.ts';
@@ -27,13 +28,17 @@ export const askPolicies = async <Op extends PolicyOperation>(
   return POLICY_REQUESTS[operation].answer.parse(parseJson(body)) as PolicyAnswerOf<Op>;
 };
 
-/** Asks under one id until it is answered: whoever has the request in hand may be the next to die. */
+/** Between two tries of what was not answered. */
+const AGAIN_MS = 20;
+
+/** Asks under one id until it is answered: whoever has the request in hand, or the broker, may be the next to die. */
 export const surely = async <T>(call: () => Promise<T>): Promise<T> => {
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (toFault(error).code !== 'REQUEST_UNANSWERED') throw error;
+      if (toFault(error).retry === 'never') throw error;
+      await systemClock.sleep(AGAIN_MS);
     }
   }
 };
