@@ -19,15 +19,22 @@ export class TurnClaim {
   readonly #parts: TurnParts;
   readonly #entry: JournalEntry;
   readonly #origin: TurnOrigin;
-  /** The turn is over. */
-  readonly #ended: AbortSignal;
+  /** While nobody answers. */
+  #waiting: AbortController | undefined;
+  #isOver = false;
   #sentAtMs = 0;
 
-  constructor(parts: TurnParts, entry: JournalEntry, origin: TurnOrigin, ended: AbortSignal) {
+  constructor(parts: TurnParts, entry: JournalEntry, origin: TurnOrigin) {
     this.#parts = parts;
     this.#entry = entry;
     this.#origin = origin;
-    this.#ended = ended;
+  }
+
+  /** The turn is over: nothing is waited for any more. */
+  end(): void {
+    this.#isOver = true;
+    // With a reason, or the platform makes an error with a stack for it.
+    this.#waiting?.abort('over');
   }
 
   /** Resolves with what came of it; undefined: it is not wanted any more. */
@@ -52,20 +59,19 @@ export class TurnClaim {
       }
       observe({ kind: 'away', runId, message: answer.message });
       isRepeat = true;
-      await clock.sleep(CLAIM_AGAIN_MS, this.#ended);
+      await this.#pause();
     }
     return undefined;
   }
 
   /** The claim may be an old one: asks whether it still stands. As {@link ask}. */
   async confirm(fence: number, isWanted: () => boolean): Promise<TurnEvent | undefined> {
-    const { clock } = this.#parts;
     while (isWanted()) {
-      this.#sentAtMs = clock.monotonicMs();
+      this.#sentAtMs = this.#parts.clock.monotonicMs();
       const answer = await this.#renew(fence);
       if (answer.kind === 'ok') return { kind: 'renewed', cancelRequested: answer.result.cancelRequested };
       if (answer.kind === 'refused') return { kind: 'renewal-refused' };
-      await clock.sleep(CLAIM_AGAIN_MS, this.#ended);
+      await this.#pause();
     }
     return undefined;
   }
@@ -81,6 +87,12 @@ export class TurnClaim {
       onRefused: () => tell({ kind: 'renewal-refused' }),
       onEnding: () => tell({ kind: 'lease-ending' }),
     });
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#isOver) return;
+    this.#waiting ??= new AbortController();
+    await this.#parts.clock.sleep(CLAIM_AGAIN_MS, this.#waiting.signal);
   }
 
   #renew(fence: number): Promise<RunsAnswer<{ leaseMs: number; cancelRequested: boolean }>> {

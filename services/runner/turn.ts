@@ -42,7 +42,6 @@ export class Turn {
   readonly #settle: (how: 'settled' | 'left') => void;
   readonly #finish: (end: TurnEnd) => void;
   readonly #end: (end: TurnEnd) => void;
-  readonly #ended = new AbortController();
   #state: TurnState = INITIAL;
   #startedAtMs = 0;
   #keeper: LeaseKeeper | undefined;
@@ -56,7 +55,7 @@ export class Turn {
     this.#parts = parts;
     this.#entry = entry;
     this.#origin = origin;
-    this.#claiming = new TurnClaim(parts, entry, origin, this.#ended.signal);
+    this.#claiming = new TurnClaim(parts, entry, origin);
     this.#reports = new TurnReports(parts, entry);
     this.#commands = new TurnCommands({ ...parts, interrupt: () => this.#interrupt() });
     this.instruction = entry.instruction;
@@ -132,8 +131,7 @@ export class Turn {
     if (state.phase !== 'over') return;
     this.#keeper?.stop();
     this.#guard(this.#parts.midTurn.closed(this.#entry.turnId));
-    // With a reason, or the platform makes an error with a stack for it.
-    this.#ended.abort(state.end);
+    this.#claiming.end();
     // What has to be forgotten is forgotten first: see #do.
     if (state.end === 'reported' || state.end === 'left') this.#close(state.end);
   }

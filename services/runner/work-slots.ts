@@ -20,6 +20,10 @@ export class WorkSlots {
   /** Resolves when a turn may begin in `workspace`; undefined when `signal` aborts first. */
   async take(workspace: string, signal: AbortSignal): Promise<ReleaseSlot | undefined> {
     if (signal.aborted) return undefined;
+    if (this.#waiting.length === 0 && this.#isFree(workspace)) {
+      this.#busy.add(workspace);
+      return this.#releaseOnce(workspace);
+    }
     const turn = Promise.withResolvers<boolean>();
     const entry: Waiting = { workspace, start: () => turn.resolve(true) };
     const onAbort = (): void => turn.resolve(false);
@@ -36,6 +40,10 @@ export class WorkSlots {
       return undefined;
     }
     return release;
+  }
+
+  #isFree(workspace: string): boolean {
+    return this.#busy.size < this.#most && !this.#busy.has(workspace);
   }
 
   #releaseOnce(workspace: string): ReleaseSlot {

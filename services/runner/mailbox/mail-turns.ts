@@ -80,7 +80,7 @@ export class MailTurns {
 
   /** Mail has come. */
   arrived(): void {
-    this.#bell.ring();
+    this.#ring();
   }
 
   /** A turn of this runner is over: there may be room, and if it was the batch's it is time to ask what became of it. */
@@ -91,7 +91,7 @@ export class MailTurns {
       this.#asked = 0;
       this.#askAtMs = 0;
     }
-    this.#bell.ring();
+    this.#ring();
   }
 
   /** What is to be committed together with the start of a turn: of mail, if it is one that brings mail. */
@@ -124,6 +124,12 @@ export class MailTurns {
     } finally {
       signal.removeEventListener('abort', wake);
     }
+  }
+
+  /** Without mail there is nothing to look at: most turns have none to do with. */
+  #ring(): void {
+    const { journal, mailbox } = this.#parts;
+    if (journal.batch() !== undefined || mailbox.unread().length > 0) this.#bell.ring();
   }
 
   /** Does at most one thing, and says in how many ms the next is due. */

@@ -27,7 +27,8 @@ interface Parts {
 export class LineSteering {
   readonly #channel: WordsChannel | undefined;
   readonly #parts: Parts;
-  readonly #settled = new AbortController();
+  /** While words wait for the program to say that it reads them. */
+  #waiting: AbortController | undefined;
   /** By the program's own name for them: words that it has not taken up. */
   readonly #given = new Map<string, (answer: SteerAnswer) => void>();
   #isAnnounced: boolean;
@@ -48,7 +49,7 @@ export class LineSteering {
   announced(acknowledges: boolean): void {
     this.#isAnnounced = true;
     this.#acknowledges.resolve(acknowledges);
-    this.#settled.abort('announced');
+    this.#waiting?.abort('announced');
   }
 
   /** It has taken up what it calls this. */
@@ -63,7 +64,7 @@ export class LineSteering {
     this.#isOver = true;
     this.#acknowledges.resolve(false);
     // With a reason, or the platform makes an error with a stack for it.
-    this.#settled.abort('over');
+    this.#waiting?.abort('over');
     if (this.#channel?.place === 'input') this.#parts.process.endInput();
     else this.#parts.process.endWords();
   }
@@ -75,9 +76,8 @@ export class LineSteering {
   }
 
   async give(text: string, commandId: string): Promise<SteerAnswer> {
-    const { clock } = this.#parts;
     if (this.#channel === undefined) return STEER_UNSUPPORTED;
-    if (!this.#isAnnounced && !this.#isOver) await clock.sleep(ANNOUNCE_MS, this.#settled.signal);
+    await this.#announcement();
     if (this.#isOver) return OVER;
     if (!this.#isAnnounced) return STEER_UNSUPPORTED;
     this.#write(this.#channel, text, commandId);
@@ -86,9 +86,8 @@ export class LineSteering {
 
   /** `taken` only when the program has said so. */
   async deliver(text: string, id: string): Promise<SteerAnswer> {
-    const { clock } = this.#parts;
     if (this.#channel === undefined) return STEER_UNSUPPORTED;
-    if (!this.#isAnnounced && !this.#isOver) await clock.sleep(ANNOUNCE_MS, this.#settled.signal);
+    await this.#announcement();
     if (!this.#isAnnounced && !this.#isOver) return STEER_UNSUPPORTED;
     const acknowledges = await this.#acknowledges.promise;
     if (this.#isOver) return OVER;
@@ -97,6 +96,13 @@ export class LineSteering {
     const answer = new Promise<SteerAnswer>((resolve) => this.#given.set(named, resolve));
     this.#write(this.#channel, text, id);
     return answer.finally(() => this.#given.delete(named));
+  }
+
+  /** Resolves when the program reads words, or will not, or has had its moment to say so. */
+  async #announcement(): Promise<void> {
+    if (this.#isAnnounced || this.#isOver) return;
+    this.#waiting ??= new AbortController();
+    await this.#parts.clock.sleep(ANNOUNCE_MS, this.#waiting.signal);
   }
 
   #idOf(id: string): string {

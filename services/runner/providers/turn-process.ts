@@ -202,17 +202,35 @@ class RunningProcess implements TurnProcess {
     return leftovers;
   }
 
-  async #readOutput(stream: Readable, reader: OutputReader): Promise<void> {
-    try {
-      for await (const chunk of stream) {
+  /** Resolves when the stream has ended and all of it is taken. Piece by piece: an iterator over a stream costs more than most outputs. */
+  #readOutput(stream: Readable, reader: OutputReader): Promise<void> {
+    return new Promise((resolve) => {
+      const fail = (error: unknown): void => {
+        if (!this.#isClosingOutputs) this.#options.onReaderFailed(error);
+        stream.destroy();
+      };
+      const take = async (chunk: Buffer): Promise<void> => {
         this.#taking += 1;
-        await reader.take(chunk as Buffer);
+        try {
+          await reader.take(chunk);
+        } catch (error) {
+          return fail(error);
+        }
         this.#taking -= 1;
         this.#read += 1;
-      }
-    } catch (error) {
-      if (!this.#isClosingOutputs) this.#options.onReaderFailed(error);
-    }
+        stream.resume();
+      };
+      let last = Promise.resolve();
+      stream.on('data', (chunk: Buffer) => {
+        stream.pause();
+        last = take(chunk);
+      });
+      stream.once('error', fail);
+      // What is still being taken is waited for, in every way a stream can end.
+      const end = (): void => void last.then(resolve);
+      stream.once('end', end);
+      stream.once('close', end);
+    });
   }
 
   /** Outputs end with their last holder. One that is held by a process we may not end, and is silent, is closed from our side. */
