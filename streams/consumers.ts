@@ -190,6 +190,13 @@ export const serviceReactors = {
     // Runs that ended before there was mail have no parent.
     startsAt: 'new',
   },
+  /** Carries out grants whose maker has died. */
+  taskGrants: {
+    stream: 'TRANSITIONS',
+    name: 'tasks-grants',
+    description: 'A grant of one task is carried out by the task’s own transition, whoever has made it.',
+    filterSubjects: [aggregateFilter('admission')],
+  },
   /** Tells tasks what their runs do. */
   taskRuns: {
     stream: 'TRANSITIONS',

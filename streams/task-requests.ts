@@ -45,7 +45,7 @@ export const TASK_REQUESTS = {
   },
   assign: {
     means:
-      'Hand tasks to agents: one grant and the tasks’ own transitions in one atomic append. Refused when another grant was made after the one that the asker has seen last; tasks that do not wait any more are left out.',
+      'Hand tasks to agents: one grant and the tasks’ own transitions. Refused when another grant was made after the one that the asker has seen last, or when the only task has gone on meanwhile; of several, those that do not wait any more are left out.',
     request: z.object({
       grantId: requestId,
       /** Sequence of the last grant that the asker has seen; 0: none. */

@@ -1,6 +1,7 @@
 // What a dispatcher knows of one tenant and project, folded from summaries and then from the log, entry by entry: who waits, what
 // is under way, which slots are taken, and the last grant. Deterministic, no I/O. Takes each entry once, in the
 // order of the log: leaving out what a summary has seen is the caller's. Holds nothing of tasks and runs that have ended.
+import type { Granted } from '#streams/admission.ts';
 import type { RunEvent } from '#streams/run.ts';
 import type { TaskView } from '#streams/task-view.ts';
 import type { TaskCreated, TaskEvent } from '#streams/task.ts';
@@ -46,7 +47,12 @@ const waitingTask = (
 };
 
 type Known =
-  | { readonly kind: 'waiting'; readonly task: WaitingTask }
+  | {
+      readonly kind: 'waiting';
+      readonly task: WaitingTask;
+      /** Its last transition. */
+      readonly seq: number;
+    }
   | ({ readonly kind: 'active' } & ActiveTask);
 
 const ENDED_RUN: ReadonlySet<RunEvent['type']> = new Set([
@@ -78,10 +84,10 @@ export class Board implements Situation {
   }
 
   /** Takes a task up from its summary; one that has ended is passed over. */
-  restoreTask(view: Pick<TaskView, RestoredFields>): void {
+  restoreTask(view: Pick<TaskView, RestoredFields>, seq: number): void {
     const task = waitingTask(view, { queuedSeq: view.queuedSeq, attempt: view.attemptCount + 1 });
     const last = view.attempts.at(-1);
-    if (view.state === 'pending') this.#wait(task);
+    if (view.state === 'pending') this.#wait(task, seq);
     else if (view.endedAt === null && last !== undefined)
       this.#begin(task, { ...last, isBegun: view.state !== 'assigned' || last.recalled !== null });
   }
@@ -102,17 +108,17 @@ export class Board implements Situation {
   applyTask(event: TaskEvent, seq: number): void {
     const known = this.#known.get(event.taskId);
     if (event.type === 'fleetlog.task.created.v1') {
-      if (known === undefined) this.#wait(waitingTask(event, { queuedSeq: seq, attempt: 1 }));
+      if (known === undefined) this.#wait(waitingTask(event, { queuedSeq: seq, attempt: 1 }), seq);
       return;
     }
     if (known === undefined) return;
-    this.#change(known, event);
+    this.#change(known, event, seq);
   }
 
   /** A task that had ended waits again: what it asks for is in its first transition. */
   applyRetry(created: TaskCreated, retry: RetriedTask, seq: number): void {
     if (this.knows(created.taskId)) return;
-    this.#wait(waitingTask(created, { queuedSeq: seq, attempt: retry.attempts + 1 }));
+    this.#wait(waitingTask(created, { queuedSeq: seq, attempt: retry.attempts + 1 }), seq);
   }
 
   /** A run that has not ended. */
@@ -140,11 +146,22 @@ export class Board implements Situation {
       this.runners.pauses.pause(agent, provider, retryAt);
   }
 
-  applyGrant(seq: number): void {
+  /** A task that is granted where it stands has its share and its slot from now on; its own transition follows, unless it has gone on otherwise. */
+  applyGrant(seq: number, grants: readonly Granted[] = []): void {
     this.admissionSeq = Math.max(this.admissionSeq, seq);
+    for (const { taskId, attempt, agent, runId, taskSeq } of grants) {
+      const known = this.#known.get(taskId);
+      if (known?.kind !== 'waiting' || known.seq !== taskSeq) continue;
+      this.#leave(known);
+      this.#begin(known.task, { attempt, agent, runId, isBegun: false });
+    }
   }
 
-  #change(known: Known, event: Exclude<TaskEvent, { readonly type: 'fleetlog.task.created.v1' }>): void {
+  #change(
+    known: Known,
+    event: Exclude<TaskEvent, { readonly type: 'fleetlog.task.created.v1' }>,
+    seq: number,
+  ): void {
     switch (event.type) {
       case 'fleetlog.task.assigned.v1':
         this.#leave(known);
@@ -156,7 +173,7 @@ export class Board implements Situation {
         return;
       case 'fleetlog.task.requeued.v1':
         this.#leave(known);
-        return this.#wait({ ...known.task, attempt: event.attempt + 1 });
+        return this.#wait({ ...known.task, attempt: event.attempt + 1 }, seq);
       case 'fleetlog.task.completed.v1':
       case 'fleetlog.task.failed.v1':
       case 'fleetlog.task.blocked.v1':
@@ -167,8 +184,8 @@ export class Board implements Situation {
     }
   }
 
-  #wait(task: WaitingTask): void {
-    this.#known.set(task.taskId, { kind: 'waiting', task });
+  #wait(task: WaitingTask, seq: number): void {
+    this.#known.set(task.taskId, { kind: 'waiting', task, seq });
     this.waiting.add(task);
   }
 

@@ -66,7 +66,7 @@ export class FleetLog {
   /** Brings the boards up to what the log has now. Faults: the log's. */
   async catchUp(summaries: Summaries, signal: AbortSignal): Promise<void> {
     const { tasks, runs } = summaries;
-    for (const { state } of tasks.values) this.board(state).restoreTask(state);
+    for (const { state, seq } of tasks.values) this.board(state).restoreTask(state, seq);
     for (const { state } of runs.values) {
       const { runId, agent, provider, failure } = state;
       if (state.endedAt === null) this.board(state).restoreRun({ runId, agent, provider });
@@ -76,7 +76,10 @@ export class FleetLog {
     const { log } = this.#parts;
     for (const boundary of this.boundaries()) {
       const last = await log.last(aggregateSubject(boundary, 'admission', ADMISSION_ID));
-      if (last !== undefined) this.board(boundary).applyGrant(last.seq);
+      const reading = last && readEntry(last);
+      // Only the last one may not be carried out yet.
+      if (last !== undefined)
+        this.board(boundary).applyGrant(last.seq, reading?.kind === 'admission' ? reading.data.grants : []);
     }
     const { lastSeq } = await log.bounds();
     const isSeen = seenBy(summaries);
@@ -137,7 +140,7 @@ export class FleetLog {
       else board.applyTask(data, entry.seq);
       if (data.type === 'fleetlog.task.assigned.v1') assignedTo = data.agent;
     } else if (reading.kind === 'run') board.applyRun(reading.data);
-    else if (reading.kind === 'admission') board.applyGrant(entry.seq);
+    else if (reading.kind === 'admission') board.applyGrant(entry.seq, reading.data.grants);
     this.#parts.onApplied({ boundary, assignedTo });
   }
 

@@ -16,7 +16,8 @@ import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
 import { createRunNews, decodeRunNews } from './run-news.ts';
-import { createTaskLog, type TaskLog } from './task-log.ts';
+import { createSingleGrants, decodeSingleGrant } from './single-grant.ts';
+import { createTaskLog } from './task-log.ts';
 
 const TasksConfig = configSchema({
   requestTimeoutMs: duration({ min: 100 })
@@ -25,15 +26,19 @@ const TasksConfig = configSchema({
 });
 type Context = ServiceContext<ConfigOf<typeof TasksConfig>>;
 
-const taskLogs = new WeakMap<Context, TaskLog>();
-
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
-const taskLogOf = (context: Context): TaskLog => {
-  const known = taskLogs.get(context);
-  if (known !== undefined) return known;
+const partsOf = (context: Context) => {
   const { clock, ids } = context;
-  const made = createTaskLog({ log: context.log('TRANSITIONS'), clock, ids });
-  taskLogs.set(context, made);
+  const log = context.log('TRANSITIONS');
+  const handOver = { taskLog: createTaskLog({ log, clock, ids }), log, clock };
+  return { ...handOver, singles: createSingleGrants(handOver) };
+};
+
+const known = new WeakMap<Context, ReturnType<typeof partsOf>>();
+
+const sharedParts = (context: Context): ReturnType<typeof partsOf> => {
+  const made = known.get(context) ?? partsOf(context);
+  known.set(context, made);
   return made;
 };
 
@@ -42,9 +47,9 @@ export const tasks = defineService({
   config: TasksConfig,
   loops: (context) => {
     const { clock, config, requests } = context;
-    const taskLog = taskLogOf(context);
+    const { taskLog, singles } = sharedParts(context);
     const { taskAttempts } = serviceConsumers;
-    const { taskRuns } = serviceReactors;
+    const { taskRuns, taskGrants } = serviceReactors;
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
     const timeoutMs = config.requestTimeoutMs;
     const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
@@ -56,6 +61,15 @@ export const tasks = defineService({
         decode: decodeAttemptTransition,
         lane: ({ event }) => event.taskId,
         handle: (transition) => attempts.handle(transition),
+        deadLetters,
+        limits: { ackWaitMs: ACK_WAIT_MS },
+      }),
+      consumerLoop(context, {
+        name: taskGrants.name,
+        queue: reactorQueue(context, taskGrants, REACTORS_BUCKET),
+        decode: decodeSingleGrant,
+        lane: ({ granted }) => granted.taskId,
+        handle: (grant) => singles.handle(grant),
         deadLetters,
         limits: { ackWaitMs: ACK_WAIT_MS },
       }),
@@ -72,9 +86,8 @@ export const tasks = defineService({
     ];
   },
   requests: (context) => {
-    const { clock, redactor } = context;
-    const taskLog = taskLogOf(context);
-    const assign = createAssign({ taskLog, log: context.log('TRANSITIONS'), clock });
-    return taskRequests({ ...createOrders({ taskLog, redactor }), assign });
+    const shared = sharedParts(context);
+    const { redactor } = context;
+    return taskRequests({ ...createOrders({ ...shared, redactor }), assign: createAssign(shared) });
   },
 });

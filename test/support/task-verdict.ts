@@ -7,6 +7,7 @@ import { endsRun } from '#services/dispatch/board.policy.ts';
 import { isActive } from '#services/tasks/task-state.policy.ts';
 import { taskDecider } from '#services/tasks/task.decider.ts';
 import { foldTask, type TaskSummary } from '#services/tasks/task.view.ts';
+import type { AdmissionEvent, Granted } from '#streams/admission.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { readEntry } from '#streams/catalogue.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -158,7 +159,10 @@ const demandOf = ({ queue, lane, provider, agent, labels }: TaskCreated): string
 export class TaskVerdict {
   readonly judge: Judge;
   readonly #summaries = new Map<string, { readonly seq: number; readonly view: TaskSummary }>();
+  readonly #lastSeqs = new Map<string, number>();
   #lastGrant = 0;
+  /** A grant that came before its hand-over. */
+  #open: Granted | undefined;
 
   constructor(limits: JudgedLimits) {
     this.judge = new Judge(limits);
@@ -170,10 +174,7 @@ export class TaskVerdict {
     else if (reading.kind === 'task') this.#task(reading.data, entry.seq);
     else if (reading.kind === 'run') this.judge.run(reading.data);
     else if (reading.kind === 'admission') {
-      // A grant stands directly behind what it hands over.
-      if (entry.seq - this.#lastGrant <= reading.data.grants.length)
-        this.judge.faults.push(`grant ${entry.seq} is alone`);
-      this.#lastGrant = entry.seq;
+      this.#grant(reading.data, entry.seq);
     }
   }
 
@@ -194,7 +195,23 @@ export class TaskVerdict {
     }
   }
 
+  /** One of several tasks stands directly behind what it hands over; one of a single task before it, and no other comes between. */
+  #grant({ grants }: AdmissionEvent, seq: number): void {
+    const [granted] = grants;
+    if (granted?.taskSeq === undefined && seq - this.#lastGrant <= grants.length)
+      this.judge.faults.push(`grant ${seq} is alone`);
+    if (this.#open !== undefined && this.#lastSeqs.get(this.#open.taskId) === this.#open.taskSeq)
+      this.judge.faults.push(`grant ${seq} is made before the last one is carried out`);
+    this.#open = granted?.taskSeq === undefined ? undefined : granted;
+    this.#lastGrant = seq;
+  }
+
   #task(event: TaskEvent, seq: number): void {
+    const { taskId } = event;
+    if (event.type === 'fleetlog.task.assigned.v1' && this.#open?.taskId === taskId)
+      if (this.#open.taskSeq !== this.#lastSeqs.get(taskId) || this.#open.agent !== event.agent)
+        this.judge.faults.push(`at ${seq} ${taskId} is handed over otherwise than it was granted`);
+    this.#lastSeqs.set(taskId, seq);
     this.judge.task(event, seq);
     const before = this.#summaries.get(event.taskId)?.view;
     const view = foldTask(before, { boundary: BOUNDARY, seq, event });

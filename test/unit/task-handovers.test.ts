@@ -7,6 +7,7 @@ import { Board } from '#services/dispatch/board.policy.ts';
 import { createAssign } from '#services/tasks/assignments.ts';
 import { createAttempts, decodeAttemptTransition } from '#services/tasks/attempts.ts';
 import { createRunNews, decodeRunNews, type RunNews } from '#services/tasks/run-news.ts';
+import { createSingleGrants } from '#services/tasks/single-grant.ts';
 import { createTaskLog } from '#services/tasks/task-log.ts';
 import { jsonBytes } from '#streams/entry.ts';
 import { encodeRunEvent } from '#streams/run-codec.ts';
@@ -18,95 +19,56 @@ import {
   completed as runCompleted,
   created as runCreated,
 } from '#test/support/run-history.ts';
-import { createWorld } from '#test/support/simulated-world.ts';
+import { first, handOverWorld, second, ULID } from '#test/support/hand-over-world.ts';
 import { createData } from '#test/support/task-history.ts';
-
-const ULID = '01HF3Z0000000000000000000';
-const [first, second] = [`tsk_${ULID}1`, `tsk_${ULID}2`] as const;
-
-const setup = () => {
-  const world = createWorld(1, { agents: ['a1'] });
-  const { clock, ids, ports } = world;
-  const log = ports.log('TRANSITIONS');
-  const taskLog = createTaskLog({ log, clock, ids });
-  const create = async (taskId: string): Promise<void> => {
-    const target = { boundary: BOUNDARY, taskId, actor: 'user:test' };
-    await taskLog.handle(
-      target,
-      { kind: 'create', data: createData({ taskId }) },
-      { id: `${taskId}.create` },
-    );
-  };
-  const assign = createAssign({ taskLog, log, clock });
-  const ask = (taskIds: readonly string[], expectedSeq: number, grantId = `g${expectedSeq}`) =>
-    assign(BOUNDARY, {
-      grantId,
-      expectedSeq,
-      dispatcher: 'd1',
-      grants: taskIds.map((taskId) => ({ taskId, attempt: 1, agent: 'a1' })),
-    });
-  const history = async (taskId: string): Promise<string[]> => {
-    const types: string[] = [];
-    for await (const { headers } of log.read(aggregateSubject(BOUNDARY, 'task', taskId)))
-      types.push(headers['ce-type']?.replace(/^fleetlog\.task\.|\.v1$/g, '') ?? '');
-    return types;
-  };
-  /** Puts an entry on a task's subject that nobody here can read. */
-  const spoil = async (taskId: string): Promise<void> => {
-    const subject = aggregateSubject(BOUNDARY, 'task', taskId);
-    const last = await log.last(subject);
-    const entry = { subject, id: `${taskId}.spoilt`, headers: {}, body: jsonBytes({}) };
-    await log.append({ ...entry, expectedSeq: last?.seq ?? 0 });
-  };
-  return { ...world, log, taskLog, create, ask, history, spoil };
-};
 
 describe('a hand-over', () => {
   test('WK-31 is refused for whoever has not seen the last grant, and changes nothing then', async () => {
-    const { create, ask, history } = setup();
+    const { create, ask, history } = handOverWorld();
     await create(first);
     await create(second);
     const granted = await ask([first], 0);
     expect(granted).toEqual({ kind: 'ok', result: { granted: [first], upToSeq: 4 } });
     expect(await ask([second], 0, 'late')).toMatchObject({
       kind: 'refused',
-      rejection: { code: 'ADMISSION_SUPERSEDED', detail: { actualSeq: 4 } },
+      rejection: { code: 'ADMISSION_SUPERSEDED', detail: { actualSeq: 3 } },
     });
     expect(await history(second)).toEqual(['created']);
-    expect(await ask([second], 4)).toMatchObject({ kind: 'ok', result: { granted: [second] } });
+    expect(await ask([second], 3)).toMatchObject({ kind: 'ok', result: { granted: [second] } });
   });
 
   test('that comes again, also twice in itself, hands nothing over twice', async () => {
-    const { create, ask, history } = setup();
+    const { create, ask, history } = handOverWorld();
     await create(first);
     expect(await ask([first, first], 0)).toMatchObject({ result: { granted: [first] } });
-    expect(await ask([first], 0)).toMatchObject({ kind: 'ok', result: { granted: [], upToSeq: 2 } });
+    expect(await ask([first], 0)).toMatchObject({ kind: 'ok', result: { granted: [], upToSeq: 3 } });
     expect(await history(first)).toEqual(['created', 'assigned']);
   });
 
   test('WK-31 of one task by two dispatchers at once, by whichever instances, is made by one of them and no fault to the other', async () => {
-    const { create, ask, history, log, clock, ids } = setup();
+    const { create, ask, history, log, clock, ids } = handOverWorld();
     await create(first);
     await create(second);
     // Another instance, which remembers the tasks as they were.
     const theirs = createTaskLog({ log, clock, ids });
     for (const taskId of [first, second])
       await theirs.load({ boundary: BOUNDARY, taskId, actor: 'user:test' });
-    const other = createAssign({ taskLog: theirs, log, clock });
+    const parts = { taskLog: theirs, log, clock };
+    const other = createAssign({ ...parts, singles: createSingleGrants(parts) });
     const grants = [first, second].map((taskId) => ({ taskId, attempt: 1, agent: 'a1' }));
     const askOther = (grantId: string) =>
       other(BOUNDARY, { grantId, expectedSeq: 0, dispatcher: 'd2', grants });
     const both = await Promise.all([ask([first], 0, 'one'), ask([first], 0, 'two'), askOther('three')]);
     expect(
       both.map((answer) => (answer.kind === 'ok' ? answer.result.granted : answer.rejection.code)),
-    ).toEqual([[first], [], 'ADMISSION_SUPERSEDED']);
+    ).toEqual([[first], 'ADMISSION_SUPERSEDED', 'ADMISSION_SUPERSEDED']);
     expect(await history(first)).toEqual(['created', 'assigned']);
     expect(await history(second)).toEqual(['created']);
     expect(await askOther('four')).toMatchObject({ rejection: { code: 'ADMISSION_SUPERSEDED' } });
   });
 
   test('leaves out what waits no more and what cannot be read, and hands over the rest', async () => {
-    const { create, ask, spoil, taskLog, history } = setup();
+    const { create, ask, spoil, taskLog, history } = handOverWorld();
     for (const taskId of [first, second]) await create(taskId);
     const third = `tsk_${ULID}3`;
     await create(third);
@@ -119,7 +81,7 @@ describe('a hand-over', () => {
 });
 
 test('a task that cannot be handed over is set aside, and holds up nobody', async () => {
-  const { clock, ids } = setup();
+  const { clock, ids } = handOverWorld();
   const board = new Board();
   board.applyTask({ type: 'fleetlog.task.created.v1', ...createData({ taskId: first }), createdAt: 1 }, 1);
   board.applyTask({ type: 'fleetlog.task.created.v1', ...createData({ taskId: second }), createdAt: 1 }, 2);
@@ -163,7 +125,7 @@ test('a task that cannot be handed over is set aside, and holds up nobody', asyn
 
 describe('the run of an attempt', () => {
   const attemptsWith = async (answer: unknown) => {
-    const { create, ask, log, taskLog, clock, history } = setup();
+    const { create, ask, log, taskLog, clock, history } = handOverWorld();
     await create(first);
     await ask([first], 0);
     const requests: RequestClient = {
@@ -209,7 +171,7 @@ describe('the run of an attempt', () => {
 });
 
 test('WK-79 an attempt whose end is told before its start is on record with both, whoever tells of the start then', async () => {
-  const { create, ask, history, log, taskLog, clock, ids } = setup();
+  const { create, ask, history, log, taskLog, clock, ids } = handOverWorld();
   await create(first);
   await ask([first], 0);
   const { state } = await taskLog.load({ boundary: BOUNDARY, taskId: first, actor: 'user:test' });

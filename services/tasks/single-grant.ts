@@ -1,0 +1,108 @@
+// Grants of one task, which cost two plain appends where a batch costs a broker with files the time of eight: the grant first, then the task's
+// own transition, which carries it out. What lies between is on the log: whoever dies there is followed by the reactor here, and no
+// further grant is made before (see settle). So at most one grant is not carried out, and it is the last.
+// A task that has gone on otherwise since (a cancel) is not handed over, and the grant is void: its own record tells.
+import { ok as done, type Handled } from '#libs/consumers/disposition.ts';
+import { Fault } from '#libs/kernel/fault.ts';
+import type { StoredEntry } from '#libs/ports/event-log.ts';
+import { ADMISSION_ID, type Granted } from '#streams/admission.ts';
+import { readEntry } from '#streams/catalogue.ts';
+import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
+import { ACTOR, decideBy, noteGoing, type Going, type HandOverParts } from './hand-over.ts';
+
+/** A grant of one task on the log. */
+export interface SingleGrant {
+  readonly boundary: Boundary;
+  readonly grantId: string;
+  readonly granted: Granted & { readonly taskSeq: number };
+}
+
+/** The grant of an entry; undefined: its tasks' transitions were appended with it. Throws `ADMISSION_UNREADABLE` (never). */
+export const decodeSingleGrant = (entry: StoredEntry): SingleGrant | undefined => {
+  const reading = readEntry(entry);
+  if (reading.kind === 'problem')
+    throw new Fault({ code: 'ADMISSION_UNREADABLE', retry: 'never', message: reading.problem });
+  if (reading.kind !== 'admission') return undefined;
+  const { tenant, project } = reading.place;
+  const [granted] = reading.data.grants;
+  if (granted?.taskSeq === undefined) return undefined;
+  const { taskSeq } = granted;
+  return { boundary: { tenant, project }, grantId: reading.envelope.id, granted: { ...granted, taskSeq } };
+};
+
+/** How long the reactor leaves a grant to whoever made it. */
+const GRACE_MS = 300;
+/** Grants of this instance that are kept in mind. */
+const MOST_KNOWN = 1000;
+
+export interface SingleGrants {
+  /** Appends the grant's task. The sequence of its transition; undefined: the task has gone on otherwise. Faults: the log's. */
+  carryOut(boundary: Boundary, grantId: string, going: Going): Promise<number | undefined>;
+  /** Sees to it that the grant at `seq`, when it is the last one, is carried out or void. Faults: the log's. */
+  settle(boundary: Boundary, seq: number): Promise<void>;
+  /** The grant at `seq` is carried out or void. */
+  noteSettled(boundary: Boundary, seq: number): void;
+  /** As the handler of a consumer: carries out what whoever made the grant has not. */
+  handle(grant: SingleGrant): Promise<Handled>;
+}
+
+export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
+  const { taskLog, log, clock } = parts;
+  const settled = new Map<string, number>();
+  const ours = new Map<string, Promise<number | undefined>>();
+  const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
+
+  const append = async (boundary: Boundary, going: Going): Promise<number | undefined> => {
+    const outcome = await log.append(going.entry);
+    if (outcome.kind === 'conflict') return undefined;
+    noteGoing(parts, boundary, [going], [outcome.seq]);
+    return outcome.seq;
+  };
+
+  /** From the log alone: what somebody else has granted. */
+  const complete = async ({ boundary, grantId, granted }: SingleGrant): Promise<void> => {
+    const { taskId, attempt, agent, taskSeq } = granted;
+    try {
+      const now = await taskLog.load({ boundary, taskId, actor: ACTOR });
+      // Carried out, or void.
+      if (now.seq !== taskSeq) return;
+      const { going } = decideBy(boundary, { grantId, taskId, attempt, agent }, now, clock.now());
+      if (going !== undefined) await append(boundary, going);
+    } catch (error) {
+      // A task whose record cannot be read goes nowhere, and must hold up nobody.
+      if (!(error instanceof Fault && error.retry === 'never')) throw error;
+    }
+  };
+
+  return {
+    carryOut: (boundary, grantId, going) => {
+      const appending = append(boundary, going);
+      ours.set(grantId, appending);
+      appending.catch(() => undefined);
+      for (const [oldest] of ours) {
+        if (ours.size <= MOST_KNOWN) break;
+        ours.delete(oldest);
+      }
+      return appending;
+    },
+    settle: async (boundary, seq) => {
+      if (seq === 0 || settled.get(keyOf(boundary)) === seq) return;
+      const last = await log.last(aggregateSubject(boundary, 'admission', ADMISSION_ID));
+      if (last?.seq !== seq) return;
+      const grant = decodeSingleGrant(last);
+      if (grant !== undefined) await complete(grant);
+      settled.set(keyOf(boundary), seq);
+    },
+    noteSettled: (boundary, seq) => void settled.set(keyOf(boundary), seq),
+    handle: async (grant) => {
+      if (!ours.has(grant.grantId)) await clock.sleep(GRACE_MS);
+      const isDone = await ours.get(grant.grantId)?.then(
+        () => true,
+        () => false,
+      );
+      ours.delete(grant.grantId);
+      if (isDone !== true) await complete(grant);
+      return done;
+    },
+  };
+};
