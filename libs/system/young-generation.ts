@@ -9,16 +9,37 @@ const MOST_BYTES = 32 * 1024 * 1024;
 /** As the engine has it. */
 const GROWTH = 2;
 
-/** Keeps the young generation within 32 MB from now on, after what it has already. Does not keep the process alive; never fails. */
-export const boundYoungGeneration = (): void => {
+/** What a process may have that is one of many on its machine: at rest it needs a quarter of it. */
+const MOST_OF_MANY_BYTES = 8 * 1024 * 1024;
+/** By then a process has loaded what it consists of, which makes much that stays: a young generation that grew with it would stay large. */
+const LOADED_AFTER_MS = 3000;
+
+const allowGrowth = (factor: number): void => setFlagsFromString(`--semi-space-growth-factor=${factor}`);
+
+const keepWithin = (mostBytes: number): void => {
   let growth = GROWTH;
   const look = (): void => {
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     // It may have been shrunk meanwhile, when the process had nothing to do.
-    const next = (young?.space_size ?? 0) >= MOST_BYTES ? 1 : GROWTH;
+    const next = (young?.space_size ?? 0) >= mostBytes ? 1 : GROWTH;
     if (next === growth) return;
     growth = next;
-    setFlagsFromString(`--semi-space-growth-factor=${growth}`);
+    allowGrowth(growth);
   };
   new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
+};
+
+/** Keeps the young generation within 32 MB from now on, after what it has already. Does not keep the process alive; never fails. */
+export const boundYoungGeneration = (): void => keepWithin(MOST_BYTES);
+
+/**
+ * For a process of which a machine has many: its young generation stays as small as it is while it starts, and within 8 MB from then on. Starts
+ * a little slower; spares 14 MB.
+ */
+export const keepYoungGenerationSmall = (): void => {
+  allowGrowth(1);
+  setTimeout(() => {
+    allowGrowth(GROWTH);
+    keepWithin(MOST_OF_MANY_BYTES);
+  }, LOADED_AFTER_MS).unref();
 };

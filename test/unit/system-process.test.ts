@@ -1,4 +1,5 @@
 // The facts that the process tells about itself, and its listeners.
+import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { systemProcess } from '#libs/system/process-control.ts';
 import { readBuildFacts, watchEventLoop } from '#libs/system/process-facts.ts';
@@ -70,4 +71,20 @@ describe('listeners', () => {
     remove();
     expect(heard).toEqual(['SIGINT', 'SIGTERM']);
   });
+});
+
+test('a process of which a machine has many keeps the part of its heap where everything is born small', () => {
+  const script = `
+    const { keepYoungGenerationSmall } = await import('#libs/system/young-generation.ts');
+    const { getHeapSpaceStatistics } = await import('node:v8');
+    keepYoungGenerationSmall();
+    const kept = [];
+    for (let at = 0; at < 300_000; at += 1) kept.push({ at, text: 'x' + at });
+    const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
+    console.log(young.space_size, kept.length);`;
+  const options = { encoding: 'utf8', cwd: import.meta.dirname } as const;
+  const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], options);
+  const [bytes, kept] = said.trim().split(' ').map(Number);
+  expect(kept).toBe(300_000);
+  expect(bytes).toBeLessThanOrEqual(4 * 1024 * 1024);
 });
