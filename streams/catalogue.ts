@@ -93,6 +93,9 @@ const SESSION_EVENT_MEANS: Readonly<Record<SessionEventType, string>> = {
   'fleetlog.session.updated.v1':
     'Title, metadata, conversation, the program’s own id or expiry changed; holds what changed and nothing else.',
   'fleetlog.session.stored.v1': 'Its keeper says where what the session wrote is kept.',
+  'fleetlog.session.eviction-asked.v1':
+    'The storage named is to be given up, unless a run created before this has not ended.',
+  'fleetlog.session.eviction-refused.v1': 'The storage stays: runs were under way when it was asked for.',
   'fleetlog.session.evicted.v1': 'The storage named is given up; its keeper removes it.',
 };
 

@@ -20,6 +20,7 @@ const storage: SessionStorage = {
   sha256: 'b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9',
 };
 
+const evictionId = `${sessionId}.collect.${AT + 30 * DAY}`;
 const about = { sessionId, ...boundary, agent, provider: 'exec' as const };
 
 /** Every event of a session. */
@@ -40,6 +41,23 @@ export const SESSION_EXAMPLES: {
     storage,
     subfolder: 'sessions',
     storedAt: AT + 20 * SECOND,
+  },
+  'fleetlog.session.eviction-asked.v1': {
+    type: 'fleetlog.session.eviction-asked.v1',
+    ...about,
+    kind: storage.kind,
+    name: storage.name,
+    reason: 'its time is over',
+    evictionId,
+    askedAt: AT + 30 * DAY,
+  },
+  'fleetlog.session.eviction-refused.v1': {
+    type: 'fleetlog.session.eviction-refused.v1',
+    ...about,
+    name: storage.name,
+    evictionId,
+    runs: [runId],
+    refusedAt: AT + 30 * DAY,
   },
   'fleetlog.session.evicted.v1': {
     type: 'fleetlog.session.evicted.v1',
@@ -70,7 +88,7 @@ export const SESSION_VIEW_EXAMPLE: SessionView = {
   conversationId: null,
   providerSessionId,
   expiresAt: AT + 30 * DAY,
-  storage: { ...storage, updatedAt: AT + 20 * SECOND, evictedAt: null },
+  storage: { ...storage, updatedAt: AT + 20 * SECOND, evictedAt: null, eviction: null },
   subfolder: 'sessions',
   createdAt: AT,
   lastActivityAt: AT + 2 * SECOND,

@@ -16,6 +16,11 @@ const shownStorageSchema = z.object({
   sha256: z.string().nullable(),
   updatedAt: epochMs,
   evictedAt: epochMs.nullable(),
+  /** An eviction that was asked for and is not settled: it is carried out when no run was under way then. */
+  eviction: z
+    .object({ id: z.string(), askedAt: epochMs, runs: z.array(z.string()) })
+    .nullable()
+    .default(null),
 });
 
 /** Bucket `sessions`, folded from the run and session transitions of TRANSITIONS. */

@@ -101,6 +101,27 @@ const storedSchema = z.object({
   storedAt: epochMs,
 });
 
+/** An eviction is wanted. Where this stands in the stream settles it: against the runs that were created before and have not ended. */
+const evictionAskedSchema = z.object({
+  type: z.literal('fleetlog.session.eviction-asked.v1'),
+  ...about,
+  kind: z.string(),
+  name: z.string(),
+  reason: z.string().max(500),
+  evictionId: z.string(),
+  askedAt: epochMs,
+});
+
+const evictionRefusedSchema = z.object({
+  type: z.literal('fleetlog.session.eviction-refused.v1'),
+  ...about,
+  name: z.string(),
+  evictionId: z.string(),
+  /** That were under way when it was asked for. */
+  runs: z.array(runIdSchema),
+  refusedAt: epochMs,
+});
+
 const evictedSchema = z.object({
   type: z.literal('fleetlog.session.evicted.v1'),
   ...about,
@@ -116,6 +137,8 @@ export const sessionEventSchema = z.discriminatedUnion('type', [
   openedSchema,
   updatedSchema,
   storedSchema,
+  evictionAskedSchema,
+  evictionRefusedSchema,
   evictedSchema,
 ]);
 export type SessionEvent = z.infer<typeof sessionEventSchema>;
@@ -159,8 +182,17 @@ export type SessionCommand =
       /** The storage meant: another one that has taken its place stays. */
       readonly name: string;
       readonly reason: string;
-      /** Runs of it have not ended, as far as the asker can see. */
+      readonly evictionId: string;
+      /** Runs of it have not ended, as far as the asker can see: it spares asking, and settles nothing. */
       readonly isActive: boolean;
       /** Only when its time is over. */
       readonly onlyExpired: boolean;
+    }
+  /** What the summary says of an eviction that was asked for. */
+  | {
+      readonly kind: 'settle';
+      readonly asked: AskedSession;
+      readonly evictionId: string;
+      /** Under way where it was asked for. */
+      readonly runs: readonly string[];
     };

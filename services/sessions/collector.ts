@@ -1,26 +1,25 @@
 // Gives up the storage of sessions whose time is over: now and then, by whichever instance holds the collector's lease, and when asked.
 // Each is looked at anew in bucket and log, and evicted at the expected sequence of its own subject: two collectors, or one that died
-// half-way, evict once. Sessions with a run under way are left alone (WK-57). Removes no file: the keeper of the storage follows the log.
-import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
+// half-way, evict once. Sessions with a run under way, or one that is just beginning, are left alone (WK-57, evictions.ts). Removes no file: the
+// keeper of the storage follows the log.
 import type { Clock } from '#libs/ports/clock.ts';
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import type { Evictions } from './evictions.ts';
 import type { ExpiringSession, ExpiringSessions } from './expiring-sessions.ts';
-import { isActiveIn } from './orders.ts';
-import type { SessionLog } from './session-log.ts';
 
 /** One round or request evicts this many at most. */
 const MOST_AT_ONCE = 500;
+/** Each waits for the summary to come to its wish, and they wait together. */
+const EVICTED_TOGETHER = 50;
 /** Keys of runs and approvals have more tokens. */
 const LEASE_KEY = 'fleet.sessions.collector';
 
 interface Parts {
-  readonly sessionLog: SessionLog;
+  readonly evictions: Evictions;
   readonly expiring: ExpiringSessions;
-  /** The bucket `sessions`. */
-  readonly summaries: KeyValue;
   /** The bucket `leases`. */
   readonly leases: KeyValue;
   readonly clock: Clock;
@@ -67,35 +66,52 @@ const hold = async (
 };
 
 export const createCollector = (parts: Parts): Collector => {
-  const { sessionLog, expiring, summaries, leases, clock, onTrouble } = parts;
+  const { evictions, expiring, leases, clock, onTrouble } = parts;
 
   const evict = async ({ boundary, sessionId, name }: ExpiringSession, actor: string): Promise<boolean> => {
-    const asked = { sessionId, ...boundary };
-    const reason = 'its time is over';
-    const outcome = await handleOnSight(sessionLog, {
+    const eviction = await evictions.evict({
       target: { boundary, sessionId, actor },
-      options: { id: `${sessionId}.collect.${clock.now()}` },
-      look: async () => {
-        const isActive = await isActiveIn(summaries, boundary, sessionId);
-        return { kind: 'evict' as const, asked, name, reason, isActive, onlyExpired: true };
-      },
+      id: `${sessionId}.collect.${clock.now()}`,
+      name,
+      reason: 'its time is over',
+      onlyExpired: true,
     });
-    return outcome?.kind === 'accepted';
+    return eviction.kind === 'evicted' && eviction.isNew;
+  };
+
+  const evictOrLeave = async (session: ExpiringSession, actor: string): Promise<boolean> => {
+    try {
+      return await evict(session, actor);
+    } catch (error) {
+      onTrouble(session.sessionId, toFault(error));
+      return false;
+    }
+  };
+
+  /** What somebody has asked for and died before it was settled. */
+  const settleLeft = async (boundary: Boundary | undefined, actor: string): Promise<void> => {
+    for (const open of expiring.open(boundary))
+      try {
+        await evictions.settle(open, actor);
+      } catch (error) {
+        onTrouble(open.sessionId, toFault(error));
+      }
   };
 
   const collect: Collector['collect'] = async ({ boundary, isTrial, actor }) => {
     await expiring.ready;
+    if (!isTrial) await settleLeft(boundary, actor);
     const due = expiring.due(clock.now(), boundary);
     const taken = due.slice(0, MOST_AT_ONCE);
     const hasMore = due.length > taken.length;
     if (isTrial) return { sessions: taken, hasMore };
     const sessions: ExpiringSession[] = [];
-    for (const session of taken)
-      try {
-        if (await evict(session, actor)) sessions.push(session);
-      } catch (error) {
-        onTrouble(session.sessionId, toFault(error));
-      }
+    for (let at = 0; at < taken.length; at += EVICTED_TOGETHER)
+      await Promise.all(
+        taken.slice(at, at + EVICTED_TOGETHER).map(async (session) => {
+          if (await evictOrLeave(session, actor)) sessions.push(session);
+        }),
+      );
     return { sessions, hasMore };
   };
 

@@ -1,6 +1,9 @@
-// Which sessions have storage that may be given up some day, kept in memory from the bucket `sessions`: where the collector looks. Holds
-// nothing of sessions that never expire or have a run under way. A hint only: it may be behind, and nothing is decided from it.
+// Which sessions have storage that may be given up some day, and which evictions were asked for and are not settled, kept in memory from the
+// bucket `sessions`: where the collector looks. Of what may be given up it is a hint only, and nothing is decided from it; what it says of an
+// eviction is of the place in the log where that was asked for, and never changes.
+import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
+import { viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sessionViewSchema } from '#streams/session-view.ts';
 import type { Boundary } from '#streams/subjects.ts';
@@ -15,6 +18,20 @@ export interface ExpiringSession {
   readonly updatedAt: number;
 }
 
+/** An eviction that was asked for and is not settled. */
+export interface OpenEviction {
+  readonly boundary: Boundary;
+  readonly sessionId: string;
+  readonly id: string;
+  /** Under way where it was asked for. */
+  readonly runs: readonly string[];
+}
+
+/** An eviction that was open when the session's record stood at `seq`. */
+interface AskedEviction extends Omit<OpenEviction, 'runs'> {
+  readonly seq: number;
+}
+
 export interface ExpiringSessions {
   /** Keeps the index until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
@@ -22,9 +39,13 @@ export interface ExpiringSessions {
   readonly ready: Promise<void>;
   /** ST-48: those whose time is over at `now` (epoch ms), the one that was left alone for longest first. */
   due(now: number, boundary?: Boundary): readonly ExpiringSession[];
+  open(boundary?: Boundary): readonly OpenEviction[];
+  /** The runs of an eviction, as soon as the summary has come to it; undefined: not within this time, or it is settled. */
+  runsAt(asked: AskedEviction, withinMs: number): Promise<readonly string[] | undefined>;
 }
 
 const indexedSchema = sessionViewSchema.pick({
+  seq: true,
   tenant: true,
   project: true,
   sessionId: true,
@@ -33,34 +54,57 @@ const indexedSchema = sessionViewSchema.pick({
   storage: true,
   updatedAt: true,
 });
+type Indexed = ReturnType<typeof indexedSchema.parse>;
 
-/** What a value of the bucket says; undefined: nothing of it can be given up, as it is now. */
-const expiringOf = (value: Uint8Array): ExpiringSession | undefined => {
+/** What a value of the bucket says; undefined: it cannot be read. */
+const indexedOf = (value: Uint8Array): Indexed | undefined => {
   const parsed = indexedSchema.safeParse(parseJson(value));
-  if (!parsed.success) return undefined;
-  const { tenant, project, sessionId, activeRuns, expiresAt, storage, updatedAt } = parsed.data;
-  if (storage === null || storage.evictedAt !== null) return undefined;
+  return parsed.success ? parsed.data : undefined;
+};
+
+/** Undefined: nothing of it can be given up, as it is now. */
+const expiringOf = (view: Indexed): ExpiringSession | undefined => {
+  const { tenant, project, sessionId, activeRuns, expiresAt, storage, updatedAt } = view;
+  if (storage === null || storage.evictedAt !== null || storage.eviction !== null) return undefined;
   if (expiresAt === null || activeRuns.length > 0) return undefined;
   return { boundary: { tenant, project }, sessionId, name: storage.name, expiresAt, updatedAt };
+};
+
+const openOf = ({ tenant, project, sessionId, storage }: Indexed): OpenEviction | undefined => {
+  const eviction = storage?.eviction ?? null;
+  if (eviction === null) return undefined;
+  const { id, runs } = eviction;
+  return { boundary: { tenant, project }, sessionId, id, runs };
 };
 
 const isIn = (one: Boundary, boundary: Boundary | undefined): boolean =>
   boundary === undefined || (one.tenant === boundary.tenant && one.project === boundary.project);
 
+/** Keeps a key's value up to date. */
+const keep = <Value>(map: Map<string, Value>, key: string, value: Value | undefined): void => {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+};
+
 /** An empty index over the bucket `sessions`. */
-export const createExpiringSessions = (kv: KeyValue): ExpiringSessions => {
+export const createExpiringSessions = (kv: KeyValue, clock: Clock): ExpiringSessions => {
   const sessions = new Map<string, ExpiringSession>();
+  const evictions = new Map<string, OpenEviction>();
   const known = Promise.withResolvers<void>();
+  const waiting = new Map<string, Set<(view: Indexed) => void>>();
+
+  const note = (key: string, view: Indexed | undefined): void => {
+    keep(sessions, key, view && expiringOf(view));
+    keep(evictions, key, view && openOf(view));
+    if (view !== undefined) for (const tell of waiting.get(key) ?? []) tell(view);
+  };
+
   return {
     watch: async (signal) => {
       for await (const event of kv.watch({ signal })) {
         if (event.kind === 'current') known.resolve();
-        else {
-          const expiring = event.kind === 'put' ? expiringOf(event.entry.value) : undefined;
-          const key = event.kind === 'put' ? event.entry.key : event.key;
-          if (expiring === undefined) sessions.delete(key);
-          else sessions.set(key, expiring);
-        }
+        else if (event.kind === 'put') note(event.entry.key, indexedOf(event.entry.value));
+        else note(event.key, undefined);
       }
     },
     ready: known.promise,
@@ -68,5 +112,29 @@ export const createExpiringSessions = (kv: KeyValue): ExpiringSessions => {
       [...sessions.values()]
         .filter((one) => one.expiresAt <= now && isIn(one.boundary, boundary))
         .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.sessionId < b.sessionId ? -1 : 1)),
+    open: (boundary) => [...evictions.values()].filter((one) => isIn(one.boundary, boundary)),
+    runsAt: async ({ boundary, sessionId, id, seq }, withinMs) => {
+      const key = viewKey(boundary, sessionId);
+      const answer = Promise.withResolvers<readonly string[] | undefined>();
+      const tell = (view: Indexed): void => {
+        const open = openOf(view);
+        if (open?.id === id) answer.resolve(open.runs);
+        else if (view.seq > seq) answer.resolve(undefined);
+      };
+      const tells = waiting.get(key) ?? new Set();
+      waiting.set(key, tells.add(tell));
+      const cancel = clock.timer(withinMs, () => answer.resolve(undefined));
+      try {
+        // What was shown before this began is told by the bucket, what is shown later by the watch.
+        const entry = await kv.get(key);
+        const view = entry === undefined ? undefined : indexedOf(entry.value);
+        if (view !== undefined) tell(view);
+        return await answer.promise;
+      } finally {
+        cancel();
+        tells.delete(tell);
+        if (tells.size === 0) waiting.delete(key);
+      }
+    },
   };
 };

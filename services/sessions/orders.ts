@@ -1,23 +1,17 @@
 // What the control plane asks of sessions: upsert, store, evict. What was written is redacted before anything is decided. Every request
 // may be repeated under its own id, which with its content makes the id of the transition.
 import { createHash } from 'node:crypto';
-import { handleOnSight } from '#libs/commands/handle-on-sight.ts';
-import { InvariantBroken } from '#libs/kernel/invariant.ts';
-import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
-import { viewKey } from '#streams/buckets.ts';
-import { parseJson } from '#streams/entry.ts';
 import type { SessionOperation, SessionRequestOf, SessionResultOf } from '#streams/session-requests.ts';
-import { sessionViewSchema } from '#streams/session-view.ts';
 import type { SessionCommand } from '#streams/session.ts';
 import type { Boundary } from '#streams/subjects.ts';
+import type { Evictions } from './evictions.ts';
 import type { SessionLog } from './session-log.ts';
 
 interface Parts {
   readonly sessionLog: SessionLog;
-  /** The bucket of the summaries: which runs are under way. */
-  readonly summaries: KeyValue;
+  readonly evictions: Evictions;
   readonly redactor: Redactor;
 }
 
@@ -38,17 +32,6 @@ interface Order {
   readonly requestId: string;
   readonly actor: string;
 }
-
-/** Whether runs of a session have not ended, as far as its summary has come; read from the bucket's leader. */
-export const isActiveIn = async (
-  summaries: KeyValue,
-  boundary: Boundary,
-  sessionId: string,
-): Promise<boolean> => {
-  const entry = await summaries.get(viewKey(boundary, sessionId));
-  const parsed = entry === undefined ? undefined : sessionViewSchema.safeParse(parseJson(entry.value));
-  return parsed?.success === true && parsed.data.activeRuns.length > 0;
-};
 
 /** Of a request and all that it asks; what was looked up for it is no part of it. */
 const idOf = ({
@@ -73,7 +56,7 @@ const answerOf = (
     ? refused(outcome.rejection)
     : ok({ sessionId, seq: outcome.seq, repeated: outcome.kind === 'unchanged' || outcome.repeated });
 
-export const createOrders = ({ sessionLog, summaries, redactor }: Parts): Orders => {
+export const createOrders = ({ sessionLog, evictions, redactor }: Parts): Orders => {
   const decide = async (
     boundary: Boundary,
     { command, requestId, actor }: Order,
@@ -100,16 +83,12 @@ export const createOrders = ({ sessionLog, summaries, redactor }: Parts): Orders
     evict: async (boundary, { sessionId, name, reason: given, requestId, actor }) => {
       const reason = redactor.text(given).value.slice(0, 500);
       const wanted = { kind: 'evict', asked: { sessionId, ...boundary }, name, reason } as const;
-      const outcome = await handleOnSight(sessionLog, {
-        target: { boundary, sessionId, actor },
-        options: { id: idOf({ command: wanted, requestId }) },
-        look: async () => {
-          const isActive = await isActiveIn(summaries, boundary, sessionId);
-          return { ...wanted, isActive, onlyExpired: false };
-        },
-      });
-      if (outcome === undefined) throw new InvariantBroken('an eviction is always asked for');
-      return answerOf(sessionId, outcome);
+      const target = { boundary, sessionId, actor };
+      const id = idOf({ command: wanted, requestId });
+      const eviction = await evictions.evict({ target, id, name, reason, onlyExpired: false });
+      return eviction.kind === 'refused'
+        ? refused(eviction.rejection)
+        : ok({ sessionId, seq: eviction.seq, repeated: !eviction.isNew });
     },
   };
 };

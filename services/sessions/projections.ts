@@ -24,7 +24,7 @@ const summarySchema = sessionViewSchema.omit({ seq: true });
 /** Bucket `sessions`. */
 export const sessionsProjection = defineSummary<PlacedSessionEvent, SessionSummary>({
   name: 'sessions',
-  version: 3,
+  version: 4,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run'), aggregateFilter('session')],
   bucket: 'sessions',

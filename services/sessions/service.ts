@@ -14,6 +14,7 @@ import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createBinding, decodeBoundConversation } from './binding.ts';
 import { createCollector } from './collector.ts';
 import { createCursors } from './cursors.ts';
+import { createEvictions } from './evictions.ts';
 import { createExpiringSessions } from './expiring-sessions.ts';
 import { createOpening, decodeRunInSession } from './opening.ts';
 import { createOrders } from './orders.ts';
@@ -31,6 +32,9 @@ const SessionsConfig = configSchema({
 });
 type Context = ServiceContext<ConfigOf<typeof SessionsConfig>>;
 
+/** How long an eviction waits for its summary; whoever asks gives up a little later. */
+const EVICTION_MS = 4000;
+
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: Context) => {
   const { clock, ids, requests, config, logger } = context;
@@ -42,18 +46,18 @@ const partsOf = (context: Context) => {
     requests: requests.client,
     timeoutMs: config.requestTimeoutMs,
   });
-  const expiring = createExpiringSessions(summaries);
+  const expiring = createExpiringSessions(summaries, clock);
+  const evictions = createEvictions({ sessionLog, expiring, summaries, withinMs: EVICTION_MS });
   return {
     sessionLog,
-    summaries,
+    evictions,
     expiring,
     opening,
     binding: createBinding({ sessionLog, opening, log }),
     cursors: createCursors(context.bucket('cursors'), clock),
     collector: createCollector({
-      sessionLog,
+      evictions,
       expiring,
-      summaries,
       leases: context.bucket('leases'),
       clock,
       owner: ids.ulid(),
@@ -107,9 +111,9 @@ export const sessions = defineService({
   config: SessionsConfig,
   loops: loopsOf,
   requests: (context) => {
-    const { sessionLog, summaries, cursors, collector } = sharedParts(context);
+    const { sessionLog, evictions, cursors, collector } = sharedParts(context);
     return sessionRequests({
-      ...createOrders({ sessionLog, summaries, redactor: context.redactor }),
+      ...createOrders({ sessionLog, evictions, redactor: context.redactor }),
       collect: async (boundary, asked) => {
         const collected = await collector.collect({ boundary, ...asked });
         return ok({

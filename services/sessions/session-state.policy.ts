@@ -7,6 +7,8 @@ import { DEFAULT_SUBFOLDER } from '#streams/session.ts';
 /** Where what it wrote is kept; `isEvicted`: it was given up. */
 interface KeptStorage extends SessionStorage {
   readonly isEvicted: boolean;
+  /** An eviction that was asked for and is not settled. */
+  readonly eviction: { readonly id: string; readonly reason: string } | null;
 }
 
 /** A session as folded from its history; undefined before it was opened. */
@@ -61,6 +63,8 @@ export const namedDetails = (
     DETAILS.filter((name) => source[name] !== undefined).map((name) => [name, source[name]]),
   );
 
+const kept = (storage: SessionStorage): KeptStorage => ({ ...storage, isEvicted: false, eviction: null });
+
 /** The session after one more event. Total over every released event. */
 export const evolveSession = (session: SessionState, event: SessionEvent): SessionState => {
   if (event.type === 'fleetlog.session.opened.v1') return session ?? opened(event);
@@ -70,9 +74,12 @@ export const evolveSession = (session: SessionState, event: SessionEvent): Sessi
     return { ...session, ...namedDetails(event), ...(isBound && { boundBy: event.boundBy ?? null }) };
   }
   if (event.type === 'fleetlog.session.stored.v1')
-    return { ...session, subfolder: event.subfolder, storage: { ...event.storage, isEvicted: false } };
+    return { ...session, subfolder: event.subfolder, storage: kept(event.storage) };
   const { storage } = session;
   // Another storage has taken the place of the one that was given up.
   if (storage === null || storage.name !== event.name) return session;
-  return { ...session, storage: { ...storage, isEvicted: true } };
+  if (event.type === 'fleetlog.session.eviction-asked.v1')
+    return { ...session, storage: { ...storage, eviction: { id: event.evictionId, reason: event.reason } } };
+  const isEvicted = event.type === 'fleetlog.session.evicted.v1';
+  return { ...session, storage: { ...storage, isEvicted, eviction: null } };
 };

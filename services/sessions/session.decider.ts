@@ -1,10 +1,12 @@
 // The rules of a session: whose it is, what may be said about it, when its storage may be given up. Pure.
 // Guarantees: tenant, project, agent and provider never change, and every command that takes them to be others is refused, tenancy
 // first (ST-09, WK-51); no update drops what it does not name (WK-50); only the current storage is evicted, and never while a run is
-// under way (WK-57); an older claim does not overwrite the program's id that a newer one told. Does not know runs: who asks for an eviction says whether one is active.
+// under way (WK-57); an older claim does not overwrite the program's id that a newer one told. Does not know runs: an eviction is asked for, and settled by
+// what the summary says of the runs at the very place in the log where it was asked for (evictions.ts).
 //
-// (nothing) ─open | upsert→ opened ─upsert | bind→ updated*;  ─store→ stored ─evict→ evicted ─store→ stored …
+// (nothing) ─open | upsert→ opened ─upsert | bind→ updated*;  ─store→ stored ─evict→ eviction-asked ─settle→ evicted | eviction-refused;  ─store→ stored …
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { AskedSession, SessionCommand, SessionEvent } from '#streams/session.ts';
 import { evolveSession, namedDetails, type Session, type SessionState } from './session-state.policy.ts';
@@ -77,8 +79,10 @@ const bind = (command: CommandOf<'bind'>, session: Session, now: number): Sessio
 const store = (command: CommandOf<'store'>, session: Session, now: number): SessionDecision => {
   const { storage, subfolder = session.subfolder } = command;
   const kept = session.storage;
-  const isKnown = kept !== null && !kept.isEvicted && subfolder === session.subfolder;
-  if (isKnown && isSame(kept, { ...storage, isEvicted: false })) return unchanged;
+  if (kept !== null && !kept.isEvicted && subfolder === session.subfolder) {
+    const { isEvicted: _isEvicted, eviction: _eviction, ...facts } = kept;
+    if (isSame(facts, storage)) return unchanged;
+  }
   return accept({
     type: 'fleetlog.session.stored.v1',
     ...aboutOf(session),
@@ -88,23 +92,53 @@ const store = (command: CommandOf<'store'>, session: Session, now: number): Sess
   });
 };
 
+/** The refusal of an eviction while runs are under way. */
+export const activeRefusal = (sessionId: string): Rejection<'SESSION_ACTIVE'> =>
+  rejection('SESSION_ACTIVE', `a run of session ${sessionId} has not ended`, { sessionId });
+
 const evict = (command: CommandOf<'evict'>, session: Session, now: number): SessionDecision => {
-  const { name, reason, isActive, onlyExpired } = command;
+  const { name, reason, evictionId, isActive, onlyExpired } = command;
   const { storage, sessionId, expiresAt } = session;
   if (storage === null || storage.name !== name)
     return reject('SESSION_STORAGE_CHANGED', `the storage of session ${sessionId} is not ${name}`, {
       current: storage?.name ?? null,
     });
-  if (storage.isEvicted) return unchanged;
-  if (isActive) return reject('SESSION_ACTIVE', `a run of session ${sessionId} has not ended`, { sessionId });
+  if (storage.isEvicted || storage.eviction !== null) return unchanged;
+  if (isActive) return { kind: 'rejected', rejection: activeRefusal(sessionId) };
   if (onlyExpired && (expiresAt === null || expiresAt > now))
     return reject('SESSION_NOT_EXPIRED', `session ${sessionId} has not expired`, { sessionId, expiresAt });
   return accept({
-    type: 'fleetlog.session.evicted.v1',
+    type: 'fleetlog.session.eviction-asked.v1',
     ...aboutOf(session),
     kind: storage.kind,
     name,
     reason,
+    evictionId,
+    askedAt: now,
+  });
+};
+
+const settle = (command: CommandOf<'settle'>, session: Session, now: number): SessionDecision => {
+  const { evictionId, runs } = command;
+  const { storage } = session;
+  // Settled already, or the keeper has said since that it holds something else.
+  if (storage?.eviction?.id !== evictionId) return unchanged;
+  const { kind, name, eviction } = storage;
+  if (runs.length > 0)
+    return accept({
+      type: 'fleetlog.session.eviction-refused.v1',
+      ...aboutOf(session),
+      name,
+      evictionId,
+      runs: [...runs],
+      refusedAt: now,
+    });
+  return accept({
+    type: 'fleetlog.session.evicted.v1',
+    ...aboutOf(session),
+    kind,
+    name,
+    reason: eviction.reason,
     evictedAt: now,
   });
 };
@@ -134,7 +168,7 @@ const HANDLERS: {
     session: Session,
     now: number,
   ) => SessionDecision;
-} = { open: () => unchanged, upsert, bind, store, evict };
+} = { open: () => unchanged, upsert, bind, store, evict, settle };
 
 /** The rules as a decider. */
 export const sessionDecider: Decider<SessionCommand, SessionEvent, SessionState, SessionRejection> = {

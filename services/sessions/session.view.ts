@@ -109,35 +109,47 @@ const afterRunEvent = (view: SessionSummary, placed: PlacedSessionEvent, event: 
   return { ...view, ...news, activeRuns, lastOutcome: effect.ends, lastFailureKind };
 };
 
+type EvictionEvent = Extract<SessionEvent, { readonly type: `fleetlog.session.evict${string}` }>;
+
+const isEvictionEvent = (event: SessionEvent): event is EvictionEvent =>
+  event.type.startsWith('fleetlog.session.evict');
+
 /** What a session's own event says about it. A title that somebody gave is not changed by prompts; taken away, they name it again. */
-const told = (
-  event: Exclude<SessionEvent, { type: 'fleetlog.session.evicted.v1' }>,
-): Partial<SessionSummary> => {
+const told = (event: Exclude<SessionEvent, EvictionEvent>): Partial<SessionSummary> => {
   if (event.type === 'fleetlog.session.stored.v1') {
     const { storage, subfolder, storedAt } = event;
-    return { storage: { ...storage, updatedAt: storedAt, evictedAt: null }, subfolder };
+    return { storage: { ...storage, updatedAt: storedAt, evictedAt: null, eviction: null }, subfolder };
   }
   const { title, ...rest } = namedDetails(event);
   if (title === undefined) return rest;
   return title === null ? { ...rest, isTitled: false } : { ...rest, title, isTitled: true };
 };
 
-const evicted = (
-  { storage }: SessionSummary,
-  { name, evictedAt }: Extract<SessionEvent, { type: 'fleetlog.session.evicted.v1' }>,
-): Partial<SessionSummary> | undefined =>
-  storage === null || storage.name !== name
-    ? undefined
-    : { storage: { ...storage, evictedAt, updatedAt: evictedAt } };
+/** What becomes of storage that is to be given up; a wish alone, and a wish refused, are no news to readers. */
+const afterEviction = (view: SessionSummary, seq: number, event: EvictionEvent): SessionSummary => {
+  const { storage, activeRuns } = view;
+  if (storage === null || storage.name !== event.name) return view;
+  if (event.type === 'fleetlog.session.evicted.v1') {
+    const { evictedAt } = event;
+    const gone = { ...storage, evictedAt, updatedAt: evictedAt, eviction: null };
+    return { ...view, storage: gone, version: seq, updatedAt: Math.max(view.updatedAt, evictedAt) };
+  }
+  if (event.type === 'fleetlog.session.eviction-refused.v1')
+    return { ...view, storage: { ...storage, eviction: null } };
+  // The place in the log where it was asked for settles it: what was begun before is known here, what is begun later comes after it.
+  const { evictionId: id, askedAt } = event;
+  return { ...view, storage: { ...storage, eviction: { id, askedAt, runs: activeRuns } } };
+};
 
 const afterSessionEvent = (
   view: SessionSummary,
   { seq, occurredAt }: PlacedSessionEvent,
   event: SessionEvent,
 ): SessionSummary => {
-  const change = event.type === 'fleetlog.session.evicted.v1' ? evicted(view, event) : told(event);
+  if (isEvictionEvent(event)) return afterEviction(view, seq, event);
+  const change = told(event);
   // The opening that follows from a first run says nothing that the run did not.
-  if (change === undefined || Object.keys(change).length === 0) return view;
+  if (Object.keys(change).length === 0) return view;
   return { ...view, ...change, version: seq, updatedAt: Math.max(view.updatedAt, occurredAt) };
 };
 

@@ -9,6 +9,7 @@ import { cursorKey, cursorSchema } from '#streams/session-view.ts';
 import { parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
 import type { SessionRequestOf } from '#streams/session-requests.ts';
+import { encodeSessionEvent } from '#streams/session-codec.ts';
 import type { SessionStorage } from '#streams/session.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
@@ -153,7 +154,7 @@ test('ST-47 ST-48 WK-57 what has expired is given up once, by whichever collecto
   await sessionEvent(ports, idle, 'fleetlog.session.evicted.v1');
   expect(JSON.stringify(rounds)).toContain(idle);
   expect(JSON.stringify(rounds)).not.toContain(busy);
-  expect(await sessionTypes(ports, idle)).toEqual(['opened', 'stored', 'evicted']);
+  expect(await sessionTypes(ports, idle)).toEqual(['opened', 'stored', 'eviction-asked', 'evicted']);
   expect(await sessionTypes(ports, busy)).toEqual(['opened', 'stored']);
   const turn = await claimTurn(ports, await turnInstruction(ports, runId));
   await turn.finished(done);
@@ -162,6 +163,75 @@ test('ST-47 ST-48 WK-57 what has expired is given up once, by whichever collecto
   const old = { ...named, name: 'vol-old', requestId: requestId() };
   expect(await askSessions(ports, 'evict', old)).toMatchObject({ code: 'SESSION_STORAGE_CHANGED' });
   expect(await askSessions(ports, 'evict', named)).toMatchObject({ outcome: 'ok' });
+});
+
+test('WK-57 a run that is just beginning keeps its storage: what came first in the log counts, not what a summary had seen', async () => {
+  const ends = await Promise.all(
+    Array.from({ length: 12 }, async (_, n) => {
+      const sessionId = await expired(`vol-race-${n}`);
+      const named = { sessionId, name: `vol-race-${n}`, reason: 'full', requestId: requestId(), actor };
+      const [runId, evicted] = await Promise.all([
+        createRun(one.ports, { sessionId }),
+        askSessions(two.ports, 'evict', named),
+      ]);
+      const created = await transition(one.ports, runId, 'fleetlog.run.created.v1');
+      const types = await sessionTypes(one.ports, sessionId);
+      if (!types.includes('eviction-asked')) {
+        // The summary was fast enough to tell without asking.
+        expect(evicted).toMatchObject({ code: 'SESSION_ACTIVE' });
+        return 'told';
+      }
+      const asked = await sessionEvent(one.ports, sessionId, 'fleetlog.session.eviction-asked.v1');
+      const isFirst = asked.seq < created.seq;
+      expect(types.at(-1)).toBe(isFirst ? 'evicted' : 'eviction-refused');
+      expect(evicted).toMatchObject(isFirst ? { outcome: 'ok' } : { code: 'SESSION_ACTIVE' });
+      return 'settled';
+    }),
+  );
+  expect(ends).toHaveLength(12);
+});
+
+test('WK-57 an eviction whose asker died is settled by the next round, as it was where it was asked for', async () => {
+  const { ports } = one;
+  const free = await expired('vol-free');
+  const busy = await expired('vol-busy-2');
+  const runId = await createRun(ports, { sessionId: busy });
+  await transition(ports, runId, 'fleetlog.run.created.v1');
+  const ask = async (sessionId: string, name: string): Promise<number> => {
+    const about = { sessionId, ...BOUNDARY, agent: 'builder-1', provider: 'exec' as const };
+    const type = 'fleetlog.session.eviction-asked.v1' as const;
+    const event = {
+      type,
+      ...about,
+      kind: 'volume',
+      name,
+      reason: 'full',
+      evictionId: `${sessionId}.e`,
+      askedAt: 1,
+    };
+    const meta = {
+      boundary: BOUNDARY,
+      id: `${sessionId}.e`,
+      source: '/test',
+      timeMs: 1,
+      actor,
+      correlation: sessionId,
+    };
+    const outcome = await ports.log('TRANSITIONS').append(encodeSessionEvent(event, meta));
+    return outcome.kind === 'appended' ? outcome.seq : 0;
+  };
+  for (const [sessionId, name] of [
+    [free, 'vol-free'],
+    [busy, 'vol-busy-2'],
+  ] as const)
+    await shownSession(ports, sessionId, await ask(sessionId, name));
+  // The run of the one ends, another begins in the other: both come after.
+  await createRun(ports, { sessionId: free });
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  await turn.finished(done);
+  await askSessions(ports, 'collect', { isTrial: false, actor });
+  await sessionEvent(ports, free, 'fleetlog.session.evicted.v1');
+  await sessionEvent(ports, busy, 'fleetlog.session.eviction-refused.v1');
 });
 
 test('the collector loop of one instance gives up what has expired, and hands its lease on when it stops', async () => {

@@ -31,6 +31,27 @@ export const storedAt = (at: number, storage: SessionStorage = VOLUME): SessionE
   storedAt: at,
 });
 
+export const EVICTION_ID = `${SESSION_ID}.evict.1`;
+
+export const evictionAskedAt = (at: number, name = VOLUME.name): SessionEvent => ({
+  type: 'fleetlog.session.eviction-asked.v1',
+  ...OWNER,
+  kind: 'volume',
+  name,
+  reason: 'its time is over',
+  evictionId: EVICTION_ID,
+  askedAt: at,
+});
+
+export const evictionRefusedAt = (at: number, runs: readonly string[]): SessionEvent => ({
+  type: 'fleetlog.session.eviction-refused.v1',
+  ...OWNER,
+  name: VOLUME.name,
+  evictionId: EVICTION_ID,
+  runs: [...runs],
+  refusedAt: at,
+});
+
 export const evictedAt = (at: number, name = VOLUME.name): SessionEvent => ({
   type: 'fleetlog.session.evicted.v1',
   ...OWNER,
@@ -55,5 +76,14 @@ export const everyCommand = (asked: OpenedSession): readonly SessionCommand[] =>
   { kind: 'upsert', asked, details: { title: 'Another' } },
   { kind: 'bind', asked, providerSessionId: 'p-9', boundBy: { runId: LATER_RUN, fence: 1 } },
   { kind: 'store', asked, storage: VOLUME },
-  { kind: 'evict', asked, name: VOLUME.name, reason: 'full', isActive: false, onlyExpired: false },
+  {
+    kind: 'evict',
+    asked,
+    name: VOLUME.name,
+    reason: 'full',
+    evictionId: EVICTION_ID,
+    isActive: false,
+    onlyExpired: false,
+  },
+  { kind: 'settle', asked, evictionId: EVICTION_ID, runs: [] },
 ];

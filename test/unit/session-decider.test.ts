@@ -5,6 +5,9 @@ import { given } from '#test/support/given.ts';
 import {
   everyCommand,
   evictedAt,
+  EVICTION_ID,
+  evictionAskedAt,
+  evictionRefusedAt,
   FIRST_RUN,
   LATER_RUN,
   openedByRun,
@@ -123,6 +126,7 @@ describe('storage', () => {
     asked: OWNER,
     name: VOLUME.name,
     reason: 'its time is over',
+    evictionId: EVICTION_ID,
     isActive: false,
     onlyExpired: false,
   };
@@ -137,9 +141,48 @@ describe('storage', () => {
     session(openedByRun, storedAt(20)).when({ kind: 'store', asked: OWNER, storage: VOLUME }).thenUnchanged();
   });
 
-  test('ST-47 ST-T15 an eviction names what is gone; the same one again changes nothing', () => {
-    session(openedByRun, storedAt(20)).when(evict, { now: 30 }).then(evictedAt(30));
-    session(openedByRun, storedAt(20), evictedAt(30)).when(evict).thenUnchanged();
+  const settle = (...runs: readonly string[]): SessionCommand => ({
+    kind: 'settle',
+    asked: OWNER,
+    evictionId: EVICTION_ID,
+    runs,
+  });
+  const wished = [openedByRun, storedAt(20), evictionAskedAt(30)] as const;
+
+  test('ST-47 ST-T15 an eviction is asked for, and carried out where no run was under way; it names what is gone', () => {
+    session(openedByRun, storedAt(20)).when(evict, { now: 30 }).then(evictionAskedAt(30));
+    session(...wished)
+      .when(settle(), { now: 31 })
+      .then(evictedAt(31));
+    session(...wished)
+      .when(evict)
+      .thenUnchanged();
+    session(...wished, evictedAt(31))
+      .when(evict)
+      .thenUnchanged();
+    session(...wished, evictedAt(31))
+      .when(settle())
+      .thenUnchanged();
+  });
+
+  test('WK-57 storage stays where a run was under way, and can be given up another time', () => {
+    session(...wished)
+      .when(settle(FIRST_RUN), { now: 31 })
+      .then(evictionRefusedAt(31, [FIRST_RUN]));
+    const { state } = session(...wished, evictionRefusedAt(31, [FIRST_RUN]));
+    expect(state).toMatchObject({ storage: { isEvicted: false, eviction: null } });
+    session(...wished, evictionRefusedAt(31, [FIRST_RUN]))
+      .when({ ...evict, evictionId: 'another' }, { now: 40 })
+      .thenLike({ type: 'fleetlog.session.eviction-asked.v1', evictionId: 'another' });
+  });
+
+  test('an eviction is settled once, by its own name, and not when its keeper holds something else by now', () => {
+    session(...wished)
+      .when({ ...settle(), evictionId: 'another' } as SessionCommand)
+      .thenUnchanged();
+    session(...wished, storedAt(31, { ...VOLUME, name: 'vol-2' }))
+      .when(settle())
+      .thenUnchanged();
   });
 
   test('WK-57 only the current storage is evicted', () => {
@@ -161,7 +204,7 @@ describe('storage', () => {
     session(openedByRun, storedAt(20), expiring)
       .when(collect, { now: 49 })
       .thenRejected('SESSION_NOT_EXPIRED');
-    session(openedByRun, storedAt(20), expiring).when(collect, { now: 50 }).then(evictedAt(50));
+    session(openedByRun, storedAt(20), expiring).when(collect, { now: 50 }).then(evictionAskedAt(50));
   });
 
   test('storage can be said anew after an eviction', () => {
