@@ -75,13 +75,24 @@ class World {
 }
 
 /** Runs under way before an entry. */
-const activeBefore = (log: readonly (RunEvent | SessionEvent)[], place: number): ReadonlySet<string> => {
+const activeBefore = (log: World['log'], place: number): ReadonlySet<string> => {
+  expect(place).toBeGreaterThan(0);
   const active = new Set<string>();
   for (const event of log.slice(0, place)) {
     if (event.type === 'fleetlog.run.created.v1') active.add(event.runId);
     if (event.type === 'fleetlog.run.completed.v1') active.delete(event.runId);
   }
   return active;
+};
+
+/** How wishes ended, and the place of each wish: the one before, of the storage that is there. */
+const endsOf = (log: World['log']): readonly { readonly type: string; readonly askedAt: number }[] => {
+  let askedAt = Number.NaN;
+  return log.flatMap(({ type }, at) => {
+    if (type === 'fleetlog.session.stored.v1') askedAt = Number.NaN;
+    if (type === 'fleetlog.session.eviction-asked.v1') askedAt = at;
+    return /evicted|refused/.test(type) ? [{ type, askedAt }] : [];
+  });
 };
 
 test('WK-57 ST-47 storage is given up exactly where no run was under way when it was asked for, however late that is settled', () => {
@@ -91,19 +102,10 @@ test('WK-57 ST-47 storage is given up exactly where no run was under way when it
       const world = new World();
       for (const step of steps) world.play(step);
       for (let rest = 0; rest < 2; rest += 1) world.play({ kind: 'settle', behind: 0 });
-      const { log } = world;
-      let askedAt: number | undefined;
-      for (const [at, event] of log.entries()) {
-        if (event.type === 'fleetlog.session.eviction-asked.v1') askedAt = at;
-        if (event.type === 'fleetlog.session.stored.v1') askedAt = undefined;
-        const isEnd =
-          event.type === 'fleetlog.session.evicted.v1' ||
-          event.type === 'fleetlog.session.eviction-refused.v1';
-        if (!isEnd) continue;
-        outcomes.add(event.type);
-        expect(askedAt).toBeDefined();
-        const isFree = activeBefore(log, askedAt ?? 0).size === 0;
-        expect(event.type === 'fleetlog.session.evicted.v1').toBe(isFree);
+      for (const { type, askedAt } of endsOf(world.log)) {
+        outcomes.add(type);
+        const isFree = activeBefore(world.log, askedAt).size === 0;
+        expect(type).toBe(`fleetlog.session.${isFree ? 'evicted' : 'eviction-refused'}.v1`);
       }
       // Nothing is left open, and the summary says what the session does.
       const kept = world.session()?.storage;
