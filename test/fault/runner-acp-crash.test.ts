@@ -1,11 +1,9 @@
 // A runner of an agent of the Agent Client Protocol that is killed (kill -9) at every step of a turn: what it had kept between turns and what was
 // at work is ended by the next one, the conversation goes on, and the run ends exactly once.
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
 import { findMarked } from '#libs/processes/marked-processes.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
@@ -15,29 +13,29 @@ import { acpAgent } from '#test/support/acp-rig.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun } from '#test/support/run-facts.ts';
-import { ended, endsOf, reportsOf, runnerFolders, type RunnerFolders } from '#test/support/runner-rig.ts';
-import type { RunnerProcessArguments } from '#test/support/runner-process.ts';
+import {
+  AGENT,
+  ended,
+  endsOf,
+  reportsOf,
+  runnerFolders,
+  type RunnerFolders,
+} from '#test/support/runner-rig.ts';
+import { useRunnerProcesses } from '#test/support/runner-processes.ts';
 
-const PROGRAM = new URL('../support/runner-process.ts', import.meta.url).pathname;
 /** After these the program had been started, or nobody can know that it had not. */
 const LOST = ['claim-journaled', 'program-started', 'start-reported', 'program-ended'];
 
 let broker: FreshBroker;
 let control: ControlPlane;
 let folders: RunnerFolders;
-const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provision(broker);
+  // An instruction that a dead runner had in hand comes again after the ack wait; here after 2 s.
+  await provision(broker, [AGENT], [], (stream) => (stream === 'COMMANDS' ? 2000 : undefined));
   control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
   folders = runnerFolders();
-});
-afterEach(async () => {
-  for (const child of running) {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
 });
 afterAll(async () => {
   expect(control.fatal).toEqual([]);
@@ -45,25 +43,12 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
-const start = async (more: Partial<RunnerProcessArguments> = {}): Promise<ChildProcess> => {
-  const { url, user, password } = broker;
-  // Neither the end of its input nor SIGTERM moves this agent.
+/** Neither the end of its input nor SIGTERM moves this agent. */
+const agentConfig = () => {
   const [acpProgram, ...acpArguments] = acpAgent({ staysAtEof: true, ignoresTerm: true });
-  const config = { acpProgram, acpArguments };
-  const told: RunnerProcessArguments = { broker: { url, user, password }, folders, config, ...more };
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  running.add(child);
-  child.on('exit', () => running.delete(child));
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'up') break;
-  return child;
+  return { acpProgram, acpArguments, killAfterMs: 300 };
 };
-const stop = async (child: ChildProcess): Promise<void> => {
-  child.stdin?.end();
-  if (child.exitCode === null) await once(child, 'exit');
-  expect(child.exitCode).toBe(0);
-};
+const { start, up, stop } = useRunnerProcesses(() => ({ broker, folders, config: agentConfig() }));
 const newSession = (): string => makeId('session', systemIds.ulid());
 const create = (sessionId: string, steps: readonly object[]): Promise<string> =>
   createRun(control.ports, {
@@ -82,14 +67,14 @@ test.each(TURN_STEPS.slice(2))(
   'WK-17 killed at the step %s leaves a run that ends exactly once, in its conversation, and no process',
   async (crashAt) => {
     const sessionId = newSession();
-    const first = await start();
+    const first = await up(start());
     await ended(control.ports, await create(sessionId, [{ say: 'before' }]));
     await stop(first);
-    const crashing = await start({ crashAt });
+    const crashing = await up(start({ crashAt }));
     const runId = await create(sessionId, [{ background: { ignoresTerm: true } }, { say: 'written' }]);
     if (crashing.exitCode === null && crashing.signalCode === null) await once(crashing, 'exit');
     expect(crashing.signalCode).toBe('SIGKILL');
-    const next = await start();
+    const next = await up(start());
     expect(await ended(control.ports, runId)).toMatchObject({
       type: 'fleetlog.run.completed.v1',
       fence: LOST.includes(crashAt) ? 2 : 1,
@@ -108,13 +93,13 @@ test.each(TURN_STEPS.slice(2))(
 
 test('killed while it keeps agents between turns leaves none of them to the next one', async () => {
   const sessions = [newSession(), newSession()];
-  const first = await start();
+  const first = await up(start());
   for (const sessionId of sessions) await ended(control.ports, await create(sessionId, [{ say: 'kept' }]));
   const kept = (await Promise.all(sessions.map(living))).flat();
   expect(kept).toHaveLength(2);
   first.kill('SIGKILL');
   await once(first, 'exit');
-  const next = await start();
+  const next = await up(start());
   expect((await Promise.all(sessions.map(living))).flat()).toEqual([]);
   await stop(next);
 }, 60_000);

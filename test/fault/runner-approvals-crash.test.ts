@@ -1,11 +1,10 @@
 // A runner that is killed (kill -9) around a question to a person: while the call is put off, while a program waits, and at each step of
 // the turn that goes on with the answer. The question and its answer survive; the allowed call is made once unless the run may be repeated.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
 import { runs } from '#services/runs/service.ts';
 import { makeId } from '#streams/ids.ts';
@@ -13,28 +12,20 @@ import { askingClaude } from '#test/support/asking-claude.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun } from '#test/support/run-facts.ts';
-import { ended, endsOf, runnerFolders, type RunnerFolders } from '#test/support/runner-rig.ts';
-import type { RunnerProcessArguments } from '#test/support/runner-process.ts';
+import { AGENT, ended, endsOf, runnerFolders, type RunnerFolders } from '#test/support/runner-rig.ts';
+import { useRunnerProcesses } from '#test/support/runner-processes.ts';
 import { ask, transition } from '#test/support/scripted-runner.ts';
-
-const PROGRAM = new URL('../support/runner-process.ts', import.meta.url).pathname;
 
 let broker: FreshBroker;
 let control: ControlPlane;
 let folders: RunnerFolders;
-const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provision(broker);
+  // An instruction that a dead runner had in hand comes again after the ack wait; here after 2 s.
+  await provision(broker, [AGENT], [], (stream) => (stream === 'COMMANDS' ? 2000 : undefined));
   control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
   folders = runnerFolders();
-});
-afterEach(async () => {
-  for (const child of running) {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
 });
 afterAll(async () => {
   expect(control.fatal).toEqual([]);
@@ -42,22 +33,15 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
-const start = (more: Partial<RunnerProcessArguments> = {}): ChildProcess => {
-  const { url, user, password } = broker;
-  const config = { claudeProgram: askingClaude(dirname(folders.dataDir)), askBefore: ['Bash(*release*)'] };
-  const told: RunnerProcessArguments = { broker: { url, user, password }, folders, config, ...more };
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  running.add(child);
-  child.on('exit', () => running.delete(child));
-  return child;
-};
-const up = async (child: ChildProcess): Promise<ChildProcess> => {
-  if (child.stdout === null) throw new Error('no standard output');
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'up') return child;
-  throw new Error('the runner ended before it was up');
-};
+const { start, up } = useRunnerProcesses(() => ({
+  broker,
+  folders,
+  config: {
+    claudeProgram: askingClaude(dirname(folders.dataDir)),
+    askBefore: ['Bash(*release*)'],
+    killAfterMs: 300,
+  },
+}));
 const kill = async (child: ChildProcess): Promise<void> => {
   child.kill('SIGKILL');
   await once(child, 'exit');

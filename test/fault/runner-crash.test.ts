@@ -1,11 +1,10 @@
 // A runner that is killed (kill -9) at every step of a turn, and one that is stopped or loses its broker in the middle of one:
 // the run ends exactly once, nothing runs on, and no number is missing.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMarked } from '#libs/processes/marked-processes.ts';
 import { TURN_STEPS } from '#services/runner/turn-parts.ts';
 import { runs } from '#services/runs/service.ts';
@@ -22,16 +21,13 @@ import {
   script,
   type RunnerFolders,
 } from '#test/support/runner-rig.ts';
-import type { RunnerProcessArguments } from '#test/support/runner-process.ts';
+import { useRunnerProcesses } from '#test/support/runner-processes.ts';
 import { transition } from '#test/support/scripted-runner.ts';
-
-const PROGRAM = new URL('../support/runner-process.ts', import.meta.url).pathname;
 
 let broker: FreshBroker;
 let control: ControlPlane;
 /** One runner follows another on the same folders, as on a real machine. */
 let folders: RunnerFolders;
-const running = new Set<ChildProcess>();
 
 beforeAll(async () => {
   broker = await freshBroker();
@@ -40,40 +36,13 @@ beforeAll(async () => {
   control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
   folders = runnerFolders();
 });
-afterEach(async () => {
-  for (const child of running) {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-});
 afterAll(async () => {
   expect(control.fatal).toEqual([]);
   await control.stop();
   await broker[Symbol.asyncDispose]();
 });
 
-const start = (more: Partial<RunnerProcessArguments> = {}): ChildProcess => {
-  const { url, user, password } = broker;
-  const told: RunnerProcessArguments = { broker: { url, user, password }, folders, ...more };
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  running.add(child);
-  child.on('exit', () => running.delete(child));
-  return child;
-};
-
-const up = async (child: ChildProcess): Promise<ChildProcess> => {
-  if (child.stdout === null) throw new Error('no standard output');
-  for await (const line of createInterface({ input: child.stdout })) if (line === 'up') return child;
-  throw new Error('the runner ended before it was up');
-};
-
-const stop = async (child: ChildProcess): Promise<void> => {
-  child.stdin?.end();
-  if (child.exitCode === null) await once(child, 'exit');
-  expect(child.exitCode).toBe(0);
-};
+const { start, up, stop } = useRunnerProcesses(() => ({ broker, folders }));
 
 /** The marks of every turn of the run. */
 const leftovers = async (runId: string): Promise<number[]> => {
