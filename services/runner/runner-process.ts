@@ -154,8 +154,8 @@ export const createRunnerProcess = (
   const workspaces = createWorkspaces({ rules: config, clock, environment });
   const sessions = createSessionNotes({ outbox, clock, redactor });
   const writer = new ReportWriter({ outbox, redactor, boundary, agent, clock, ids });
-  const isBusy = (): boolean => runner.active >= config.concurrency;
-  const mail = createRunnerMail({ context, outbox, runnerId, isBusy, reached, onFatal: failure.reject });
+  const forMail = { isBusy: (): boolean => runner.isBusy, reached, onFatal: failure.reject };
+  const mail = createRunnerMail({ context, outbox, runnerId, ...forMail });
   const approvals = createApprovalDesk({ writer, clock, ids, config });
   const controlParts: ControlParts = {
     obligations: mail.obligations,
@@ -194,7 +194,7 @@ export const createRunnerProcess = (
   const { concurrency } = config;
   const workspaceOf = workspaces.nameOf;
   const runner = new Runner({ turns, ids, concurrency, mark, keeping, workspaceOf });
-  const failed = failure.promise;
+  runner.whenFreed(() => mail.turns.freed());
   const told = { runnerId, outbox, control, runs, mail, providers, closePrograms, deadLetters };
-  return { runner, workspaces, ...told, failed };
+  return { runner, workspaces, ...told, failed: failure.promise };
 };

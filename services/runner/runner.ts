@@ -38,6 +38,7 @@ export class Runner {
   readonly #turns = new Map<string, Turn>();
   readonly #stopping = new AbortController();
   readonly #begun: (() => void)[] = [];
+  readonly #freed: (() => void)[] = [];
   /** Part of every claim id: a claim of an earlier process is repeated only if the journal says so. */
   readonly #epoch: string;
 
@@ -55,6 +56,16 @@ export class Runner {
   /** Calls back whenever a turn begins. */
   whenBegun(listener: () => void): void {
     this.#begun.push(listener);
+  }
+
+  /** Whether a turn that began now would have to wait for another one. */
+  get isBusy(): boolean {
+    return this.#slots.isFull;
+  }
+
+  /** Calls back whenever there is room again: `isBusy` says so by then. */
+  whenFreed(listener: () => void): void {
+    this.#freed.push(listener);
   }
 
   /** Clears up after an earlier process. Once, before anything else. */
@@ -152,11 +163,17 @@ export class Runner {
     const turn = new Turn(this.#options.turns, entry, origin);
     this.#turns.set(commandId, turn);
     for (const tell of this.#begun) tell();
-    void turn.done.then(release);
-    void turn.done.then(leaveSession);
+    void turn.done
+      .then(release)
+      .then(leaveSession)
+      .then(() => this.#tellFreed());
     void turn.over.then(() => this.#turns.delete(commandId)).then(leave);
     turn.start();
     return turn;
+  }
+
+  #tellFreed(): void {
+    for (const tell of this.#freed) tell();
   }
 
   /** Waits for a time by this clock, which may have been set meanwhile: a minute is the most. A stop ends it. */

@@ -17,6 +17,11 @@ export class WorkSlots {
     this.#most = most;
   }
 
+  /** Whether one more would have to wait wherever it is. */
+  get isFull(): boolean {
+    return this.#busy.size >= this.#most;
+  }
+
   /** Resolves when a turn may begin in `workspace`; undefined when `signal` aborts first. */
   async take(workspace: string, signal: AbortSignal): Promise<ReleaseSlot | undefined> {
     if (signal.aborted) return undefined;

@@ -71,9 +71,12 @@ describe('while a turn is under way', () => {
     await advance(10_000);
     await world.receive(incoming());
     await advance(10_000);
+    // The end of the turn is known before its place is free.
+    world.turns.turnOver(`run_${newId('turn').slice(4)}`);
+    await settle();
     expect(world.asked).toEqual([]);
     world.isBusy = false;
-    world.turns.turnOver(`run_${newId('turn').slice(4)}`);
+    world.turns.freed();
     await settle();
     expect(idsOf(world)[0]).toHaveLength(2);
     await world.stop();

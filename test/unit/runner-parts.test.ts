@@ -31,6 +31,7 @@ describe('slots', () => {
     const beside = await take('in b', 'b');
     const third = take('in c', 'c');
     expect(order).toEqual(['first', 'in b']);
+    expect(slots.isFull).toBe(true);
     beside?.();
     await third;
     first?.();
@@ -41,12 +42,16 @@ describe('slots', () => {
 
   test('a wait that is given up leaves no trace', async () => {
     const slots = new WorkSlots(1);
+    expect(slots.isFull).toBe(false);
     const held = await slots.take('a', never);
+    expect(slots.isFull).toBe(true);
     const giveUp = new AbortController();
     const waiting = slots.take('b', giveUp.signal);
     giveUp.abort();
     expect(await waiting).toBeUndefined();
     held?.();
+    // At once: whoever is told that there is room sees it.
+    expect(slots.isFull).toBe(false);
     expect(await slots.take('b', never)).toBeTypeOf('function');
     expect(await slots.take('x', AbortSignal.abort())).toBeUndefined();
   });

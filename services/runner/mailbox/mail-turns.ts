@@ -83,7 +83,12 @@ export class MailTurns {
     this.#ring();
   }
 
-  /** A turn of this runner is over: there may be room, and if it was the batch's it is time to ask what became of it. */
+  /** There is room for a turn, which mail may have been waiting for. */
+  freed(): void {
+    this.#bell.ring();
+  }
+
+  /** A turn of this runner is over: if it was the batch's it is time to ask what became of it. */
   turnOver(runId: string): void {
     this.#running.delete(runId);
     const batch = this.#parts.journal.batch();
