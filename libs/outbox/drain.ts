@@ -7,8 +7,9 @@
 import { toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import { refusedWaitMs, unreachableWaitMs } from './backoff.policy.ts';
+import { refusedWaitMs } from './backoff.policy.ts';
 import type { BatchLimits } from './batch.policy.ts';
+import { Contact } from './contact.ts';
 import { InDoubt } from './in-doubt.ts';
 import { LaneWaits } from './lane-waits.ts';
 import { LetterCarrier } from './letter-carrier.ts';
@@ -41,12 +42,10 @@ export class Drain {
   readonly #letters: LetterCarrier;
   readonly #waiters: Waiters;
   readonly #work: WakeUp;
-  readonly #nudge: WakeUp;
+  readonly #contact: Contact;
   readonly #lanes: LaneWaits;
   readonly #doubt: InDoubt;
   #batch: readonly BufferedRecord[] = [];
-  #failures = 0;
-  #reason: string | null = null;
   #isStopped = false;
   readonly #abandoned = new AbortController();
   readonly finished: Promise<void>;
@@ -59,20 +58,15 @@ export class Drain {
     this.#lanes = new LaneWaits(clock);
     this.#doubt = new InDoubt(options);
     this.#work = new WakeUp(clock);
-    this.#nudge = new WakeUp(clock);
+    this.#contact = new Contact(options);
     this.finished = this.#run().catch((error: unknown) => {
       this.#isStopped = true;
       options.onFatal(error);
     });
   }
 
-  get failures(): number {
-    return this.#failures;
-  }
-
-  /** Why the other side could not be reached; null: it answered last time. */
-  get reason(): string | null {
-    return this.#reason;
+  get contact(): Pick<Contact, 'failures' | 'reason'> {
+    return this.#contact;
   }
 
   get doubt(): Pick<InDoubt, 'isInFlight' | 'mayBeStored'> {
@@ -91,7 +85,7 @@ export class Drain {
   /** The other side may be back. */
   nudge(): void {
     this.#letters.nudge();
-    this.#nudge.ring();
+    this.#contact.nudge();
     this.#work.ring();
   }
 
@@ -148,7 +142,7 @@ export class Drain {
     if (error instanceof InvariantBroken || fault.retry === 'never') throw error;
     this.#doubt.unsettled();
     this.#options.observe({ kind: 'storage-failed', code: fault.code, message: fault.message });
-    await this.#nudge.wait(STORAGE_WAIT_MS);
+    await this.#contact.wait(STORAGE_WAIT_MS);
   }
 
   /** Asks the other side what it has before anything is sent again. False: it cannot be asked now. */
@@ -182,9 +176,7 @@ export class Drain {
     if (verdict.unreachable === undefined) {
       this.#batch = [];
       this.#doubt.landed();
-      if (this.#failures > 0) this.#options.observe({ kind: 'reachable', afterFailures: this.#failures });
-      this.#failures = 0;
-      this.#reason = null;
+      this.#contact.answered();
       return;
     }
     // The rest of it goes again as it was, unless it turns out to have been stored without our being told.
@@ -225,11 +217,8 @@ export class Drain {
   }
 
   async #waitUnreachable(message: string): Promise<void> {
-    this.#failures += 1;
-    this.#reason = message;
-    const waitMs = unreachableWaitMs(this.#failures, this.#options.random());
-    this.#options.observe({ kind: 'unreachable', message, failures: this.#failures, waitMs });
-    if (!this.#isStopped) await this.#nudge.wait(waitMs);
+    const waitMs = this.#contact.failed(message);
+    if (!this.#isStopped) await this.#contact.wait(waitMs);
   }
 
   #nextDueMs(): number | undefined {
