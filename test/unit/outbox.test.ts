@@ -34,6 +34,30 @@ describe('writing', () => {
     ]);
   });
 
+  test.each([3_600_000, -3_600_000])(
+    'a wall clock that jumps by %i ms during an outage delays nothing and doubles nothing',
+    async (jumpMs) => {
+      const outbox = rig().start();
+      rig().peer.mode = 'away';
+      const called = rig().peer.nextCall();
+      const at = rig().clock.now();
+      await outbox.enqueue(recordOf('before'));
+      await called;
+      rig().clock.jumpWall(jumpMs);
+      await outbox.enqueue(recordOf('after'));
+      rig().peer.mode = 'up';
+      // The longest wait between two tries.
+      await rig().clock.advance(60_000);
+      await outbox.drained();
+      expect(
+        rig().peer.stored.map((record) => [textOf(record), record.sourceSeq, record.occurredAt]),
+      ).toEqual([
+        ['before', 1, at],
+        ['after', 2, at + jumpMs],
+      ]);
+    },
+  );
+
   test('records and notes of one change reach the disk together', async () => {
     const first = rig().start();
     rig().peer.mode = 'away';
