@@ -1,5 +1,6 @@
 // The reactor of the runs service: transitions that call for work or for its end become instructions to the run's agent.
 // Ids follow from the transition, so a transition that comes again instructs nobody twice; and a runner claims before it works.
+import { createAhead } from '#libs/commands/ahead.ts';
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
@@ -84,6 +85,8 @@ interface Cause {
 
 export interface Instructions {
   handle(transition: InstructingTransition): Promise<Handled>;
+  /** Instructs for a creation that was stored just now, without waiting for its delivery, which finds it told. Never throws: what fails is left to that. */
+  beginSoon(created: Omit<Cause, 'id'>, event: RunCreated): void;
   /** Tells the agent once more that a queued run waits; `occasion` makes the id, so that one occasion tells once. */
   remind(boundary: Boundary, run: Run, occasion: string): Promise<void>;
   /** Tells the agent once more that a run is to end. */
@@ -194,15 +197,21 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
     throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message });
   };
 
+  const begin = (cause: Omit<Cause, 'id'>, event: RunCreated): Promise<void> =>
+    turn({ ...cause, id: `${cause.causation}.turn` }, event, { ...event, resume: [], text: null });
+  const ahead = createAhead();
+
   return {
+    beginSoon: (created, event) => ahead.note(created.causation, begin(created, event)),
     handle: async ({ boundary, event, envelope, storedAt }) => {
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
+        if (await ahead.take(causation)) return ok;
         // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
         const isOld = parts.clock.now() - storedAt > FRESH_MS;
         if (isOld && !awaitsFirstClaim(await runOf(boundary, event.runId))) return ok;
-        await turn({ ...cause, id: `${causation}.turn` }, event, { ...event, resume: [], text: null });
+        await begin(cause, event);
         return ok;
       }
       if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;

@@ -29,6 +29,7 @@ import {
   type Boundary,
 } from '#streams/subjects.ts';
 import type { Claims, RunAnswer } from './claims.ts';
+import type { Instructions } from './instructions.ts';
 import { cancelCommandRequest, createCommandRequest } from './command-requests.ts';
 import { ttlOf } from './leases.ts';
 import { retryRequest } from './retry.ts';
@@ -36,6 +37,7 @@ import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
 
 interface Parts {
   readonly runLog: RunLog;
+  readonly instructions: Pick<Instructions, 'beginSoon'>;
   readonly claims: Claims;
   readonly answerApproval: Handle<'answer-approval'>;
   readonly unstick: Handle<'unstick'>;
@@ -53,7 +55,7 @@ type Handle<Op extends RunOperation> = (
 ) => Promise<RunAnswer<RunResultOf<Op>>>;
 
 const create =
-  ({ runLog, redactor }: Parts): Handle<'create'> =>
+  ({ runLog, redactor, instructions }: Parts): Handle<'create'> =>
   async (boundary, request) => {
     // Redaction keeps the shape: strings stay strings, names and ids are as they were.
     const { actor, startedBy = actor, ...asked } = redactor.value(request).value as typeof request;
@@ -70,6 +72,8 @@ const create =
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
     const repeated = outcome.kind === 'unchanged' || outcome.repeated;
     const made = { runId, sessionId, seq: outcome.seq, repeated };
+    if (outcome.kind === 'accepted' && !repeated && outcome.event.type === 'fleetlog.run.created.v1')
+      instructions.beginSoon({ boundary, causation: id, actor }, outcome.event);
     if (!repeated) return ok({ ...made, state: 'queued', turnId: null });
     const { state } = await runLog.load({ boundary, runId, actor });
     return ok({ ...made, state: state?.state ?? 'queued', turnId: state?.startedTurnId ?? null });

@@ -193,13 +193,13 @@ export const runs = defineService({
   loops: (context) => [...workLoops(context), ...leaseLoops(context)],
   requests: (context) => {
     const shared = sharedParts(context);
-    const { clock, runLog, leases, deadlines, events, redactor } = shared;
+    const { clock, runLog, leases, deadlines, events, redactor, instructions } = shared;
     const claims = createClaims({ runLog, leases, clock });
     const answerApproval = answerApprovalRequest({ runLog, deadlines, events, redactor, clock });
     const presence = context.bucket('presence');
     const unstick = unstickRequest({ ...shared, presence, commands: context.log('COMMANDS') });
     return [
-      ...runRequests({ runLog, claims, answerApproval, unstick, presence, redactor, clock }),
+      ...runRequests({ runLog, instructions, claims, answerApproval, unstick, presence, redactor, clock }),
       ...connectionNews(shared.lostRunners, `runs-${context.ids.ulid()}`),
     ];
   },

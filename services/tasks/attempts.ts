@@ -1,6 +1,7 @@
 // The reactor of the tasks service: a hand-over causes a run, a cancel or recall ends it. The run of an attempt has an id that
 // follows from task and number, so a transition that comes again, or to two instances, causes one run. What the run does then comes
 // back as news (run-news.ts); here nothing waits for it.
+import { createAhead } from '#libs/commands/ahead.ts';
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
@@ -112,8 +113,16 @@ const begin = async (
   }
 };
 
-export const createAttempts = (parts: Parts): { handle(transition: AttemptTransition): Promise<Handled> } => {
+export interface Attempts {
+  /** As the handler of a consumer. */
+  handle(transition: AttemptTransition): Promise<Handled>;
+  /** Begins the run of a hand-over that was stored just now, without waiting for its delivery, which finds it begun. Never throws: what fails is left to that. */
+  beginSoon(transition: AttemptTransition): void;
+}
+
+export const createAttempts = (parts: Parts): Attempts => {
   const { taskLog, clock } = parts;
+  const ahead = createAhead();
 
   const giveUp = async (
     target: TaskTarget,
@@ -132,25 +141,28 @@ export const createAttempts = (parts: Parts): { handle(transition: AttemptTransi
     return taskLog.handle(target, { kind: 'end', ...at, end }, { id: `${target.taskId}.end.${at.attempt}` });
   };
 
+  const carryOut = async ({ boundary, event, causation, seq }: AttemptTransition): Promise<Handled> => {
+    const { taskId, attempt, runId } = event;
+    const target = { boundary, taskId, actor: ACTOR, causation };
+    const remembered = taskLog.remembered(target);
+    // What comes after this transition comes here, too.
+    const hasSeenIt = remembered !== undefined && remembered.seq >= seq;
+    const { state: task } = hasSeenIt ? remembered : await taskLog.load(target);
+    const named = task?.attempts[attempt - 1];
+    if (task === undefined || named === undefined)
+      throw unreadable(`task ${taskId} has a transition about attempt ${attempt}, which never was`);
+    // It is over: there is nothing to begin or to end.
+    if (named.outcome !== null) return ok;
+    const why = await begin(parts, boundary, runRequestOf(task, { ...named, attempt }));
+    if (why !== undefined) return giveUp(target, { attempt, runId }, why);
+    // The run is there in any case by now, whichever of the transitions came first: it can be cancelled.
+    if (event.type !== 'fleetlog.task.assigned.v1')
+      await askRuns(parts, boundary, 'cancel', { runId, reason: event.reason, actor: ACTOR });
+    return ok;
+  };
+
   return {
-    handle: async ({ boundary, event, causation, seq }) => {
-      const { taskId, attempt, runId } = event;
-      const target = { boundary, taskId, actor: ACTOR, causation };
-      const remembered = taskLog.remembered(target);
-      // What comes after this transition comes here, too.
-      const hasSeenIt = remembered !== undefined && remembered.seq >= seq;
-      const { state: task } = hasSeenIt ? remembered : await taskLog.load(target);
-      const named = task?.attempts[attempt - 1];
-      if (task === undefined || named === undefined)
-        throw unreadable(`task ${taskId} has a transition about attempt ${attempt}, which never was`);
-      // It is over: there is nothing to begin or to end.
-      if (named.outcome !== null) return ok;
-      const why = await begin(parts, boundary, runRequestOf(task, { ...named, attempt }));
-      if (why !== undefined) return giveUp(target, { attempt, runId }, why);
-      // The run is there in any case by now, whichever of the transitions came first: it can be cancelled.
-      if (event.type !== 'fleetlog.task.assigned.v1')
-        await askRuns(parts, boundary, 'cancel', { runId, reason: event.reason, actor: ACTOR });
-      return ok;
-    },
+    handle: async (transition) => ((await ahead.take(transition.causation)) ? ok : carryOut(transition)),
+    beginSoon: (transition) => ahead.note(transition.causation, carryOut(transition)),
   };
 };

@@ -17,6 +17,17 @@ export interface HandOverParts {
   /** The log of TRANSITIONS. */
   readonly log: EventLog;
   readonly clock: Clock;
+  /** Told of each hand-over that this instance has stored. */
+  readonly onHandedOver?: (handedOver: HandedOver) => void;
+}
+
+/** A hand-over that is on the log. */
+export interface HandedOver {
+  readonly boundary: Boundary;
+  readonly event: Assigned;
+  /** Id of its entry. */
+  readonly causation: string;
+  readonly seq: number;
 }
 
 export type Asked = TaskRequestOf<'assign'>;
@@ -119,7 +130,7 @@ export const grantOf = (
 
 /** Takes note of what was appended: the reactor that follows need not read it. */
 export const noteGoing = (
-  { taskLog }: HandOverParts,
+  { taskLog, onHandedOver }: HandOverParts,
   boundary: Boundary,
   going: readonly Going[],
   seqs: readonly number[],
@@ -127,12 +138,9 @@ export const noteGoing = (
   for (const [at, { event, entry, afterSeq }] of going.entries()) {
     const target = { boundary, taskId: event.taskId, actor: ACTOR };
     const { id, body } = entry;
-    void taskLog.noteAppended(target, {
-      event,
-      id,
-      seq: seqs[at] ?? 0,
-      afterSeq,
-      bytes: body.byteLength,
-    });
+    const seq = seqs[at] ?? 0;
+    void taskLog
+      .noteAppended(target, { event, id, seq, afterSeq, bytes: body.byteLength })
+      .then(() => onHandedOver?.({ boundary, event, causation: id, seq }));
   }
 };

@@ -12,6 +12,7 @@ import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from 
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createAssign } from './assignments.ts';
 import { createAttempts, decodeAttemptTransition } from './attempts.ts';
+import type { HandedOver } from './hand-over.ts';
 import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
@@ -28,10 +29,14 @@ type Context = ServiceContext<ConfigOf<typeof TasksConfig>>;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: Context) => {
-  const { clock, ids } = context;
+  const { clock, ids, requests, config } = context;
   const log = context.log('TRANSITIONS');
-  const handOver = { taskLog: createTaskLog({ log, clock, ids }), log, clock };
-  return { ...handOver, singles: createSingleGrants(handOver) };
+  const taskLog = createTaskLog({ log, clock, ids });
+  const timeoutMs = config.requestTimeoutMs;
+  const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
+  const onHandedOver = (handedOver: HandedOver): void => attempts.beginSoon(handedOver);
+  const handOver = { taskLog, log, clock, onHandedOver };
+  return { ...handOver, attempts, singles: createSingleGrants(handOver) };
 };
 
 const known = new WeakMap<Context, ReturnType<typeof partsOf>>();
@@ -46,13 +51,10 @@ export const tasks = defineService({
   name: 'tasks',
   config: TasksConfig,
   loops: (context) => {
-    const { clock, config, requests } = context;
-    const { taskLog, singles } = sharedParts(context);
+    const { taskLog, singles, attempts } = sharedParts(context);
     const { taskAttempts } = serviceConsumers;
     const { taskRuns, taskGrants } = serviceReactors;
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
-    const timeoutMs = config.requestTimeoutMs;
-    const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
     const news = createRunNews({ taskLog, log: context.log('TRANSITIONS') });
     return [
       consumerLoop(context, {

@@ -208,9 +208,10 @@ export class TaskVerdict {
 
   #task(event: TaskEvent, seq: number): void {
     const { taskId } = event;
-    if (event.type === 'fleetlog.task.assigned.v1' && this.#open?.taskId === taskId)
-      if (this.#open.taskSeq !== this.#lastSeqs.get(taskId) || this.#open.agent !== event.agent)
-        this.judge.faults.push(`at ${seq} ${taskId} is handed over otherwise than it was granted`);
+    // Once the task has gone on, the grant is carried out or void; what follows is another's.
+    const isOpen = this.#open?.taskId === taskId && this.#open.taskSeq === this.#lastSeqs.get(taskId);
+    if (isOpen && event.type === 'fleetlog.task.assigned.v1' && event.agent !== this.#open?.agent)
+      this.judge.faults.push(`at ${seq} ${taskId} is handed over otherwise than it was granted`);
     this.#lastSeqs.set(taskId, seq);
     this.judge.task(event, seq);
     const before = this.#summaries.get(event.taskId)?.view;
