@@ -200,6 +200,13 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
   const begin = (cause: Omit<Cause, 'id'>, event: RunCreated): Promise<void> =>
     turn({ ...cause, id: `${cause.causation}.turn` }, event, { ...event, resume: [], text: null });
   const ahead = createAhead();
+  const beginOnce = async (cause: Omit<Cause, 'id'>, event: RunCreated, storedAt: number): Promise<void> => {
+    if (await ahead.take(cause.causation)) return;
+    // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
+    const isOld = parts.clock.now() - storedAt > FRESH_MS;
+    if (isOld && !awaitsFirstClaim(await runOf(cause.boundary, event.runId))) return;
+    await begin(cause, event);
+  };
 
   return {
     beginSoon: (created, event) => ahead.note(created.causation, begin(created, event)),
@@ -207,11 +214,7 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
-        if (await ahead.take(causation)) return ok;
-        // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
-        const isOld = parts.clock.now() - storedAt > FRESH_MS;
-        if (isOld && !awaitsFirstClaim(await runOf(boundary, event.runId))) return ok;
-        await begin(cause, event);
+        await beginOnce(cause, event, storedAt);
         return ok;
       }
       if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;
