@@ -53,6 +53,17 @@ class ChangedKeys {
   }
 }
 
+/** Resolves when there may be something to take, or the broker is back. */
+const nextChange = async (
+  { faults, clock }: BucketParts,
+  { bell }: ChangedKeys,
+  { signal, lateMs = 0 }: WatchOptions,
+): Promise<void> => {
+  if (faults.isAway) return faults.reachable(signal);
+  await bell.wait(signal);
+  if (lateMs > 0) await clock.sleep(lateMs, signal);
+};
+
 /** Events without the faults of the way: initial values, `current`, then changes. Stops changing `changed` when closed. */
 async function* events(
   parts: BucketParts,
@@ -85,8 +96,7 @@ async function* events(
       if (record !== undefined) {
         initial.delete(record.key);
         yield toEvent(record);
-      } else if (parts.faults.isAway) await parts.faults.reachable(signal);
-      else await changed.bell.wait(signal);
+      } else await nextChange(parts, changed, options);
     }
   } finally {
     unwatch();

@@ -134,5 +134,6 @@ export const createMemoryRequests = (parts: {
         },
       };
     },
+    heard: async () => undefined,
   };
 };

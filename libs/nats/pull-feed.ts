@@ -19,6 +19,11 @@ export interface PullFeedOptions {
   readonly capacity: number;
   readonly heartbeatMs: number;
   readonly expiresMs: number;
+  /**
+   * Asks for what there is this often, in place of waiting for it: nothing that comes meanwhile wakes the process, and no heartbeats do.
+   * An answer of any kind is a sign of life then. Absent: messages come as soon as they can.
+   */
+  readonly everyMs?: number;
   /** Most bytes of one pull. */
   readonly maxBytes?: number;
   /** For prioritized consumers. */
@@ -100,14 +105,18 @@ export class PullFeed {
   }
 
   #pull(): void {
-    const { connection, capacity, expiresMs, heartbeatMs, maxBytes, group, priority } = this.#options;
+    const { connection, capacity, expiresMs, heartbeatMs, everyMs, maxBytes, group, priority } =
+      this.#options;
     if (!this.#isPulling || !connection.connected) return;
     const room = capacity - this.#outstanding - this.#held;
     if (room <= 0 || (room * 2 < capacity && this.#outstanding > 0)) return;
+    const waiting =
+      everyMs === undefined
+        ? { expires: expiresMs * NS_PER_MS, idle_heartbeat: heartbeatMs * NS_PER_MS }
+        : { no_wait: true };
     const request = {
       batch: room,
-      expires: expiresMs * NS_PER_MS,
-      idle_heartbeat: heartbeatMs * NS_PER_MS,
+      ...waiting,
       ...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
       ...(group === undefined ? {} : { group, priority: priority ?? 0 }),
     };
@@ -125,8 +134,10 @@ export class PullFeed {
 
   #onStatus(message: Msg): void {
     const { status, description, headers } = receivedHeaders(message);
-    const { onIdle, onTrouble } = this.#options;
-    if (status === 100) return onIdle?.();
+    const { onIdle, onTrouble, everyMs } = this.#options;
+    // Asked for what there is: that was all.
+    const isAll = everyMs !== undefined && (status === 404 || status === 408);
+    if (status === 100 || isAll) return onIdle?.();
     if (!this.#isPulling) return;
     if (status === 503) return onTrouble('gone', 'nobody serves the consumer');
     if (status === 409 && /deleted/i.test(description)) return onTrouble('gone', description);
@@ -139,8 +150,9 @@ export class PullFeed {
   }
 
   #listen(): void {
-    const { connection, heartbeatMs, onTrouble } = this.#options;
+    const { connection, onTrouble, everyMs } = this.#options;
     const { clock } = connection;
+    const heartbeatMs = everyMs ?? this.#options.heartbeatMs;
     // All feeds of a process look at the same moment: a service has a dozen, and each would wake it by itself.
     const untilNextMs = heartbeatMs - (clock.monotonicMs() % heartbeatMs);
     const delayMs = untilNextMs < heartbeatMs / 2 ? untilNextMs + heartbeatMs : untilNextMs;
@@ -154,7 +166,13 @@ export class PullFeed {
         this.#unheard = 0;
         onTrouble('silent', `no heartbeat for ${SILENT_PERIODS * heartbeatMs} ms`);
       }
-      if (this.#isPulling) this.#listen();
+      if (!this.#isPulling) return;
+      if (everyMs !== undefined) {
+        // What was asked for last time is here, or will not come.
+        this.#outstanding = 0;
+        this.#pull();
+      }
+      this.#listen();
     });
   }
 }

@@ -94,4 +94,5 @@ export const createRequestServer = (
       },
     };
   },
+  heard: () => connection.nc.flush().catch(() => undefined),
 });

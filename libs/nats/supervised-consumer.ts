@@ -55,6 +55,8 @@ export interface SupervisedOptions {
   /** Watch for the stream's growth beyond what matches: `caught-up` is repeated while idle. */
   readonly reportsIdle?: boolean;
   readonly headersOnly?: boolean;
+  /** What comes may be late by so much, and comes together. Absent: as soon as it can. */
+  readonly everyMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -153,8 +155,9 @@ export class SupervisedConsumer {
   }
 
   #createFeed(onTrouble: () => void): PullFeed {
-    const { connection, stream, capacity } = this.#options;
+    const { connection, stream, capacity, everyMs } = this.#options;
     return new PullFeed({
+      ...(everyMs !== undefined && { everyMs }),
       connection,
       stream,
       consumer: this.#name,

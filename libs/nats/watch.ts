@@ -56,7 +56,7 @@ export async function* watchTogether(
   prefix: string,
   options: WatchOptions = {},
 ): AsyncGenerator<readonly WatchEvent[]> {
-  const { signal, afterRevision, keys } = options;
+  const { signal, afterRevision, keys, lateMs } = options;
   for (const filter of keys ?? []) checkKeyFilter(filter);
   const { connection, stream } = context;
   const consumer = new SupervisedConsumer({
@@ -67,6 +67,7 @@ export async function* watchTogether(
     start: afterRevision === undefined ? { lastPerSubject: true } : { seq: afterRevision + 1 },
     capacity: CAPACITY,
     onReplaced: 'rescan',
+    ...(lateMs === undefined ? {} : { everyMs: lateMs }),
     ...(signal === undefined ? {} : { signal }),
   });
   const translator = new WatchTranslator(prefix.length, options);

@@ -35,6 +35,8 @@ export interface WatchOptions {
   readonly afterRevision?: number;
   /** Values may be windows on larger buffers, which spares a copy of each: to keep one keeps all of its buffer. */
   readonly borrowsValues?: boolean;
+  /** Changes may come so much later, together, so that each does not wake this process: for what is many and hurries nobody. */
+  readonly lateMs?: number;
   readonly signal?: AbortSignal;
 }
 

@@ -33,4 +33,6 @@ export interface RequestServer {
     group: string,
     handler: (message: RequestMessage) => Promise<{ readonly headers?: Headers; readonly body: Uint8Array }>,
   ): { readonly stop: () => Promise<void> };
+  /** Resolves when whoever asks from now on finds what is served so far, or the connection has ended. Waits while the broker is away. */
+  heard(): Promise<void>;
 }

@@ -149,6 +149,12 @@ const serveRequests = (life: Life): (() => Promise<void>) => {
   };
 };
 
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
 const contextFor = (
   service: Service,
   config: unknown,
@@ -192,6 +198,8 @@ export const startService = (service: Service, config: unknown, tools: ServiceTo
       if (intake.signal.aborted) return;
       for (const each of service.loops?.(context) ?? []) loop(each);
       stopServing = serveRequests(life);
+      // Up is who can be asked: otherwise whoever was told that it is would hear that nobody serves.
+      await Promise.race([tools.ports.requests.server.heard(), aborted(intake.signal)]);
     } catch (error) {
       tools.onFatal(error);
     } finally {

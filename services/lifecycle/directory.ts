@@ -1,6 +1,6 @@
 // Which policies there are and how their agents stand, in memory, from the buckets `policies` and `agents`: whom a runner, a turn or a
 // host concerns. A hint: nothing is decided from it, and whoever is looked at in vain is left as it is.
-import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
+import type { KeyValue, WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { managedAgentSchema, policyViewSchema } from '#streams/policy-views.ts';
@@ -146,11 +146,12 @@ export class Directory {
   }
 }
 
-/** Feeds the changes of a bucket until the signal aborts. `onCurrent`: what was there at the start is in. */
+/** Feeds the changes of a bucket until the signal aborts. Values are windows on larger buffers: whoever keeps one copies it. */
 export const followBucket = async (
   bucket: KeyValue,
-  { keys, signal }: { readonly keys?: readonly string[]; readonly signal: AbortSignal },
+  options: Pick<WatchOptions, 'keys' | 'lateMs' | 'signal'>,
   note: (event: WatchEvent) => void,
 ): Promise<void> => {
-  for await (const event of bucket.watch({ signal, ...(keys !== undefined && { keys }) })) note(event);
+  for await (const events of bucket.watchTogether({ ...options, borrowsValues: true }))
+    for (const event of events) note(event);
 };

@@ -9,6 +9,7 @@ import { decodeReport } from '#streams/report-codec.ts';
 import { policyMailbox, typedSubject, type Boundary } from '#streams/subjects.ts';
 import type { PolicyEvidence, SeenRunner } from '#streams/policy-commands.ts';
 import type { HostBoard } from './host-board.ts';
+import { createHostWords } from './host-words.ts';
 import { isForbidden, type Policy, type Spawn } from './policy-state.policy.ts';
 import { wantedBy } from './policy-rest.policy.ts';
 import type { TurnHealth } from './turn-health.ts';
@@ -105,6 +106,7 @@ const caresForIdle = ({ config, restart, stuck }: Policy): boolean => {
 
 export const createEvidence = (parts: Parts): Evidence => {
   const { presence, messages, hosts } = parts;
+  const hostWords = createHostWords({ presence, hosts });
 
   const mailSeq = async (
     boundary: Boundary,
@@ -128,7 +130,7 @@ export const createEvidence = (parts: Parts): Evidence => {
       config.mode === 'scheduled' && schedule !== undefined ? lastCronAt(schedule, since, now) : null;
     const seen: PolicyEvidence = { runner, scheduledFor, ...(await mailSeq(boundary, policy)) };
     if (wantedBy(policy, { evidence: seen }) === undefined) return seen;
-    return { ...seen, hosts: hosts.choose(boundary, config) };
+    return { ...seen, hosts: await hostWords.choose(boundary, config) };
   };
 
   const running = async (
@@ -156,7 +158,7 @@ export const createEvidence = (parts: Parts): Evidence => {
       if (spawn === null) return atRest(boundary, policy, now);
       if (state === 'running') return running(boundary, policy, spawn, now);
       const runner = await runnerOf(presence, { ...boundary, agent: spawn.agent });
-      return { runner, isHostOnline: hosts.isOnline(boundary, spawn.host) };
+      return { runner, isHostOnline: await hostWords.isOnline(boundary, spawn.host) };
     },
   };
 };

@@ -42,7 +42,8 @@ class Known {
   }
 
   hear(bytes: Uint8Array | undefined): void {
-    this.#bytes = bytes;
+    // A window on a larger buffer, and kept until somebody wants to know.
+    this.#bytes = bytes === undefined ? undefined : new Uint8Array(bytes);
     this.#word = bytes === undefined ? undefined : 'unread';
     this.#facts = undefined;
     // What it shows now may be gone with its next word.
@@ -61,6 +62,10 @@ class Known {
 
   get isOnline(): boolean {
     return this.#read() !== undefined;
+  }
+
+  get isUnheard(): boolean {
+    return this.#word === undefined && (this.#view?.state === 'online' || this.#view?.state === 'draining');
   }
 
   facts(now: number): HostFacts {
@@ -147,6 +152,11 @@ export class HostBoard {
   /** It came to nothing. */
   takeBack(boundary: Boundary, host: string, spawnId: string): void {
     this.#hosts(boundary).get(host)?.takeBack(spawnId);
+  }
+
+  /** Names of hosts that are online on record and whose word has not come yet: words come together, a little late. */
+  unheard(boundary: Boundary): readonly string[] {
+    return [...this.#hosts(boundary)].flatMap(([host, known]) => (known.isUnheard ? [host] : []));
   }
 
   isOnline(boundary: Boundary, host: string): boolean {

@@ -1,7 +1,7 @@
 // What is pushed and no consumer brings: runners and hosts that appear and fall silent, and what stood when this instance began. Each is
 // one look at the policies that it concerns. Runs until its signal aborts; its supervisor starts it again after a fault.
 import type { Clock } from '#libs/ports/clock.ts';
-import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
+import type { KeyValue, WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
 import { POSITION_KEY } from '#libs/projections/position.ts';
 import { presenceKey, presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -20,6 +20,12 @@ export interface LookoutParts {
 
 /** Policies looked at at once. */
 const WIDTH = 32;
+
+const RUNNERS = ['*.*.runner.*'];
+const HOSTS = ['*.*.host.*'];
+const KINDS = 2;
+/** Hundreds of hosts say every few seconds what they have: nobody waits for that, and who is in need of one asks (see evidence.ts). */
+const HOSTS_LATE_MS = 1000;
 
 /** Of `<tenant>.<project>.<kind>.<name>`. */
 const parseKey = (key: string) => {
@@ -83,6 +89,9 @@ class Lookout {
     hosts: Promise.withResolvers<void>(),
   };
 
+  /** Kinds of words of which what there was at the start is in. */
+  #heard = 0;
+
   constructor(parts: LookoutParts) {
     this.#parts = parts;
     this.#looks = new Looks(parts.keeper);
@@ -97,10 +106,13 @@ class Lookout {
       for (const { resolve } of Object.values(this.#known)) resolve();
     });
     if (signal.aborted) stop();
+    const { signal: over } = ending;
     const follow = (name: string, note: (event: WatchEvent) => void): Promise<void> =>
-      followBucket(bucket(name), { signal: ending.signal }, (event) => {
+      followBucket(bucket(name), { signal: over }, (event) => {
         if (event.kind !== 'put' || event.entry.key !== POSITION_KEY) note(event);
       });
+    const hear = (options: Pick<WatchOptions, 'keys' | 'lateMs'>): Promise<void> =>
+      followBucket(bucket('presence'), { ...options, signal: over }, (event) => this.#notePresence(event));
     const watches = [
       follow('policies', (event) =>
         event.kind === 'current' ? this.#known.policies.resolve() : this.#notePolicy(event),
@@ -109,7 +121,9 @@ class Lookout {
       follow('agents', (event) => this.#noteAgent(event)),
     ];
     const all = this.#ready().then(() =>
-      ending.signal.aborted ? undefined : follow('presence', (event) => this.#notePresence(event)),
+      over.aborted
+        ? undefined
+        : Promise.all([hear({ keys: RUNNERS }), hear({ keys: HOSTS, lateMs: HOSTS_LATE_MS })]),
     );
     try {
       await Promise.all([...watches, all].map((watch) => watch.finally(stop)));
@@ -153,7 +167,9 @@ class Lookout {
   }
 
   #notePresence(event: WatchEvent): void {
-    if (event.kind === 'current') return this.#sweep();
+    if (event.kind === 'current') return void ((this.#heard += 1) >= KINDS && this.#sweep());
+    // Ten thousand runners say a word every few seconds: what most of them say is known, and nothing is made of it.
+    if (event.kind === 'put' && saysAgain(event.entry.value, this.#runners.get(event.entry.key))) return;
     const key = event.kind === 'put' ? event.entry.key : event.key;
     const at = event.kind === 'put' ? event.entry.revision : event.revision;
     const place = parseKey(key);
@@ -191,7 +207,10 @@ class Lookout {
     for (const now of only === undefined ? directory.waiting() : [only]) {
       if (now.boundary.tenant !== boundary.tenant || now.boundary.project !== boundary.project) continue;
       const config = directory.configOf(now);
-      if (config !== undefined && hosts.choose(boundary, config).kind === 'host') this.#looks.add(now, cause);
+      const mayBeTaken = (): boolean =>
+        hosts.unheard(boundary).length > 0 ||
+        (config !== undefined && hosts.choose(boundary, config).kind === 'host');
+      if (mayBeTaken()) this.#looks.add(now, cause);
     }
   }
 
@@ -204,7 +223,6 @@ class Lookout {
       readonly at: number;
     },
   ): void {
-    if (saysAgain(seen.value, this.#runners.get(seen.key))) return;
     const parsed = seen.value === undefined ? undefined : presenceSchema.safeParse(parseJson(seen.value));
     if (parsed?.success === true) {
       const spawnId = parsed.data.spawnId ?? null;

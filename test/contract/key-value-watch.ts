@@ -73,6 +73,32 @@ const starting = (make: MakeBucket): void => {
   );
 
   it(
+    'that may be late starts as any other, and then brings the newest of each key, expiries among them',
+    withBucket(make, async ({ kv, advance }) => {
+      await write(kv, 'a', '1');
+      const reader = readerOf(kv.watch({ lateMs: 500 }));
+      expect(await initial(reader)).toEqual(['a=1', 'current']);
+      const until = async (last: string): Promise<string[]> => {
+        const lines: string[] = [];
+        while (lines.at(-1) !== last) lines.push(line(await reader.next()));
+        return lines;
+      };
+      const first = until('b=2');
+      for (const [key, value] of ['b=1', 'a=2', 'b=2'].map((put) => put.split('=')))
+        await write(kv, key ?? '', value ?? '');
+      await advance(500);
+      // The older one of a key may have been on its way already.
+      expect((await first).filter((one) => one !== 'b=1')).toEqual(['a=2', 'b=2']);
+      const second = until('c expired');
+      await kv.put('c', bytes('1'), { ttlMs: 1000 });
+      await advance(1000);
+      await advance(500);
+      expect((await second).filter((one) => one !== 'c=1')).toEqual(['c expired']);
+      await reader.close();
+    }),
+  );
+
+  it(
     'starts after the last revision with what comes next',
     withBucket(make, async ({ kv }) => {
       const afterRevision = await write(kv, 'a', '1');

@@ -232,6 +232,7 @@ const mortalServer = (server: RequestServer, life: Life): RequestServer => ({
     life.atEnd(() => void served.stop());
     return { stop: () => life.call('stop serving', () => served.stop()) };
   },
+  heard: () => life.outcome(server.heard()),
 });
 
 const mortalClient = (client: RequestClient, life: Life): RequestClient => ({
