@@ -1,6 +1,7 @@
 // The HTTP application: routes, request ids, access, measurement, and every refusal and fault as a problem document.
 // The only file that puts routes on hono. Does not listen (see service.ts).
 import { Hono } from 'hono';
+import { z } from 'zod';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { HttpHooks } from '#libs/telemetry/hooks.ts';
@@ -13,6 +14,7 @@ import type { Receipts } from './receipts.ts';
 import type { RequestRate } from './request-rate.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
+import { parseInput } from './input.ts';
 import { handleOnce } from './keyed-request.ts';
 import { hostRoutes } from './host-routes.ts';
 import { mailRoutes } from './mail-routes.ts';
@@ -39,7 +41,7 @@ export interface AppParts extends GatewayParts {
 }
 
 /** What of a route serves a request. */
-type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'isReading' | 'body' | 'handle'>;
+type Served = Pick<Route, 'method' | 'path' | 'isOpen' | 'isReading' | 'query' | 'body' | 'handle'>;
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -81,6 +83,11 @@ const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknow
   return problemResponse(problem);
 };
 
+/** What is asked by a body has no query: one that is passed over (`?tenant=…`) would be taken to count. Throws `INPUT_INVALID`. */
+const checkQuery = ({ body, query }: Served, request: GatewayRequest): void => {
+  if (body !== undefined && query === undefined) parseInput(z.strictObject({}), request.req.query(), 'query');
+};
+
 const run = async (parts: AppParts, route: Served, request: GatewayRequest): Promise<Response> => {
   try {
     if (route.isOpen !== true) {
@@ -88,6 +95,7 @@ const run = async (parts: AppParts, route: Served, request: GatewayRequest): Pro
       parts.rate.take(identity.name);
       request.set('identity', identity);
     }
+    checkQuery(route, request);
     request.set('defaults', parts.defaults);
     const answer = await handleOnce(parts.receipts, route, request, parts.config.maxBodyBytes);
     return isRefused(answer)
