@@ -1,6 +1,9 @@
 // fleetlog task queues: how many tasks in which state and lane, which goes next, and why the first ones wait.
+// fleetlog task order: who waits at which place, and each change of it as it happens.
 import { isoTime } from '#libs/telemetry/iso-time.ts';
 import { z } from 'zod';
+import { createClient } from '#services/client/client.ts';
+import { LIVE_API } from '#streams/http/live.ts';
 import { invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { table } from './output.ts';
@@ -47,6 +50,8 @@ const countsText = (counts: Readonly<Record<string, number>>): string =>
 const demandText = ({ lane, provider, agent, labels }: WaitingLine): string =>
   [lane, provider, ...(agent === null ? [] : [`only ${agent}`]), ...labels].join(' ');
 
+const orderSchema = LIVE_API.streamOrder.answer;
+
 const untilText = (untilMs: number | null): string => (untilMs === null ? '' : `, until ${isoTime(untilMs)}`);
 
 /** Counts by queue, and of each line of waiting tasks the first and why it waits. */
@@ -77,4 +82,28 @@ export const showQueues = async (
   ]);
   context.terminal.out('');
   context.terminal.out(table(['QUEUE', 'ASKS FOR', 'WAITING', 'FIRST', 'WHY IT WAITS'], why));
+};
+
+const placeText = (place: number | null): string => (place === null ? '–' : String(place));
+
+/** The order of a queue, and each change of it, until the signal aborts. Faults: the gateway's refusal, `API_UNREACHABLE` (later). */
+export const followOrder = async (
+  context: CliContext,
+  queue: string,
+  flags: StackFlags & { readonly limit?: string },
+): Promise<void> => {
+  const call = await invocation(context, flags);
+  const { apiUrl: url, apiToken: token } = call.connection;
+  const client = createClient({ url, token, clock: context.clock });
+  const query = flags.limit === undefined ? {} : { query: { limit: flags.limit } };
+  const { signal } = context;
+  for await (const { data, text } of client.stream('streamOrder', { path: { queue }, ...query, signal })) {
+    if (call.isJson) context.terminal.out(text);
+    else {
+      const { changes } = orderSchema.parse(data);
+      for (const { taskId, from, to } of changes)
+        context.terminal.out(`${taskId}  ${placeText(from)} → ${placeText(to)}`);
+    }
+    await context.terminal.flushed();
+  }
 };

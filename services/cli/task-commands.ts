@@ -6,7 +6,7 @@ import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { fieldLines } from './field-lines.ts';
 import { ago, table } from './output.ts';
-import { showQueues } from './queue-command.ts';
+import { followOrder, showQueues } from './queue-command.ts';
 import { registerTaskStatsCommands } from './task-stats-commands.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
@@ -179,7 +179,7 @@ export const registerTaskCommands = (program: Command, context: CliContext): voi
   const task = program
     .command('task')
     .description(
-      'Queues of work for whichever agent is free: add, list, show, cancel, retry, stats, read, queues',
+      'Queues of work for whichever agent is free: add, list, show, cancel, retry, stats, read, queues, order',
     );
   registerAdd(task, context);
   withStackFlags(task.command('list'))
@@ -210,5 +210,10 @@ export const registerTaskCommands = (program: Command, context: CliContext): voi
     )
     .option('--queue <name>', 'only this one')
     .action((flags: StackFlags) => showQueues(context, flags));
+  withStackFlags(task.command('order'))
+    .description('The order of a queue and each change of it, as it happens: task, old place → new place')
+    .argument('<queue>')
+    .option('--limit <places>', 'the first places that are watched (default: 100)')
+    .action((queue: string, flags: StackFlags & { limit?: string }) => followOrder(context, queue, flags));
   registerTaskStatsCommands(task, context);
 };

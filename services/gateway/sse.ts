@@ -14,7 +14,8 @@ const PREAMBLE = encoder.encode('retry: 1000\n: fleetlog\n\n');
 const event = (name: string, id: string, data: string): string =>
   `event: ${name}\nid: ${id}\ndata: ${data}\n\n`;
 
-const frameOf = (output: FeedOutput): string => {
+/** The record of the fleet: each item with its position, by which a client resumes. */
+export const feedFrame = (output: FeedOutput): string => {
   const cursor = formatPosition(output.position);
   if (output.kind === 'item') {
     const name = output.item.stream === 'EVENTS' ? 'report' : 'transition';
@@ -24,8 +25,16 @@ const frameOf = (output: FeedOutput): string => {
   return event(output.kind, cursor, JSON.stringify({ cursor, stream, firstSeq }));
 };
 
-export interface SseOptions {
-  readonly feed: AsyncGenerator<FeedOutput>;
+/** An event of a stream that is not resumed. */
+export const plainFrame =
+  <Output>(name: string) =>
+  (output: Output): string =>
+    `event: ${name}\ndata: ${JSON.stringify(output)}\n\n`;
+
+export interface SseOptions<Output> {
+  readonly feed: AsyncGenerator<Output>;
+  /** The event of an item. */
+  readonly frame: (output: Output) => string;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   /** Called once, when the stream is over for whatever reason. */
@@ -34,19 +43,19 @@ export interface SseOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-interface Asked {
+interface Asked<Output> {
   /** There once it has come or failed. */
-  settled?: Promise<IteratorResult<FeedOutput>>;
+  settled?: Promise<IteratorResult<Output>>;
 }
 
-class SseSource {
-  readonly #options: SseOptions;
+class SseSource<Output> {
+  readonly #options: SseOptions<Output>;
   /** Asked for and not yet sent. */
-  #next: Asked | undefined;
+  #next: Asked<Output> | undefined;
   #wake: () => void = () => undefined;
   #isClosed = false;
 
-  constructor(options: SseOptions) {
+  constructor(options: SseOptions<Output>) {
     this.#options = options;
   }
 
@@ -61,7 +70,7 @@ class SseSource {
       if (next.settled === undefined) return controller.enqueue(HEARTBEAT);
       this.#next = undefined;
       const result = await next.settled;
-      if (result.done !== true) return controller.enqueue(encoder.encode(frameOf(result.value)));
+      if (result.done !== true) return controller.enqueue(encoder.encode(this.#options.frame(result.value)));
     } catch (error) {
       if (!this.#isClosed) this.#options.onFailure(error);
     }
@@ -81,8 +90,8 @@ class SseSource {
   }
 
   /** Listens once to what comes next: a race per heartbeat would pile up listeners for as long as the stream is silent. */
-  #ask(): Asked {
-    const next: Asked = {};
+  #ask(): Asked<Output> {
+    const next: Asked<Output> = {};
     const coming = this.#options.feed.next();
     const settle = (): void => {
       next.settled = coming;
@@ -106,5 +115,5 @@ class SseSource {
 }
 
 /** The body of an event stream; a failed feed ends it, and the client comes again where it was. */
-export const sseBody = (options: SseOptions): ReadableStream<Uint8Array> =>
+export const sseBody = <Output>(options: SseOptions<Output>): ReadableStream<Uint8Array> =>
   new ReadableStream(new SseSource(options), { highWaterMark: 1 });

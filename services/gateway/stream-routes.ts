@@ -1,8 +1,10 @@
 // Live streams: GET /runs/{id}/stream and GET /stream. A stream resumes by `Last-Event-ID` or `?after=`; it ends when its
 // client leaves, when its run has ended and everything before the end is out, or when the gateway stops.
+import { z } from 'zod';
 import { Fault } from '#libs/kernel/fault.ts';
 import { LIVE_API } from '#streams/http/live.ts';
 import { EVENT_STREAM } from '#streams/http/route.ts';
+import { nameSchema } from '#streams/ids.ts';
 import { AGGREGATE_FAMILIES, aggregateFilter, aggregateSubject, typedFilter } from '#streams/subjects.ts';
 import { checkReached, FEED_START, parsePosition, type FeedPosition } from './cursor.ts';
 import { readFeed, type FeedOptions } from './feed.ts';
@@ -20,8 +22,10 @@ import {
 } from './http.ts';
 import { inputInvalid, parseInput } from './input.ts';
 import { sourcesOfRun } from './read-routes.ts';
-import { sseBody } from './sse.ts';
+import { orderFeed } from './order-feed.ts';
+import { feedFrame, plainFrame, sseBody } from './sse.ts';
 import { intersectFilters, isFilter } from './subject-filter.ts';
+import { taskIndexOf } from './task-reading.ts';
 
 /** How many streams are open; a place is given back once. */
 const createPlaces = (most: number, onChange: (taken: number) => void) => {
@@ -70,14 +74,23 @@ interface Serving {
   readonly request: GatewayRequest;
 }
 
-const streamResponse = ({ parts, places, request }: Serving, watching: Watching): Response => {
+interface Shown<Output> {
+  readonly feedOf: (signal: AbortSignal) => AsyncGenerator<Output>;
+  readonly frame: (output: Output) => string;
+}
+
+const openStream = <Output>(
+  { parts, places, request }: Serving,
+  { feedOf, frame }: Shown<Output>,
+): Response => {
   // Nobody reads the body of an answer to HEAD, so nothing may be opened for it.
   if (request.req.method === 'HEAD') return new Response(null, { headers: STREAM_HEADERS });
   const leave = places.take();
   const closing = new AbortController();
   const signal = AbortSignal.any([parts.signal, closing.signal]);
   const body = sseBody({
-    feed: readFeed({ ...watching, hubs: parts.hubs, signal }),
+    feed: feedOf(signal),
+    frame,
     clock: parts.clock,
     heartbeatMs: parts.config.heartbeatMs,
     onClose: () => {
@@ -88,6 +101,12 @@ const streamResponse = ({ parts, places, request }: Serving, watching: Watching)
   });
   return new Response(body, { headers: STREAM_HEADERS });
 };
+
+const streamResponse = (serving: Serving, watching: Watching): Response =>
+  openStream(serving, {
+    feedOf: (signal) => readFeed({ ...watching, hubs: serving.parts.hubs, signal }),
+    frame: feedFrame,
+  });
 
 const runStream =
   (parts: GatewayParts, places: Places) =>
@@ -145,10 +164,32 @@ const fleetStream =
     return streamResponse({ parts, places, request }, { sources, from, endsWithRun: false, hasEnded: false });
   };
 
+const placeSchema = z.object({ queue: nameSchema });
+
+const orderStream =
+  (parts: GatewayParts, places: Places) =>
+  async (request: GatewayRequest): Promise<Response | Refused> => {
+    const query = parseInput(LIVE_API.streamOrder.query, request.req.query(), 'query');
+    const foreign = foreignBoundary(parts, query);
+    if (foreign !== undefined) return foreign;
+    const { queue } = parseInput(placeSchema, { queue: request.req.param('queue') }, '');
+    const { tasks } = parts.views;
+    const feedOf = (signal: AbortSignal) =>
+      orderFeed({
+        queue,
+        read: () => ({ order: taskIndexOf(parts).firstWaiting(queue, query.limit), seq: tasks.position() }),
+        subscribe: (onChange) => tasks.subscribe(onChange),
+        clock: parts.clock,
+        signal,
+      });
+    return openStream({ parts, places, request }, { feedOf, frame: plainFrame('order') });
+  };
+
 export const streamRoutes = (parts: GatewayParts): readonly Route[] => {
   const places = createPlaces(parts.config.maxStreams, parts.onStreams);
   return [
     { ...LIVE_API.streamRun, handle: runStream(parts, places) },
     { ...LIVE_API.streamFleet, handle: fleetStream(parts, places) },
+    { ...LIVE_API.streamOrder, handle: orderStream(parts, places) },
   ];
 };

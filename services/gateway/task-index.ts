@@ -188,6 +188,12 @@ export class TaskIndex {
     return queue === undefined || row.state !== 'pending' ? null : queue.waiting.rank(row) + 1;
   }
 
+  /** The first waiting tasks of a queue, in the order in which they go. */
+  firstWaiting(queue: string, most: number): readonly string[] {
+    const waiting = this.#queues.get(queue)?.waiting;
+    return waiting === undefined ? [] : takeRows([waiting.walk()], most).rows.map(({ id }) => id);
+  }
+
   /** The counts of every queue that ever had a task, or of one, by name. */
   counts(only?: string): readonly QueueCounts[] {
     const names = only === undefined ? [...this.#queues.keys()].toSorted() : [only];

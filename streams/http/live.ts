@@ -1,9 +1,12 @@
 // The HTTP API about what happens as it happens: streams of server-sent events.
 import { z } from 'zod';
-import { boundaryShape, EVENT_STREAM, type ApiTable } from './route.ts';
+import { nameSchema, taskIdSchema } from '#streams/ids.ts';
+import { boundaryShape, EVENT_STREAM, limitUpTo, type ApiTable } from './route.ts';
 import { feedItemAnswer } from './runs.ts';
 
 const after = z.string().max(64).optional();
+
+const place = z.int().positive().nullable();
 
 export const LIVE_API = {
   streamRun: {
@@ -24,5 +27,21 @@ export const LIVE_API = {
     media: EVENT_STREAM,
     status: 200,
     answer: feedItemAnswer,
+  },
+  streamOrder: {
+    method: 'GET',
+    path: '/api/v1/queues/:queue/stream',
+    means:
+      'The order of a queue as it changes: events `order` with the tasks whose place is another, first with all that wait. Positions count from 1; null is outside of the first `limit`.',
+    query: z.strictObject({ ...boundaryShape, limit: limitUpTo(1000).default(100) }),
+    media: EVENT_STREAM,
+    status: 200,
+    answer: z
+      .object({
+        queue: nameSchema,
+        seq: z.int().nonnegative(),
+        changes: z.array(z.object({ taskId: taskIdSchema, from: place, to: place })),
+      })
+      .meta({ id: 'OrderNews' }),
   },
 } as const satisfies ApiTable;

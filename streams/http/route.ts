@@ -35,7 +35,7 @@ export type ApiTable = Readonly<Record<string, ApiRoute>>;
 export const boundaryShape = { tenant: nameSchema.optional(), project: nameSchema.optional() };
 
 /** A number of items: what is none is a mistake (WK-60), its fraction is cut, and what is out of range is brought into it (ST-35). */
-const limitUpTo = (most: number) =>
+export const limitUpTo = (most: number) =>
   z
     .string()
     .regex(/^-?\d{1,15}(?:\.\d{1,15})?$/, `expected a number, 1 to ${most}`)

@@ -2,7 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { createManualClock } from '#libs/memory/clock.ts';
 import type { FeedOutput } from '#services/gateway/feed.ts';
-import { sseBody } from '#services/gateway/sse.ts';
+import { feedFrame, sseBody } from '#services/gateway/sse.ts';
 
 type Step = IteratorResult<FeedOutput>;
 
@@ -22,6 +22,7 @@ const bodyOf = (feed: AsyncGenerator<FeedOutput>) => {
   let closed = 0;
   const body = sseBody({
     feed,
+    frame: feedFrame,
     clock,
     heartbeatMs: 1000,
     onClose: () => (closed += 1),
