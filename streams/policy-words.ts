@@ -73,7 +73,7 @@ const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => str
   'fleetlog.policy.unstuck.v1': ({ turnId }) =>
     `${turnId === null ? 'the turn' : `turn ${turnId}`} goes on again, or is over`,
   'fleetlog.policy.stopping.v1': ({ host, cause, reason, isRestart }) =>
-    `${host} was told to stop it, because ${STOP_WORDS[cause]} (${reason})${isRestart ? '; it is started again then' : ''}`,
+    `${host} was told to stop it, because ${STOP_WORDS[cause]}${reason === STOP_WORDS[cause] ? '' : ` (${reason})`}${isRestart ? '; it is started again then' : ''}`,
   'fleetlog.policy.stop-escalated.v1': ({ host, tries }) =>
     `it was not gone in time; ${host} was told to kill it (${tries})`,
   'fleetlog.policy.stopped.v1': ({ how, exitCode, signal, spawnId }) => {

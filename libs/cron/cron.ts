@@ -37,9 +37,12 @@ export const cronProblem = (calendar: Calendar): string | undefined => {
     parse(calendar);
     return undefined;
   } catch (error) {
-    if (!isZone(calendar.timeZone))
-      return `there is no time zone ${JSON.stringify(calendar.timeZone)}; expected an IANA name such as Europe/Berlin`;
-    return (error instanceof Error ? error.message : String(error)).replace(/^CronPattern:\s*/, '');
+    const why = (error instanceof Error ? error.message : String(error)).replace(/^CronPattern:\s*/, '');
+    if (isZone(calendar.timeZone)) return why;
+    const zone = `there is no time zone ${JSON.stringify(calendar.timeZone)}; expected an IANA name such as Europe/Berlin`;
+    // The expression may be wrong besides.
+    const besides = cronProblem({ ...calendar, timeZone: 'UTC' });
+    return besides === undefined ? zone : `${zone}; ${besides}`;
   }
 };
 

@@ -29,7 +29,8 @@ const textOf = async (context: CliContext, file: string): Promise<string> => {
   try {
     return await readFile(resolve(context.workingDirectory, file), 'utf8');
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message.replace(/, open .*$/, '') : String(cause);
+    const said = cause instanceof Error ? cause.message.replace(/, open .*$/, '') : String(cause);
+    const why = said.startsWith('ENOENT') ? 'there is no such file' : said;
     throw new Fault({ code: 'POLICY_FILE_UNREADABLE', retry: 'never', message: `${file}: ${why}`, cause });
   }
 };

@@ -1,5 +1,5 @@
 // A file of policies as people write it (YAML or JSON): read, checked, and every mistake of it told at once, each with its line.
-import { isMap, isScalar, LineCounter, parseDocument, stringify, type Document } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, stringify, visit, type Document } from 'yaml';
 import { cronProblem } from '#libs/cron/cron.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { nearest } from '#libs/config/nearest.ts';
@@ -77,6 +77,8 @@ const problemOf = (issue: z.core.$ZodIssue): string => {
     return 'a name is 1 to 64 of a-z 0-9 _ - and begins with a letter or digit';
   if (issue.code !== 'invalid_type') return issue.message;
   const found = issue.message.replace(/^.*received /, '');
+  if (issue.path.length === 0)
+    return `expected "policies:" with names and their fields below it, not ${found === 'null' ? 'an empty file' : found}`;
   const wanted =
     issue.expected === 'record' || issue.expected === 'object' ? 'fields below it' : `a ${issue.expected}`;
   // The first thing that many write.
@@ -113,6 +115,28 @@ const ofAgents = (policies: Readonly<Record<string, PolicyInput>>, places: Place
   });
 };
 
+/** A name or field that is written twice: only one of them could count, and nobody said which. */
+const ofRepeats = (document: Document, lines: LineCounter): readonly Mistake[] => {
+  const mistakes: Mistake[] = [];
+  const lineAt = (key: unknown): number =>
+    lines.linePos((key as { readonly range?: readonly number[] } | null)?.range?.[0] ?? 0).line;
+  visit(document, {
+    Map: (_, { items }) => {
+      const first = new Map<unknown, unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key;
+        if (first.has(name))
+          mistakes.push({
+            line: lineAt(key),
+            text: `${String(name)}: it is there already, at line ${lineAt(first.get(name))}`,
+          });
+        else first.set(name, key);
+      }
+    },
+  });
+  return mistakes;
+};
+
 const refuse = (file: string, mistakes: readonly Mistake[]): Fault => {
   const lines = mistakes
     .toSorted((a, b) => a.line - b.line)
@@ -128,7 +152,7 @@ const refuse = (file: string, mistakes: readonly Mistake[]): Fault => {
 /** The policies of a file, by name. Fault `POLICY_FILE_INVALID` (never), with all mistakes. */
 export const readPolicyFile = (text: string, file: string): Readonly<Record<string, PolicyInput>> => {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const places = new Places(document, lines);
   if (document.errors.length > 0)
     throw refuse(
@@ -137,10 +161,10 @@ export const readPolicyFile = (text: string, file: string): Readonly<Record<stri
     );
   const value: unknown = document.toJS();
   const parsed = policyFileSchema.safeParse(value);
-  const calendars = ofCalendars(value, places);
+  const seen = [...ofRepeats(document, lines), ...ofCalendars(value, places)];
   if (!parsed.success)
-    throw refuse(file, [...parsed.error.issues.flatMap((issue) => ofIssue(issue, places)), ...calendars]);
-  const mistakes = [...calendars, ...ofAgents(parsed.data.policies, places)];
+    throw refuse(file, [...parsed.error.issues.flatMap((issue) => ofIssue(issue, places)), ...seen]);
+  const mistakes = [...seen, ...ofAgents(parsed.data.policies, places)];
   if (mistakes.length > 0) throw refuse(file, mistakes);
   return parsed.data.policies;
 };

@@ -2,7 +2,7 @@
 // anything is decided: secrets reach neither the log nor a host through it. Every request may be repeated: ids follow from it.
 import type { z } from 'zod';
 import { cronProblem } from '#libs/cron/cron.ts';
-import { rejection } from '#libs/kernel/rejection.ts';
+import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { Redactor } from '#libs/redaction/redactor.ts';
 import type { ServedRequest } from '#libs/service/define-service.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
@@ -25,6 +25,12 @@ interface Parts {
   readonly directory: Directory;
   readonly redactor: Redactor;
 }
+
+/** The rules know no name of what is not there. */
+const named = <Code extends string>(policy: string, refusal: Rejection<Code>): Rejection<Code> =>
+  refusal.code === 'POLICY_UNKNOWN'
+    ? { ...refusal, message: `no policy is called ${policy}; those that there are: fleetlog policy list` }
+    : refusal;
 
 type Moved = Answer<PolicyResultOf<'start'>, RejectionCode>;
 type Asked = PolicyRequestOf<PolicyOperation>;
@@ -79,7 +85,7 @@ const handle =
     // Nobody has told of a new one: it need not be read before it is written.
     const begins = operation === 'apply' && directory.configOf(target) === undefined;
     const outcome = await policyLog.handle(target, commandOf(operation, request), { id, begins });
-    if (outcome.kind === 'rejected') return refused(outcome.rejection);
+    if (outcome.kind === 'rejected') return refused(named(policy, outcome.rejection));
     const { state } = await policyAt(policyLog, target, outcome.seq);
     return ok({
       policy,

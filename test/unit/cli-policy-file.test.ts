@@ -65,7 +65,12 @@ test('IM-28 a list in the place of names is told how it is written', () => {
 test('mistakes of YAML, of calendars and of agents that two policies name have their lines as well', () => {
   expect(() => readPolicyFile('policies:\n  a: {mode: always-on\n', 'p.yaml')).toThrow(/p\.yaml:[23]: /);
   expect(() => readPolicyFile('policies:\n  a: {mode: paused}\n  a: {mode: paused}\n', 'p.yaml')).toThrow(
-    /p\.yaml:3: .*unique/,
+    /p\.yaml:3: a: it is there already, at line 2/,
+  );
+  // What is written twice hides no other mistake.
+  const both = 'policies:\n  a: {mode: paused}\n  a: {mode: paused}\n  b: {mode: never}\n';
+  expect(() => readPolicyFile(both, 'p.yaml')).toThrow(
+    /2 mistakes.*\n.*p\.yaml:3: .*\n.*p\.yaml:4: policies\.b\.mode/,
   );
   const calendar = 'policies:\n  a:\n    mode: scheduled\n    schedule: { cron: "61 * * * *" }\n';
   expect(() => readPolicyFile(calendar, 'p.yaml')).toThrow(/p\.yaml:4: policies\.a\.schedule: .*minute/);
@@ -73,7 +78,10 @@ test('mistakes of YAML, of calendars and of agents that two policies name have t
   expect(() => readPolicyFile(twice, 'p.yaml')).toThrow(
     /p\.yaml:5: policies\.b\.agent: a is the agent of a already/,
   );
-  expect(() => readPolicyFile('- 1\n', 'p.yaml')).toThrow(/p\.yaml:1: the file: /);
+  expect(() => readPolicyFile('- 1\n', 'p.yaml')).toThrow(
+    /p\.yaml:1: the file: expected "policies:" .*not array/,
+  );
+  expect(() => readPolicyFile('', 'p.yaml')).toThrow(/p\.yaml:1: the file: .* not an empty file/);
 });
 
 test('what a file changes is shown field by field, and what is shown can be applied again', () => {
@@ -103,6 +111,7 @@ test('calendars know time zones and days that miss an hour', () => {
   expect(cronProblem(daily)).toBe(undefined);
   expect(cronProblem({ cron: '* * * *', timeZone: 'UTC' })).toMatch(/five fields/);
   expect(cronProblem({ cron: '0 0 * * *', timeZone: 'Mars/X' })).toMatch(/no time zone "Mars\/X"/);
+  expect(cronProblem({ cron: '61 0 * * *', timeZone: 'Mars/X' })).toMatch(/no time zone "Mars\/X".*minute/);
 });
 
 test('agents that nobody has made are found once each, by their own name or that of their policy', () => {
