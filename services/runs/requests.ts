@@ -34,10 +34,12 @@ import { cancelCommandRequest, createCommandRequest } from './command-requests.t
 import { ttlOf } from './leases.ts';
 import { retryRequest } from './retry.ts';
 import { attemptCommandId, hashOf, type RunLog } from './run-log.ts';
+import type { SessionCheck } from './session-check.ts';
 
 interface Parts {
   readonly runLog: RunLog;
   readonly instructions: Pick<Instructions, 'beginSoon'>;
+  readonly checkSession: SessionCheck;
   readonly claims: Claims;
   readonly answerApproval: Handle<'answer-approval'>;
   readonly unstick: Handle<'unstick'>;
@@ -55,11 +57,13 @@ type Handle<Op extends RunOperation> = (
 ) => Promise<RunAnswer<RunResultOf<Op>>>;
 
 const create =
-  ({ runLog, redactor, instructions }: Parts): Handle<'create'> =>
+  ({ runLog, redactor, instructions, checkSession }: Parts): Handle<'create'> =>
   async (boundary, request) => {
     // Redaction keeps the shape: strings stay strings, names and ids are as they were.
     const { actor, startedBy = actor, ...asked } = redactor.value(request).value as typeof request;
     const { runId, sessionId } = asked;
+    const refusal = await checkSession(boundary, asked);
+    if (refusal !== undefined) return refused(refusal);
     const requestHash = hashOf(asked);
     const data = { ...asked, startedBy, requestHash, commandId: attemptCommandId(runId, 1) };
     // The hash is part of the id: the same request finds its event, another one meets the rule.

@@ -24,6 +24,7 @@ import { activityProjection, approvalsProjection, runsProjection } from './proje
 import { decodeTurnReport, handleTurnReport } from './reports.ts';
 import { runRequests } from './requests.ts';
 import { createRunLog } from './run-log.ts';
+import { createSessionCheck } from './session-check.ts';
 import { createSteadyBroker } from './steady-broker.ts';
 import { createUnfinishedRuns } from './unfinished-runs.ts';
 import { unstickRequest } from './unstick.ts';
@@ -199,7 +200,17 @@ export const runs = defineService({
     const presence = context.bucket('presence');
     const unstick = unstickRequest({ ...shared, presence, commands: context.log('COMMANDS') });
     return [
-      ...runRequests({ runLog, instructions, claims, answerApproval, unstick, presence, redactor, clock }),
+      ...runRequests({
+        runLog,
+        instructions,
+        checkSession: createSessionCheck(context.log('TRANSITIONS')),
+        claims,
+        answerApproval,
+        unstick,
+        presence,
+        redactor,
+        clock,
+      }),
       ...connectionNews(shared.lostRunners, `runs-${context.ids.ulid()}`),
     ];
   },

@@ -13,8 +13,8 @@ import { encodeSessionEvent } from '#streams/session-codec.ts';
 import type { SessionStorage } from '#streams/session.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { createRun } from '#test/support/run-facts.ts';
-import { claimTurn, done, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+import { createRun, runRequest } from '#test/support/run-facts.ts';
+import { ask, claimTurn, done, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 import { askSessions, sessionEvent, sessionTypes, shownSession } from '#test/support/session-facts.ts';
 
 let broker: FreshBroker;
@@ -110,12 +110,28 @@ test('ST-41 WK-50 what a program says of its conversation is bound to the sessio
   expect(view).toMatchObject({ providerSessionId: 'p-1', storage: { name: 'vol-1', evictedAt: null } });
 });
 
-test('a run of another agent in a session is turned away, and so is one with another provider', async () => {
+test('ER-07 ER-08 a run of another agent, or with another provider, is refused by its owner as by the gateway', async () => {
   const { ports } = one;
   const sessionId = newSession();
   await askSessions(ports, 'upsert', upsert(sessionId));
-  const foreign = await createRun(ports, { sessionId, agent: 'builder-2' });
-  const other = await createRun(ports, { sessionId, provider: 'claude' });
+  const asked = (changes: object) => ask(ports, 'create', runRequest({ sessionId, ...changes }));
+  expect(await asked({ agent: 'builder-2' })).toMatchObject({ outcome: 'refused', code: 'SESSION_FOREIGN' });
+  expect(await asked({ provider: 'claude' })).toMatchObject({
+    outcome: 'refused',
+    code: 'SESSION_OTHER_PROVIDER',
+    detail: { existing: 'exec', requested: 'claude' },
+  });
+  expect(await asked({})).toMatchObject({ outcome: 'ok' });
+});
+
+test('a run that was created all the same in the session of another agent is turned away, and so is one with another provider', async () => {
+  const { ports } = one;
+  const sessionId = newSession();
+  await askSessions(ports, 'upsert', upsert(sessionId));
+  // Of attempts the owner of runs does not look whose session it is.
+  const task = { taskId: makeId('task', systemIds.ulid()), attempt: 1 };
+  const foreign = await createRun(ports, { sessionId, agent: 'builder-2', task });
+  const other = await createRun(ports, { sessionId, provider: 'claude', task });
   for (const runId of [foreign, other]) {
     const cancelled = await transition(ports, runId, 'fleetlog.run.cancelled.v1');
     expect(cancelled.reason).toContain(sessionId);
