@@ -3,7 +3,7 @@
 import { viewKey, type ShownApproval } from '#streams/buckets.ts';
 import { APPROVAL_API } from '#streams/http/approvals.ts';
 import { approvalIdSchema } from '#streams/ids.ts';
-import { catchUp } from './catch-up.ts';
+import { catchUp, shows } from './catch-up.ts';
 import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
@@ -68,20 +68,19 @@ const runKeyOf = ({ views }: GatewayParts, approvalId: string): string | undefin
 const findApproval = async (
   parts: GatewayParts,
   approvalId: string,
-  afterSeq = 0,
+  afterSeq?: number,
 ): Promise<PlacedApproval | Refused> => {
-  const { views, boundary, config } = parts;
+  const { views, boundary } = parts;
   const unknown = refuse(
     'APPROVAL_UNKNOWN',
     `no approval ${approvalId.slice(0, 100)} in this tenant and project`,
   );
   if (!approvalIdSchema.safeParse(approvalId).success) return unknown;
-  const timeoutMs = config.readWaitMs;
   if (runKeyOf(parts, approvalId) === undefined) await catchUp(parts, views.approvals);
   const key = runKeyOf(parts, approvalId);
   // What others have is unknown here, like what nobody has.
   if (key === undefined || !key.startsWith(viewKey(boundary, ''))) return unknown;
-  if (afterSeq > 0) await views.approvals.waitFor(afterSeq, { timeoutMs, key });
+  await shows(parts, views.approvals, afterSeq, key);
   for (const approval of placed(parts, key)) if (approval.approvalId === approvalId) return approval;
   return unknown;
 };

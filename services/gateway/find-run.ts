@@ -4,7 +4,7 @@
 import { aggregateSubject } from '#streams/subjects.ts';
 import { viewKey, type ActivityView, type RunView } from '#streams/buckets.ts';
 import type { SessionView } from '#streams/session-view.ts';
-import { catchUp } from './catch-up.ts';
+import { catchUp, shows } from './catch-up.ts';
 import { refuse, type GatewayParts, type Refused } from './http.ts';
 import { isRunId, isSessionId } from './input.ts';
 
@@ -32,18 +32,17 @@ const shown = ({ views }: GatewayParts, key: string): ShownRun | undefined => {
 export const findRun = async (
   parts: GatewayParts,
   runId: string,
-  afterSeq = 0,
+  afterSeq?: number,
 ): Promise<ShownRun | Refused> => {
   if (!isRunId(runId)) return unknownRun(runId);
-  const { views, boundary, transitions, config } = parts;
+  const { views, boundary, transitions } = parts;
   const key = viewKey(boundary, runId);
-  const wait = { timeoutMs: config.readWaitMs, key };
-  if (afterSeq > 0) await views.runs.waitFor(afterSeq, wait);
+  await shows(parts, views.runs, afterSeq, key);
   const run = shown(parts, key);
   if (run !== undefined) return run;
   const last = await transitions.last(aggregateSubject(boundary, 'run', runId));
   if (last !== undefined) {
-    await views.runs.waitFor(last.seq, wait);
+    await shows(parts, views.runs, last.seq, key);
     return shown(parts, key) ?? unknownRun(runId);
   }
   return unknownRun(runId);
@@ -56,16 +55,16 @@ export const findRun = async (
 export const findSession = async (
   parts: GatewayParts,
   sessionId: string,
-  afterSeq = 0,
+  afterSeq?: number,
 ): Promise<SessionView | Refused> => {
-  const { views, boundary, config } = parts;
+  const { views, boundary } = parts;
   const unknown = refuse(
     'SESSION_UNKNOWN',
     `no session ${sessionId.slice(0, 100)} in this tenant and project`,
   );
   if (!isSessionId(sessionId)) return unknown;
   const key = viewKey(boundary, sessionId);
-  if (afterSeq > 0) await views.sessions.waitFor(afterSeq, { timeoutMs: config.readWaitMs, key });
+  await shows(parts, views.sessions, afterSeq, key);
   if (views.sessions.get(key) === undefined)
     await catchUp(parts, views.sessions, { key, families: ['run', 'session'] });
   const session = views.sessions.get(key);

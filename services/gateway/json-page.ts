@@ -8,6 +8,9 @@ import type { GatewayParts, GatewayRequest } from './http.ts';
 /** All of it is synchronous: one writer serves every page. */
 const writer = new JsonWriter();
 
+/** What stands beside the list, at least one field; the function is given how many values are in it. */
+export type Rest = object | ((shown: number) => object);
+
 interface JsonPage<Row> {
   /** What the list is called in the answer. */
   readonly name: string;
@@ -15,23 +18,25 @@ interface JsonPage<Row> {
   readonly rows: readonly Row[];
   /** Fields that each value goes on with, at least one; absent: none. */
   readonly moreOf?: (row: Row) => object;
-  /** What stands beside the list, at least one field. */
-  readonly rest: object;
+  readonly rest: Rest;
 }
 
-/** Answers with a page. What is not there any more, or cannot be read, is left out. */
+/**
+ * Answers with a page. What is not there any more, or cannot be read, is left out: it is not counted, and the next page begins after it all the same, so
+ * whoever follows the pages sees everything else.
+ */
 export const answerPage = <Row extends { readonly id: string }>(
   request: GatewayRequest,
   { boundary }: Pick<GatewayParts, 'boundary'>,
   { name, view, rows, moreOf, rest }: JsonPage<Row>,
 ): Response => {
-  writer.begin(`{${JSON.stringify(rest).slice(1, -1)},${JSON.stringify(name)}:[`);
-  let isFirst = true;
+  writer.begin(`{${JSON.stringify(name)}:[`);
+  let shown = 0;
   for (const row of rows) {
     const more = moreOf === undefined ? '}' : JSON.stringify(moreOf(row));
-    const around = { before: isFirst ? '' : ',', more };
-    if (view.write(viewKey(boundary, row.id), writer, around)) isFirst = false;
+    const around = { before: shown === 0 ? '' : ',', more };
+    if (view.write(viewKey(boundary, row.id), writer, around)) shown += 1;
   }
-  writer.text(']}');
+  writer.text(`],${JSON.stringify(typeof rest === 'function' ? rest(shown) : rest).slice(1)}`);
   return request.body(writer.written(), 200, { 'content-type': 'application/json' });
 };

@@ -7,6 +7,7 @@ import { decodeMail } from '#streams/mail-codec.ts';
 import { mailboxOf } from '#streams/mail.ts';
 import { obligationsKey, type MessageView, type ObligationsView } from '#streams/mail-views.ts';
 import { typedSubject } from '#streams/subjects.ts';
+import { shows } from './catch-up.ts';
 import { parseListCursor } from './cursor.ts';
 import {
   foreignBoundary,
@@ -70,17 +71,16 @@ const findMessage = async (
   messageId: string,
   afterSeq = 0,
 ): Promise<MessageView | Refused> => {
-  const { views, boundary, messages, config } = parts;
+  const { views, boundary, messages } = parts;
   const unknown = refuse(
     'MESSAGE_UNKNOWN',
     `no message ${messageId.slice(0, 100)} in this tenant and project`,
   );
   if (!messageIdSchema.safeParse(messageId).success) return unknown;
   const key = viewKey(boundary, messageId);
-  const wait = { timeoutMs: config.readWaitMs, key };
-  if (afterSeq > 0) await views.messages.waitFor(afterSeq, wait);
+  if (afterSeq > 0) await shows(parts, views.messages, afterSeq, key);
   else if ((await views.messages.lookUp(key)) === undefined)
-    await views.messages.waitFor((await messages.bounds()).lastSeq, wait);
+    await shows(parts, views.messages, (await messages.bounds()).lastSeq, key);
   // One that nothing has happened to for long is not held in memory.
   const [found] = valueOf(await views.messages.lookUp(key));
   return found ?? unknown;
@@ -171,10 +171,9 @@ const obligations =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const agent = nameOf(request);
-    const { views, boundary, config } = parts;
-    const { afterSeq = 0 } = query;
+    const { views, boundary } = parts;
     // The value of one key stands still while others change: what is waited for is the projection.
-    if (afterSeq > 0) await views.obligations.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
+    await shows(parts, views.obligations, query.afterSeq);
     const found = views.obligations.get(obligationsKey(boundary, agent));
     const nothing: Omit<ObligationsView, 'seq'> = { ...boundary, agent, owed: [], coming: [], unlisted: 0 };
     return request.json(found === undefined ? { seq: 0, ...nothing } : { seq: found.seq, ...found.state });

@@ -7,6 +7,7 @@ import { decodePolicyEvent } from '#streams/policy-codec.ts';
 import type { ManagedAgentView, PolicyView } from '#streams/policy-views.ts';
 import { policyWords } from '#streams/policy-words.ts';
 import { aggregateSubject } from '#streams/subjects.ts';
+import { shows } from './catch-up.ts';
 import {
   foreignBoundary,
   isRefused,
@@ -35,22 +36,23 @@ const agentOf = ({ views, boundary }: GatewayParts, name: string): ManagedAgentV
  * The policy as the summary shows it, at least as of `afterSeq`; what it does not show yet is looked up in the log before it is called
  * unknown. Faults: `VIEW_BEHIND` (later), the log's.
  */
-const findPolicy = async (parts: GatewayParts, name: string, afterSeq = 0): Promise<PolicyView | Refused> => {
-  const { views, boundary, transitions, config } = parts;
+const findPolicy = async (
+  parts: GatewayParts,
+  name: string,
+  afterSeq?: number,
+): Promise<PolicyView | Refused> => {
+  const { views, boundary, transitions } = parts;
   const unknown = refuse('POLICY_UNKNOWN', `no policy ${name.slice(0, 100)} in this tenant and project`);
   if (!nameSchema.safeParse(name).success) return unknown;
   const key = viewKey(boundary, name);
-  const wait = { timeoutMs: config.readWaitMs, key };
   // The agent's value changes with each transition, that of the policy with each version only.
-  if (afterSeq > 0) {
-    await views.managedAgents.waitFor(afterSeq, wait);
-    await views.policies.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
-  }
+  await shows(parts, views.managedAgents, afterSeq, key);
+  await shows(parts, views.policies, afterSeq);
   if (views.policies.get(key) === undefined) {
     const last = await transitions.last(aggregateSubject(boundary, 'policy', name));
     if (last === undefined) return unknown;
-    await views.managedAgents.waitFor(last.seq, wait);
-    await views.policies.waitFor(1, wait);
+    await shows(parts, views.managedAgents, last.seq, key);
+    await shows(parts, views.policies, 1, key);
   }
   return policyViewOf(parts, name) ?? unknown;
 };

@@ -5,6 +5,7 @@ import { viewKey } from '#streams/buckets.ts';
 import { READ_API } from '#streams/http/reads.ts';
 import { boundaryQuery } from '#streams/http/route.ts';
 import { RUN_API } from '#streams/http/runs.ts';
+import { shows } from './catch-up.ts';
 import { FEED_START, parseListCursor, parsePosition } from './cursor.ts';
 import { readEventPage } from './event-page.ts';
 import { runSources, type FeedSources } from './feed-source.ts';
@@ -59,9 +60,8 @@ const listRuns =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseListCursor(query.cursor);
-    const { views, config } = parts;
-    if (query.afterSeq !== undefined)
-      await views.runs.waitFor(query.afterSeq, { timeoutMs: config.readWaitMs });
+    const { views } = parts;
+    await shows(parts, views.runs, query.afterSeq);
     views.runs.settle();
     const page = views.indexes.runs.page({ ...query, after });
     return answerPage(request, parts, {

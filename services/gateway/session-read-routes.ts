@@ -1,6 +1,7 @@
 // Reading sessions: lists by attention, changes in the order in which they happened, one session, and the record and output of its runs in
 // pages whose cursor always advances. Changes nothing.
 import { SESSION_API } from '#streams/http/sessions.ts';
+import { shows } from './catch-up.ts';
 import { FEED_START, parsePosition } from './cursor.ts';
 import { readEventPage } from './event-page.ts';
 import { findSession } from './find-run.ts';
@@ -13,7 +14,7 @@ import {
   type Route,
 } from './http.ts';
 import { parseInput } from './input.ts';
-import { answerPage } from './json-page.ts';
+import { answerPage, type Rest } from './json-page.ts';
 import { sourcesOfRun } from './read-routes.ts';
 import type { SessionRow } from './session-index.ts';
 import {
@@ -37,14 +38,10 @@ const OUTPUT_REPORTS = [
   'turn-finished',
 ] as const;
 
-const caughtUp = async ({ views, config }: GatewayParts, afterSeq: number | undefined): Promise<void> => {
-  if (afterSeq !== undefined) await views.sessions.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
-};
-
 const answerSessions = (
   parts: GatewayParts,
   request: GatewayRequest,
-  page: { readonly rows: readonly SessionRow[]; readonly reader: string | undefined; readonly rest: object },
+  page: { readonly rows: readonly SessionRow[]; readonly reader: string | undefined; readonly rest: Rest },
 ): Response =>
   answerPage(request, parts, {
     name: 'sessions',
@@ -60,7 +57,7 @@ const listSessions =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseSessionCursor(query.cursor);
-    await caughtUp(parts, query.afterSeq);
+    await shows(parts, parts.views.sessions, query.afterSeq);
     const { state, agent, provider, reader, limit } = query;
     const index = await sessionIndexFor(parts, reader);
     const { rows, hasMore } = index.page({ state, agent, provider, reader, after, limit });
@@ -76,7 +73,7 @@ const listSessions =
       readerId: reader ?? null,
       limit,
     };
-    return answerSessions(parts, request, { rows, reader, rest: { count: rows.length, next, filters } });
+    return answerSessions(parts, request, { rows, reader, rest: (count) => ({ count, next, filters }) });
   };
 
 const listChanges =
@@ -85,7 +82,7 @@ const listChanges =
     const query = parseInput(SESSION_API.listSessionChanges.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    await caughtUp(parts, query.afterSeq);
+    await shows(parts, parts.views.sessions, query.afterSeq);
     const { after, agent, provider, reader, limit } = query;
     const upTo = parts.views.sessions.position();
     const { rows, hasMore } = sessionIndexOf(parts).changes(

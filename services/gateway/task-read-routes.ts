@@ -2,6 +2,7 @@
 // commander looks at first; and the note of what a reader has seen.
 import { toFault } from '#libs/kernel/fault.ts';
 import { TASK_API } from '#streams/http/tasks.ts';
+import { shows } from './catch-up.ts';
 import {
   foreignBoundary,
   isRefused,
@@ -28,11 +29,6 @@ import {
 /** ST-57. */
 const COMMANDER_TASKS = 20;
 
-/** Waits for what a write has answered with, where a read names it. */
-const caughtUp = async ({ views, config }: GatewayParts, afterSeq: number | undefined): Promise<void> => {
-  if (afterSeq !== undefined) await views.tasks.waitFor(afterSeq, { timeoutMs: config.readWaitMs });
-};
-
 const answerTasks = (
   parts: GatewayParts,
   request: GatewayRequest,
@@ -52,7 +48,7 @@ const listTasks =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const after = query.cursor === undefined ? undefined : parseTaskCursor(query.cursor);
-    await caughtUp(parts, query.afterSeq);
+    await shows(parts, parts.views.tasks, query.afterSeq);
     const { rows, hasMore } = taskIndexOf(parts).page(query, { after, limit: query.limit });
     const last = rows.at(-1);
     const next = hasMore && last !== undefined ? formatTaskCursor(last) : null;
@@ -65,7 +61,7 @@ const listChanges =
     const query = parseInput(TASK_API.listTaskChanges.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
-    await caughtUp(parts, query.afterSeq);
+    await shows(parts, parts.views.tasks, query.afterSeq);
     const { after, limit, reader } = query;
     const upTo = parts.views.tasks.position();
     const { rows, hasMore } = taskIndexOf(parts).changes({ after, upTo }, query, limit);

@@ -6,6 +6,7 @@ import { taskIdSchema } from '#streams/ids.ts';
 import { aggregateSubject } from '#streams/subjects.ts';
 import type { TaskView } from '#streams/task-view.ts';
 import { attentionOf, type Attention } from './attention.ts';
+import { shows } from './catch-up.ts';
 import { refuse, type GatewayParts, type Refused } from './http.ts';
 import type { QueueCounts } from './queue-tally.ts';
 import { isActiveTask, type TaskIndex, type TaskPlace, type TaskRow } from './task-index.ts';
@@ -70,19 +71,15 @@ const unknownTask = (taskId: string): Refused =>
 export const findTask = async (
   parts: GatewayParts,
   taskId: string,
-  {
-    afterSeq = 0,
-    reader,
-  }: { readonly afterSeq?: number | undefined; readonly reader?: string | undefined } = {},
+  { afterSeq, reader }: { readonly afterSeq?: number | undefined; readonly reader?: string | undefined } = {},
 ): Promise<ShownTask | Refused> => {
   if (!taskIdSchema.safeParse(taskId).success) return unknownTask(taskId);
-  const { views, boundary, transitions, config } = parts;
+  const { views, boundary, transitions } = parts;
   const key = viewKey(boundary, taskId);
-  const wait = { timeoutMs: config.readWaitMs, key };
-  if (afterSeq > 0) await views.tasks.waitFor(afterSeq, wait);
+  await shows(parts, views.tasks, afterSeq, key);
   if (views.tasks.get(key) === undefined) {
     const last = await transitions.last(aggregateSubject(boundary, 'task', taskId));
-    if (last !== undefined) await views.tasks.waitFor(last.seq, wait);
+    await shows(parts, views.tasks, last?.seq, key);
   }
   const found = views.tasks.get(key);
   if (found === undefined) return unknownTask(taskId);
