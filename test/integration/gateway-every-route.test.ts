@@ -1,11 +1,17 @@
 // The same mistakes at every declared route of the HTTP API, so that no route is more patient than the others: what each refuses is told with
-// its place, before anything is looked up, and nothing of it reaches a log. No owner of anything runs here.
+// its place, before anything is looked up, and nothing of it reaches a log. And what a list makes of a value that cannot be read. No owner of
+// anything runs here.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemIds } from '#libs/system/ids.ts';
 import { gateway } from '#services/gateway/service.ts';
+import { viewKey } from '#streams/buckets.ts';
+import { jsonBytes } from '#streams/entry.ts';
+import { SESSION_VIEW_EXAMPLE } from '#streams/generate-session-examples.ts';
 import { API } from '#streams/http/api.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
+import { makeId } from '#streams/ids.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
-import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -111,4 +117,33 @@ describe('every route of the HTTP API', () => {
     );
     expect(seqs).toEqual(streams.map(() => 0));
   });
+});
+
+interface SessionPage {
+  readonly count: number;
+  readonly next: string | null;
+  readonly sessions: readonly { readonly sessionId: string }[];
+}
+
+test('ST-36 a value that cannot be read is neither shown nor counted, and whoever follows the pages sees everything else', async () => {
+  const ids = Array.from({ length: 3 }, () => makeId('session', systemIds.ulid()));
+  const view = { ...SESSION_VIEW_EXAMPLE, ...BOUNDARY, activeRuns: [] };
+  const { createdAt: _createdAt, ...cut } = view;
+  for (const [at, sessionId] of ids.entries()) {
+    const value = { ...(at === 1 ? cut : view), sessionId, lastActivityAt: 1000 - at };
+    await plane.ports.bucket('sessions').put(viewKey(BOUNDARY, sessionId), jsonBytes(value));
+  }
+  const pageOf = async (query: string): Promise<SessionPage> =>
+    (await (await fetch(`${plane.url()}/api/v1/sessions?${query}`)).json()) as SessionPage;
+  await expect.poll(async () => (await pageOf('limit=9')).count).toBe(2);
+  const pages: SessionPage[] = [];
+  for (let cursor = ''; pages.length < 9;) {
+    const page = await pageOf(`limit=1${cursor}`);
+    pages.push(page);
+    if (page.next === null) break;
+    cursor = `&cursor=${page.next}`;
+  }
+  expect(pages.map(({ count }) => count)).toEqual([1, 0, 1]);
+  const shown = pages.flatMap(({ sessions }) => sessions.map(({ sessionId }) => sessionId));
+  expect(shown).toEqual([ids[0], ids[2]]);
 });
