@@ -11,7 +11,7 @@ export interface ScreenSize {
 }
 
 const cut = (line: string, columns: number): string => {
-  const characters = [...line];
+  const characters = Array.from(line);
   return characters.length <= columns ? line : `${characters.slice(0, columns - 1).join('')}…`;
 };
 

@@ -27,8 +27,8 @@ export const feedFrame = (output: FeedOutput): string => {
 
 /** An event of a stream that is not resumed. */
 export const plainFrame =
-  <Output>(name: string) =>
-  (output: Output): string =>
+  (name: string) =>
+  (output: unknown): string =>
     `event: ${name}\ndata: ${JSON.stringify(output)}\n\n`;
 
 export interface SseOptions<Output> {

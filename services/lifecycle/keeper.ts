@@ -96,11 +96,17 @@ const createLook = (parts: Parts): Look => {
     const spawnId = makeId('spawn', ids.ulid());
     const command = { kind: 'tick', evidence: seen, spawnId, chance: ids.random() } as const;
     const decision = policyDecider.decide(command, policy, { now });
-    if (decision.kind !== 'accepted') return void (await arm(place, { policy, seen, cause, now }));
+    if (decision.kind !== 'accepted') {
+      await arm(place, { policy, seen, cause, now });
+      return undefined;
+    }
     const { event } = decision;
     const isStart = event.type === 'fleetlog.policy.starting.v1';
     const waitMs = await holdMs(place, event, now);
-    if (waitMs > 0) return void (await timers.set(place, { state: PACED, dueAt: now + waitMs, cause }));
+    if (waitMs > 0) {
+      await timers.set(place, { state: PACED, dueAt: now + waitMs, cause });
+      return undefined;
+    }
     if (isStart) hosts.give(place.boundary, event.host, spawnId);
     // Its own transition is the next occasion: instructions and timers follow from that.
     const id = `${policyKey(place)}.${cause}`;

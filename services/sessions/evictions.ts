@@ -34,7 +34,7 @@ interface Wish {
 }
 
 /** How it ended. `isNew`: this call has settled it. */
-export type Eviction =
+type Eviction =
   | { readonly kind: 'evicted'; readonly seq: number; readonly isNew: boolean }
   | { readonly kind: 'refused'; readonly rejection: Rejection<SessionRejection> };
 

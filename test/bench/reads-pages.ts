@@ -53,7 +53,7 @@ const timed = async (times: number[], url: string): Promise<string> => {
 
 /** What pages take, over several starts of the gateway. */
 export class PageTimes {
-  readonly #pages = new Map(PAGES.map(([name]) => [name, { ours: [], floor: [] } as Times]));
+  readonly #pages = new Map<string, Times>(PAGES.map(([name]) => [name, { ours: [], floor: [] }]));
   /** The first page that needs the lists of a reader who was never here: ms in which another request was answered meanwhile, at most. */
   readonly #besides: number[] = [];
 

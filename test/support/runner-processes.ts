@@ -9,11 +9,11 @@ const PROGRAM = new URL('./runner-process.ts', import.meta.url).pathname;
 
 export interface RunnerProcesses {
   /** Starts one with what all have in common and `more`; does not wait for it. */
-  start(more?: Partial<RunnerProcessArguments>): ChildProcess;
+  readonly start: (more?: Partial<RunnerProcessArguments>) => ChildProcess;
   /** Resolves when it takes instructions. Rejects when it ends before. */
-  up(child: ChildProcess): Promise<ChildProcess>;
+  readonly up: (child: ChildProcess) => Promise<ChildProcess>;
   /** Has it end in order, and waits. */
-  stop(child: ChildProcess): Promise<void>;
+  readonly stop: (child: ChildProcess) => Promise<void>;
 }
 
 /** `common` is asked at each start: what it names may be made in `beforeAll`. */

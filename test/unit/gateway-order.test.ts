@@ -6,7 +6,9 @@ import { orderFeed, type OrderNews } from '#services/gateway/order-feed.ts';
 import { placeChanges } from '#services/gateway/order.policy.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
-const order = fc.uniqueArray(fc.constantFrom(...'abcdefgh'), { maxLength: 8 });
+const order = fc.uniqueArray(fc.constantFrom<string[]>('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'), {
+  maxLength: 8,
+});
 
 test('HR-14 HR-15 changes lead from one order to the next, in both directions, and name only who has moved', () => {
   fc.assert(
