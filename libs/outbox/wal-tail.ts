@@ -1,7 +1,7 @@
 // Looks whether the write-ahead log of a buffer is damaged. SQLite reads such a log up to the last good transaction and says
 // nothing: records that were promised would be gone, and their numbers used again. Reads only; understands the file format, which
 // is fixed (sqlite.org/fileformat2.html, "The Write-Ahead Log").
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
@@ -61,6 +61,20 @@ const isBlankFrom = (handle: number, position: number): boolean => {
   return true;
 };
 
+/** What the system writes of a file at once: a process that is killed in a write leaves it cut off there, and nowhere else. */
+const SYSTEM_PAGE_BYTES = 4096;
+
+/**
+ * Whether the frame at `at` is one that a killed process had begun to write into room that was never used: its header alone, or as much of it as
+ * reaches to the end of a page of the system, and nothing behind it. It was not promised.
+ */
+const isCutOff = (handle: number, at: number, frameBytes: number): boolean => {
+  const lastEnd = Math.floor((at + frameBytes - 1) / SYSTEM_PAGE_BYTES) * SYSTEM_PAGE_BYTES;
+  const end = at + frameBytes;
+  const cut = Math.max(at + FRAME_HEADER_BYTES, lastEnd);
+  return fstatSync(handle).size > end && cut < end && isBlankFrom(handle, cut);
+};
+
 const scan = (handle: number): boolean => {
   const header = Buffer.alloc(HEADER_BYTES);
   if (!readFull(handle, header, 0)) return false;
@@ -75,10 +89,11 @@ const scan = (handle: number): boolean => {
   const frameFields = viewOf(frame);
   for (let at = HEADER_BYTES; readFull(handle, frame, at); at += frame.byteLength) {
     const other = frame.subarray(8, 16);
-    if (!other.equals(salts)) return !isOfEarlierRound(salts, other) && !isBlankFrom(handle, at);
+    if (!other.equals(salts))
+      return !isOfEarlierRound(salts, other) && !isCutOff(handle, at, frame.byteLength);
     sum.add(viewOf(frame, 0, 8));
     sum.add(viewOf(frame, FRAME_HEADER_BYTES));
-    if (!sum.isAt(frameFields, 16)) return true;
+    if (!sum.isAt(frameFields, 16)) return !isCutOff(handle, at, frame.byteLength);
   }
   return false;
 };

@@ -66,6 +66,29 @@ test.each([0, 0x5a])('a piece of it that became %i is damage, though only zeros 
   expect(hasDamagedLog(path)).toBe(true);
 });
 
+const FRAME_BYTES = 24 + 4096;
+
+test.each([
+  ['behind its header', (frame: number) => [frame + 24, frame + FRAME_BYTES], false],
+  [
+    'at the end of a page of the system',
+    (frame: number) => [Math.ceil(frame / 4096) * 4096, frame + FRAME_BYTES],
+    false,
+  ],
+  ['in its middle, with its end there', (frame: number) => [frame + 1000, frame + 2000], true],
+] as const)(
+  'the last frame, cut off %s: damage only where a kill cuts nothing off',
+  async (_where, rangeOf, isDamaged) => {
+    await fill();
+    const { log, path } = copyOfFiles();
+    const bytes = readFileSync(log);
+    const end = bytes.findLastIndex((byte) => byte !== 0);
+    const [from, to] = rangeOf(32 + FRAME_BYTES * Math.floor((end - 32) / FRAME_BYTES));
+    writeFileSync(log, bytes.fill(0, from, to));
+    expect(hasDamagedLog(path)).toBe(isDamaged);
+  },
+);
+
 test('what waits is known in memory as it is, or not at all', () => {
   const steps = array(constantFrom('add', 'large', 'shift', 'forget', 'empty'), { maxLength: 200 });
   assert(
