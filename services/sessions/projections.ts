@@ -24,7 +24,7 @@ const summarySchema = sessionViewSchema.omit({ seq: true });
 /** Bucket `sessions`. */
 export const sessionsProjection = defineSummary<PlacedSessionEvent, SessionSummary>({
   name: 'sessions',
-  version: 4,
+  version: 5,
   stream: 'TRANSITIONS',
   subjects: [aggregateFilter('run'), aggregateFilter('session')],
   bucket: 'sessions',

@@ -167,7 +167,7 @@ test('HR-49 a run whose instruction the stream no longer keeps is instructed aga
   expect(await plane.ports.log('COMMANDS').bounds()).toMatchObject({ entries: 1 });
 });
 
-test('ST-26 WK-79 announced runners are shown until they fall silent', async () => {
+test('ST-26 WK-79 announced runners are shown as they announced themselves last, until they fall silent', async () => {
   const key = 'local.main.runner.builder-9';
   const runner = {
     runnerId: 'r9',
@@ -185,6 +185,11 @@ test('ST-26 WK-79 announced runners are shown until they fall silent', async () 
     ...runner,
     agent: 'builder-9',
   });
+  const again = { ...runner, version: '2', slots: 4, labels: [] };
+  await ask(one.ports, 'announce', { ...again, ttlMs: 2000 }, 'builder-9');
+  expect(parseJson((await one.ports.bucket('presence').get(key))?.value ?? new Uint8Array())).toMatchObject(
+    again,
+  );
   await gone(one.ports, 'presence', key);
 });
 

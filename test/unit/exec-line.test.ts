@@ -42,8 +42,10 @@ describe('a line', () => {
     });
   });
 
-  test('HR-23 an empty line means nothing', () => {
+  test('HR-23 an empty line means nothing, an object is what it says, and words that are no object are kept and not taken for text', () => {
     expect([read(''), read('  \r')]).toEqual([{ kind: 'nothing' }, { kind: 'nothing' }]);
+    expect(read('{"type":"text","text":"hi"}')).toMatchObject({ event: { kind: 'text', text: 'hi' } });
+    expect(read('hi')).toEqual(unknown('hi', 'not a JSON object'));
   });
 
   test('what cannot be read is kept with its reason and is never fatal', () => {

@@ -5,6 +5,7 @@ import { foldSession, type SessionSummary } from '#services/sessions/session.vie
 import { SESSION_EXAMPLES } from '#streams/generate-session-examples.ts';
 import type { RunEvent } from '#streams/run.ts';
 import type { SessionEvent } from '#streams/session.ts';
+import { told, turnFinished } from '#test/support/command-history.ts';
 import { claimed, completed, created, NOW, runId, sessionId, started } from '#test/support/run-history.ts';
 
 const boundary = { tenant: 'local', project: 'main' };
@@ -66,6 +67,16 @@ describe('the summary of a session', () => {
     expect(foldSession(begun, { ...soon, event: started() })).toBe(begun);
     // Earlier by the clock of a runner: time does not go back.
     expect(foldSession(begun, { ...soon, occurredAt: NOW - 60_000, event: started() })).toBe(begun);
+  });
+
+  test('ST-18 ST-40 what more is asked of its run, and a turn that ends while the run goes on, are news to readers; an interrupt is not', () => {
+    const base = [created(), claimed(), started()];
+    const versionAfter = (event: RunEvent): number | undefined => fold([...base, event])?.version;
+    for (const event of [told('turn'), told('steer'), turnFinished()]) {
+      expect(versionAfter(event)).toBe(4);
+      expect(fold([...base, event])).toMatchObject({ activeRuns: [runId], lastOutcome: null });
+    }
+    expect(versionAfter(told('interrupt'))).toBe(1);
   });
 
   test('ST-43 what happens to a session that nobody opened is skipped', () => {
