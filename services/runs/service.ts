@@ -46,8 +46,11 @@ type RunsConfig = ConfigOf<typeof RunsConfig>;
 /** After a pause of the broker, or of this process, everybody has so long to speak: longer than a busy runner may be silent. */
 const STEADY_MS = 2500;
 
-/** Entries worked on at once: each waits for one append, and the busier the broker the longer. */
-const WIDTH = 64;
+/**
+ * Entries worked on at once: each waits for one append, and the busier this process the longer. After a restart with 10,000 runs pending
+ * 64 took 12 s to instruct them all, and 256 take 8.
+ */
+const WIDTH = 256;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: ServiceContext<RunsConfig>) => {

@@ -89,7 +89,7 @@ const loopsOf = (context: Context): Loop[] => {
       handle: (created) => opening.handle(created),
       deadLetters,
       // Each waits for one append, and the busier the broker the longer.
-      limits: { ackWaitMs: ACK_WAIT_MS, width: 64 },
+      limits: { ackWaitMs: ACK_WAIT_MS, width: 256 },
     }),
     consumerLoop(context, {
       name: sessionBindings.name,
