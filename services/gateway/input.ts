@@ -29,6 +29,12 @@ export const inputInvalid = (errors: readonly InputError[]): Fault =>
     detail: { errors },
   });
 
+/** What is wrong as a person would say it: a field that is not there is missing, not of a wrong type. */
+const inWords = (message: string): string =>
+  message
+    .replace(/^Invalid input: (expected .+), received undefined$/, 'missing; $1')
+    .replace(/^Invalid input: /, '');
+
 const errorsOf = (error: z.ZodError, prefix: string): InputError[] =>
   error.issues.flatMap((issue) => {
     const at = [...(prefix === '' ? [] : [prefix]), ...issue.path].join('.');
@@ -38,7 +44,7 @@ const errorsOf = (error: z.ZodError, prefix: string): InputError[] =>
         path: at === '' ? key : `${at}.${key}`,
         message: 'unknown field',
       }));
-    return [{ path: at === '' ? 'body' : at, message: issue.message }];
+    return [{ path: at === '' ? 'body' : at, message: inWords(issue.message) }];
   });
 
 /** Parses a value. Throws `INPUT_INVALID` with all mistakes, each placed under `prefix` (`query`, `header.…`; '' for the body). */

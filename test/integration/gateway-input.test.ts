@@ -61,7 +61,13 @@ const CASES: readonly Case[] = [
     code: 'INPUT_INVALID',
     says: /promt: unknown field; agnt: unknown field/,
   },
-  { name: 'a missing prompt', body: '{}', status: 400, code: 'INPUT_INVALID', says: /^prompt: / },
+  {
+    name: 'a missing prompt',
+    body: '{}',
+    status: 400,
+    code: 'INPUT_INVALID',
+    says: /^prompt: missing; expected string$/,
+  },
   { name: 'an empty prompt', body: '{"prompt":""}', status: 400, code: 'INPUT_INVALID' },
   {
     name: 'a prompt over the limit, which is stated',
