@@ -42,6 +42,9 @@ export type ProjectionEvent =
   | { readonly kind: 'standby'; readonly reason: 'fenced' | 'outdated' | 'rebuilding' }
   /** The bucket was found behind what had been acknowledged (the broker lost its tail): folded again from its position. */
   | { readonly kind: 'lost-tail'; readonly seq: number }
+  /** The bucket cannot be gone on from (`why`) and is folded anew beside it; `rebuilt`: it has been switched. */
+  | { readonly kind: 'rebuilding'; readonly why: Fault }
+  | { readonly kind: 'rebuilt'; readonly seq: number; readonly keys: number; readonly written: number }
   | {
       readonly kind: 'batch';
       readonly entries: number;

@@ -205,7 +205,9 @@ class Runner<Event, State extends object> implements RunningProjection {
     const { scratch } = this.#options;
     if (scratch === undefined) throw fault;
     this.#become('rebuilding');
-    await rebuildProjection({ projection, log, live: kv, scratch, clock, ids, signal });
+    this.#parts.observe({ kind: 'rebuilding', why: fault });
+    const report = await rebuildProjection({ projection, log, live: kv, scratch, clock, ids, signal });
+    this.#parts.observe({ kind: 'rebuilt', seq: report.seq, keys: report.keys, written: report.written });
   }
 
   #become(state: ProjectionState): void {

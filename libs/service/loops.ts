@@ -4,7 +4,6 @@ import type { ConsumerEvent } from '#libs/consumers/consumer-event.ts';
 import type { DeadLetters } from '#libs/consumers/dead-letters.ts';
 import type { ConsumerOptions } from '#libs/consumers/consumer-options.ts';
 import { runConsumer } from '#libs/consumers/run-consumer.ts';
-import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { ProjectionEvent, ProjectionLimits } from '#libs/projections/parts.ts';
 import type { Projection } from '#libs/projections/projection.ts';
 import { parkPoison, runProjection } from '#libs/projections/run-projection.ts';
@@ -131,8 +130,11 @@ export const consumerLoop = <Message>(
 export interface ProjectionLoopOptions<Event, State extends object> {
   readonly projection: Projection<Event, State>;
   readonly deadLetters: DeadLetters;
-  /** An empty bucket beside the live one, for a rebuild at the start. */
-  readonly scratch?: KeyValue;
+  /**
+   * The name of the empty bucket beside a live one. With it a bucket that an older version has folded, or that is ahead of its log, is folded
+   * anew at the start, while readers go on with the old one; without it somebody has to ask for that.
+   */
+  readonly scratch?: (bucket: string) => string;
   readonly limits?: Partial<ProjectionLimits>;
 }
 
@@ -146,6 +148,12 @@ const logProjectionEvent = (logger: Logger, event: ProjectionEvent): void => {
       return;
     case 'lost-tail':
       logger.warn('bucket lost its tail and is folded again', { fromSeq: event.seq });
+      return;
+    case 'rebuilding':
+      logger.warn('bucket is folded anew from the log', { why: event.why.code });
+      return;
+    case 'rebuilt':
+      logger.info('bucket was folded anew', { seq: event.seq, keys: event.keys, written: event.written });
       return;
     case 'poison': {
       const { entry, stage, error } = event.poison;
@@ -198,7 +206,7 @@ export const projectionLoop = <Event, State extends object>(
           onPoison,
           onFatal,
           observe,
-          ...(scratch === undefined ? {} : { scratch }),
+          ...(scratch === undefined ? {} : { scratch: context.bucket(scratch(projection.bucket)) }),
           ...(limits === undefined ? {} : { limits }),
         }),
       ),

@@ -7,6 +7,7 @@ import { createReadView } from '#libs/projections/read-view.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { projectionLoop } from '#libs/service/loops.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { sourceViewSchema } from '#streams/source-view.ts';
 import { createAlarms, type Alarms, type AlarmNews, type OpenAlarm } from './alarms.ts';
@@ -113,6 +114,7 @@ export const audit = defineService({
     projectionLoop(context, {
       projection: sourcesProjection,
       deadLetters: createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter }),
+      scratch: scratchBucket,
       limits: { paceMs: PACE_MS },
     }),
     alarmLoop(context),

@@ -6,6 +6,7 @@ import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService, type Service } from '#libs/service/define-service.ts';
 import { projectionLoop } from '#libs/service/loops.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createHostLog, type HostLog } from './host-log.ts';
 import { createLostHosts } from './lost-hosts.ts';
@@ -50,7 +51,7 @@ export const createHostsService = ({ version }: { readonly version: string }): S
       });
       const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
       return [
-        projectionLoop(context, { projection: hostsProjection, deadLetters }),
+        projectionLoop(context, { projection: hostsProjection, deadLetters, scratch: scratchBucket }),
         { name: 'lost-hosts', run: (signal) => lost.watch(signal) },
         { name: 'host-sweep', run: (signal) => lost.sweep(config.sweepMs, signal) },
       ];

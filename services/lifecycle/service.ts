@@ -9,6 +9,7 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { Directory } from './directory.ts';
@@ -210,8 +211,8 @@ export const lifecycle = defineService({
     const { directory, hosts, keeper } = sharedParts(context);
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
     return [
-      projectionLoop(context, { projection: policiesProjection, deadLetters }),
-      projectionLoop(context, { projection: agentsProjection, deadLetters }),
+      projectionLoop(context, { projection: policiesProjection, deadLetters, scratch: scratchBucket }),
+      projectionLoop(context, { projection: agentsProjection, deadLetters, scratch: scratchBucket }),
       ...consumerLoops(context, deadLetters),
       ...wordLoops(context, deadLetters),
       {

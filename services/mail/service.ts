@@ -9,6 +9,7 @@ import { createNameList, type NameList } from '#libs/service/name-list.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -102,8 +103,8 @@ const loopsOf = (context: Context, { messageLog, postOffice, deadLetters, added 
       deadLetters,
       limits: { ackWaitMs: ACK_WAIT_MS },
     }),
-    projectionLoop(context, { projection: messagesProjection, deadLetters }),
-    projectionLoop(context, { projection: obligationsProjection, deadLetters }),
+    projectionLoop(context, { projection: messagesProjection, deadLetters, scratch: scratchBucket }),
+    projectionLoop(context, { projection: obligationsProjection, deadLetters, scratch: scratchBucket }),
     { name: 'directory', run: (signal) => added.watch(signal) },
   ];
 };

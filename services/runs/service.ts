@@ -7,6 +7,7 @@ import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
@@ -144,9 +145,9 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       deadLetters,
       limits: { ackWaitMs: ACK_WAIT_MS, width: WIDTH },
     }),
-    projectionLoop(context, { projection: runsProjection, deadLetters }),
-    projectionLoop(context, { projection: activityProjection, deadLetters }),
-    projectionLoop(context, { projection: approvalsProjection, deadLetters }),
+    projectionLoop(context, { projection: runsProjection, deadLetters, scratch: scratchBucket }),
+    projectionLoop(context, { projection: activityProjection, deadLetters, scratch: scratchBucket }),
+    projectionLoop(context, { projection: approvalsProjection, deadLetters, scratch: scratchBucket }),
   ];
 };
 

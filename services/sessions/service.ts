@@ -9,6 +9,7 @@ import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { ok } from '#libs/service/request-answer.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createBinding, decodeBoundConversation } from './binding.ts';
@@ -100,7 +101,7 @@ const loopsOf = (context: Context): Loop[] => {
       deadLetters,
       limits: { ackWaitMs: ACK_WAIT_MS },
     }),
-    projectionLoop(context, { projection: sessionsProjection, deadLetters }),
+    projectionLoop(context, { projection: sessionsProjection, deadLetters, scratch: scratchBucket }),
     { name: 'expiring-sessions', run: (signal) => expiring.watch(signal) },
     { name: 'collector', run: (signal) => collector.run(context.config.collectMs, signal) },
   ];

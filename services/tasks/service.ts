@@ -8,6 +8,7 @@ import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
+import { scratchBucket } from '#streams/buckets.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createAssign } from './assignments.ts';
@@ -84,7 +85,7 @@ export const tasks = defineService({
         deadLetters,
         limits: { ackWaitMs: ACK_WAIT_MS },
       }),
-      projectionLoop(context, { projection: tasksProjection, deadLetters }),
+      projectionLoop(context, { projection: tasksProjection, deadLetters, scratch: scratchBucket }),
     ];
   },
   requests: (context) => {

@@ -1,4 +1,6 @@
 // Consumers and projections as loops of a service: measured, logged, drained, restarted.
+import type { MemoryBroker } from '#libs/memory/broker.ts';
+import { encodePosition, POSITION_KEY } from '#libs/projections/position.ts';
 import { describe, expect, test } from 'vitest';
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { ok } from '#libs/consumers/disposition.ts';
@@ -31,7 +33,11 @@ const working = (given: Partial<ConsumerLoopOptions<string>> = {}): Service =>
     ],
   });
 
-const start = async (service: Service, environment: Readonly<Record<string, string>> = {}) => {
+const start = async (
+  service: Service,
+  environment: Readonly<Record<string, string>> = {},
+  before: (broker: MemoryBroker) => Promise<void> = () => Promise.resolve(),
+) => {
   const kit = await startInTest([service], { sources: environmentOf(environment) });
   const { broker, clock, started } = kit;
   broker.declare({
@@ -40,9 +46,10 @@ const start = async (service: Service, environment: Readonly<Record<string, stri
       { name: 'LOG', subjects: ['LOG.>'] },
       { name: 'DEAD', subjects: ['dead.>'] },
     ],
-    buckets: [{ name: 'tally' }],
+    buckets: [{ name: 'tally' }, { name: 'tally-rebuild' }],
     consumers: [{ name: 'tasks-work', stream: 'WORK' }],
   });
+  await before(broker);
   await started.booted;
   let sent = 0;
   const send = async (text: string): Promise<void> => {
@@ -208,6 +215,31 @@ describe('a projection loop', () => {
       }),
     );
     expect((await broker.eventLog('DEAD').bounds()).entries).toBe(1);
+  });
+
+  test('folds a bucket of an older version anew when it has another one to do it in', async () => {
+    const newer = defineService({
+      name: 'runs',
+      loops: (context) => [
+        projectionLoop(context, {
+          projection: tallyProjection({ stream: 'LOG', bucket: 'tally', version: 2 }),
+          deadLetters: deadLettersOf(context),
+          scratch: (bucket) => `${bucket}-rebuild`,
+        }),
+      ],
+    });
+    const old = { seq: 0, projection: 'tally', version: 1, owner: 'before' };
+    const { broker, book } = await start(newer, {}, async (made) => {
+      await appendAdded(made.eventLog('LOG'), { key: 'a', add: 1 });
+      await made.keyValue('tally').put('gone', bytes('{"seq":1,"sum":1,"count":1,"trail":"1;"}'));
+      await made.keyValue('tally').put(POSITION_KEY, encodePosition(old));
+    });
+    expect(book.messages()).toEqual(
+      expect.arrayContaining(['bucket is folded anew from the log', 'bucket was folded anew']),
+    );
+    expect(await bucketContent(broker.keyValue('tally'))).toEqual({
+      a: { seq: 1, sum: 1, count: 1, trail: '1;' },
+    });
   });
 
   test('stops with the drain', async () => {
