@@ -54,11 +54,14 @@ const CARES: Readonly<Record<'turn-started' | 'turn-finished', (entry: Entry) =>
   },
 };
 
+const LIVE: ReadonlySet<PolicyStateName> = new Set(['starting', 'running', 'stopping']);
+
 export class Directory {
   readonly #policies = new Map<string, Entry>();
   readonly #byAgent = new Map<string, Set<string>>();
   readonly #standings = new Map<string, Standing>();
   readonly #waiting = new Set<string>();
+  readonly #live = new Set<string>();
 
   /** Names of policies whose agent has this name, removed ones included. */
   of(boundary: Boundary, agent: string): readonly string[] {
@@ -82,6 +85,11 @@ export class Directory {
 
   configOf({ boundary, policy }: Place): PolicyConfig | undefined {
     return this.#policies.get(viewKey(boundary, policy))?.config;
+  }
+
+  /** True while an agent runs, or is about to. */
+  get hasLive(): boolean {
+    return this.#live.size > 0;
   }
 
   get hasWaiting(): boolean {
@@ -142,6 +150,8 @@ export class Directory {
     this.#standings.set(key, now);
     if (state === 'waiting-for-host') this.#waiting.add(key);
     else this.#waiting.delete(key);
+    if (LIVE.has(state)) this.#live.add(key);
+    else this.#live.delete(key);
     return now;
   }
 }

@@ -2,6 +2,7 @@
 // one look at the policies that it concerns. Runs until its signal aborts; its supervisor starts it again after a fault.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, WatchEvent, WatchOptions } from '#libs/ports/key-value.ts';
+import type { SteadyBroker } from '#libs/service/steady-broker.ts';
 import { POSITION_KEY } from '#libs/projections/position.ts';
 import { presenceKey, presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -16,6 +17,7 @@ export interface LookoutParts {
   readonly hosts: HostBoard;
   readonly keeper: Keeper;
   readonly clock: Clock;
+  readonly steady: SteadyBroker;
 }
 
 /** Policies looked at at once. */
@@ -46,17 +48,20 @@ class Looks {
   readonly #keeper: Keeper;
   readonly #queue = new Map<string, { readonly place: Place; readonly cause: string }>();
   readonly #busy = new Set<Promise<void>>();
+  #isOver = false;
 
   constructor(keeper: Keeper) {
     this.#keeper = keeper;
   }
 
   add(place: Place, cause: string): void {
+    if (this.#isOver) return;
     this.#queue.set(`${place.boundary.tenant}.${place.boundary.project}.${place.policy}`, { place, cause });
     this.#fill();
   }
 
   async done(): Promise<void> {
+    this.#isOver = true;
     this.#queue.clear();
     await Promise.all(this.#busy);
   }
@@ -83,17 +88,21 @@ class Lookout {
   readonly #looks: Looks;
   /** By key of its presence: which start a runner said it is. */
   readonly #runners = new Map<string, string | null>();
+  /** When each of them spoke last, by the clock that never jumps. */
+  readonly #spoke = new Map<string, number>();
   readonly #known = {
     policies: Promise.withResolvers<void>(),
     agents: Promise.withResolvers<void>(),
     hosts: Promise.withResolvers<void>(),
   };
 
+  readonly #beganMs: number;
   /** Kinds of words of which what there was at the start is in. */
   #heard = 0;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
+    this.#beganMs = parts.clock.monotonicMs();
     this.#looks = new Looks(parts.keeper);
   }
 
@@ -161,7 +170,9 @@ class Lookout {
 
   #noteAgent(event: WatchEvent): void {
     if (event.kind === 'current') return this.#known.agents.resolve();
-    const now = this.#parts.directory.noteAgent(event);
+    const { directory, steady } = this.#parts;
+    const now = directory.noteAgent(event);
+    if (directory.hasLive) steady.isNeededNow();
     // A host may have come between the decision to wait for one and its summary.
     if (now?.state === 'waiting-for-host') this.#wakeWaiting(now.boundary, `waits${now.seq}`, now);
   }
@@ -169,22 +180,36 @@ class Lookout {
   #notePresence(event: WatchEvent): void {
     if (event.kind === 'current') return void ((this.#heard += 1) >= KINDS && this.#sweep());
     // Ten thousand runners say a word every few seconds: what most of them say is known, and nothing is made of it.
-    if (event.kind === 'put' && saysAgain(event.entry.value, this.#runners.get(event.entry.key))) return;
+    if (event.kind === 'put' && saysAgain(event.entry.value, this.#runners.get(event.entry.key)))
+      return void this.#spoke.set(event.entry.key, this.#parts.clock.monotonicMs());
     const key = event.kind === 'put' ? event.entry.key : event.key;
     const at = event.kind === 'put' ? event.entry.revision : event.revision;
     const place = parseKey(key);
     if (place === undefined) return;
     const value = event.kind === 'put' ? event.entry.value : undefined;
     if (place.kind === 'host') this.#noteHost(place.boundary, place.name, { value, at });
-    else this.#noteRunner(place.boundary, { key, agent: place.name, value, at });
+    else
+      this.#noteRunner(place.boundary, {
+        key,
+        agent: place.name,
+        value,
+        at,
+        isExpired: event.kind === 'expired',
+      });
   }
 
   /** What happened while nobody watched: everything that is under way is looked at once. */
   #sweep(): void {
     const { directory, clock } = this.#parts;
-    for (const now of directory.standings())
-      if (isUnsettled(now, directory.configOf(now)?.mode))
-        this.#looks.add(now, `start${now.seq}.${clock.now()}`);
+    for (const now of directory.standings()) {
+      const config = directory.configOf(now);
+      if (!isUnsettled(now, config?.mode)) continue;
+      const cause = `start${now.seq}.${clock.now()}`;
+      const key = presenceKey(now.boundary, config?.agent ?? now.policy);
+      // Nobody knows why it is not to be seen: the broker may have come back just now, as this instance.
+      if (now.state === 'running' && !this.#runners.has(key)) void this.#suspect(now, { key, at: cause });
+      else this.#looks.add(now, cause);
+    }
   }
 
   #noteHost(
@@ -221,8 +246,11 @@ class Lookout {
       readonly agent: string;
       readonly value: Uint8Array | undefined;
       readonly at: number;
+      /** Its word did not come in time. */
+      readonly isExpired: boolean;
     },
   ): void {
+    if (seen.value !== undefined) this.#spoke.set(seen.key, this.#parts.clock.monotonicMs());
     const parsed = seen.value === undefined ? undefined : presenceSchema.safeParse(parseJson(seen.value));
     if (parsed?.success === true) {
       const spawnId = parsed.data.spawnId ?? null;
@@ -230,8 +258,22 @@ class Lookout {
       if (this.#runners.has(seen.key) && this.#runners.get(seen.key) === spawnId) return;
       this.#runners.set(seen.key, spawnId);
     } else this.#runners.delete(seen.key);
-    for (const policy of this.#parts.directory.of(boundary, seen.agent))
-      this.#looks.add({ boundary, policy }, `runner${seen.at}`);
+    for (const policy of this.#parts.directory.of(boundary, seen.agent)) {
+      const place = { boundary, policy };
+      if (seen.isExpired) void this.#suspect(place, seen);
+      else this.#looks.add(place, `runner${seen.at}`);
+    }
+  }
+
+  /** A word that did not come in its time says something only if the broker was there to take it: after a pause everybody gets that time again. */
+  async #suspect(
+    place: Place,
+    { key, at }: { readonly key: string; readonly at: number | string },
+  ): Promise<void> {
+    const spokeMs = this.#spoke.get(key) ?? this.#beganMs;
+    this.#spoke.delete(key);
+    const isMeant = await this.#parts.steady.wasSteady(spokeMs);
+    if (isMeant || !this.#runners.has(key)) this.#looks.add(place, `runner${at}`);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { scratchBucket } from '#streams/buckets.ts';
+import { createSteadyBroker } from '#libs/service/steady-broker.ts';
 import { ACK_WAIT_MS, serviceConsumers } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { Directory } from './directory.ts';
@@ -49,6 +50,10 @@ const LifecycleConfig = configSchema({
     .describe('Hard limit of the turn that a policy’s prompt begins.'),
 });
 type Context = ServiceContext<ConfigOf<typeof LifecycleConfig>>;
+
+/** After a pause of the broker: an idle runner says every five seconds that it is there. */
+const TIME_TO_SPEAK_MS = 7000;
+const STEADY_EVERY_MS = 1000;
 
 /** What loops and requests of one instance share: the aggregate orders commands by subject, so there is one of it. */
 const partsOf = (context: Context) => {
@@ -209,17 +214,22 @@ export const lifecycle = defineService({
   config: LifecycleConfig,
   loops: (context) => {
     const { directory, hosts, keeper } = sharedParts(context);
+    const { clock } = context;
+    const isNeeded = (): boolean => directory.hasLive;
+    const steadiness = { forMs: TIME_TO_SPEAK_MS, everyMs: STEADY_EVERY_MS, isNeeded };
+    const steady = createSteadyBroker(context.bucket('presence'), clock, steadiness);
     const deadLetters = createDeadLetters({ log: context.log('DEADLETTERS'), build: buildDeadLetter });
     return [
       projectionLoop(context, { projection: policiesProjection, deadLetters, scratch: scratchBucket }),
       projectionLoop(context, { projection: agentsProjection, deadLetters, scratch: scratchBucket }),
       ...consumerLoops(context, deadLetters),
       ...wordLoops(context, deadLetters),
+      { name: 'steady-broker', run: (signal) => steady.run(signal) },
       {
         name: 'lookout',
         run: (signal) =>
           runLookout(
-            { bucket: (name) => context.bucket(name), directory, hosts, keeper, clock: context.clock },
+            { bucket: (name) => context.bucket(name), directory, hosts, keeper, clock, steady },
             signal,
           ),
       },

@@ -14,7 +14,7 @@ import type { AgentPlace, Boundary } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
 import { isHeld } from './run-state.policy.ts';
 import type { RunLog } from './run-log.ts';
-import type { SteadyBroker } from './steady-broker.ts';
+import type { SteadyBroker } from '#libs/service/steady-broker.ts';
 import type { UnfinishedRuns } from './unfinished-runs.ts';
 
 interface Parts {

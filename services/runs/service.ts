@@ -26,7 +26,7 @@ import { decodeTurnReport, handleTurnReport } from './reports.ts';
 import { runRequests } from './requests.ts';
 import { createRunLog } from './run-log.ts';
 import { createSessionCheck } from './session-check.ts';
-import { createSteadyBroker } from './steady-broker.ts';
+import { createSteadyBroker } from '#libs/service/steady-broker.ts';
 import { createUnfinishedRuns } from './unfinished-runs.ts';
 import { unstickRequest } from './unstick.ts';
 

@@ -141,7 +141,8 @@ const brokerAway = (fleet: Fleet): Promise<void> =>
     const { world } = fleet;
     world.tell('the broker goes away');
     world.broker.faults.goAway();
-    await pause(world, 2000);
+    // Now and then for longer than a word holds.
+    await pause(world, isLucky(world, 0.3) ? 12_000 : 2000);
     world.broker.faults.comeBack();
     world.tell('the broker is back');
   });

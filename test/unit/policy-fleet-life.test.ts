@@ -200,3 +200,28 @@ test('LC-29 each change of state is one transition and one announcement, and eac
     seq: transitions.at(-1)?.seq,
   });
 });
+
+test('LC-30 a broker that was away for longer than a word holds, in whose time nobody could speak, costs no agent its life', async () => {
+  const fleet = await startFleet();
+  const { world } = fleet;
+  await apply(fleet, NAMES, {});
+  await settled(fleet);
+  world.broker.faults.goAway();
+  await drive(world, world.clock.sleep(20_000));
+  world.broker.faults.comeBack();
+  await drive(world, world.clock.sleep(30_000));
+  for (const name of NAMES) {
+    const history = await drive(world, policyHistory(world.ports, name));
+    expect(history.filter(({ type }) => type === 'fleetlog.policy.starting.v1')).toHaveLength(1);
+  }
+  // Whoever falls silent while everybody could speak is gone.
+  const [first] = fleet.hosts;
+  first?.crash();
+  const gone = (first?.lives ?? []).map(({ policy }) => policy);
+  await drive(world, world.clock.sleep(13_000));
+  for (const name of gone)
+    expect((await drive(world, policyHistory(world.ports, name))).map(({ type }) => type)).toContain(
+      'fleetlog.policy.backoff.v1',
+    );
+  expect(gone.length).toBeGreaterThan(0);
+});

@@ -13,20 +13,23 @@ export interface SteadyBroker {
   wasSteady(sinceMs: number): Promise<boolean>;
 }
 
+/** Between two questions; an answer, or a question, that is so much later is a pause. */
 const EVERY_MS = 500;
-/** A later answer, or a later question, is a pause. */
-const LATE_MS = 500;
 /**
  * What is believed of the time before the first question: whatever makes a silence matter has just come through the broker, and a pause that short would not
  * have been noticed between two questions either. A busy runner, which speaks every 700 ms and may be silent for 2 s, has at least one word in the rest.
  */
 const BELIEVED_MS = 500;
 
-/** `forMs`: the time to speak. `isNeeded`: whether anybody's silence would mean anything. Any bucket will do. */
+/** `forMs`: the time to speak. `isNeeded`: whether anybody's silence would mean anything. `everyMs`: between two questions. Any bucket will do. */
 export const createSteadyBroker = (
   kv: KeyValue,
   clock: Clock,
-  { forMs, isNeeded }: { readonly forMs: number; readonly isNeeded: () => boolean },
+  {
+    forMs,
+    isNeeded,
+    everyMs = EVERY_MS,
+  }: { readonly forMs: number; readonly isNeeded: () => boolean; readonly everyMs?: number },
 ): SteadyBroker => {
   const never = Number.POSITIVE_INFINITY;
   let steadyFromMs = never;
@@ -41,9 +44,9 @@ export const createSteadyBroker = (
       () => true,
       () => false,
     );
-    await clock.sleep(EVERY_MS, signal);
+    await clock.sleep(everyMs, signal);
     const nowMs = clock.monotonicMs();
-    if (!isAnswered || nowMs - askedMs > EVERY_MS + LATE_MS) steadyFromMs = nowMs;
+    if (!isAnswered || nowMs - askedMs > 2 * everyMs) steadyFromMs = nowMs;
   };
 
   return {
@@ -64,7 +67,7 @@ export const createSteadyBroker = (
     isNeededNow: () => wake.resolve(),
     wasSteady: async (sinceMs) => {
       // What was asked long ago has no answer yet: this is a pause, too.
-      const isWaiting = clock.monotonicMs() - askedMs > EVERY_MS + LATE_MS;
+      const isWaiting = clock.monotonicMs() - askedMs > 2 * everyMs;
       if (steadyFromMs <= sinceMs && !isWaiting) return true;
       await clock.sleep(forMs);
       return false;

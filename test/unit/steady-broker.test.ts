@@ -2,7 +2,7 @@
 import { createMemoryBroker } from '#libs/memory/broker.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
-import { createSteadyBroker } from '#services/runs/steady-broker.ts';
+import { createSteadyBroker } from '#libs/service/steady-broker.ts';
 import { bucketDefinitions } from '#streams/buckets.ts';
 import { streamDefinitions } from '#streams/streams.ts';
 import { expect, test } from 'vitest';
