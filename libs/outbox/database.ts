@@ -144,15 +144,15 @@ type Found =
   | { readonly kind: 'absent' }
   | { readonly kind: 'moved'; readonly movedTo: string; readonly problem: string };
 
-const find = (base: string, path: string, mark: string): Found => {
+const find = (base: string, path: string, fresh: { id: string; now: number }): Found => {
   if (!existsSync(path)) return { kind: 'absent' };
   try {
-    const isLogDamaged = hasDamagedLog(path);
+    const isLogDamaged = hasDamagedLog(path, fresh.now);
     const existing = openExisting(base, path);
     return existing === undefined ? { kind: 'absent' } : { kind: 'usable', existing, isLogDamaged };
   } catch (error) {
     if (!isBeyondUse(error)) throw storageFault(error, path);
-    const movedTo = moveAside(path, mark);
+    const movedTo = moveAside(path, fresh.id);
     rmSync(suspectPath(base), { force: true });
     return { kind: 'moved', movedTo, problem: error instanceof Error ? error.message : String(error) };
   }
@@ -179,7 +179,7 @@ const withoutTail = (
 /** Opens `<base>.sqlite`. `freshId` names the buffer if it has to be made. Faults as in Outbox, and `OUTBOX_VERSION` (never). */
 export const openDatabase = (base: string, fresh: { id: string; now: number }): OpenedDatabase => {
   const path = `${base}.sqlite`;
-  const found = find(base, path, fresh.id);
+  const found = find(base, path, fresh);
   const known = readCeiling(base);
   if (found.kind === 'usable' && found.isLogDamaged)
     return withoutTail(found.existing, path, known, fresh.now);

@@ -2,41 +2,20 @@
 // nothing: records that were promised would be gone, and their numbers used again. Reads only; understands the file format, which
 // is fixed (sqlite.org/fileformat2.html, "The Write-Ahead Log").
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { Checksum, viewOf } from './wal-checksum.policy.ts';
+import {
+  INDEX_BYTES,
+  isDamaged,
+  readIndex,
+  type IndexReading,
+  type LogReading,
+} from './wal-damage.policy.ts';
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 const MAGIC_LITTLE_ENDIAN = 0x377f0682;
 const MAGIC_BIG_ENDIAN = 0x377f0683;
-
-/** The running checksum of a log: two words, over words in the order that its magic number names. */
-class Checksum {
-  readonly #isLittleEndian: boolean;
-  #first = 0;
-  #second = 0;
-
-  constructor(isLittleEndian: boolean) {
-    this.#isLittleEndian = isLittleEndian;
-  }
-
-  add(bytes: DataView): void {
-    let first = this.#first;
-    let second = this.#second;
-    for (let at = 0; at + 8 <= bytes.byteLength; at += 8) {
-      first = (first + bytes.getUint32(at, this.#isLittleEndian) + second) >>> 0;
-      second = (second + bytes.getUint32(at + 4, this.#isLittleEndian) + first) >>> 0;
-    }
-    this.#first = first;
-    this.#second = second;
-  }
-
-  /** Whether the two words at `at` are this sum; they are stored big-endian always. */
-  isAt(bytes: DataView, at: number): boolean {
-    return bytes.getUint32(at) === this.#first && bytes.getUint32(at + 4) === this.#second;
-  }
-}
-
-const viewOf = (bytes: Buffer, from = 0, length = bytes.byteLength - from): DataView =>
-  new DataView(bytes.buffer, bytes.byteOffset + from, length);
 
 /** Reads `bytes` full from `position`; false at the end of the file. */
 const readFull = (handle: number, bytes: Buffer, position: number): boolean =>
@@ -75,40 +54,77 @@ const isCutOff = (handle: number, at: number, frameBytes: number): boolean => {
   return fstatSync(handle).size > end && cut < end && isBlankFrom(handle, cut);
 };
 
-const scan = (handle: number): boolean => {
-  const header = Buffer.alloc(HEADER_BYTES);
-  if (!readFull(handle, header, 0)) return false;
-  const fields = viewOf(header);
-  const magic = fields.getUint32(0);
-  if (magic !== MAGIC_LITTLE_ENDIAN && magic !== MAGIC_BIG_ENDIAN) return true;
-  const sum = new Checksum(magic === MAGIC_LITTLE_ENDIAN);
-  sum.add(viewOf(header, 0, 24));
-  if (!sum.isAt(fields, 24)) return true;
-  const salts = header.subarray(16, 24);
-  const frame = Buffer.alloc(FRAME_HEADER_BYTES + fields.getUint32(8));
-  const frameFields = viewOf(frame);
-  for (let at = HEADER_BYTES; readFull(handle, frame, at); at += frame.byteLength) {
-    const other = frame.subarray(8, 16);
-    if (!other.equals(salts))
-      return !isOfEarlierRound(salts, other) && !isCutOff(handle, at, frame.byteLength);
-    sum.add(viewOf(frame, 0, 8));
-    sum.add(viewOf(frame, FRAME_HEADER_BYTES));
-    if (!sum.isAt(frameFields, 16)) return !isCutOff(handle, at, frame.byteLength);
-  }
-  return false;
+/** Whether what stands at `at` in place of a readable frame is odd. `salts`: of the log; `frame`: what stands there. */
+const isOdd = (handle: number, at: number, salts: Buffer, frame: Buffer): boolean => {
+  const other = frame.subarray(8, 16);
+  const isOld = !other.equals(salts) && isOfEarlierRound(salts, other);
+  return !isOld && !isCutOff(handle, at, frame.byteLength);
 };
 
-/**
- * Whether the log of the database at `path` has a part that belongs to it and cannot be read: transactions may be lost that had been
- * promised. Also true when a power cut tore a transaction that had not: the two look alike. Call it before the database is opened.
- */
-export const hasDamagedLog = (path: string): boolean => {
-  const log = `${path}-wal`;
-  if (!existsSync(log)) return false;
-  const handle = openSync(log, 'r');
+const scanFrames = (handle: number, header: Buffer, sum: Checksum): LogReading => {
+  const salts = header.subarray(16, 24);
+  const frame = Buffer.alloc(FRAME_HEADER_BYTES + header.readUInt32BE(8));
+  const fields = viewOf(frame);
+  let frames = 0;
+  let committed = { committedFrames: 0, committedSums: sum.sums };
+  for (let at = HEADER_BYTES; readFull(handle, frame, at); at += frame.byteLength) {
+    const isOurs = frame.subarray(8, 16).equals(salts);
+    if (isOurs) {
+      sum.add(viewOf(frame, 0, 8));
+      sum.add(viewOf(frame, FRAME_HEADER_BYTES));
+    }
+    if (!isOurs || !sum.isAt(fields, 16))
+      return { salts, ...committed, isEndOdd: isOdd(handle, at, salts, frame) };
+    frames += 1;
+    // Where a commit ends, the frame has the size of the database.
+    if (fields.getUint32(4) !== 0) committed = { committedFrames: frames, committedSums: sum.sums };
+  }
+  return { salts, ...committed, isEndOdd: false };
+};
+
+/** Undefined: it has no header yet; `odd`: it has one that cannot be read. */
+const scan = (handle: number): LogReading | 'odd' | undefined => {
+  const header = Buffer.alloc(HEADER_BYTES);
+  if (!readFull(handle, header, 0)) return undefined;
+  const magic = header.readUInt32BE(0);
+  if (magic !== MAGIC_LITTLE_ENDIAN && magic !== MAGIC_BIG_ENDIAN) return 'odd';
+  const sum = new Checksum(magic === MAGIC_LITTLE_ENDIAN);
+  sum.add(viewOf(header, 0, 24));
+  return sum.isAt(viewOf(header), 24) ? scanFrames(handle, header, sum) : 'odd';
+};
+
+const withFile = <T>(path: string, read: (handle: number) => T): T | undefined => {
+  if (!existsSync(path)) return undefined;
+  const handle = openSync(path, 'r');
   try {
-    return scan(handle);
+    return read(handle);
   } finally {
     closeSync(handle);
   }
+};
+
+/**
+ * The index is never synced, but whatever its process wrote is in it for as long as the machine runs. The first process to open it cuts it off, so
+ * its time says in which life of the machine it was written; one of an earlier life may be behind the log, and one of later than `now` says nothing.
+ */
+const indexOfThisBoot = (handle: number, now: number): IndexReading | undefined => {
+  // `now` has no parts of a ms.
+  const writtenAt = Math.floor(fstatSync(handle).mtimeMs);
+  if (writtenAt > now || writtenAt < now - uptime() * 1000) return undefined;
+  const bytes = Buffer.alloc(INDEX_BYTES);
+  return readFull(handle, bytes, 0) ? readIndex(bytes) : undefined;
+};
+
+/**
+ * Whether the log of the database at `path` lacks transactions that had been promised, or has a part that belongs to it and cannot be read. After
+ * a start of the machine also true when a power cut tore a transaction that had not been promised: the two look alike. Call it
+ * before the database is opened, which makes its index anew. `now`: the time of day in ms.
+ */
+export const hasDamagedLog = (path: string, now: number): boolean => {
+  const log = withFile(`${path}-wal`, scan);
+  if (log === undefined || log === 'odd') return log === 'odd';
+  return isDamaged(
+    log,
+    withFile(`${path}-shm`, (handle) => indexOfThisBoot(handle, now)),
+  );
 };

@@ -73,7 +73,7 @@ const nextLife = async (dir: string) => {
 test('a log that is whole is no alarm, whatever a killed process left of it', async () => {
   const { promised } = await life(30);
   const copy = copyOfLife();
-  expect(hasDamagedLog(copy.path)).toBe(false);
+  expect(hasDamagedLog(copy.path, rig().clock.now())).toBe(false);
   const { gaps, stored, next } = await nextLife(copy.dir);
   expect(gaps).toEqual([]);
   expect(promised.filter(({ id }) => !stored.has(id))).toEqual([]);

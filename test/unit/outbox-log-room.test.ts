@@ -46,7 +46,7 @@ test('a log that is used is given its size, and is whole for the process after a
   await fill();
   expect(statSync(`${rig().path}-wal`).size).toBeGreaterThan(8 * MIB);
   const { dir, path } = copyOfFiles();
-  expect(hasDamagedLog(path)).toBe(false);
+  expect(hasDamagedLog(path, rig().clock.now())).toBe(false);
   rig().peer.mode = 'up';
   const next = rig().start({ dir });
   await next.drained();
@@ -63,7 +63,7 @@ test.each([0, 0x5a])('a piece of it that became %i is damage, though only zeros 
   const end = bytes.findLastIndex((byte) => byte !== 0);
   bytes.fill(value, end - 4000, end - 3000);
   writeFileSync(log, bytes);
-  expect(hasDamagedLog(path)).toBe(true);
+  expect(hasDamagedLog(path, rig().clock.now())).toBe(true);
 });
 
 const FRAME_BYTES = 24 + 4096;
@@ -85,7 +85,7 @@ test.each([
     const end = bytes.findLastIndex((byte) => byte !== 0);
     const [from, to] = rangeOf(32 + FRAME_BYTES * Math.floor((end - 32) / FRAME_BYTES));
     writeFileSync(log, bytes.fill(0, from, to));
-    expect(hasDamagedLog(path)).toBe(isDamaged);
+    expect(hasDamagedLog(path, rig().clock.now())).toBe(isDamaged);
   },
 );
 
