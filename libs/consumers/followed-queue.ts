@@ -13,7 +13,7 @@ import type { Delivery, TakeOptions, WorkQueue } from '#libs/ports/work-queue.ts
 import { FOLLOWED_DEFAULTS, type FollowedParts, type FollowedQueueOptions } from './followed-options.ts';
 import { Holding } from './followed-holding.ts';
 import { claimPlace } from './place-keeper.ts';
-import { PlaceStandby } from './place-standby.ts';
+import { standByForPlace } from './place-standby.ts';
 import { readPlace } from './place.ts';
 
 class FollowedQueue implements WorkQueue {
@@ -34,7 +34,7 @@ class FollowedQueue implements WorkQueue {
       this.#holding ??= await this.#claim();
       const holding = this.#holding;
       if (holding === undefined) {
-        await new PlaceStandby(this.#parts).wait(signal);
+        await standByForPlace(this.#parts, signal);
         continue;
       }
       try {
@@ -43,7 +43,7 @@ class FollowedQueue implements WorkQueue {
         if (signal.aborted || holding.keeper.isLost) this.#holding = undefined;
         if (signal.aborted) await holding.leave();
       }
-      if (holding.keeper.isLost) await new PlaceStandby(this.#parts).wait(signal);
+      if (holding.keeper.isLost) await standByForPlace(this.#parts, signal);
     }
   }
 

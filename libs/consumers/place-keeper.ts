@@ -4,7 +4,8 @@
 import { toFault } from '#libs/kernel/fault.ts';
 import type { CancelTimer } from '#libs/ports/clock.ts';
 import type { FollowedParts } from './followed-options.ts';
-import { encodePlace, floorOf, NOBODY, type Place, readPlace } from './place.ts';
+import { NOBODY } from './owned-value.ts';
+import { encodePlace, floorOf, type Place, readPlace } from './place.ts';
 
 /** A claimed place, and its revision. */
 export interface Claimed {

@@ -1,16 +1,14 @@
 // How far a reactor has come on the log that it follows, kept under its name in one bucket. The place is written after the work that it
 // covers, so it may be behind it and is never ahead. It is also the fence: whoever owns it writes it at the revision that it wrote last.
 import type { KeyValue, KeyValueEntry } from '#libs/ports/key-value.ts';
-
-/** Owner of a place that was handed back: whoever stands by takes over at once. */
-export const NOBODY = '';
+import { decodeOwned, encodeOwned, isCount } from './owned-value.ts';
 
 export interface Place {
   /** Every entry up to this sequence is done, but for those in `open`. */
   readonly seq: number;
   /** Sequences that were handed out and have not ended, lowest first. */
   readonly open: readonly number[];
-  /** The instance that wrote it, or {@link NOBODY}. */
+  /** The instance that wrote it, or `NOBODY`. */
   readonly owner: string;
   /** Where the last owner found it: the first sequence that was not done. */
   readonly claimedAt: number;
@@ -24,13 +22,7 @@ interface StoredPlace {
   readonly revision: number;
 }
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-export const encodePlace = (place: Place): Uint8Array => encoder.encode(JSON.stringify(place));
-
-const isCount = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+export const encodePlace = (place: Place): Uint8Array => encodeOwned(place);
 
 const parse = (value: unknown): Place | undefined => {
   if (typeof value !== 'object' || value === null) return undefined;
@@ -42,12 +34,8 @@ const parse = (value: unknown): Place | undefined => {
 
 /** A place from its bytes; undefined when they are not one (edited by hand): the reactor then begins anew, which its ids make harmless. */
 export const decodePlace = (entry: KeyValueEntry | undefined): StoredPlace => {
-  if (entry === undefined) return { place: undefined, revision: 0 };
-  try {
-    return { place: parse(JSON.parse(decoder.decode(entry.value))), revision: entry.revision };
-  } catch {
-    return { place: undefined, revision: entry.revision };
-  }
+  const { value: place, revision } = decodeOwned(entry, parse);
+  return { place, revision };
 };
 
 /** The first sequence that is not done. */

@@ -9,7 +9,8 @@ import { type Change, foldChanges, type Poison, type Reading } from './fold.ts';
 import type { HotKey, HotKeys } from './hot-keys.ts';
 import type { KeyLoader } from './key-loader.ts';
 import { type ProjectionParts, untilReachable } from './parts.ts';
-import { encodePosition, NOBODY, POSITION_KEY, readPosition } from './position.ts';
+import { NOBODY } from '#libs/consumers/owned-value.ts';
+import { encodePosition, POSITION_KEY, readPosition } from './position.ts';
 import { encodeValue, type Stamped } from './projection.ts';
 import { type KeyOutcome, type KeyPut, putKeys, refoldKeys } from './put-keys.ts';
 

@@ -1,13 +1,11 @@
 // How far a projection has come, kept in the projection's own bucket under one reserved key. The position is written after
 // the keys that it covers, so it may be behind them and is never ahead. It is also the fence: whoever owns the projection
 // writes it with the revision that it wrote last; a conflict tells that somebody else has taken over.
+import { decodeOwned, encodeOwned, isCount } from '#libs/consumers/owned-value.ts';
 import type { KeyValue, KeyValueEntry } from '#libs/ports/key-value.ts';
 
 /** The reserved key; projected keys never begin with `_`. */
 export const POSITION_KEY = '_position';
-
-/** Owner of a position that was handed back: whoever stands by takes over at once. */
-export const NOBODY = '';
 
 export interface Position {
   /** Every entry up to this stream sequence is folded into the bucket. */
@@ -15,7 +13,7 @@ export interface Position {
   readonly projection: string;
   /** Version of the projection that the bucket was folded with. */
   readonly version: number;
-  /** The instance that wrote it, or {@link NOBODY}. */
+  /** The instance that wrote it, or `NOBODY`. */
   readonly owner: string;
   /** Set while a rebuild switches the bucket: nobody else takes over before `untilMs` (epoch ms). */
   readonly rebuild?: { readonly by: string; readonly untilMs: number };
@@ -27,13 +25,7 @@ export interface StoredPosition {
   readonly revision: number;
 }
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-export const encodePosition = (position: Position): Uint8Array => encoder.encode(JSON.stringify(position));
-
-const isCount = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+export const encodePosition = (position: Position): Uint8Array => encodeOwned(position);
 
 const parseRebuild = (value: unknown): Position['rebuild'] => {
   if (typeof value !== 'object' || value === null || !('by' in value) || !('untilMs' in value))
@@ -55,12 +47,8 @@ const parse = (value: unknown): Position | undefined => {
 
 /** A position from its bytes; undefined when they are not one (edited by hand): the fold then starts over, and keys that are ahead skip. */
 export const decodePosition = (entry: KeyValueEntry | undefined): StoredPosition => {
-  if (entry === undefined) return { position: undefined, revision: 0 };
-  try {
-    return { position: parse(JSON.parse(decoder.decode(entry.value))), revision: entry.revision };
-  } catch {
-    return { position: undefined, revision: entry.revision };
-  }
+  const { value: position, revision } = decodeOwned(entry, parse);
+  return { position, revision };
 };
 
 /** Reads the position from the leader. */

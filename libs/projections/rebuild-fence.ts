@@ -4,7 +4,8 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
-import { encodePosition, NOBODY, type Position, POSITION_KEY, readPosition } from './position.ts';
+import { NOBODY } from '#libs/consumers/owned-value.ts';
+import { encodePosition, type Position, POSITION_KEY, readPosition } from './position.ts';
 
 export interface RebuildFenceOptions {
   readonly kv: KeyValue;

@@ -31,7 +31,7 @@ import {
 } from './parts.ts';
 import type { Projection } from './projection.ts';
 import { rebuildProjection } from './rebuild.ts';
-import { Standby } from './standby.ts';
+import { standByForBucket } from './standby.ts';
 
 export interface RunProjectionOptions<Event, State extends object> {
   readonly projection: Projection<Event, State>;
@@ -197,7 +197,7 @@ class Runner<Event, State extends object> implements RunningProjection {
   async #standBy(reason: 'fenced' | 'outdated' | 'rebuilding'): Promise<void> {
     this.#become('standby');
     this.#parts.observe({ kind: 'standby', reason });
-    await new Standby(this.#parts).wait();
+    await standByForBucket(this.#parts);
   }
 
   async #rebuild(fault: Fault): Promise<void> {

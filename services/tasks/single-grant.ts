@@ -2,6 +2,7 @@
 // own transition, which carries it out. What lies between is on the log: whoever dies there is followed by the reactor here, and no
 // further grant is made before (see settle). So at most one grant is not carried out, and it is the last.
 // A task that has gone on otherwise since (a cancel) is not handed over, and the grant is void: its own record tells.
+import { createAhead } from '#libs/commands/ahead.ts';
 import { ok as done, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
@@ -32,8 +33,6 @@ export const decodeSingleGrant = (entry: StoredEntry): SingleGrant | undefined =
 
 /** How long the reactor leaves a grant to whoever made it. */
 const GRACE_MS = 300;
-/** Grants of this instance that are kept in mind. */
-const MOST_KNOWN = 1000;
 
 export interface SingleGrants {
   /** Appends the grant's task. The sequence of its transition; undefined: the task has gone on otherwise. Faults: the log's. */
@@ -49,7 +48,7 @@ export interface SingleGrants {
 export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
   const { taskLog, log, clock } = parts;
   const settled = new Map<string, number>();
-  const ours = new Map<string, Promise<number | undefined>>();
+  const ours = createAhead();
   const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
 
   const append = async (boundary: Boundary, going: Going): Promise<number | undefined> => {
@@ -77,12 +76,7 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
   return {
     carryOut: (boundary, grantId, going) => {
       const appending = append(boundary, going);
-      ours.set(grantId, appending);
-      appending.catch(() => undefined);
-      for (const [oldest] of ours) {
-        if (ours.size <= MOST_KNOWN) break;
-        ours.delete(oldest);
-      }
+      ours.note(grantId, appending);
       return appending;
     },
     settle: async (boundary, seq) => {
@@ -95,13 +89,12 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
     },
     noteSettled: (boundary, seq) => void settled.set(keyOf(boundary), seq),
     handle: async (grant) => {
-      if (!ours.has(grant.grantId)) await clock.sleep(GRACE_MS);
-      const isDone = await ours.get(grant.grantId)?.then(
-        () => true,
-        () => false,
-      );
-      ours.delete(grant.grantId);
-      if (isDone !== true) await complete(grant);
+      let carriedOut = ours.take(grant.grantId);
+      if (carriedOut === false) {
+        await clock.sleep(GRACE_MS);
+        carriedOut = ours.take(grant.grantId);
+      }
+      if (!(await carriedOut)) await complete(grant);
       return done;
     },
   };
