@@ -31,6 +31,7 @@ const standing = managedAgentSchema.pick({
   policy: true,
   state: true,
   host: true,
+  sinceAt: true,
   seq: true,
 });
 
@@ -39,6 +40,8 @@ export interface Standing extends Place {
   readonly state: PolicyStateName;
   /** Where it runs, or ran last. */
   readonly host: string | null;
+  /** Of the last change of `state`, epoch ms. */
+  readonly sinceAt: number;
   readonly seq: number;
 }
 
@@ -55,6 +58,9 @@ const CARES: Readonly<Record<'turn-started' | 'turn-finished', (entry: Entry) =>
 };
 
 const LIVE: ReadonlySet<PolicyStateName> = new Set(['starting', 'running', 'stopping']);
+
+/** Whether there is an agent, or is about to be. */
+export const isLive = ({ state }: Pick<Standing, 'state'>): boolean => LIVE.has(state);
 
 export class Directory {
   readonly #policies = new Map<string, Entry>();
@@ -143,14 +149,15 @@ export class Directory {
     if (event.kind !== 'put') return undefined;
     const parsed = standing.safeParse(parseJson(event.entry.value));
     if (!parsed.success) return undefined;
-    const { tenant, project, policy, state, host, seq } = parsed.data satisfies z.infer<typeof standing>;
+    const { tenant, project, ...stands } = parsed.data satisfies z.infer<typeof standing>;
+    const { policy, state } = stands;
     const boundary = { tenant, project };
     const key = viewKey(boundary, policy);
-    const now = { boundary, policy, state, host, seq };
+    const now = { boundary, ...stands };
     this.#standings.set(key, now);
     if (state === 'waiting-for-host') this.#waiting.add(key);
     else this.#waiting.delete(key);
-    if (LIVE.has(state)) this.#live.add(key);
+    if (isLive(now)) this.#live.add(key);
     else this.#live.delete(key);
     return now;
   }

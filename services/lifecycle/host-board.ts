@@ -21,6 +21,12 @@ const wordSchema = hostPresenceSchema
   .extend({ runners: z.array(z.object({ spawnId: z.string() })) });
 type HostWord = z.infer<typeof wordSchema>;
 
+/** A start that the host does not show yet. */
+interface Given {
+  readonly policy: string;
+  readonly at: number;
+}
+
 /** One host. Nothing is computed before it is asked for. */
 class Known {
   readonly #host: string;
@@ -28,8 +34,8 @@ class Known {
   /** Its last word, and what it says; not read yet: `unread`. */
   #bytes: Uint8Array | undefined;
   #word: HostWord | 'unread' | undefined;
-  /** Spawn ids given to it, with the time, oldest first. */
-  readonly #given = new Map<string, number>();
+  /** By spawn id what was given to it, oldest first. */
+  readonly #given = new Map<string, Given>();
   #facts: HostFacts | undefined;
 
   constructor(host: string) {
@@ -50,14 +56,25 @@ class Known {
     if (this.#given.size > 0) this.#read();
   }
 
-  give(spawnId: string, at: number): void {
-    this.#given.set(spawnId, at);
+  give(spawnId: string, given: Given): void {
+    this.#given.set(spawnId, given);
     this.#facts = undefined;
   }
 
   takeBack(spawnId: string): void {
     this.#given.delete(spawnId);
     this.#facts = undefined;
+  }
+
+  /** What the policy was given until then has ended. True: it counted still. */
+  over({ policy, at: untilMs }: Given): boolean {
+    let counted = false;
+    for (const [spawnId, given] of this.#given) {
+      if (given.policy !== policy || given.at > untilMs) continue;
+      this.takeBack(spawnId);
+      counted = true;
+    }
+    return counted;
   }
 
   get isOnline(): boolean {
@@ -69,10 +86,15 @@ class Known {
   }
 
   facts(now: number): HostFacts {
-    for (const [spawnId, at] of this.#given) {
+    for (const [spawnId, { at }] of this.#given) {
       if (at >= now - GIVEN_MS) break;
       this.takeBack(spawnId);
     }
+    return this.shown();
+  }
+
+  /** As it counted last: what has run out since counts still. */
+  shown(): HostFacts {
     this.#facts ??= this.#look();
     return this.#facts;
   }
@@ -129,10 +151,9 @@ export class HostBoard {
   /** The same, for who waits for a host. True: there is more room than before. */
   noteRoom(boundary: Boundary, host: string, value: Uint8Array | undefined): boolean {
     const known = this.#known(boundary, host);
-    const now = this.#clock.now();
-    const before = roomOf(known.facts(now));
+    const before = roomOf(known.shown());
     known.hear(value);
-    return roomOf(known.facts(now)) > before;
+    return roomOf(known.facts(this.#clock.now())) > before;
   }
 
   /** The choice for a configuration, as far as is known here. */
@@ -145,8 +166,16 @@ export class HostBoard {
   }
 
   /** A start was given to a host. */
-  give(boundary: Boundary, host: string, spawnId: string): void {
-    this.#known(boundary, host).give(spawnId, this.#clock.now());
+  give(boundary: Boundary, host: string, start: { readonly spawnId: string; readonly policy: string }): void {
+    this.#known(boundary, host).give(start.spawnId, { policy: start.policy, at: this.#clock.now() });
+  }
+
+  /**
+   * The policy has had nobody there since then: a start that was over before its host's next word is in none of them, for words come
+   * together. True: there is more room than before.
+   */
+  over(boundary: Boundary, host: string, policy: string, sinceMs: number): boolean {
+    return this.#hosts(boundary).get(host)?.over({ policy, at: sinceMs }) === true;
   }
 
   /** It came to nothing. */

@@ -107,7 +107,7 @@ const createLook = (parts: Parts): Look => {
       await timers.set(place, { state: PACED, dueAt: now + waitMs, cause });
       return undefined;
     }
-    if (isStart) hosts.give(place.boundary, event.host, spawnId);
+    if (isStart) hosts.give(place.boundary, event.host, { spawnId, policy: place.policy });
     // Its own transition is the next occasion: instructions and timers follow from that.
     const id = `${policyKey(place)}.${cause}`;
     const outcome = await policyLog.handleAt(seq, target, command, { id, now });

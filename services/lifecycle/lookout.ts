@@ -7,7 +7,7 @@ import { POSITION_KEY } from '#libs/projections/position.ts';
 import { presenceKey, presenceSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
-import { followBucket, type Directory, type Standing } from './directory.ts';
+import { followBucket, isLive, type Directory, type Standing } from './directory.ts';
 import type { HostBoard } from './host-board.ts';
 import type { Keeper, Place } from './keeper.ts';
 
@@ -170,11 +170,14 @@ class Lookout {
 
   #noteAgent(event: WatchEvent): void {
     if (event.kind === 'current') return this.#known.agents.resolve();
-    const { directory, steady } = this.#parts;
+    const { directory, hosts, steady } = this.#parts;
     const now = directory.noteAgent(event);
     if (directory.hasLive) steady.isNeededNow();
+    if (now === undefined) return;
+    if (now.host !== null && !isLive(now) && hosts.over(now.boundary, now.host, now.policy, now.sinceAt))
+      this.#wakeWaiting(now.boundary, `over${now.seq}`);
     // A host may have come between the decision to wait for one and its summary.
-    if (now?.state === 'waiting-for-host') this.#wakeWaiting(now.boundary, `waits${now.seq}`, now);
+    if (now.state === 'waiting-for-host') this.#wakeWaiting(now.boundary, `waits${now.seq}`, now);
   }
 
   #notePresence(event: WatchEvent): void {
