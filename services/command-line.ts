@@ -6,16 +6,11 @@ import { systemIds } from '#libs/system/ids.ts';
 import { systemProcess } from '#libs/system/process-control.ts';
 import { readBuildFacts } from '#libs/system/process-facts.ts';
 import type { Connection } from './cli/connection.ts';
+import type { CommandGroup } from './cli/command-groups.ts';
 import type { CliContext, FleetPorts, Terminal } from './cli/context.ts';
 import { withoutControls, type ExitCode } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { frameOf } from './cli/screen.ts';
-import { registerConformanceCommand } from './conformance-command.ts';
-import { registerSecretsCommand } from './secrets-command.ts';
-import { registerTokenCommand } from './token-command.ts';
-import { registerTurnCommands } from './turn-commands.ts';
-import { registerUpCommand } from './up-command.ts';
-import { registerWorkspaceCommand } from './workspace-command.ts';
 
 const terminal: Terminal = {
   // Into a file or a pipe goes what there is, byte for byte.
@@ -69,6 +64,22 @@ const readStandardInput = async (): Promise<string | undefined> => {
   return Buffer.concat(chunks).toString('utf8');
 };
 
+/** Commands beside those of services/cli. */
+export const OWN_COMMANDS: readonly CommandGroup[] = [
+  { names: ['up'], load: async () => (await import('./up-command.ts')).registerUpCommand },
+  { names: ['secrets'], load: async () => (await import('./secrets-command.ts')).registerSecretsCommand },
+  { names: ['token'], load: async () => (await import('./token-command.ts')).registerTokenCommand },
+  { names: ['hook', 'mcp'], load: async () => (await import('./turn-commands.ts')).registerTurnCommands },
+  {
+    names: ['workspace'],
+    load: async () => (await import('./workspace-command.ts')).registerWorkspaceCommand,
+  },
+  {
+    names: ['conformance'],
+    load: async () => (await import('./conformance-command.ts')).registerConformanceCommand,
+  },
+];
+
 /** What differs between the terminal of a person and a test. */
 export type Surroundings = Pick<
   CliContext,
@@ -87,14 +98,7 @@ export const runFleetlog = (argv: readonly string[], surroundings: Surroundings)
     openFleet,
     diagnose: diagnoseMachine,
   };
-  return runCli(argv, context, [
-    registerUpCommand,
-    registerSecretsCommand,
-    registerTokenCommand,
-    registerTurnCommands,
-    registerWorkspaceCommand,
-    registerConformanceCommand,
-  ]);
+  return runCli(argv, context, OWN_COMMANDS);
 };
 
 /** Runs the command line of this process to its end. */

@@ -16,20 +16,6 @@ interface TurnFlags {
   readonly blocked?: boolean;
 }
 
-const NAMES = new Set(['send', 'reply', 'inbox', 'obligations', 'done', 'ask']);
-/** With one of these somebody speaks for somebody else than the agent of the turn. */
-const OTHERS = ['--from', '--api-url', '--nats-url', '--data', '--actor'];
-
-/** Whether a command line speaks for the turn that its environment names. */
-export const isTurnCommand = (
-  argv: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): boolean =>
-  environment['FLEETLOG_CONTROL'] !== undefined &&
-  environment['FLEETLOG_TURN_TOKEN'] !== undefined &&
-  NAMES.has(argv[0] ?? '') &&
-  !argv.some((argument) => OTHERS.some((other) => argument === other || argument.startsWith(`${other}=`)));
-
 const clientOf = ({ environment, clock }: CliContext): LocalClient =>
   createLocalClient(
     { address: environment['FLEETLOG_CONTROL'] ?? '', token: environment['FLEETLOG_TURN_TOKEN'] ?? '' },

@@ -45,7 +45,9 @@ const fleetlog = async (...argv: string[]) => {
     terminal: { out: (line: string) => void lines.push(line), note: (line: string) => void lines.push(line) },
   } as unknown as CliContext;
   const whole = ['workspace', ...argv, '--root', folders.workspaceRoot];
-  const exit = await runCli(whole, context, [registerWorkspaceCommand]);
+  const exit = await runCli(whole, context, [
+    { names: ['workspace'], load: () => Promise.resolve(registerWorkspaceCommand) },
+  ]);
   return { exit, text: lines.join('\n') };
 };
 const listed = async (): Promise<Record<string, unknown>[]> =>
