@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { goldenName, SUMS, sumOf } from './golden-files.ts';
+import { LATER_FORMS } from './later-forms.ts';
 
 const goldenSchema = z.object({
   subject: z.string(),
@@ -37,4 +38,8 @@ test('no golden entry was changed or lost', () => {
 
 test('every event type has a golden entry; a missing one is recorded with: node test/golden/run.ts', () => {
   expect(CATALOGUE.map(({ type }) => goldenName(type)).filter((name) => !names.includes(name))).toEqual([]);
+});
+
+test('every later form of an event has a golden entry; a missing one is recorded with: node test/golden/run.ts', () => {
+  expect(Object.keys(LATER_FORMS).filter((name) => !names.includes(name))).toEqual([]);
 });
