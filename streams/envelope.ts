@@ -160,10 +160,25 @@ export const decodeEnvelope = (headers: Readonly<Record<string, string>>): Envel
   return { ok: true, envelope: toEnvelope(parsed.data) };
 };
 
-/** Times as {@link encodeEnvelope} writes them, on days that every month has. */
+/** Times as {@link encodeEnvelope} writes them. */
 const PLAIN_TIME =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 const COUNT = /^\d{1,15}$/;
+
+/** Where month and day of a time stand. */
+const MONTH_AT = 5;
+const DAY_AT = 8;
+/** Which every month has. */
+const LAST_SURE_DAY = 28;
+const DAYS_OF_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
+
+/** Whether the month of a {@link PLAIN_TIME} surely has its day; the 29th of February is left to the schema. */
+const hasSuchDay = (time: string): boolean => {
+  const day = Number(time.slice(DAY_AT, DAY_AT + 2));
+  if (day <= LAST_SURE_DAY) return true;
+  const month = Number(time.slice(MONTH_AT, MONTH_AT + 2));
+  return day <= (DAYS_OF_MONTH[month - 1] ?? 0);
+};
 
 const isGiven = (value: string | undefined): value is string => value !== undefined && value !== '';
 const isLike = (value: string | undefined, pattern: RegExp): value is string =>
@@ -185,7 +200,7 @@ const readPlain = (headers: Readonly<Record<string, string>>): Envelope | undefi
   if (headers['ce-specversion'] !== '1.0' || headers['content-type'] !== JSON_TYPE) return undefined;
   if (!isGiven(id) || id.length > 255 || !isGiven(source) || !isGiven(subject) || !isGiven(actor))
     return undefined;
-  if (!isLike(type, TYPE) || !isLike(time, PLAIN_TIME)) return undefined;
+  if (!isLike(type, TYPE) || !isLike(time, PLAIN_TIME) || !hasSuchDay(time)) return undefined;
   if (!isCountOrAbsent(fence) || !isCountOrAbsent(sourceSeq) || 'ce-dataref' in headers) return undefined;
   return withOptional({ id, type, source, subject, timeMs: Date.parse(time), actor }, headers);
 };

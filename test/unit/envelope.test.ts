@@ -1,6 +1,7 @@
 // The envelope: what is written, what is read back, and which headers are refused by name.
 import { Fault } from '#libs/kernel/fault.ts';
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '#streams/envelope.ts';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 const least: Envelope = {
@@ -90,6 +91,28 @@ describe('reading', () => {
     for (const envelope of [least, full])
       expect(decodeEnvelope(encodeEnvelope(envelope))).toEqual({ ok: true, envelope });
   });
+
+  test('every time that can be written comes back, whatever its day', () => {
+    const times = fc.integer({ min: 0, max: 253_402_300_799_999 });
+    const endsOfMonths = fc
+      .record({ year: fc.integer({ min: 1970, max: 9999 }), month: fc.integer({ min: 0, max: 11 }) })
+      .map(({ year, month }) => Date.UTC(year, month + 1, 0, 23, 59, 59, 999));
+    fc.assert(
+      fc.property(fc.oneof(times, endsOfMonths), (timeMs) => {
+        const envelope = { ...least, timeMs };
+        expect(decodeEnvelope(encodeEnvelope(envelope))).toEqual({ ok: true, envelope });
+      }),
+    );
+  });
+
+  test.each(['2026-02-29', '2026-02-30', '2026-04-31', '2026-11-31', '2026-01-32', '2026-13-01'])(
+    'a day that there is not (%s) is named',
+    (day) => {
+      expect(problemOf({ ...encodeEnvelope(least), 'ce-time': `${day}T08:00:00.123Z` })).toMatch(
+        /^ce-time: /,
+      );
+    },
+  );
 
   test('headers of others are ignored', () => {
     const headers = { ...encodeEnvelope(least), 'Nats-Msg-Id': 'evt_1', 'X-Anything': 'goes' };
