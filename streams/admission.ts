@@ -49,4 +49,8 @@ const codec = aggregateCodec<AdmissionEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const { isType: isAdmissionEventType, encode: encodeAdmissionEvent, read: readAdmissionEvent } = codec;
+export const {
+  isType: isAdmissionEventType,
+  encode: encodeAdmissionEvent,
+  decode: decodeAdmissionEvent,
+} = codec;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import {
   admissionEventSchema,
   isAdmissionEventType,
-  readAdmissionEvent,
+  decodeAdmissionEvent,
   type AdmissionEvent,
   type AdmissionEventType,
 } from './admission.ts';
@@ -15,23 +15,24 @@ import {
   type EntryLike,
   type OpenEntry,
   type ProblemEntry,
+  type Reading,
   type UnknownEntry,
 } from './entry.ts';
-import { isHostEventType, readHostEvent } from './host-codec.ts';
+import { isHostEventType, decodeHostEvent } from './host-codec.ts';
 import { HOST_EVENT_MEANS, hostEventSchema, type HostEvent, type HostEventType } from './host.ts';
 import { readInstruction, instructionNameOf, type Instruction } from './instruction-codec.ts';
 import { INSTRUCTIONS } from './instructions.ts';
 import { readReport, reportNameOf, type Report } from './report-codec.ts';
 import { MAIL } from './mail.ts';
 import { mailNameOf, readMail, type MailEvent } from './mail-codec.ts';
-import { isPolicyEventType, readPolicyEvent } from './policy-codec.ts';
+import { isPolicyEventType, decodePolicyEvent } from './policy-codec.ts';
 import { POLICY_EVENT_MEANS, policyEventSchema, type PolicyEvent, type PolicyEventType } from './policy.ts';
 import { REPORTS } from './reports.ts';
-import { readRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
+import { decodeRunEvent, isRunEventType, type RunEventType } from './run-codec.ts';
 import { runEventSchema, type RunEvent } from './run.ts';
-import { isSessionEventType, readSessionEvent, type SessionEventType } from './session-codec.ts';
+import { isSessionEventType, decodeSessionEvent, type SessionEventType } from './session-codec.ts';
 import { sessionEventSchema, type SessionEvent } from './session.ts';
-import { isTaskEventType, readTaskEvent, type TaskEventType } from './task-codec.ts';
+import { isTaskEventType, decodeTaskEvent, type TaskEventType } from './task-codec.ts';
 import { taskEventSchema, type TaskEvent } from './task.ts';
 
 /** One type of event: where it is found, what its body holds, what it means. */
@@ -204,34 +205,31 @@ export type EntryReading =
   | (OpenEntry & { readonly kind: 'unknown'; readonly type: string; readonly data: unknown })
   | ProblemEntry;
 
-/** A transition of an aggregate; undefined when its type is none. */
-const readTransition = (opened: OpenEntry, entry: EntryLike): EntryReading | undefined => {
-  const { envelope, place } = opened;
-  const { type } = envelope;
-  const named = { envelope, place };
-  if (isRunEventType(type)) {
-    const read = readRunEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'run', type, data: read.event } : kept(read, entry);
-  }
-  if (isSessionEventType(type)) {
-    const read = readSessionEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'session', type, data: read.event } : kept(read, entry);
-  }
-  if (isTaskEventType(type)) {
-    const read = readTaskEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'task', type, data: read.event } : kept(read, entry);
-  }
-  if (isHostEventType(type)) {
-    const read = readHostEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'host', type, data: read.event } : kept(read, entry);
-  }
-  if (isPolicyEventType(type)) {
-    const read = readPolicyEvent(opened, entry);
-    return read.kind === 'known' ? { ...named, kind: 'policy', type, data: read.event } : kept(read, entry);
-  }
-  if (!isAdmissionEventType(type)) return undefined;
-  const read = readAdmissionEvent(opened, entry);
-  return read.kind === 'known' ? { ...named, kind: 'admission', type, data: read.event } : kept(read, entry);
+/** A reading of an aggregate's codec as one of any entry. */
+const transition = <Kind extends string, Type extends string, Event>(
+  kind: Kind,
+  type: Type,
+  read: Reading<{ readonly event: Event }>,
+  entry: EntryLike,
+) => {
+  if (read.kind !== 'known') return kept(read, entry);
+  const { envelope, place, event } = read;
+  return { envelope, place, kind, type, data: event };
+};
+
+/**
+ * A transition of an aggregate; undefined when its type is none. By the codecs' own `decode`: who follows whole streams in a service shares the
+ * readings of its projections and reactors.
+ */
+const readTransition = (entry: EntryLike): EntryReading | undefined => {
+  const type = entry.headers['ce-type'] ?? '';
+  if (isRunEventType(type)) return transition('run', type, decodeRunEvent(entry), entry);
+  if (isSessionEventType(type)) return transition('session', type, decodeSessionEvent(entry), entry);
+  if (isTaskEventType(type)) return transition('task', type, decodeTaskEvent(entry), entry);
+  if (isHostEventType(type)) return transition('host', type, decodeHostEvent(entry), entry);
+  if (isPolicyEventType(type)) return transition('policy', type, decodePolicyEvent(entry), entry);
+  if (isAdmissionEventType(type)) return transition('admission', type, decodeAdmissionEvent(entry), entry);
+  return undefined;
 };
 
 /** A report, an instruction or mail; undefined when its type is none. */
@@ -255,6 +253,8 @@ const readTyped = (opened: OpenEntry, entry: EntryLike): EntryReading | undefine
  * body that breaks its schema, is a `problem`; an unknown type is kept with its JSON.
  */
 export const readEntry = (entry: EntryLike): EntryReading => {
+  const changed = readTransition(entry);
+  if (changed !== undefined) return changed;
   const opened = openEntry(entry);
   if (opened.kind === 'problem') return opened;
   const { envelope, place } = opened;
@@ -266,7 +266,7 @@ export const readEntry = (entry: EntryLike): EntryReading => {
       : kept(read, entry);
   }
   const unknown = (): EntryReading => kept({ envelope, place, type, kind: 'unknown' }, entry);
-  return readTransition(opened, entry) ?? readTyped(opened, entry) ?? unknown();
+  return readTyped(opened, entry) ?? unknown();
 };
 
 const kept = (read: UnknownEntry | ProblemEntry, entry: EntryLike): EntryReading =>

@@ -11,9 +11,4 @@ const codec = aggregateCodec<HostEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const {
-  isType: isHostEventType,
-  encode: encodeHostEvent,
-  read: readHostEvent,
-  decode: decodeHostEvent,
-} = codec;
+export const { isType: isHostEventType, encode: encodeHostEvent, decode: decodeHostEvent } = codec;

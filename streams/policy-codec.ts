@@ -11,9 +11,4 @@ const codec = aggregateCodec<PolicyEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const {
-  isType: isPolicyEventType,
-  encode: encodePolicyEvent,
-  read: readPolicyEvent,
-  decode: decodePolicyEvent,
-} = codec;
+export const { isType: isPolicyEventType, encode: encodePolicyEvent, decode: decodePolicyEvent } = codec;

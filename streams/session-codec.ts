@@ -13,9 +13,4 @@ const codec = aggregateCodec<SessionEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const {
-  isType: isSessionEventType,
-  encode: encodeSessionEvent,
-  read: readSessionEvent,
-  decode: decodeSessionEvent,
-} = codec;
+export const { isType: isSessionEventType, encode: encodeSessionEvent, decode: decodeSessionEvent } = codec;

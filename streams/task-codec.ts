@@ -13,9 +13,4 @@ const codec = aggregateCodec<TaskEvent>({
 });
 
 /** See {@link aggregateCodec}. */
-export const {
-  isType: isTaskEventType,
-  encode: encodeTaskEvent,
-  read: readTaskEvent,
-  decode: decodeTaskEvent,
-} = codec;
+export const { isType: isTaskEventType, encode: encodeTaskEvent, decode: decodeTaskEvent } = codec;
