@@ -3,7 +3,10 @@
 // Bounded: the oldest is forgotten, and then done once more, which derived ids make harmless.
 
 export interface Ahead {
-  /** `work` has begun. Never throws. */
+  /**
+   * `work` has begun, or will once the cause is stored: noted before that, it cannot be overtaken by the delivery, which comes with the answer
+   * of the append or before it. Resolves to false: there is nothing that it has done. Never throws.
+   */
   note(causation: string, work: Promise<unknown>): void;
   /** Whether it was done; waits for what is under way, and forgets it. False: it was not begun here, or has failed. */
   take(causation: string): Promise<boolean> | false;
@@ -15,13 +18,13 @@ export const createAhead = (): Ahead => {
   const kept = new Map<string, Promise<boolean>>();
   return {
     note: (causation, work) => {
-      kept.set(
-        causation,
-        work.then(
-          () => true,
-          () => false,
-        ),
+      const done = work.then(
+        (result) => result !== false,
+        () => false,
       );
+      kept.set(causation, done);
+      // What was not done here is nobody's to find.
+      void done.then((isDone) => !isDone && kept.get(causation) === done && kept.delete(causation));
       for (const [oldest] of kept) {
         if (kept.size <= MOST_KEPT) break;
         kept.delete(oldest);

@@ -85,8 +85,11 @@ interface Cause {
 
 export interface Instructions {
   handle(transition: InstructingTransition): Promise<Handled>;
-  /** Instructs for a creation that was stored just now, without waiting for its delivery, which finds it told. Never throws: what fails is left to that. */
-  beginSoon(created: Omit<Cause, 'id'>, event: RunCreated): void;
+  /**
+   * Instructs for a creation as soon as it is stored (`undefined`: it is not, or was before), without waiting for its delivery, which finds it
+   * told. Called before it is stored: under load the delivery comes first. Never throws: what fails is left to that.
+   */
+  beginSoon(created: Omit<Cause, 'id'>, stored: Promise<RunCreated | undefined>): void;
   /** Tells the agent once more that a queued run waits; `occasion` makes the id, so that one occasion tells once. */
   remind(boundary: Boundary, run: Run, occasion: string): Promise<void>;
   /** Tells the agent once more that a run is to end. */
@@ -209,7 +212,11 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
   };
 
   return {
-    beginSoon: (created, event) => ahead.note(created.causation, begin(created, event)),
+    beginSoon: (created, stored) =>
+      ahead.note(
+        created.causation,
+        stored.then((event): unknown => (event === undefined ? false : begin(created, event))),
+      ),
     handle: async ({ boundary, event, envelope, storedAt }) => {
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };

@@ -20,6 +20,7 @@ import {
   type RunRequestOf,
   type RunResultOf,
 } from '#streams/run-requests.ts';
+import type { RunCreated } from '#streams/run.ts';
 import {
   agentRequestFilter,
   askingAgentOf,
@@ -56,6 +57,12 @@ type Handle<Op extends RunOperation> = (
   request: RunRequestOf<Op>,
 ) => Promise<RunAnswer<RunResultOf<Op>>>;
 
+/** The creation that this command has stored; undefined: none. */
+const createdNow = (outcome: Awaited<ReturnType<RunLog['handle']>>): RunCreated | undefined =>
+  outcome.kind === 'accepted' && !outcome.repeated && outcome.event.type === 'fleetlog.run.created.v1'
+    ? outcome.event
+    : undefined;
+
 const create =
   ({ runLog, redactor, instructions, checkSession }: Parts): Handle<'create'> =>
   async (boundary, request) => {
@@ -68,18 +75,15 @@ const create =
     const data = { ...asked, startedBy, requestHash, commandId: attemptCommandId(runId, 1) };
     // The hash is part of the id: the same request finds its event, another one meets the rule.
     const id = `${runId}.create.${requestHash.slice(0, 32)}`;
-    const outcome = await runLog.handle(
-      { boundary, runId, actor },
-      { kind: 'create', data },
-      { id, begins: true },
-    );
+    const target = { boundary, runId, actor };
+    const deciding = runLog.handle(target, { kind: 'create', data }, { id, begins: true });
+    instructions.beginSoon({ boundary, causation: id, actor }, deciding.then(createdNow));
+    const outcome = await deciding;
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
     const repeated = outcome.kind === 'unchanged' || outcome.repeated;
     const made = { runId, sessionId, seq: outcome.seq, repeated };
-    if (outcome.kind === 'accepted' && !repeated && outcome.event.type === 'fleetlog.run.created.v1')
-      instructions.beginSoon({ boundary, causation: id, actor }, outcome.event);
     if (!repeated) return ok({ ...made, state: 'queued', turnId: null });
-    const { state } = await runLog.load({ boundary, runId, actor });
+    const { state } = await runLog.load(target);
     return ok({ ...made, state: state?.state ?? 'queued', turnId: state?.startedTurnId ?? null });
   };
 
