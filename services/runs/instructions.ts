@@ -191,6 +191,31 @@ const promptOf = ({ commands, turnCommandId }: Run): string | null =>
 
 const awaitsFirstClaim = ({ state, claims }: Run): boolean => state === 'queued' && claims === 0;
 
+/** The instruction of a new run: by whoever creates it, and by the delivery of its creation for what that left undone. */
+const createBeginnings = ({
+  turn,
+  runOf,
+  clock,
+}: Pick<ReturnType<typeof createSender>, 'turn'> &
+  Pick<Parts, 'clock'> & { readonly runOf: (boundary: Boundary, runId: string) => Promise<Run> }) => {
+  const ahead = createAhead();
+  const begin = (cause: Omit<Cause, 'id'>, event: RunCreated): Promise<void> =>
+    turn({ ...cause, id: `${cause.causation}.turn` }, event, { ...event, resume: [], text: null });
+  const soon: Instructions['beginSoon'] = (created, stored) =>
+    ahead.note(
+      created.causation,
+      stored.then((event): unknown => (event === undefined ? false : begin(created, event))),
+    );
+  const once = async (cause: Omit<Cause, 'id'>, event: RunCreated, storedAt: number): Promise<void> => {
+    if (await ahead.take(cause.causation)) return;
+    // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
+    const isOld = clock.now() - storedAt > FRESH_MS;
+    if (isOld && !awaitsFirstClaim(await runOf(cause.boundary, event.runId))) return;
+    await begin(cause, event);
+  };
+  return { soon, once };
+};
+
 export const createInstructions = ({ runLog, ...parts }: Parts): Instructions => {
   const { turn, cancel, answer, command } = createSender(parts);
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
@@ -200,28 +225,15 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
     throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message });
   };
 
-  const begin = (cause: Omit<Cause, 'id'>, event: RunCreated): Promise<void> =>
-    turn({ ...cause, id: `${cause.causation}.turn` }, event, { ...event, resume: [], text: null });
-  const ahead = createAhead();
-  const beginOnce = async (cause: Omit<Cause, 'id'>, event: RunCreated, storedAt: number): Promise<void> => {
-    if (await ahead.take(cause.causation)) return;
-    // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
-    const isOld = parts.clock.now() - storedAt > FRESH_MS;
-    if (isOld && !awaitsFirstClaim(await runOf(cause.boundary, event.runId))) return;
-    await begin(cause, event);
-  };
+  const beginnings = createBeginnings({ turn, runOf, clock: parts.clock });
 
   return {
-    beginSoon: (created, stored) =>
-      ahead.note(
-        created.causation,
-        stored.then((event): unknown => (event === undefined ? false : begin(created, event))),
-      ),
+    beginSoon: beginnings.soon,
     handle: async ({ boundary, event, envelope, storedAt }) => {
       const { id: causation, actor } = envelope;
       const cause = { boundary, causation, actor };
       if (event.type === 'fleetlog.run.created.v1') {
-        await beginOnce(cause, event, storedAt);
+        await beginnings.once(cause, event, storedAt);
         return ok;
       }
       if (event.type === 'fleetlog.run.lease-expired.v1' && event.commandId === null) return ok;
