@@ -51,6 +51,16 @@ const late = async ({ clock, faults, stream }: LogParts): Promise<void> => {
   if (delayMs > 0) await clock.sleep(delayMs);
 };
 
+/** Tells once that all that was there has been handed out, when something later is to come next. */
+const createCaughtUp = ({ follow, onCaughtUp }: ReplayOptions, lastSeq: number): ((next: number) => void) => {
+  let isTold = follow !== true;
+  return (next) => {
+    if (isTold || next <= lastSeq) return;
+    isTold = true;
+    onCaughtUp?.(lastSeq);
+  };
+};
+
 async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<StoredEntry> {
   const { faults } = parts;
   const { signal, follow = false, subjects = [], toSeq = Number.POSITIVE_INFINITY } = options;
@@ -62,7 +72,9 @@ async function* replay(parts: LogParts, options: ReplayOptions): AsyncGenerator<
   const isWanted = createSubjectMatcher(subjects);
   const end = follow ? toSeq : Math.min(toSeq, store.lastSeq);
   let seq = startOf(store, options);
+  const tell = createCaughtUp(options, store.lastSeq);
   while (seq <= end && !isAborted(signal)) {
+    tell(seq);
     if (!follow) faults.check(UNAVAILABLE);
     if (faults.isAway || seq > store.lastSeq) {
       await waitForMore(parts, store, signal);

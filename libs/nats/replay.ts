@@ -1,20 +1,18 @@
 // Replays a log in stream order, up to a sequence or for ever.
-import type { ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
-import type { ConsumerStart } from './ephemeral-consumer.ts';
+import type { ReplayOptions, ReplayStart, StoredEntry } from '#libs/ports/event-log.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
-import type { SharedTail, TailReader } from './shared-tail.ts';
+import type { SharedTail } from './shared-tail.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
+import type { TailReader } from './tail-reader.ts';
 
 const CAPACITY = 1_000;
 /** Who follows shares the connection with those who are asked and answer: what is on its way to it must not hold them up. */
 const FOLLOW_CAPACITY = 256;
 
-const startOf = (options: ReplayOptions): ConsumerStart => {
-  const { from } = options;
-  if (from === undefined) return { seq: 1 };
-  return 'seq' in from ? { seq: from.seq } : { atMs: from.atMs };
-};
+const startOf = ({ from = { seq: 1 } }: ReplayOptions): ReplayStart =>
+  // Nothing else of it.
+  'seq' in from ? { seq: Math.max(1, from.seq) } : { atMs: from.atMs };
 
 /** Whether an item shows that nothing up to `toSeq` is to come. */
 const isEnd = (item: FeedItem, toSeq: number, follow: boolean): boolean => {
@@ -53,15 +51,20 @@ async function* sharedBursts(
 ): AsyncGenerator<readonly FeedItem[]> {
   const { signal, subjects = [] } = options;
   const filters = subjects.length === 0 ? ['>'] : subjects;
-  let { from } = options;
+  let start = startOf(options);
+  let reader: TailReader | undefined =
+    'seq' in start ? tail.begin(filters, start.seq - 1, signal) : undefined;
   for (;;) {
+    if (reader !== undefined) {
+      yield* reader.bursts();
+      start = { seq: reader.lastSeq + 1 };
+    }
     if (signal?.aborted === true) return;
     // What lies between its messages is not known to be empty: only those count.
-    let reached = from !== undefined && 'seq' in from ? from.seq - 1 : 0;
+    let reached = 'seq' in start ? start.seq - 1 : 0;
     let isCaughtUp = false;
-    let reader: TailReader | undefined;
-    const start = from === undefined ? {} : { from };
-    for await (const burst of consumerOf(context, { ...options, ...start }).bursts()) {
+    reader = undefined;
+    for await (const burst of consumerOf(context, { ...options, from: start }).bursts()) {
       yield burst;
       reached = Math.max(reached, lastMessageOf(burst));
       isCaughtUp ||= burst.some(({ kind }) => kind === 'caught-up');
@@ -69,9 +72,6 @@ async function* sharedBursts(
       if (reader !== undefined) break;
     }
     if (reader === undefined) return;
-    yield* reader.bursts();
-    reached = reader.lastSeq;
-    from = { seq: reached + 1 };
   }
 }
 
@@ -84,6 +84,7 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
   readonly #toSeq: number;
   readonly #follow: boolean;
   readonly #signal: AbortSignal | undefined;
+  readonly #onCaughtUp: ((seq: number) => void) | undefined;
   #burst: readonly FeedItem[] = [];
   #at = 0;
   #isOver = false;
@@ -96,6 +97,7 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
     this.#toSeq = options.toSeq ?? Number.POSITIVE_INFINITY;
     this.#follow = options.follow ?? false;
     this.#signal = options.signal;
+    this.#onCaughtUp = this.#follow ? options.onCaughtUp : undefined;
   }
 
   [Symbol.asyncIterator](): this {
@@ -147,6 +149,7 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
         return undefined;
       }
       if (isEnd(item, this.#toSeq, this.#follow)) this.#isOver = true;
+      if (item.kind === 'caught-up') this.#onCaughtUp?.(item.lastSeq);
       if (item.kind === 'message' && item.facts.streamSeq <= this.#toSeq)
         return item.entry ?? deliveredEntry(item.message, item.facts);
     }

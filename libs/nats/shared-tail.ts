@@ -1,93 +1,23 @@
-// The newest end of a stream, read once for all who follow it in this process: what the broker would send to each of them comes over one
-// consumer and is handed out here. A follower catches up by itself (replay.ts), joins when nothing lies between what it has and what is
-// remembered here, and falls out when it is too slow: then it catches up by itself again. So nobody waits for anybody.
+// A stream, read once for all who follow it in this process: what the broker would send to each of them comes over one consumer and is handed
+// out here, the same entry to all of them, so that it is decoded once, too. Followers who begin at about the same place read their backlog
+// together: after a restart that is all of them. Who is further behind catches up by itself (replay.ts) and joins when nothing lies between what
+// it has and what is remembered here. All wait for the slowest, but for {@link PATIENCE_MS} only: then it falls out and catches up by itself.
 // Order, and neither gap nor repeat, are those of the consumer (supervised-consumer.ts); its fault ends every follower.
-// Memory: {@link MOST_REMEMBERED} messages, and at most {@link MOST_WAITING} for each follower.
+// Memory: {@link MOST_REMEMBERED} messages twice, and about as many for each follower.
 import { overlaps } from '#libs/topology/subject-overlap.ts';
-import { BurstBuffer } from './burst-buffer.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
 import { isWithin } from './subject-filter.ts';
 import { type FeedItem, SupervisedConsumer } from './supervised-consumer.ts';
-
-type Message = Extract<FeedItem, { readonly kind: 'message' }>;
+import { type TailMessage, TailReader } from './tail-reader.ts';
 
 /** Messages kept for those who join: what comes in between the last message that a follower reads by itself and its joining. */
 const MOST_REMEMBERED = 256;
-const MOST_WAITING = 1_000;
 const CAPACITY = 256;
-
-/** What one follower reads of a tail. Ends when it is too slow, with the signal, or with the fault of the tail. */
-export class TailReader {
-  readonly filters: readonly string[];
-  readonly #items = new BurstBuffer<Message>();
-  readonly #leave: () => void;
-  readonly #signal: AbortSignal | undefined;
-  #waiting = 0;
-  #failure: { readonly error: unknown } | undefined;
-  #isCut = false;
-  /** The last sequence that it was given; what follows it is not here yet. */
-  lastSeq: number;
-
-  constructor(
-    options: {
-      readonly filters: readonly string[];
-      readonly afterSeq: number;
-      readonly signal: AbortSignal | undefined;
-    },
-    leave: (reader: TailReader) => void,
-  ) {
-    this.filters = options.filters;
-    this.lastSeq = options.afterSeq;
-    this.#signal = options.signal;
-    this.#leave = () => leave(this);
-  }
-
-  /** Gives it a message of the tail; false: it has fallen out. */
-  offer(message: Message): boolean {
-    const { streamSeq } = message.facts;
-    if (streamSeq <= this.lastSeq || !this.#wants(message)) return true;
-    if (this.#waiting >= MOST_WAITING) {
-      this.cut();
-      return false;
-    }
-    this.lastSeq = streamSeq;
-    this.#waiting += 1;
-    this.#items.add(message);
-    return true;
-  }
-
-  /** Nothing more comes: what waits is still read. */
-  cut(failure?: { readonly error: unknown }): void {
-    this.#isCut = true;
-    this.#failure = failure;
-    this.#items.rouse();
-  }
-
-  /** Messages as they came. */
-  async *bursts(): AsyncGenerator<readonly FeedItem[]> {
-    const wake = (): void => this.#items.rouse();
-    this.#signal?.addEventListener('abort', wake, { once: true });
-    try {
-      while (this.#signal?.aborted !== true) {
-        const burst = this.#items.take();
-        if (burst.length > 0) {
-          yield burst;
-          this.#waiting -= burst.length;
-        } else if (this.#failure !== undefined) throw this.#failure.error;
-        else if (this.#isCut) return;
-        else await this.#items.wait();
-      }
-    } finally {
-      this.#signal?.removeEventListener('abort', wake);
-      this.#leave();
-    }
-  }
-
-  #wants({ message }: Message): boolean {
-    return this.filters.some((filter) => isWithin(message.subject, filter));
-  }
-}
+/** How far apart, in sequences, followers may be who read a backlog together: what one has seen already is read again for the others. */
+const NEAR = 4096;
+/** How long all wait for one that takes nothing. */
+const PATIENCE_MS = 300;
 
 /** The filters that cover both, or undefined when the broker would not take them in one consumer. */
 const united = (known: readonly string[], more: readonly string[]): readonly string[] | undefined => {
@@ -102,9 +32,11 @@ export class SharedTail {
   readonly #readers = new Set<TailReader>();
   #filters: readonly string[] = [];
   /** The newest messages, all that match `#filters` from `#fromSeq` on. */
-  #remembered: Message[] = [];
+  #remembered: TailMessage[] = [];
   #fromSeq = 0;
   #lastSeq = 0;
+  /** The end of the stream when this began, once everything up to there has been read; what comes from then on is new. */
+  #caughtUpSeq: number | undefined;
   #ending: AbortController | undefined;
 
   constructor(context: WriteContext) {
@@ -112,19 +44,37 @@ export class SharedTail {
   }
 
   /**
-   * Hands out what matches after `afterSeq`; undefined: what comes next is not remembered here, so that the follower has to read on by
-   * itself before it asks again.
+   * For a follower that has read nothing yet: hands out what matches after `afterSeq`, though it be long ago, where the others are about as far;
+   * undefined: they are not, so that it has to catch up by itself.
+   */
+  begin(
+    filters: readonly string[],
+    afterSeq: number,
+    signal: AbortSignal | undefined,
+  ): TailReader | undefined {
+    // What other filters select was not read up to here.
+    const fromSeq = this.#covers(filters) ? this.#fromSeq : this.#lastSeq + 1;
+    const isNear = this.#caughtUpSeq === undefined && afterSeq >= this.#lastSeq - NEAR;
+    if (this.#readers.size > 0 && afterSeq + 1 < fromSeq && isNear) this.#rewind(filters, afterSeq);
+    return this.join(filters, afterSeq, signal);
+  }
+
+  /**
+   * Hands out what matches after `afterSeq`; undefined: what comes next is not remembered here, or is still far from here, so that the follower
+   * has to read on by itself before it asks again.
    */
   join(
     filters: readonly string[],
     afterSeq: number,
     signal: AbortSignal | undefined,
   ): TailReader | undefined {
-    if (this.#readers.size === 0) this.#begin(filters, afterSeq);
+    if (this.#readers.size === 0) this.#start(filters, afterSeq);
+    else if (this.#caughtUpSeq === undefined && afterSeq > this.#lastSeq + NEAR) return undefined;
     else if (!this.#covers(filters) && !this.#widen(filters)) return undefined;
     if (afterSeq + 1 < this.#fromSeq) return undefined;
     const reader = new TailReader({ filters, afterSeq, signal }, (left) => this.#forget(left));
     for (const message of this.#remembered) reader.offer(message);
+    if (this.#caughtUpSeq !== undefined) reader.caughtUp(this.#caughtUpSeq);
     this.#readers.add(reader);
     return reader;
   }
@@ -133,11 +83,18 @@ export class SharedTail {
     return filters.every((one) => this.#filters.some((wide) => isWithin(one, wide)));
   }
 
-  #begin(filters: readonly string[], afterSeq: number): void {
+  #start(filters: readonly string[], afterSeq: number): void {
     this.#ending?.abort();
     this.#filters = filters;
     this.#lastSeq = afterSeq;
+    this.#caughtUpSeq = undefined;
     this.#read();
+  }
+
+  /** Reads once more from there on, with these filters, too; who has seen some of it is not given it again. */
+  #rewind(filters: readonly string[], afterSeq: number): void {
+    const wider = united(this.#filters, filters);
+    if (wider !== undefined) this.#start(wider, afterSeq);
   }
 
   /** Goes on with more filters; of what they add, only what comes from now on is known. */
@@ -171,7 +128,10 @@ export class SharedTail {
       signal,
     });
     try {
-      for await (const burst of consumer.bursts()) this.#handBurst(burst, signal);
+      for await (const burst of consumer.bursts()) {
+        this.#handBurst(burst, signal);
+        await this.#untilRoom(signal);
+      }
     } catch (error) {
       if (signal.aborted) return;
       for (const reader of this.#readers) reader.cut({ error });
@@ -184,12 +144,30 @@ export class SharedTail {
       // Another reading has begun where this one was.
       if (signal.aborted) return;
       if (item.kind === 'message') this.#hand(item);
+      else if (item.kind === 'caught-up') this.#caughtUp(item.lastSeq);
     }
   }
 
-  #hand({ message, facts, scanSeq }: Message): void {
+  #caughtUp(seq: number): void {
+    this.#caughtUpSeq = seq;
+    for (const reader of this.#readers) reader.caughtUp(seq);
+  }
+
+  /** The broker sends no more while a follower has enough before it. */
+  async #untilRoom(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context.connection;
+    for (const reader of this.#readers) {
+      const room = reader.hasRoom(clock, PATIENCE_MS);
+      if (room === true || (await room)) continue;
+      if (signal.aborted) return;
+      this.#readers.delete(reader);
+      reader.cut();
+    }
+  }
+
+  #hand({ message, facts, scanSeq }: TailMessage): void {
     // One entry for all: its headers are read once.
-    const item: Message = {
+    const item: TailMessage = {
       kind: 'message',
       message,
       facts,
@@ -202,7 +180,7 @@ export class SharedTail {
       const [last] = this.#remembered.splice(0, MOST_REMEMBERED).slice(-1);
       this.#fromSeq = (last?.facts.streamSeq ?? 0) + 1;
     }
-    for (const reader of this.#readers) if (!reader.offer(item)) this.#readers.delete(reader);
+    for (const reader of this.#readers) reader.offer(item);
   }
 
   #forget(reader: TailReader): void {

@@ -13,3 +13,20 @@ export const isWithin = (inner: string, filter: string): boolean => {
   }
   return wanted.length === given.length;
 };
+
+const PATTERN_OF = new Map([
+  ['*', '[^.]+'],
+  ['>', '.+'],
+]);
+const escaped = (token: string): string => token.replaceAll(/[^\w-]/g, String.raw`\$&`);
+
+/** A pattern of the subjects that any of these filters stands for; for who asks often: it takes nothing apart. */
+export const subjectPattern = (filters: readonly string[]): RegExp => {
+  const patterns = filters.map((filter) =>
+    filter
+      .split('.')
+      .map((token) => PATTERN_OF.get(token) ?? escaped(token))
+      .join(String.raw`\.`),
+  );
+  return new RegExp(`^(?:${patterns.join('|')})$`);
+};

@@ -103,11 +103,11 @@ class Dispatcher {
   }
 
   async #live(signal: AbortSignal): Promise<void> {
-    await this.#fleet.catchUp(await readSummaries(this.#parts, signal), signal);
+    await this.#fleet.restore(await readSummaries(this.#parts, signal));
     if (signal.aborted) return;
-    const present = this.#watchPresence(signal);
-    await Promise.race([this.#presence.promise, present]);
-    if (signal.aborted) return present;
+    const living = Promise.all([this.#fleet.follow(signal), this.#watchPresence(signal)]);
+    await Promise.race([Promise.all([this.#fleet.known, this.#presence.promise]), living]);
+    if (signal.aborted) return void (await living);
     this.#isReady = true;
     this.#parts.onReady((boundary, queue) =>
       explainWaiting(this.#fleet.board(boundary), this.#parts.limits, queue),
@@ -117,7 +117,7 @@ class Dispatcher {
       for (const { agent } of this.#fleet.board(boundary).active()) hall.watchAbsence(agent);
       hall.wake();
     }
-    await Promise.all([this.#fleet.follow(signal), present]);
+    await living;
   }
 
   async #watchPresence(signal: AbortSignal): Promise<void> {

@@ -4,8 +4,9 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import { ADMISSION_ID } from '#streams/admission.ts';
 import { readEntry, type EntryReading } from '#streams/catalogue.ts';
+import { decodeRunEvent, isRunEventType } from '#streams/run-codec.ts';
 import { aggregateFilter, aggregateSubject, type Boundary } from '#streams/subjects.ts';
-import { decodeTaskEvent } from '#streams/task-codec.ts';
+import { decodeTaskEvent, isTaskEventType } from '#streams/task-codec.ts';
 import { Board, type RetriedTask } from './board.policy.ts';
 import { seenBy, type Summaries } from './summaries.ts';
 
@@ -24,6 +25,13 @@ interface Parts {
   readonly onUnreadable: (entry: StoredEntry, problem: string) => void;
 }
 
+/** Where the log is taken up. */
+interface Beginning {
+  readonly seq: number;
+  readonly lastSeq: number;
+  readonly isSeen: ReturnType<typeof seenBy>;
+}
+
 const FAMILIES = ['task', 'run', 'admission'] as const;
 
 const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
@@ -31,6 +39,9 @@ const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
 export class FleetLog {
   readonly #parts: Parts;
   readonly #boards = new Map<string, Board>();
+  readonly #known = Promise.withResolvers<void>();
+  /** Where to go on, and what the summaries have seen up to the last sequence that they may know of. */
+  #from: Beginning = { seq: 1, lastSeq: 0, isSeen: () => false };
   #seenSeq = 0;
   #isOver = false;
   #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
@@ -55,6 +66,11 @@ export class FleetLog {
     });
   }
 
+  /** Resolves when what the log had, when it was begun to be followed, is on the boards. */
+  get known(): Promise<void> {
+    return this.#known.promise;
+  }
+
   /** Resolves when everything up to this sequence of the log is on the boards (it has to be that of an entry followed here), or at the end. */
   reached(seq: number): Promise<void> {
     if (this.#seenSeq >= seq || this.#isOver) return Promise.resolve();
@@ -63,8 +79,8 @@ export class FleetLog {
     });
   }
 
-  /** Brings the boards up to what the log has now. Faults: the log's. */
-  async catchUp(summaries: Summaries, signal: AbortSignal): Promise<void> {
+  /** Fills the boards with what the summaries know. Faults: the log's. */
+  async restore(summaries: Summaries): Promise<void> {
     const { tasks, runs } = summaries;
     for (const { state, seq } of tasks.values) this.board(state).restoreTask(state, seq);
     for (const { state } of runs.values) {
@@ -81,35 +97,30 @@ export class FleetLog {
       if (last !== undefined)
         this.board(boundary).applyGrant(last.seq, reading?.kind === 'admission' ? reading.data.grants : []);
     }
+    // Nothing that is stored after this look is in the summaries.
     const { lastSeq } = await log.bounds();
     const isSeen = seenBy(summaries);
-    const fromSeq = Math.min(tasks.position, runs.position) + 1;
-    if (fromSeq <= lastSeq)
-      for await (const entry of log.replay({
-        from: { seq: fromSeq },
-        toSeq: lastSeq,
-        subjects: filters(),
-        signal,
-      })) {
-        const reading = readEntry(entry);
-        const about = summarised(reading);
-        if (about === undefined || !isSeen({ ...about, seq: entry.seq })) await this.#apply(entry, reading);
-      }
-    this.#seen(lastSeq);
+    this.#from = { seq: Math.min(tasks.position, runs.position, lastSeq) + 1, lastSeq, isSeen };
   }
 
-  /** Keeps them current until the signal aborts. Faults: the log's. */
+  /** Goes on from there until the signal aborts. Faults: the log's. */
   async follow(signal: AbortSignal): Promise<void> {
-    const from = { seq: this.#seenSeq + 1 };
+    const { seq, lastSeq, isSeen } = this.#from;
     const entries = this.#parts.log.replay({
-      from,
+      from: { seq },
       subjects: filters(),
       follow: true,
       isShared: true,
+      onCaughtUp: (upToSeq) => {
+        this.#seen(upToSeq);
+        this.#known.resolve();
+      },
       signal,
     });
     for await (const entry of entries) {
-      await this.#apply(entry, readEntry(entry));
+      const reading = readingOf(entry);
+      const about = entry.seq <= lastSeq ? summarised(reading) : undefined;
+      if (about === undefined || !isSeen({ ...about, seq: entry.seq })) await this.#apply(entry, reading);
       this.#seen(entry.seq);
     }
   }
@@ -159,6 +170,20 @@ export class FleetLog {
     });
   }
 }
+
+/** An entry as the catalogue reads it; runs and tasks by the reading that all of this process share. */
+const readingOf = (entry: StoredEntry): EntryReading => {
+  const type = entry.headers['ce-type'] ?? '';
+  if (isRunEventType(type)) {
+    const reading = decodeRunEvent(entry);
+    if (reading.kind === 'known') return { ...reading, kind: 'run', type, data: reading.event };
+  }
+  if (isTaskEventType(type)) {
+    const reading = decodeTaskEvent(entry);
+    if (reading.kind === 'known') return { ...reading, kind: 'task', type, data: reading.event };
+  }
+  return readEntry(entry);
+};
 
 const filters = (): string[] => FAMILIES.map((family) => aggregateFilter(family));
 

@@ -94,6 +94,11 @@ const after = (approvals: readonly ShownApproval[], event: RunEvent): readonly S
   return event.type === 'fleetlog.run.approval-asked.v1' ? [...left, shownOf(event)] : left;
 };
 
+/** Whether an event may change what people were asked: of the others nothing needs to be looked up. */
+export const concernsApprovals = (event: RunEvent): boolean =>
+  event.type.startsWith('fleetlog.run.approval-') ||
+  ('approvalsClosed' in event && (event.approvalsClosed ?? []).length > 0);
+
 /** The summary after one more event; the same object when it changes nothing. */
 export const foldApprovals = (
   view: ApprovalsSummary | undefined,

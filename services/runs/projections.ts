@@ -8,7 +8,7 @@ import { decodeReport } from '#streams/report-codec.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateFilter, typedFilter } from '#streams/subjects.ts';
 import { foldActivity, runIdOfReport, type ActivitySummary, type PlacedReport } from './activity.view.ts';
-import { foldApprovals, type ApprovalsSummary } from './approvals.view.ts';
+import { concernsApprovals, foldApprovals, type ApprovalsSummary } from './approvals.view.ts';
 import { foldRun, type PlacedRunEvent, type RunSummary } from './run.view.ts';
 
 const decodeTransition = (entry: StoredEntry): PlacedRunEvent | undefined => {
@@ -43,7 +43,7 @@ export const approvalsProjection = defineSummary<PlacedRunEvent, ApprovalsSummar
   subjects: [aggregateFilter('run')],
   bucket: 'approvals',
   decode: decodeTransition,
-  key: ({ boundary, event }) => viewKey(boundary, event.runId),
+  key: ({ boundary, event }) => (concernsApprovals(event) ? viewKey(boundary, event.runId) : undefined),
   fold: foldApprovals,
   parse: (value) => approvalsSummarySchema.parse(value),
 });

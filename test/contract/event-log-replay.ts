@@ -193,6 +193,32 @@ const following = (make: MakeLog): void => {
   );
 
   it(
+    'says when all that was there at the beginning has been handed out, and not before',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await fill(harness, 2);
+      const abort = new AbortController();
+      const { signal } = abort;
+      const ends: Promise<boolean>[] = [];
+      for (const isShared of [false, true, true]) {
+        const told = Promise.withResolvers<number>();
+        let seen = 0;
+        const onCaughtUp = (seq: number): void => told.resolve(seq * 100 + seen);
+        const subjects = [subject('a.*')];
+        const reader = readerOf(log.replay({ subjects, follow: true, isShared, onCaughtUp, signal }));
+        expect(idOf(await reader.next())).toBe('a1');
+        seen = 1;
+        expect(idOf(await reader.next())).toBe('a2');
+        seen = 2;
+        ends.push(reader.ended());
+        expect(await told.promise).toBe(402);
+      }
+      abort.abort();
+      expect(await Promise.all(ends)).toEqual([true, true, true]);
+    }),
+  );
+
+  it(
     'can be left at any time, and is over at once when the signal has aborted before',
     withLog(make, async (harness) => {
       const { log } = harness;

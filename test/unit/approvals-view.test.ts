@@ -1,6 +1,6 @@
 // What people were asked, as a fold of a run's transitions: bounded, and closed by whatever ends a claim or the run.
 import { expect, test } from 'vitest';
-import { foldApprovals, type ApprovalsSummary } from '#services/runs/approvals.view.ts';
+import { concernsApprovals, foldApprovals, type ApprovalsSummary } from '#services/runs/approvals.view.ts';
 import { approvalsViewSchema } from '#streams/buckets.ts';
 import type { RunEvent } from '#streams/run.ts';
 import { answered, approvalA, approvalB, asked } from '#test/support/approval-history.ts';
@@ -9,7 +9,12 @@ import { cancelRequested, claimed, completed, created, NOW, started } from '#tes
 const boundary = { tenant: 'local', project: 'main' };
 const folded = (...events: readonly RunEvent[]): ApprovalsSummary | undefined => {
   let view: ApprovalsSummary | undefined;
-  for (const event of events) view = foldApprovals(view, { boundary, event });
+  for (const event of events) {
+    const next = foldApprovals(view, { boundary, event });
+    // What is said to be of no concern is never looked up.
+    if (!concernsApprovals(event)) expect(next).toBe(view);
+    view = next;
+  }
   return view;
 };
 const idOf = (at: number): string => `apr_01HF3Z0000000000000000${String(at).padStart(4, '0')}`;
