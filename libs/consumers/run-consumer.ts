@@ -51,7 +51,7 @@ class Consumer<Message> implements RunningConsumer {
   #state: ConsumerState = 'running';
   #stopping: Promise<void> | undefined;
   #wakeIntake: (() => void) | undefined;
-  #cancelSweep: CancelTimer = () => undefined;
+  #cancelSweep: CancelTimer | undefined;
 
   constructor(options: ConsumerOptions<Message>) {
     this.name = options.name;
@@ -83,7 +83,6 @@ class Consumer<Message> implements RunningConsumer {
       onSettled: (entry) => this.#settled(entry),
     };
     this.#intakeEnds.signal.addEventListener('abort', () => this.#wakeIntake?.(), { once: true });
-    this.#scheduleSweep();
     this.#intakeDone = this.#intake();
   }
 
@@ -131,7 +130,7 @@ class Consumer<Message> implements RunningConsumer {
   #end(): void {
     this.#intakeEnds.abort();
     this.#handlersEnd.abort();
-    this.#cancelSweep();
+    this.#cancelSweep?.();
     this.#lanes.abandonIdle();
     this.#release([...this.#inHand]);
   }
@@ -224,15 +223,18 @@ class Consumer<Message> implements RunningConsumer {
     const { seq } = entry.delivery.entry;
     this.#inHand.add(entry);
     this.#seqs.add(seq);
+    if (this.#cancelSweep === undefined) this.#scheduleSweep();
     const hasRoom = !this.#lanes.isWaiting(key) || this.#lanes.depth(key) < this.#limits.maxHeldInLane;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#gates.admit(key, { seq, nowMs, hasRoom })) this.#lanes.add(key, entry);
     else entry.giveBack(RETURN_MS);
   }
 
-  /** Entries in hand keep their claim: each is extended well before its ack wait runs out. */
+  /** Entries in hand keep their claim: each is extended well before its ack wait runs out. With empty hands nothing wakes the process. */
   #scheduleSweep(): void {
     this.#cancelSweep = this.#options.clock.timer(this.#limits.ackWaitMs / 3, () => {
+      this.#cancelSweep = undefined;
+      if (this.#inHand.size === 0) return;
       for (const entry of this.#inHand) entry.delivery.extend();
       this.#scheduleSweep();
     });

@@ -47,6 +47,8 @@ export interface NatsConnectionHandle {
   newInbox(): string;
   /** False from the moment that the loss of the server is noticed until it is back. */
   readonly connected: boolean;
+  /** The server is one of a cluster, as it said when the connection was last made: others of it may die while this one stays. */
+  readonly isClustered: boolean;
   /** Closed for good: nothing will ever be answered over it. */
   readonly isClosed: boolean;
   /** The last error that the broker or the transport reported since the connection was last made, if any. */
@@ -133,6 +135,10 @@ class Connection implements NatsConnectionHandle {
 
   get connected(): boolean {
     return this.#isConnected;
+  }
+
+  get isClustered(): boolean {
+    return this.nc.info?.cluster !== undefined;
   }
 
   get isClosed(): boolean {

@@ -1,7 +1,7 @@
 // Pulls messages of one consumer so that at most `capacity` of them are asked for or not yet released, and the next ones are
 // already on their way while these are worked on. Reports silence, refusals and a consumer that is gone; what to do about
 // that is the owner's business. Neither acknowledges nor orders.
-import type { CancelTimer } from '#libs/ports/clock.ts';
+import { type CancelTimer, untilSharedMomentMs } from '#libs/ports/clock.ts';
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import type { NatsConnectionHandle } from './connect.ts';
 import { isStatus, receivedHeaders } from './raw-message.ts';
@@ -17,7 +17,8 @@ export interface PullFeedOptions {
   readonly stream: string;
   readonly consumer: string;
   readonly capacity: number;
-  readonly heartbeatMs: number;
+  /** Whether heartbeats bring something besides that the consumer lives: then they come as often as they may. Absent: never. */
+  readonly isWaiting?: () => boolean;
   readonly expiresMs: number;
   /**
    * Asks for what there is this often, in place of waiting for it: nothing that comes meanwhile wakes the process, and no heartbeats do.
@@ -36,6 +37,15 @@ export interface PullFeedOptions {
 }
 
 const NS_PER_MS = 1_000_000;
+/**
+ * In a cluster: the node that serves a consumer may die, or lose the lead, while the connection to another one stays, and nothing tells.
+ */
+const HEARTBEAT_MS = 500;
+/**
+ * With a server of its own a consumer is lost with the connection, whose pings notice a hung server, or it ends with a word to its pulls. What
+ * is left for heartbeats is what nobody thought of; and what each of them costs, the process and the broker, adds up to most of their idle time.
+ */
+const ALONE_HEARTBEAT_MS = 5_000;
 /** Heartbeat periods without a sign of life that count as silence. */
 const SILENT_PERIODS = 3;
 const PENDING = 'Nats-Pending-Messages';
@@ -50,6 +60,8 @@ export class PullFeed {
   #isHeard = true;
   #unheard = 0;
   #isPulling = false;
+  /** Of the newest pull. */
+  #heartbeatMs = HEARTBEAT_MS;
   #cancelTimer: CancelTimer | undefined;
 
   constructor(options: PullFeedOptions) {
@@ -105,14 +117,13 @@ export class PullFeed {
   }
 
   #pull(): void {
-    const { connection, capacity, expiresMs, heartbeatMs, everyMs, maxBytes, group, priority } =
-      this.#options;
+    const { connection, capacity, expiresMs, everyMs, maxBytes, group, priority } = this.#options;
     if (!this.#isPulling || !connection.connected) return;
     const room = capacity - this.#outstanding - this.#held;
     if (room <= 0 || (room * 2 < capacity && this.#outstanding > 0)) return;
     const waiting =
       everyMs === undefined
-        ? { expires: expiresMs * NS_PER_MS, idle_heartbeat: heartbeatMs * NS_PER_MS }
+        ? { expires: expiresMs * NS_PER_MS, idle_heartbeat: this.#chooseHeartbeatMs() * NS_PER_MS }
         : { no_wait: true };
     const request = {
       batch: room,
@@ -122,6 +133,13 @@ export class PullFeed {
     };
     this.#outstanding += room;
     connection.nc.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox });
+  }
+
+  #chooseHeartbeatMs(): number {
+    const { connection, isWaiting } = this.#options;
+    const isOften = connection.isClustered || isWaiting?.() === true;
+    this.#heartbeatMs = isOften ? HEARTBEAT_MS : ALONE_HEARTBEAT_MS;
+    return this.#heartbeatMs;
   }
 
   #receive(message: Msg): void {
@@ -152,11 +170,8 @@ export class PullFeed {
   #listen(): void {
     const { connection, onTrouble, everyMs } = this.#options;
     const { clock } = connection;
-    const heartbeatMs = everyMs ?? this.#options.heartbeatMs;
-    // All feeds of a process look at the same moment: a service has a dozen, and each would wake it by itself.
-    const untilNextMs = heartbeatMs - (clock.monotonicMs() % heartbeatMs);
-    const delayMs = untilNextMs < heartbeatMs / 2 ? untilNextMs + heartbeatMs : untilNextMs;
-    this.#cancelTimer = clock.timer(delayMs, () => {
+    const heartbeatMs = everyMs ?? this.#heartbeatMs;
+    this.#cancelTimer = clock.timer(untilSharedMomentMs(clock, heartbeatMs), () => {
       if (!this.#isPulling) return;
       const isExpecting = this.#outstanding > 0 && connection.connected;
       this.#unheard = this.#isHeard || !isExpecting ? 0 : this.#unheard + 1;

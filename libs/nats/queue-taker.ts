@@ -13,7 +13,6 @@ import { answerFault, classifyAnswer, portFault } from './errors.ts';
 import { type FeedTrouble, PullFeed } from './pull-feed.ts';
 import { deliveryFacts } from './raw-message.ts';
 
-const HEARTBEAT_MS = 500;
 const EXPIRES_MS = 30_000;
 const LOOK_AGAIN_MS = 250;
 const LOOK_PATIENCE: Patience = { attemptMs: 1_000, withinMs: 1_000 };
@@ -102,7 +101,6 @@ export class QueueTaker {
       stream,
       consumer,
       capacity: max * 2,
-      heartbeatMs: HEARTBEAT_MS,
       expiresMs: EXPIRES_MS,
       ...(group === undefined ? {} : { group, priority: priority ?? 0 }),
       onMessage: (message) => this.#receive(message),

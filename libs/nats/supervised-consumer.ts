@@ -60,7 +60,6 @@ export interface SupervisedOptions {
   readonly signal?: AbortSignal;
 }
 
-const HEARTBEAT_MS = 500;
 const EXPIRES_MS = 30_000;
 const REOPEN_MS = 100;
 const MAX_PULL_BYTES = 8 * 1024 * 1024;
@@ -163,7 +162,7 @@ export class SupervisedConsumer {
       consumer: this.#name,
       capacity,
       maxBytes: MAX_PULL_BYTES,
-      heartbeatMs: HEARTBEAT_MS,
+      isWaiting: () => this.#isOfInterest,
       expiresMs: EXPIRES_MS,
       onMessage: (message) => this.#receive(message),
       onTrouble,
@@ -245,8 +244,7 @@ export class SupervisedConsumer {
 
   /** What was to be delivered may have been removed meanwhile: then nothing comes that could tell that this was all. */
   async #lookWhenIdle(): Promise<void> {
-    const isOfInterest = !this.#isCaughtUp || this.#options.reportsIdle === true;
-    if (!isOfInterest || this.#isAsking || this.#isEnded) return;
+    if (!this.#isOfInterest || this.#isAsking || this.#isEnded) return;
     this.#isAsking = true;
     try {
       const name = this.#name;
@@ -258,6 +256,11 @@ export class SupervisedConsumer {
     } finally {
       this.#isAsking = false;
     }
+  }
+
+  /** Whether that nothing comes says something. */
+  get #isOfInterest(): boolean {
+    return !this.#isCaughtUp || this.#options.reportsIdle === true;
   }
 
   #closeFeed(): void {

@@ -13,3 +13,12 @@ export interface Clock {
   /** Resolves after `delayMs`, or at once when `signal` aborts (never rejects: look at the signal afterwards). Keeps the process alive. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
+
+/**
+ * How long to wait so that all of a process who look at something every `everyMs` do so at the same moment: a service has dozens of them, and
+ * each would wake it by itself. Between half and one and a half times `everyMs`.
+ */
+export const untilSharedMomentMs = (clock: Clock, everyMs: number): number => {
+  const untilNextMs = everyMs - (clock.monotonicMs() % everyMs);
+  return untilNextMs < everyMs / 2 ? untilNextMs + everyMs : untilNextMs;
+};

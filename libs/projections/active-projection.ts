@@ -1,6 +1,7 @@
 // The owner's loop: follows the log from the claimed position, takes what has arrived (one entry when idle, up to a full
 // batch under load: whatever came while the last batch was being written), folds and stores it. Ends when it is told to
 // stop, when another instance owns the bucket, or when the bucket lost its tail; then nothing of it is used again.
+import { untilSharedMomentMs } from '#libs/ports/clock.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { BatchWriter, type Hold } from './batch-writer.ts';
 import { readEntry } from './fold.ts';
@@ -103,7 +104,8 @@ export class ActiveProjection<Event, State extends object> {
   async #idle(): Promise<boolean> {
     if (this.#intake.size > 0 || this.#parts.signal.aborted) return false;
     let isIdle = false;
-    const cancel = this.#parts.clock.timer(this.#parts.limits.idleCheckMs, () => {
+    const { clock, limits } = this.#parts;
+    const cancel = clock.timer(untilSharedMomentMs(clock, limits.idleCheckMs), () => {
       isIdle = true;
       this.#intake.nudge();
     });

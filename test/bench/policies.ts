@@ -112,7 +112,7 @@ const manyPolicies: Bench['run'] = async (context) => {
   });
   await timersHaveRung(broker);
   // What was made for so many starts is put away, and the processor time of that is none of idleness.
-  await idle(10_000);
+  await idle(15_000);
   const before = cpuMs(lifecycle.pid);
   await idle(IDLE_MS);
   const idleCpu = cpuMs(lifecycle.pid) - before;
@@ -181,6 +181,8 @@ export const policiesBench: Bench = {
   run: async (context) => {
     await reconcileOne(context);
     await hostGone(context);
-    await manyPolicies(context);
   },
 };
+
+/** Apart: it takes two minutes by itself. */
+export const manyPoliciesBench: Bench = { name: 'many-policies', run: manyPolicies };

@@ -9,7 +9,7 @@ import type { Bench } from './bench-world.ts';
 import { drainBench } from './drain.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
 import { hostsBench } from './hosts.ts';
-import { policiesBench } from './policies.ts';
+import { manyPoliciesBench, policiesBench } from './policies.ts';
 import { outboxBench } from './outbox.ts';
 import { projectionBench } from './projection.ts';
 import { footprintBench } from './footprint.ts';
@@ -37,6 +37,7 @@ const BENCHES: readonly Bench[] = [
   runnersBench,
   hostsBench,
   policiesBench,
+  manyPoliciesBench,
   runsBench,
   restartBench,
 ];

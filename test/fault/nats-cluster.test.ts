@@ -7,7 +7,7 @@ import { natsTopology } from '#libs/nats/topology.ts';
 import type { EventLog, NewEntry } from '#libs/ports/event-log.ts';
 import type { KeyValue, WatchEvent } from '#libs/ports/key-value.ts';
 import { testCluster, type TestCluster } from '#test/support/broker.ts';
-import { connectTo } from '#test/support/nats-connection.ts';
+import { connectTo, overheardPulls } from '#test/support/nats-connection.ts';
 import { brokenChains, storedMessages } from '#test/support/stored-messages.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -154,6 +154,8 @@ describe('watches', () => {
     const kv = await createBucket('watched');
     const log = await createLog('FOLLOWED');
     const stop = new AbortController();
+    // A node may die without a word to this connection: only heartbeats tell.
+    const pulls = overheardPulls(connection, 'KV_watched');
     const seen: WatchEvent[] = [];
     const followed: number[] = [];
     const watching = (async () => {
@@ -187,6 +189,8 @@ describe('watches', () => {
     }
     stop.abort();
     await Promise.all([watching, following]);
+    pulls.stop();
+    expect(new Set(pulls.heartbeatsMs)).toEqual(new Set([500]));
     const keys = seen.flatMap((event) => (event.kind === 'put' ? [event.entry.key] : []));
     expect(keys).toEqual(Array.from({ length: written }, (_, n) => `key-${n + 1}`));
     expect(seen.filter(({ kind }) => kind === 'current')).toHaveLength(1);

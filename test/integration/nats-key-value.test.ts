@@ -7,7 +7,7 @@ import { all } from '#test/contract/reading.ts';
 import { testBroker } from '#test/support/broker.ts';
 import { freshName } from '#test/support/fresh-name.ts';
 import { lossyProxy } from '#test/support/lossy-proxy.ts';
-import { connectTo, testConnection } from '#test/support/nats-connection.ts';
+import { connectTo, overheardPulls, testConnection } from '#test/support/nats-connection.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const NS_PER_S = 1_000_000_000;
@@ -96,6 +96,21 @@ describe('a bucket of another shape', () => {
     }
     expect(first).toEqual(['3']);
     expect(await all(kv.keys())).toEqual(['a']);
+  });
+});
+
+describe('an idle watch', () => {
+  it('is rarely told that it lives by a server of its own, and often while what is to come may not come', async () => {
+    const { kv, stream } = await setup();
+    const pulls = overheardPulls(connection, stream);
+    const stop = new AbortController();
+    const begin = () => kv.watch({ signal: stop.signal })[Symbol.asyncIterator]();
+    expect(await begin().next()).toEqual({ done: false, value: { kind: 'current' } });
+    await kv.put('a', value);
+    expect(await begin().next()).toMatchObject({ value: { kind: 'put' } });
+    await expect.poll(() => pulls.heartbeatsMs, POLL).toEqual([5_000, 500]);
+    stop.abort();
+    pulls.stop();
   });
 });
 

@@ -24,3 +24,18 @@ export const testConnection = async (
   const broker = await testBroker();
   return connectTo({ ...broker, urls: [broker.url] }, options);
 };
+
+/** The heartbeats that pulls of consumers of a stream ask for from now on, in their order. */
+export const overheardPulls = (
+  connection: NatsConnectionHandle,
+  stream: string,
+): { readonly heartbeatsMs: readonly number[]; readonly stop: () => void } => {
+  const heartbeatsMs: number[] = [];
+  const subscription = connection.nc.subscribe(`$JS.API.CONSUMER.MSG.NEXT.${stream}.>`, {
+    callback: (_error, message) => {
+      const { idle_heartbeat: heartbeatNs = 0 } = message.json<{ readonly idle_heartbeat?: number }>();
+      heartbeatsMs.push(heartbeatNs / 1_000_000);
+    },
+  });
+  return { heartbeatsMs, stop: () => subscription.unsubscribe() };
+};
