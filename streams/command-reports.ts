@@ -31,6 +31,6 @@ export const COMMAND_REPORTS = {
     type: 'fleetlog.command.finished.v1',
     schema: finished,
     means:
-      'A command has come to its end before its turn did; failed: `code` says why its program was not told.',
+      'A command has come to its end before its turn did. Completed: the program has taken the words up; failed: `code` says why it has not.',
   },
 } as const;

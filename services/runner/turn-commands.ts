@@ -9,8 +9,11 @@ export type SteerAnswer =
   | { readonly kind: 'taken' }
   | { readonly kind: 'refused'; readonly code: CommandFailure; readonly message: string };
 
+/** `given`: it has them; that it has taken them up, or has ended without, it says later. */
+export type WordsAnswer = SteerAnswer | { readonly kind: 'given'; readonly outcome: Promise<SteerAnswer> };
+
 /** Gives words to the program; undefined: it takes none during a turn. */
-export type Steer = ((text: string, commandId: string) => Promise<SteerAnswer>) | undefined;
+export type Steer = ((text: string, commandId: string) => Promise<WordsAnswer>) | undefined;
 
 export type TurnCommand =
   | { readonly kind: 'steer'; readonly data: SteerInstruction }
@@ -23,6 +26,11 @@ interface Parts {
   readonly interrupt: () => boolean;
   readonly onFatal: (error: unknown) => void;
 }
+
+/** What has become of a command by its runner's report. */
+type End =
+  | { readonly state: 'completed' }
+  | { readonly state: 'failed'; readonly code: CommandFailure; readonly message: string };
 
 /** What a program says that takes none. */
 export const STEER_UNSUPPORTED: SteerAnswer = {
@@ -39,8 +47,8 @@ export class TurnCommands {
   #scope: TurnScope | undefined;
   #steer: { readonly give: Steer } | undefined;
   #isOver = false;
-  /** Reports under way to the disk: the end of the turn is told after them. */
-  #telling: Promise<void> = Promise.resolve();
+  /** Words whose answer is awaited, and reports under way to the disk: the end of the turn is told after them. */
+  readonly #open = new Set<Promise<void>>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -71,7 +79,7 @@ export class TurnCommands {
   /** The program has ended: nothing is told any more. Resolves when all reports are on disk. */
   async ended(): Promise<void> {
     this.#isOver = true;
-    await this.#telling;
+    await Promise.all(this.#open);
   }
 
   #giveOrKeep(words: SteerInstruction): void {
@@ -80,15 +88,22 @@ export class TurnCommands {
     const { commandId, text } = words;
     this.#tell(async () => {
       const answer = (await steer.give?.(text, commandId)) ?? STEER_UNSUPPORTED;
-      // What ended meanwhile ends its commands by itself.
-      if (answer.kind === 'taken') return this.#acknowledge(commandId);
-      return this.#refuse(commandId, answer);
+      if (answer.kind === 'refused') return this.#refuse(commandId, answer);
+      await this.#acknowledge(commandId);
+      // Of a program that says no more, they are done with its turn.
+      if (answer.kind !== 'given') return;
+      const outcome = await answer.outcome;
+      if (outcome.kind === 'taken') await this.#finish(commandId, { state: 'completed' });
+      else await this.#refuse(commandId, outcome);
     });
   }
 
-  /** One after another: words reach the program in their order. */
+  /** Words are given in their order; one that the program takes up late holds up no other. */
   #tell(work: () => Promise<void>): void {
-    this.#telling = this.#telling.then(work).catch((error: unknown) => this.#parts.onFatal(error));
+    const told = work()
+      .catch((error: unknown) => this.#parts.onFatal(error))
+      .finally(() => this.#open.delete(told));
+    this.#open.add(told);
   }
 
   async #acknowledge(commandId: string): Promise<void> {
@@ -103,10 +118,14 @@ export class TurnCommands {
     commandId: string,
     { code, message }: Extract<SteerAnswer, { readonly kind: 'refused' }>,
   ): Promise<void> {
+    await this.#finish(commandId, { state: 'failed', code, message: message.slice(0, 1000) });
+  }
+
+  async #finish(commandId: string, end: End): Promise<void> {
     const { writer, clock } = this.#parts;
     if (this.#scope === undefined) return;
-    const said = { commandId, state: 'failed' as const, code, message: message.slice(0, 1000) };
-    const id = `${this.#scope.turnId}.refused.${commandId}`;
-    await writer.write(this.#scope, 'command-finished', { ...said, finishedAt: clock.now() }, { id });
+    const id = `${this.#scope.turnId}.${end.state === 'failed' ? 'refused' : 'done'}.${commandId}`;
+    const said = { commandId, ...end, finishedAt: clock.now() };
+    await writer.write(this.#scope, 'command-finished', said, { id });
   }
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '#libs/system/clock.ts';
 import { readEnvironment } from '#libs/system/env.ts';
 import { systemIds } from '#libs/system/ids.ts';
+import type { WordsAnswer } from '#services/runner/turn-commands.ts';
 import { createClaudeProvider } from '#services/runner/providers/claude/claude-provider.ts';
 import type { ProviderEvent } from '#services/runner/providers/provider.ts';
 import { acpRig } from '#test/support/acp-rig.ts';
@@ -83,6 +84,22 @@ describe('an exec program', () => {
     const { turn } = startExec(node(ACKNOWLEDGING));
     expect(await turn.deliver?.('deaf', 'bat_1')).toMatchObject({ kind: 'refused', code: 'TURN_OVER' });
     await turn.ended;
+  });
+
+  test('that acknowledges words has taken up those of a person when it says so, and not before', async () => {
+    const outcomeOf = async (given: Promise<WordsAnswer> | undefined): Promise<WordsAnswer | undefined> => {
+      const answer = await given;
+      expect(answer?.kind).toBe('given');
+      return answer?.kind === 'given' ? answer.outcome : undefined;
+    };
+    const taken = startExec(node(ACKNOWLEDGING));
+    expect(await outcomeOf(taken.turn.steer?.('look left', 'cmd_1'))).toEqual({ kind: 'taken' });
+    await taken.turn.ended;
+    const deaf = startExec(node(ACKNOWLEDGING));
+    await deaf.seen(isText('working'));
+    const words = [deaf.turn.steer?.('deaf', 'cmd_1'), deaf.turn.steer?.('behind it', 'cmd_2')];
+    for (const given of words) expect(await outcomeOf(given)).toMatchObject({ code: 'TURN_OVER' });
+    await deaf.turn.ended;
   });
 
   test('that acknowledges nothing is not given it', async () => {
@@ -192,7 +209,7 @@ describe('Claude Code', () => {
   test('gets its prompt and its words as lines, and its input ends with its result', async () => {
     const { turn, events, heard } = start('work', CLAUDE_LIKE);
     await heard;
-    expect(await turn.steer?.('and that', 'cmd_1')).toEqual({ kind: 'taken' });
+    expect(await turn.steer?.('and that', 'cmd_1')).toMatchObject({ kind: 'given' });
     expect(await turn.ended).toMatchObject({
       closing: { outcome: 'done', summary: 'all done' },
       exit: { code: 0 },

@@ -11,6 +11,7 @@ import { typedFilter } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { gatewayCli } from '#test/support/gateway-cli.ts';
+import { LISTENER } from '#test/support/listening-program.ts';
 import { createRun, typesOf } from '#test/support/run-facts.ts';
 import { AGENT, ended, reported, runnerFolders, script, startRunner } from '#test/support/runner-rig.ts';
 import { ask, history, transition } from '#test/support/scripted-runner.ts';
@@ -102,6 +103,27 @@ describe('words to a turn', () => {
     expect(end).toMatchObject({ type: 'fleetlog.run.completed.v1', fence: 2 });
     const [, steer] = await commandsOf(runId, end.seq);
     expect(steer).toMatchObject({ type: 'steer', state: 'completed', code: 'STEER_UNSUPPORTED' });
+  });
+
+  test('are done when the program has taken them up; those that it had and did not take up are the next turn', async () => {
+    const program = LISTENER;
+    const runId = await createRun(plane.ports, {
+      request: { prompt: 'listen', program, turnTimeoutMs: 60_000 },
+    });
+    await isWorking(runId);
+    await cli(['run', 'steer', runId, 'this']);
+    await cli(['run', 'steer', runId, 'that']);
+    const end = await ended(plane.ports, runId);
+    expect(end).toMatchObject({ type: 'fleetlog.run.completed.v1', fence: 2, result: { summary: 'that' } });
+    const finished = (await history(plane.ports, runId)).filter(
+      ({ type }) => type === 'fleetlog.run.command-finished.v1',
+    );
+    expect(finished).toMatchObject([{ state: 'completed' }, { state: 'deferred', code: 'TURN_OVER' }]);
+    expect((await commandsOf(runId, end.seq)).map(({ type, state }) => [type, state])).toEqual([
+      ['turn', 'completed'],
+      ['steer', 'completed'],
+      ['steer', 'completed'],
+    ]);
   });
 
   test('that may not wait fail, and the turn goes on', async () => {

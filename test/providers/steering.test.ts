@@ -84,6 +84,9 @@ describe.skipIf(pathOf('claude') === undefined)('the real claude', () => {
     // The program puts them beside the result of the call.
     const told = model.asked.flatMap(({ items }) => items).filter(({ who }) => who === 'tool');
     expect(told.some(({ text }) => text.includes('Rather count the herons.'))).toBe(true);
+    expect(await transition(control.ports, runId, 'fleetlog.run.command-finished.v1')).toMatchObject({
+      state: 'completed',
+    });
   }, 90_000);
 
   test('is interrupted in the middle of a command, and goes on in its conversation with what it is told', async () => {

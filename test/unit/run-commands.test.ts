@@ -143,6 +143,10 @@ describe('words', () => {
     given(...running, told('steer'), refused(steerA))
       .when(finish())
       .then(turnFinished({ turnCommandId: steerA }));
+    // It has been given them, and ended without having taken them up.
+    given(...running, told('steer'), acknowledged(steerA))
+      .when(refuse(steerA))
+      .then(refused(steerA));
     given(...running, told('steer'), refused(steerA))
       .when(takeBack(steerA))
       .then(takenBack(steerA));

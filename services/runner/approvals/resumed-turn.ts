@@ -1,7 +1,7 @@
 // A turn that goes on after an answer, as a provider around a provider: the program is started without a prompt and makes the call that
 // it had put off. Where it has made it already (the runner died afterwards), it says so and ends; then it is started again with a
 // prompt that says what has happened. One turn outside, whatever it takes inside.
-import { STEER_UNSUPPORTED, type SteerAnswer } from '#services/runner/turn-commands.ts';
+import { STEER_UNSUPPORTED, type SteerAnswer, type WordsAnswer } from '#services/runner/turn-commands.ts';
 import type { EventSink, Provider, ProviderTurn, TurnOrder } from '#services/runner/providers/provider.ts';
 import type { StopReason, TurnFacts } from '#services/runner/providers/turn-facts.ts';
 import type { SettledApproval } from '#streams/approvals.ts';
@@ -43,7 +43,7 @@ class ResumedTurn implements ProviderTurn {
     this.#current.stop(reason, killAfterMs);
   }
 
-  async steer(text: string, commandId: string): Promise<SteerAnswer> {
+  async steer(text: string, commandId: string): Promise<WordsAnswer> {
     return (await this.#current.steer?.(text, commandId)) ?? STEER_UNSUPPORTED;
   }
 

@@ -1,8 +1,8 @@
 // Words to a program that is driven by lines, on the channel of its protocol. They are given while the program works: once it has said its
-// result, or is being ended, they come too late. A program that reads words only when it has said so gets a moment to say it. Words that must
-// not get lost are given to programs only that say when they have taken them up.
+// result, or is being ended, they come too late. A program that reads words only when it has said so gets a moment to say it. Of one that
+// says when it has taken words up it is known which it has not; mail, which must not get lost, is given to such programs only.
 import type { Clock } from '#libs/ports/clock.ts';
-import { STEER_UNSUPPORTED, type SteerAnswer } from '#services/runner/turn-commands.ts';
+import { STEER_UNSUPPORTED, type SteerAnswer, type WordsAnswer } from '#services/runner/turn-commands.ts';
 import type { WordsChannel } from './program-reader.ts';
 import type { TurnProcess } from './turn-process.ts';
 
@@ -34,6 +34,7 @@ export class LineSteering {
   #isAnnounced: boolean;
   /** It says when it has taken up words. Where it need not announce itself, it has said so of its prompt. */
   readonly #acknowledges = Promise.withResolvers<boolean>();
+  #isSilent = false;
   #isOver = false;
 
   /** Gives the prompt, where standard input stays open. */
@@ -48,6 +49,7 @@ export class LineSteering {
   /** The program reads words from now on. */
   announced(acknowledges: boolean): void {
     this.#isAnnounced = true;
+    this.#isSilent = !acknowledges;
     this.#acknowledges.resolve(acknowledges);
     this.#waiting?.abort('announced');
   }
@@ -75,16 +77,20 @@ export class LineSteering {
     for (const answer of this.#given.values()) answer(OVER);
   }
 
-  async give(text: string, commandId: string): Promise<SteerAnswer> {
+  /** `given` to a program that says what it takes up, and what became of them later; of another, `taken` once it has been given them. */
+  async give(text: string, id: string): Promise<WordsAnswer> {
     if (this.#channel === undefined) return STEER_UNSUPPORTED;
     await this.#announcement();
     if (this.#isOver) return OVER;
     if (!this.#isAnnounced) return STEER_UNSUPPORTED;
-    this.#write(this.#channel, text, commandId);
-    return TAKEN;
+    const takenUp = this.#write(this.#channel, text, id);
+    if (this.#isSilent) return TAKEN;
+    // Whether it is one that says so is known at its end at the latest.
+    const outcome = this.#acknowledges.promise.then((acknowledges) => (acknowledges ? takenUp : TAKEN));
+    return { kind: 'given', outcome };
   }
 
-  /** `taken` only when the program has said so. */
+  /** `taken` only when the program has said so; one that says no such thing is not given them. */
   async deliver(text: string, id: string): Promise<SteerAnswer> {
     if (this.#channel === undefined) return STEER_UNSUPPORTED;
     await this.#announcement();
@@ -92,10 +98,7 @@ export class LineSteering {
     const acknowledges = await this.#acknowledges.promise;
     if (this.#isOver) return OVER;
     if (!acknowledges) return STEER_UNSUPPORTED;
-    const named = this.#idOf(id);
-    const answer = new Promise<SteerAnswer>((resolve) => this.#given.set(named, resolve));
-    this.#write(this.#channel, text, id);
-    return answer.finally(() => this.#given.delete(named));
+    return this.#write(this.#channel, text, id);
   }
 
   /** Resolves when the program reads words, or will not, or has had its moment to say so. */
@@ -109,10 +112,14 @@ export class LineSteering {
     return this.#channel?.idOf?.(id) ?? id;
   }
 
-  #write(channel: WordsChannel, text: string, id: string): void {
+  /** Resolves when the program takes them up, or has ended without. */
+  #write(channel: WordsChannel, text: string, id: string): Promise<SteerAnswer> {
     const { process } = this.#parts;
-    const line = channel.encode(text, this.#idOf(id));
+    const named = this.#idOf(id);
+    const answer = new Promise<SteerAnswer>((resolve) => this.#given.set(named, resolve));
+    const line = channel.encode(text, named);
     if (channel.place === 'input') process.write(line);
     else process.writeWords(line);
+    return answer.finally(() => this.#given.delete(named));
   }
 }

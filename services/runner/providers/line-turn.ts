@@ -6,7 +6,7 @@ import { coalesce } from './coalesce.policy.ts';
 import { LineSplitter, type Line } from './line-splitter.ts';
 import { LineSteering } from './line-steering.ts';
 import type { LineProtocol, ProgramReader } from './program-reader.ts';
-import type { SteerAnswer } from '#services/runner/turn-commands.ts';
+import type { SteerAnswer, WordsAnswer } from '#services/runner/turn-commands.ts';
 import type { EventSink, Provider, ProviderEvent, ProviderTurn, TurnOrder } from './provider.ts';
 import { TextChunks } from './text-chunks.ts';
 import type { StopReason, TurnFacts } from './turn-facts.ts';
@@ -75,7 +75,7 @@ class LineTurn implements ProviderTurn {
     this.ended = this.#process.ended.then((end) => this.#finish(end));
   }
 
-  steer(text: string, commandId: string): Promise<SteerAnswer> {
+  steer(text: string, commandId: string): Promise<WordsAnswer> {
     return this.#steering.give(text, commandId);
   }
 

@@ -1,6 +1,6 @@
 // What drives one agent program, as an interface: a turn is started, tells what it does as events in order, and ends with facts.
 // Deciding what the facts mean (turn-outcome.policy.ts), numbering, redacting and reporting are not a provider's business.
-import type { SteerAnswer } from '#services/runner/turn-commands.ts';
+import type { SteerAnswer, WordsAnswer } from '#services/runner/turn-commands.ts';
 import type { AskApproval } from '#services/runner/approvals/approval-desk.ts';
 import type { ResumePoint, StopReason, TurnFacts, Usage } from './turn-facts.ts';
 
@@ -117,10 +117,10 @@ export interface ProviderTurn {
   /** The program waits for a person: silence and the deadline do not count until what it gives is called. Absent: it has no such limits. */
   hold?(): () => void;
   /**
-   * Gives the program words while it works. Resolves when it has them, or will not have them; never rejects. Called in order, one at a time.
+   * Gives the program words while it works, in the order of the calls. Resolves when it has them, or will not have them; never rejects.
    * Absent: it takes none.
    */
-  steer?(text: string, commandId: string): Promise<SteerAnswer>;
+  steer?(text: string, commandId: string): Promise<WordsAnswer>;
   /**
    * The same for words that must not get lost, such as mail: `taken` only when the program has said that it has taken them up, under this
    * id. A refusal: it says no such thing, or it has ended before it did. One at a time. Absent: it takes none.

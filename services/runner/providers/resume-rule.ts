@@ -4,7 +4,7 @@
 import type { Clock } from '#libs/ports/clock.ts';
 import type { ResumeMismatch } from '#streams/run.ts';
 import { sumOf } from './counters.policy.ts';
-import { STEER_UNSUPPORTED, type SteerAnswer } from '#services/runner/turn-commands.ts';
+import { STEER_UNSUPPORTED, type SteerAnswer, type WordsAnswer } from '#services/runner/turn-commands.ts';
 import type { EventSink, Provider, ProviderTurn, TurnOrder } from './provider.ts';
 import type { StopReason, TurnFacts } from './turn-facts.ts';
 
@@ -65,7 +65,7 @@ class RuledTurn implements ProviderTurn {
     this.#current.stop(reason, killAfterMs);
   }
 
-  async steer(text: string, commandId: string): Promise<SteerAnswer> {
+  async steer(text: string, commandId: string): Promise<WordsAnswer> {
     return (await this.#current.steer?.(text, commandId)) ?? STEER_UNSUPPORTED;
   }
 
