@@ -38,6 +38,10 @@ const oneLine = (value: unknown, limit: number): string => {
   return text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
 };
 
+/** What is asked for, on one line: a call with its input, or what the agent wants to know. */
+const callOf = ({ tool, input, question }: Shown): string =>
+  `${tool} ${oneLine(input ?? question, 80)}`.trimEnd();
+
 const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
   const call = await invocation(context, flags);
   const query = new URLSearchParams();
@@ -60,7 +64,7 @@ const list = async (context: CliContext, flags: ListFlags): Promise<void> => {
     ago(one.askedAt, now),
     one.state === 'open' ? ago(now, one.expiresAt) : '',
     one.state === 'open' ? `${one.approvedBy.length}/${one.needs?.approvers ?? 1}` : '',
-    `${one.tool} ${oneLine(one.input, 80)}`,
+    callOf(one),
   ]);
   if (rows.length === 0 && state === 'open') return context.terminal.note('nobody waits for an answer');
   context.terminal.out(table(['APPROVAL', 'STATE', 'AGENT', 'MODE', 'ASKED', 'LEFT', 'YES', 'CALL'], rows));
@@ -96,6 +100,7 @@ const print = (context: CliContext, one: Shown): void => {
   if (needs !== undefined) terminal.out(needs);
   terminal.out(`tool      ${one.tool}`);
   terminal.out(`digest    ${one.digest}`);
+  if (one.input === null) return;
   terminal.out(`input${cut}:`);
   terminal.out(typeof one.input === 'string' ? one.input : JSON.stringify(one.input, null, 2));
 };

@@ -90,8 +90,10 @@ const queued = (run: Run, { hasLease, runner, isInstructed, held, before }: RunF
   };
 };
 
-const open = ({ tool, approvalId, expiresAt }: OpenApproval, now: number): string =>
-  `It asks for ${tool} (${approvalId}), for ${minutes(expiresAt - now)} yet: fleetlog approvals show ${approvalId}`;
+const open = ({ tool, approvalId, expiresAt }: OpenApproval, now: number): string => {
+  const what = tool === 'question' ? 'a question' : `for ${tool}`;
+  return `It asks ${what} (${approvalId}), for ${minutes(expiresAt - now)} yet: fleetlog approvals show ${approvalId}`;
+};
 
 const waiting = (run: Run, { now }: RunFacts): Finding => {
   const overdue = run.open.filter(({ expiresAt }) => expiresAt <= now);

@@ -10,7 +10,7 @@ import { sessions } from '#services/sessions/service.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun } from '#test/support/run-facts.ts';
-import { claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+import { claimTurn, transition, turnInstruction, type ScriptedTurn } from '#test/support/scripted-runner.ts';
 import { recordedTerminal } from '#test/support/recorded-terminal.ts';
 
 let broker: FreshBroker;
@@ -48,12 +48,15 @@ const answer = (approvalId: string, body: Json, headers: Record<string, string> 
 /** A run that waits for an answer. */
 const waiting = async (
   mode: 'held' | 'parked' = 'parked',
+  asked: Parameters<ScriptedTurn['wants']>[1] = {},
 ): Promise<{ runId: string; approvalId: string }> => {
   const runId = await createRun(plane.ports, { title: 'Release' });
   const turn = await claimTurn(plane.ports, await turnInstruction(plane.ports, runId));
   await turn.started();
-  const approvalId = await turn.wants(mode);
-  await transition(plane.ports, runId, 'fleetlog.run.approval-asked.v1');
+  const approvalId = await turn.wants(mode, asked);
+  const { seq } = await transition(plane.ports, runId, 'fleetlog.run.approval-asked.v1');
+  // The gateway has seen it.
+  await call(`/api/v1/runs/${runId}?afterSeq=${seq}`);
   return { runId, approvalId };
 };
 
@@ -204,6 +207,15 @@ describe('in the CLI', () => {
     expect(shown.out).toContain('"command": "make release"');
     const json = await cli('approvals', 'show', approvalId, '--json');
     expect(JSON.parse(json.out)).toMatchObject({ approvalId, digest: DIGEST });
+  });
+
+  test('of a question without a call its words are listed, and no input is shown', async () => {
+    const question = { tool: 'question', input: null, question: 'May I go on?' };
+    const { runId, approvalId } = await waiting('held', question);
+    expect((await cli('approvals', 'list', '--run', runId)).out).toMatch(/question May I go on\?$/);
+    const shown = await cli('approvals', 'show', approvalId);
+    expect(shown.out).toContain('held; May I go on?');
+    expect(shown.out).not.toContain('null');
   });
 
   test('an answer is to the call that is shown; the second one says that it is late', async () => {
