@@ -2,7 +2,12 @@
 // The only place (besides tests) where libs/nats is chosen.
 import type { Clock } from '#libs/ports/clock.ts';
 import { openBlobs } from '#libs/nats/blobs.ts';
-import { connectNats, type ConnectNatsOptions, type NatsConnectionHandle } from '#libs/nats/connect.ts';
+import {
+  connectNats,
+  type ConnectionStatus,
+  type ConnectNatsOptions,
+  type NatsConnectionHandle,
+} from '#libs/nats/connect.ts';
 import { createEventLog } from '#libs/nats/event-log.ts';
 import { openKeyValue } from '#libs/nats/key-value.ts';
 import { createPublisher } from '#libs/nats/publisher.ts';
@@ -14,6 +19,7 @@ import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Publisher } from '#libs/ports/publisher.ts';
 import type { WorkQueue } from '#libs/ports/work-queue.ts';
 import type { OpenPorts, WireTools } from '#libs/service/context.ts';
+import type { Logger } from '#libs/telemetry/logger.ts';
 
 /** Where the broker is and who asks. */
 export type BrokerAccess = Pick<
@@ -50,6 +56,14 @@ export const readersOf = (
 /** How long an error that the broker reported keeps the process unready; it comes again while its cause lasts. */
 const REFUSAL_SHOWS_MS = 30_000;
 
+/** In words that mean something where they are quoted by themselves (see services/host/last-words.policy.ts). */
+const sayConnection = (logger: Logger, status: Exclude<ConnectionStatus, { kind: 'error' }>): void => {
+  if (status.kind === 'connected') logger.info('connected to the broker', status);
+  else if (status.kind === 'reconnected') logger.info('connected to the broker again', status);
+  else if (status.kind === 'closed') logger.info('the connection to the broker is closed', status);
+  else logger.warn('the broker does not answer: trying to connect again', status);
+};
+
 /** Opens every port of a process on one new connection. */
 export const openNatsPorts = async (
   access: BrokerAccess,
@@ -63,9 +77,7 @@ export const openNatsPorts = async (
       if (status.kind === 'error') {
         refusal = { message: status.message, atMs: clock.monotonicMs() };
         logger.warn('the broker reports an error', { error: status.message });
-      } else if (status.kind === 'connected' || status.kind === 'reconnected')
-        logger.info('broker connection', status);
-      else logger.warn('broker connection', status);
+      } else sayConnection(logger, status);
     },
   });
   const readers = readersOf(connection);

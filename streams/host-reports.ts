@@ -38,6 +38,10 @@ export const SPAWN_REFUSALS = {
 } as const satisfies Record<string, { readonly meaning: string; readonly retry: 'later' | 'never' }>;
 export type SpawnRefusal = keyof typeof SPAWN_REFUSALS;
 
+/** The last words of a runner that the system killed in its control group, said by its host in its place. */
+export const OVER_MEMORY =
+  'the system ended it because it used more memory than a runner may have here (host.runnerMemoryBytes)';
+
 const about = { spawnId: spawnIdSchema, policy: nameSchema, agent: nameSchema, host: nameSchema };
 
 const spawnStarted = z.object({ ...about, pid: z.int().positive(), startedAt: epochMs });

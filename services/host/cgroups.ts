@@ -8,6 +8,8 @@ export interface Cgroups {
   readonly problem: string | undefined;
   /** Puts a process, and what it starts from then on, into a group of its own. False: it could not be done. */
   admit(name: string, pid: number): boolean;
+  /** True: something in the group was killed because together they used more memory than they may. To be asked before `remove`. */
+  wasOverMemory(name: string): boolean;
   /** Kills whatever is left in the group, and takes it away. */
   remove(name: string): void;
 }
@@ -36,7 +38,12 @@ const ownGroup = (): string | undefined => {
   }
 };
 
-const none = (problem: string): Cgroups => ({ problem, admit: () => false, remove: () => undefined });
+const none = (problem: string): Cgroups => ({
+  problem,
+  admit: () => false,
+  wasOverMemory: () => false,
+  remove: () => undefined,
+});
 
 /** Makes ready below `root` (default: the own group). `memoryBytes` 0: no ceiling. */
 export const openCgroups = (root: string | undefined, memoryBytes: number): Cgroups => {
@@ -63,6 +70,15 @@ export const openCgroups = (root: string | undefined, memoryBytes: number): Cgro
         writeFileSync(join(pathOf(name), 'cgroup.procs'), String(pid));
         return true;
       } catch {
+        return false;
+      }
+    },
+    wasOverMemory: (name) => {
+      try {
+        const events = readFileSync(join(pathOf(name), 'memory.events'), 'utf8');
+        return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0) > 0;
+      } catch {
+        // It has no such group.
         return false;
       }
     },

@@ -2,6 +2,7 @@
 // it tells of, under an id that follows from what it is about.
 import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import type { SpawnInstruction } from '#streams/host-instructions.ts';
+import { OVER_MEMORY } from '#streams/host-reports.ts';
 import { noteOf, type RunningEntry } from './journal.ts';
 import { SPAWN_MARK, type Launched } from './launch.ts';
 import type { Refusal } from './spawn-rules.policy.ts';
@@ -53,8 +54,9 @@ export const reportEnded = async (
   const { spawnId, policy, agent, commandId, wasAsked } = entry;
   const { pid, startedAt } = entry.process;
   await sweepMarked(`${SPAWN_MARK}=${spawnId}`, clock, SWEEP_MS);
+  const isForMemory = signal === 'SIGKILL' && cgroups.wasOverMemory(spawnId);
   cgroups.remove(spawnId);
-  const words = redactor.text(lastWordsOf(agent)).value.slice(-2000);
+  const words = isForMemory ? OVER_MEMORY : redactor.text(lastWordsOf(agent)).value.slice(-2000);
   const exitedAt = clock.now();
   const how = { exitCode: code, signal, wasAsked, wasForced, lastWords: wasAsked ? '' : words };
   await reporter.write(

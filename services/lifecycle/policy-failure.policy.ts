@@ -1,4 +1,5 @@
 // What the failure of a start or of an agent leads to: a wait by the schedule, or the breaker when it fails too often. Pure.
+import { OVER_MEMORY } from '#streams/host-reports.ts';
 import { accept, type Decision } from '#libs/kernel/decider.ts';
 import { SPAWN_REFUSALS } from '#streams/host-reports.ts';
 import type { PolicyEvent } from '#streams/policy.ts';
@@ -86,8 +87,19 @@ export const failedBy = (
 };
 
 const exitText = ({ exitCode, signal }: CommandOf<'exited'>): string => {
-  if (signal !== null) return `ended by ${signal}`;
+  if (signal === 'SIGKILL') return 'was killed (SIGKILL)';
+  if (signal !== null) return `was ended by ${signal}`;
   return exitCode === null ? 'ended while nobody watched' : `ended with exit code ${exitCode}`;
+};
+
+/** What ended the process, in words for people. A killed one could not say why: what it had said before is told as that. */
+const endText = (command: CommandOf<'exited'>): string => {
+  const how = `the process ${exitText(command)}`;
+  const words = command.lastWords.trim();
+  const isFromOutside = command.signal === 'SIGKILL' && words !== OVER_MEMORY;
+  if (!isFromOutside) return words === '' ? how : `${how}: ${words}`;
+  const who = `${how}, by somebody or by the system when memory ran out`;
+  return words === '' ? who : `${who}; its log ends with: ${words}`;
 };
 
 /** The process of the current start has ended. */
@@ -97,16 +109,14 @@ export const decideExited = (
   now: number,
 ): Decision<PolicyEvent, never> => {
   const { spawn, state, config } = policy;
-  const { exitCode, lastWords, chance } = command;
+  const { exitCode, chance } = command;
   // The caller has looked: it is the current start.
   if (spawn === null || state === 'stopping') return stoppedBy(policy, 'exited', now, command);
   // What its calendar started has done its work.
   if (config.mode === 'scheduled' && exitCode === 0 && state === 'running')
     return stoppedBy(policy, 'exited', now, command);
-  const words = lastWords.trim() === '' ? '' : `: ${lastWords.trim()}`;
-  const message = `the process ${exitText(command)}${words}`;
   const code = exitCode === null ? 'EXITED' : `EXIT_${exitCode}`;
-  return failedBy(policy, spawn, { cause: 'exited', code, message, chance }, now);
+  return failedBy(policy, spawn, { cause: 'exited', code, message: endText(command), chance }, now);
 };
 
 /** The host will not do an instruction about the current start. */

@@ -2,7 +2,7 @@
 // runners have their process group and their mark.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { findMarked } from '#libs/processes/marked-processes.ts';
@@ -82,6 +82,26 @@ test('a folder that is no control group is not taken for one', () => {
   expect(cgroups.problem).toContain('is no control group');
   expect(cgroups.admit('spw_1', process.pid)).toBe(false);
   expect(existsSync(join(folder, 'fleetlog-host'))).toBe(false);
+});
+
+test('what the system killed for memory is told apart from what was killed otherwise', () => {
+  // The files of a group as the system writes them: this machine may have none with a ceiling of memory.
+  const root = scratchDir('memory-events');
+  for (const file of ['cgroup.procs', 'cgroup.controllers']) writeFileSync(join(root, file), '');
+  const cgroups = openCgroups(root, 64 * 1024 * 1024);
+  expect(cgroups.problem).toBeUndefined();
+  const events = (name: string, kills: number): void => {
+    mkdirSync(join(root, 'fleetlog-host', name), { recursive: true });
+    const text = `low 0\nhigh 0\nmax 12\noom 1\noom_kill ${kills}\noom_group_kill 0\n`;
+    writeFileSync(join(root, 'fleetlog-host', name, 'memory.events'), text);
+  };
+  events('spw_1', 1);
+  events('spw_2', 0);
+  expect(['spw_1', 'spw_2', 'spw_3'].map((name) => cgroups.wasOverMemory(name))).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('a host without control groups says so, and ends its runners with all that they have started', async () => {

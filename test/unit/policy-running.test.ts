@@ -1,5 +1,6 @@
 // The life of a managed agent while it runs, row by row (behaviours LC-T6 to T10, LC-13 to LC-22).
 import { describe, expect, test } from 'vitest';
+import { OVER_MEMORY } from '#streams/host-reports.ts';
 import {
   alive,
   applied,
@@ -38,6 +39,19 @@ describe('running', () => {
     given(...history)
       .when(exited(), SECOND)
       .thenLike({ cause: 'exited', failures: 1 });
+  });
+  test('a process that was killed could not say why: who could have, and the end of its log as that', () => {
+    const killed = { exitCode: null, signal: 'SIGKILL' };
+    const by = 'the process was killed (SIGKILL), by somebody or by the system when memory ran out';
+    given(...history)
+      .when(exited({ ...killed, lastWords: '' }))
+      .thenLike({ code: 'EXITED', message: by });
+    given(...history)
+      .when(exited({ ...killed, lastWords: 'slow disk' }))
+      .thenLike({ message: `${by}; its log ends with: slow disk` });
+    given(...history)
+      .when(exited({ ...killed, lastWords: OVER_MEMORY }))
+      .thenLike({ message: `the process was killed (SIGKILL): ${OVER_MEMORY}` });
   });
   test('LC-T7 LC-16 failures are forgotten when it has run for long enough, and it goes on', () => {
     const again = [applied(), starting(), backoff(), starting(), running()];
