@@ -10,7 +10,8 @@ import type { SteerAnswer, WordsAnswer } from '#services/runner/turn-commands.ts
 import type { EventSink, Provider, ProviderEvent, ProviderTurn, TurnOrder } from './provider.ts';
 import { TextChunks } from './text-chunks.ts';
 import type { StopReason, TurnFacts } from './turn-facts.ts';
-import { startTurnProcess, type OutputReader, type ProcessEnd, type TurnProcess } from './turn-process.ts';
+import type { OutputReader } from './process-outputs.ts';
+import { startTurnProcess, type ProcessEnd, type TurnProcess } from './turn-process.ts';
 
 /** Unknown lines told one by one; from then on they are joined as raw output, so that a flood stays a few events. */
 const UNKNOWN_LINES = 64;

@@ -4,17 +4,13 @@
 // running    SIGTERM to the group at `stop`, SIGKILL after its delay unless the process has exited
 // exited     what it left behind is ended (its group, and whatever bears the mark); the outputs are read to their end
 // ended      nothing of it is left
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { Duplex, type Readable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
 import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import { isNobodySince, noteBirth, type Birth } from '#libs/processes/process-ids.ts';
+import { exitOf, launch, spawnProblem, startProblemOf, type Child, type ProcessExit } from './launch.ts';
+import { ProcessOutputs, type OutputReader } from './process-outputs.ts';
 import type { TurnOrder } from './provider.ts';
-
-export interface OutputReader {
-  /** Takes a piece; the next one is read when it resolves. */
-  take(chunk: Buffer): Promise<void>;
-}
 
 export interface TurnProcessOptions {
   readonly order: TurnOrder;
@@ -32,7 +28,7 @@ export interface TurnProcessOptions {
 }
 
 export interface ProcessEnd {
-  readonly exit: { readonly code: number | null; readonly signal: string | null } | null;
+  readonly exit: ProcessExit | null;
   readonly startProblem: string | null;
   readonly leftovers: number;
 }
@@ -54,9 +50,6 @@ export interface TurnProcess {
   readonly ended: Promise<ProcessEnd>;
 }
 
-/** How long outputs may stay open after the process and everything marked has gone: somebody holds them whom we may not touch. */
-const OUTPUT_GRACE_MS = 1000;
-
 /** Whether anybody is in it. */
 const signalGroup = (pid: number, name: NodeJS.Signals): boolean => {
   try {
@@ -66,37 +59,6 @@ const signalGroup = (pid: number, name: NodeJS.Signals): boolean => {
     return error instanceof Error && 'code' in error && error.code !== 'ESRCH';
   }
 };
-
-type Child = ChildProcessWithoutNullStreams;
-
-const launch = ({ program, workspace, environment }: TurnOrder, hasWords: boolean): Child => {
-  const [command = '', ...parameters] = program;
-  return spawn(command, parameters, {
-    cwd: workspace,
-    env: { ...environment },
-    detached: true,
-    stdio: hasWords ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
-  });
-};
-
-const startProblemOf = ({ program, workspace }: TurnOrder, error: unknown): string => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-  const hint = code === 'ENOENT' ? ' (not found, or the workspace is gone)' : '';
-  return `cannot start ${program[0] ?? 'no program'} in ${workspace}: ${code}${hint}`;
-};
-
-/** Resolves with why it did not start, or null. */
-const spawnProblem = (child: Child, order: TurnOrder): Promise<string | null> =>
-  new Promise((resolve) => {
-    child.once('spawn', () => resolve(null));
-    // Stays for good: later errors (a signal that could not be sent) are not ours to act on.
-    child.on('error', (error) => resolve(startProblemOf(order, error)));
-  });
-
-const exitOf = (child: Child): Promise<NonNullable<ProcessEnd['exit']>> =>
-  new Promise((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
-  });
 
 /** Resolves when everything that is ready to be written has been. */
 const turnOfTheLoop = async (): Promise<void> => {
@@ -115,10 +77,6 @@ class RunningProcess implements TurnProcess {
   #hasExited = false;
   #killDueMs = Number.POSITIVE_INFINITY;
   #cancelKill = (): void => undefined;
-  /** Pieces being taken now, and pieces read so far: what tells a slow reader from a silent writer. */
-  #taking = 0;
-  #read = 0;
-  #isClosingOutputs = false;
 
   constructor(options: TurnProcessOptions) {
     this.#options = options;
@@ -170,21 +128,24 @@ class RunningProcess implements TurnProcess {
     this.#cancelKill = clock.timer(killAfterMs, () => void signalGroup(pid, 'SIGKILL'), { keepAlive: true });
   }
 
-  async #live(exiting: Promise<NonNullable<ProcessEnd['exit']>>): Promise<ProcessEnd> {
-    const { stdout, stderr, onOutputEnd } = this.#options;
+  async #live(exiting: Promise<ProcessExit>): Promise<ProcessEnd> {
+    const { stdout, stderr, onOutputEnd, clock, onReaderFailed } = this.#options;
     const child = this.#child;
-    const reading = Promise.all([
-      this.#readOutput(child.stdout, stdout).then(onOutputEnd),
-      this.#readOutput(child.stderr, stderr),
-    ]);
+    const both = [
+      { stream: child.stdout, reader: stdout },
+      { stream: child.stderr, reader: stderr },
+    ];
+    const outputs = new ProcessOutputs(clock, both, onReaderFailed);
+    const [output, errors] = outputs.read();
+    const reading = Promise.all([output?.then(onOutputEnd), errors]);
     const exit = await exiting;
     this.#hasExited = true;
     this.#words?.destroy();
     this.#cancelKill();
     const leftovers = await this.#sweep();
-    const cancelWatch = this.#watchOutputs();
+    const cancelEnd = outputs.endSilent();
     await reading;
-    cancelWatch();
+    cancelEnd();
     return { exit, startProblem: null, leftovers };
   }
 
@@ -200,59 +161,6 @@ class RunningProcess implements TurnProcess {
     const leftovers = await sweepMarked(mark, clock, graceMs, { since: this.#birth });
     if (hasGroup) signalGroup(pid, 'SIGKILL');
     return leftovers;
-  }
-
-  /** Resolves when the stream has ended and all of it is taken. Piece by piece: an iterator over a stream costs more than most outputs. */
-  #readOutput(stream: Readable, reader: OutputReader): Promise<void> {
-    return new Promise((resolve) => {
-      const fail = (error: unknown): void => {
-        if (!this.#isClosingOutputs) this.#options.onReaderFailed(error);
-        stream.destroy();
-      };
-      const take = async (chunk: Buffer): Promise<void> => {
-        this.#taking += 1;
-        try {
-          await reader.take(chunk);
-        } catch (error) {
-          return fail(error);
-        }
-        this.#taking -= 1;
-        this.#read += 1;
-        stream.resume();
-      };
-      let last = Promise.resolve();
-      stream.on('data', (chunk: Buffer) => {
-        stream.pause();
-        last = take(chunk);
-      });
-      stream.once('error', fail);
-      // What is still being taken is waited for, in every way a stream can end.
-      const end = (): void => void last.then(resolve);
-      stream.once('end', end);
-      stream.once('close', end);
-    });
-  }
-
-  /** Outputs end with their last holder. One that is held by a process we may not end, and is silent, is closed from our side. */
-  #watchOutputs(): () => void {
-    const { stdout, stderr } = this.#child;
-    let seen = this.#read;
-    let cancel = (): void => undefined;
-    const look = (): void => {
-      if (this.#taking === 0 && seen === this.#read) {
-        this.#isClosingOutputs = true;
-        stdout.destroy();
-        stderr.destroy();
-        return;
-      }
-      seen = this.#read;
-      arm();
-    };
-    const arm = (): void => {
-      cancel = this.#options.clock.timer(OUTPUT_GRACE_MS, look, { keepAlive: true });
-    };
-    arm();
-    return () => cancel();
   }
 }
 
