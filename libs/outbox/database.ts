@@ -5,9 +5,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { Fault } from '#libs/kernel/fault.ts';
 import { readCeiling, type Ceiling } from './ceiling.ts';
 import { LOG_PAGES } from './log-room.ts';
+import { checkLog, emptyLog, forgetFound } from './log-takeover.ts';
 import { LATER_SCHEMA, SCHEMA, stateRowSchema, usageRowSchema, type BufferState } from './row.ts';
 import { isCorrupt, storageFault } from './storage-fault.ts';
-import { hasDamagedLog } from './wal-tail.ts';
 
 /** 1 (read as well): without the later tables, and its counters are always up to date. */
 const VERSION = 2;
@@ -147,7 +147,7 @@ type Found =
 const find = (base: string, path: string, fresh: { id: string; now: number }): Found => {
   if (!existsSync(path)) return { kind: 'absent' };
   try {
-    const isLogDamaged = hasDamagedLog(path, fresh.now);
+    const isLogDamaged = checkLog(path, fresh.now) === 'damaged';
     const existing = openExisting(base, path);
     return existing === undefined ? { kind: 'absent' } : { kind: 'usable', existing, isLogDamaged };
   } catch (error) {
@@ -183,11 +183,15 @@ export const openDatabase = (base: string, fresh: { id: string; now: number }): 
   const known = readCeiling(base);
   if (found.kind === 'usable' && found.isLogDamaged)
     return withoutTail(found.existing, path, known, fresh.now);
-  if (found.kind === 'usable') return { ...found.existing, path, lost: undefined };
+  if (found.kind === 'usable') {
+    emptyLog(found.existing.database, path);
+    return { ...found.existing, path, lost: undefined };
+  }
   // Without any memory of the old numbers, the time in ms is above them: a buffer never took 1,000 records a second on average since 1970.
   const ceiling = known ?? (found.kind === 'moved' ? { ceiling: fresh.now, firstPending: 1 } : undefined);
   const nextSourceSeq = (ceiling?.ceiling ?? 0) + 1;
   const database = create(path, fresh.id, nextSourceSeq);
+  forgetFound(path);
   const state: BufferState = { bufferId: fresh.id, nextSourceSeq, rows: 0, bytes: 0, parked: 0 };
   if (ceiling === undefined) return { database, path, state, lost: undefined };
   const facts =

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Fault } from '#libs/kernel/fault.ts';
 import { openExisting, readState } from './database.ts';
 import { lockBuffer } from './lock.ts';
+import { hasDamagedLog } from './log-takeover.ts';
 import type { BufferedRecord, ParkedRecord } from './outbox.ts';
 import { PARKED_COLUMNS, readParkedRow, readRow, ROW_COLUMNS } from './row.ts';
 import { isBusy, storageFault } from './storage-fault.ts';
@@ -114,6 +115,13 @@ export const recordIn = (base: string, sourceSeq: number): FoundRecord | undefin
     throw new Fault({ code: 'OUTBOX_ROW_UNREADABLE', retry: 'never', message: read.problem });
   });
 
+const damagedLog = (base: string): Fault =>
+  new Fault({
+    code: 'OUTBOX_CORRUPT',
+    retry: 'never',
+    message: `the write-ahead log of ${base} is damaged; start its runner once, which puts on record what is missing, stop it, and try again`,
+  });
+
 /**
  * Puts parked records back (`retry`: the next process sends them again, at their place) or deletes them (`drop`). Returns the numbers
  * that were parked. Faults: `OUTBOX_LOCKED` (never) while a runner uses the buffer, and those of reading.
@@ -125,6 +133,8 @@ export const changeParked = (
 ): readonly number[] => {
   const lock = lockBuffer(base, now);
   try {
+    // Opening it would hide that from the runner, which says what is missing.
+    if (hasDamagedLog(`${base}.sqlite`, now)) throw damagedLog(base);
     const existing = openExisting(base, `${base}.sqlite`);
     if (existing === undefined) return [];
     const store = new Store(existing.database, existing.state);

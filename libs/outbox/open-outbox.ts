@@ -9,6 +9,7 @@ import { bufferBase } from './file-names.ts';
 import { GroupWriter } from './group-writer.ts';
 import { lockBuffer, type BufferLock } from './lock.ts';
 import { LogSync, type SyncFile } from './log-sync.ts';
+import { forgetFound } from './log-takeover.ts';
 import { makeFolder } from './make-folder.ts';
 import type { Gap, NewRecord, Outbox, OutboxEvent, ParkedRecord, Sender } from './outbox.ts';
 import type { Budget } from './shed.policy.ts';
@@ -101,7 +102,10 @@ const startParts = (options: OutboxOptions, base: string, lock: BufferLock): Par
     const ranges = [[firstSourceSeq, lastSourceSeq]] as const;
     const gap: Gap = { reason: 'lost', lane: '', firstSourceSeq, lastSourceSeq, dropped, ranges, kinds: {} };
     // A failure is reported by the writer itself.
-    writer.write({ records: [gapRecord(gap)] }).catch(() => undefined);
+    writer.write({ records: [gapRecord(gap)] }).then(
+      () => forgetFound(opened.path),
+      () => undefined,
+    );
   }
   const { rows: pending, parked, nextSourceSeq } = store.state;
   observe({ kind: 'opened', pending, parked, nextSourceSeq });

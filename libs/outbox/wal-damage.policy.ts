@@ -16,6 +16,9 @@ export interface LogReading {
   readonly isEndOdd: boolean;
 }
 
+/** A log that was found whole, while nobody has promised anything that is in it since. */
+export type WholeLog = Pick<LogReading, 'salts' | 'committedFrames' | 'committedSums'>;
+
 /** What the index says of the log. */
 export interface IndexReading {
   readonly salts: Buffer;
@@ -50,17 +53,35 @@ export const readIndex = (bytes: Buffer): IndexReading | undefined => {
   };
 };
 
-const isSame = (log: LogReading, index: IndexReading): boolean =>
-  log.committedFrames === index.committedFrames &&
+type Commits = Pick<LogReading, 'committedFrames' | 'committedSums'>;
+
+const isSame = (log: Commits, known: Commits): boolean =>
+  log.committedFrames === known.committedFrames &&
   // At the beginning of a round the index still has the sums of the round before.
-  (index.committedFrames === 0 ||
-    (log.committedSums[0] === index.committedSums[0] && log.committedSums[1] === index.committedSums[1]));
+  (known.committedFrames === 0 ||
+    (log.committedSums[0] === known.committedSums[0] && log.committedSums[1] === known.committedSums[1]));
+
+/** Whether all that the log had when it was found whole is there; undefined: it was another round. */
+const hasKept = (log: LogReading, whole: WholeLog): boolean | undefined =>
+  whole.salts.equals(log.salts)
+    ? log.committedFrames > whole.committedFrames || isSame(log, whole)
+    : undefined;
+
+/** What else is known of a log, besides what can be read of it. */
+export interface LogWitnesses {
+  /** Of the process that wrote the log, as it was when it died; undefined when that is not sure (the machine was started since). */
+  readonly index: IndexReading | undefined;
+  /** What a process had found that took the log over and died before it had promised anything; undefined: there was none, or it is not sure. */
+  readonly whole: WholeLog | undefined;
+}
 
 /**
- * Whether something committed is missing. `index`: of the process that wrote the log, as it was when it died; undefined when that is not sure (the
- * machine was started since). Without it, and where it says nothing of this round, what looks odd counts as damage.
+ * Whether something committed is missing. Where nobody can say, because there is no witness of this round or the index was made from the log
+ * itself, what looks odd counts as damage.
  */
-export const isDamaged = (log: LogReading, index: IndexReading | undefined): boolean => {
+export const isDamaged = (log: LogReading, { index, whole }: LogWitnesses): boolean => {
+  const isKept = whole && hasKept(log, whole);
+  if (isKept !== undefined) return !isKept;
   if (index === undefined || index.commits === 0 || !index.salts.equals(log.salts)) return log.isEndOdd;
   if (index.committedFrames > log.committedFrames) return true;
   return !isSame(log, index) && log.isEndOdd;

@@ -1,16 +1,9 @@
-// Looks whether the write-ahead log of a buffer is damaged. SQLite reads such a log up to the last good transaction and says
-// nothing: records that were promised would be gone, and their numbers used again. Reads only; understands the file format, which
-// is fixed (sqlite.org/fileformat2.html, "The Write-Ahead Log").
+// Reads the write-ahead log of a buffer, and its index, as far as it takes to say whether the log is damaged (wal-damage.policy.ts). Reads only;
+// understands the file format, which is fixed (sqlite.org/fileformat2.html, "The Write-Ahead Log").
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { Checksum, viewOf } from './wal-checksum.policy.ts';
-import {
-  INDEX_BYTES,
-  isDamaged,
-  readIndex,
-  type IndexReading,
-  type LogReading,
-} from './wal-damage.policy.ts';
+import { INDEX_BYTES, readIndex, type IndexReading, type LogReading } from './wal-damage.policy.ts';
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
@@ -82,7 +75,6 @@ const scanFrames = (handle: number, header: Buffer, sum: Checksum): LogReading =
   return { salts, ...committed, isEndOdd: false };
 };
 
-/** Undefined: it has no header yet; `odd`: it has one that cannot be read. */
 const scan = (handle: number): LogReading | 'odd' | undefined => {
   const header = Buffer.alloc(HEADER_BYTES);
   if (!readFull(handle, header, 0)) return undefined;
@@ -103,28 +95,23 @@ const withFile = <T>(path: string, read: (handle: number) => T): T | undefined =
   }
 };
 
+/** Undefined: there is none, or it has no header yet; `odd`: it has one that cannot be read. */
+export const readLog = (path: string): LogReading | 'odd' | undefined => withFile(`${path}-wal`, scan);
+
+/** Whether a file was written in this life of the machine. `now`: the time of day in ms, which has no parts. */
+export const isOfThisBoot = (writtenAtMs: number, now: number): boolean =>
+  Math.floor(writtenAtMs) <= now && writtenAtMs >= now - uptime() * 1000;
+
 /**
  * The index is never synced, but whatever its process wrote is in it for as long as the machine runs. The first process to open it cuts it off, so
  * its time says in which life of the machine it was written; one of an earlier life may be behind the log, and one of later than `now` says nothing.
  */
 const indexOfThisBoot = (handle: number, now: number): IndexReading | undefined => {
-  // `now` has no parts of a ms.
-  const writtenAt = Math.floor(fstatSync(handle).mtimeMs);
-  if (writtenAt > now || writtenAt < now - uptime() * 1000) return undefined;
+  if (!isOfThisBoot(fstatSync(handle).mtimeMs, now)) return undefined;
   const bytes = Buffer.alloc(INDEX_BYTES);
   return readFull(handle, bytes, 0) ? readIndex(bytes) : undefined;
 };
 
-/**
- * Whether the log of the database at `path` lacks transactions that had been promised, or has a part that belongs to it and cannot be read. After
- * a start of the machine also true when a power cut tore a transaction that had not been promised: the two look alike. Call it
- * before the database is opened, which makes its index anew. `now`: the time of day in ms.
- */
-export const hasDamagedLog = (path: string, now: number): boolean => {
-  const log = withFile(`${path}-wal`, scan);
-  if (log === undefined || log === 'odd') return log === 'odd';
-  return isDamaged(
-    log,
-    withFile(`${path}-shm`, (handle) => indexOfThisBoot(handle, now)),
-  );
-};
+/** What the index of the database at `path` says. To be asked before the database is opened, which makes it anew. `now`: the time of day in ms. */
+export const readIndexOf = (path: string, now: number): IndexReading | undefined =>
+  withFile(`${path}-shm`, (handle) => indexOfThisBoot(handle, now));

@@ -18,7 +18,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import type { Enqueued, Gap, Outbox } from '#libs/outbox/outbox.ts';
-import { hasDamagedLog } from '#libs/outbox/wal-tail.ts';
+import { changeParked } from '#libs/outbox/inspect.ts';
+import { hasDamagedLog } from '#libs/outbox/log-takeover.ts';
 import { createOutboxPeer, recordOf, textOf } from '#test/support/outbox-peer.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
 import { oneSeed } from '#test/support/seeds.ts';
@@ -104,6 +105,18 @@ test(`a write-ahead log that is damaged anywhere (${DAMAGES} places) costs what 
     damaged += 1;
   }
   expect(damaged).toBeGreaterThan(DAMAGES / 2);
+});
+
+test('a person who wants a refused record back does not hide that the log is damaged', async () => {
+  await life(30);
+  const { dir, path } = copyOfLife();
+  overwrite(`${path}-wal`, statSync(`${path}-wal`).size - 3000, Buffer.alloc(600, 0x5a));
+  const base = path.slice(0, -'.sqlite'.length);
+  const retry = { kind: 'retry', sourceSeqs: [1] } as const;
+  expect(() => changeParked(base, retry, rig().clock.now())).toThrow(/damaged; start its runner once/);
+  const { gaps } = await nextLife(dir);
+  expect(gaps).toMatchObject([{ reason: 'lost' }]);
+  expect(changeParked(base, retry, rig().clock.now())).toEqual([]);
 });
 
 test('a file that is cut off is moved aside or read as far as it goes, and a gap says which numbers may be missing', async () => {

@@ -15,7 +15,7 @@ import { array, assert, constantFrom, property } from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import type { BufferedRecord } from '#libs/outbox/outbox.ts';
 import { RecentRecords } from '#libs/outbox/recent-records.ts';
-import { hasDamagedLog } from '#libs/outbox/wal-tail.ts';
+import { hasDamagedLog } from '#libs/outbox/log-takeover.ts';
 import { recordOf } from '#test/support/outbox-peer.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
 

@@ -1,13 +1,21 @@
 // The write-ahead log of a buffer whose process was killed, in a round of the log behind which an earlier one still stands: a commit that was not
 // finished is no damage, and one that was finished and is not there any more always is.
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { assert, constantFrom, integer, property } from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkLog, emptyLog, forgetFound, hasDamagedLog } from '#libs/outbox/log-takeover.ts';
 import { isDamaged, readIndex, type IndexReading, type LogReading } from '#libs/outbox/wal-damage.policy.ts';
-import { hasDamagedLog } from '#libs/outbox/wal-tail.ts';
 import { systemClock } from '#libs/system/clock.ts';
 
 const FRAME_HEADER = 24;
@@ -153,6 +161,86 @@ test('whatever is changed in what was committed is damage', () => {
   );
 });
 
+/** Files of the dead database: what the process that takes them over finds, and what it leaves when it is killed in turn. */
+const dead = (suffix: string): string => join(dir, `dead${suffix}`);
+const SUFFIXES = ['', '-wal', '-shm', '.log-found.json'];
+const killed = (suffix: string): Buffer | undefined =>
+  existsSync(dead(suffix)) ? readFileSync(dead(suffix)) : undefined;
+
+/** What the process after the next says, if the next one is killed now. `without`: files that it does not find. */
+const isCalledDamagedNow = (without: readonly string[] = []): boolean => {
+  for (const suffix of SUFFIXES) {
+    const bytes = without.includes(suffix) ? undefined : killed(suffix);
+    if (bytes === undefined) rmSync(join(dir, `later${suffix}`), { force: true });
+    else writeFileSync(join(dir, `later${suffix}`), bytes);
+  }
+  return hasDamagedLog(join(dir, 'later'), systemClock.now());
+};
+
+/** The files of a dead process, and what its successor finds; it opens the database when it is asked to. */
+const takeOver = (
+  log: Buffer,
+  index: Buffer,
+): { readonly found: string; readonly open: () => DatabaseSync } => {
+  copyFileSync(join(dir, 'live'), dead(''));
+  writeFileSync(dead('-wal'), log);
+  writeFileSync(dead('-shm'), index);
+  return {
+    found: checkLog(dead(''), systemClock.now()),
+    open: () => {
+      const next = new DatabaseSync(dead(''));
+      next.exec('PRAGMA wal_autocheckpoint = 0');
+      next.prepare('SELECT count(*) FROM record').get();
+      return next;
+    },
+  };
+};
+
+test('a process that is killed while it takes over an unfinished commit leaves nothing that looks like damage', () => {
+  const { before, after } = secondRound(10);
+  const { found, open } = takeOver(
+    cutOff(before, after, frameAt(endOf(before)) + FRAME_HEADER),
+    before.index,
+  );
+  expect(found).toBe('whole');
+  expect(isCalledDamagedNow()).toBe(false);
+  const next = open();
+  expect(readIndex(readFileSync(dead('-shm')))).toMatchObject({ commits: 0 });
+  // The index says nothing any more.
+  expect(isCalledDamagedNow(['.log-found.json'])).toBe(true);
+  expect(isCalledDamagedNow()).toBe(false);
+  emptyLog(next, dead(''));
+  expect(killed('-wal')).toHaveLength(0);
+  expect(isCalledDamagedNow()).toBe(false);
+  next.close();
+});
+
+test.each([10, 20_000])('and neither does its first commit (%i bytes), cut off anywhere', (bytes) => {
+  const { before, after } = secondRound(10);
+  const { open } = takeOver(cutOff(before, after, frameAt(endOf(before)) + FRAME_HEADER), before.index);
+  const next = open();
+  emptyLog(next, dead(''));
+  const index = readFileSync(dead('-shm'));
+  next.prepare("INSERT INTO record (body) VALUES (printf('%.*c', ?, 'x'))").run(bytes);
+  const log = readFileSync(dead('-wal'));
+  next.close();
+  for (let size = 32; size <= log.byteLength; size += 8)
+    if (size % 512 === 0 || (size - 32) % FRAME_BYTES < 40)
+      expect(isCalledDamaged(log.subarray(0, size), index), `${size}`).toBe(false);
+});
+
+test('a damage that only the index told of is not forgotten when its finder is killed', () => {
+  const { before, after } = secondRound(10);
+  const { found, open } = takeOver(before.log.subarray(0, frameAt(endOf(before))), after.index);
+  expect(found).toBe('damaged');
+  const next = open();
+  expect(isCalledDamagedNow(['.log-found.json'])).toBe(false);
+  expect(isCalledDamagedNow()).toBe(true);
+  forgetFound(dead(''));
+  expect(isCalledDamagedNow()).toBe(false);
+  next.close();
+});
+
 const salts = Buffer.from('12345678');
 const log: LogReading = { salts, committedFrames: 7, committedSums: [1, 2], isEndOdd: true };
 const index: IndexReading = { salts, commits: 3, committedFrames: 7, committedSums: [1, 2] };
@@ -180,7 +268,18 @@ test.each([
   ],
 ] as const)('%s', (_what, ofLog, ofIndex, expected) => {
   const asked = ofIndex === undefined ? undefined : { ...index, ...ofIndex };
-  expect(isDamaged({ ...log, ...ofLog }, asked)).toBe(expected);
+  expect(isDamaged({ ...log, ...ofLog }, { index: asked, whole: undefined })).toBe(expected);
+});
+
+test.each([
+  ['an odd end behind all that there was', {}, false],
+  ['more than there was', { committedFrames: 8, committedSums: [3, 4] }, false],
+  ['less than there was', { committedFrames: 6, isEndOdd: false }, true],
+  ['something else than there was', { committedSums: [1, 3], isEndOdd: false }, true],
+  ['an odd end, of another round', { salts: Buffer.from('12345679') }, true],
+] as const)('of a log that was found whole: %s', (_what, ofLog, expected) => {
+  const made = { ...index, commits: 0 };
+  expect(isDamaged({ ...log, ...ofLog }, { index: made, whole: log })).toBe(expected);
 });
 
 test('an index is read when its two headers are the same and their checksum is right', () => {
