@@ -26,6 +26,10 @@ const STOP_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stopping.v1'>['cause'
   stuck: 'it was stuck',
 };
 
+/** That somebody asked is said, and why stands with the asking. */
+const tellsMore = (cause: keyof typeof STOP_WORDS, reason: string): boolean =>
+  !['operator', 'paused', 'removed'].includes(cause) && reason !== STOP_WORDS[cause];
+
 const STUCK_WORDS: Readonly<Record<EventOf<'fleetlog.policy.stuck.v1'>['step'], string>> = {
   report: 'a person has to answer, it is left alone',
   nudge: 'it was nudged',
@@ -67,13 +71,13 @@ const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => str
   'fleetlog.policy.running.v1': ({ runnerId, host }) =>
     `its runner ${runnerId} announced itself from ${host}`,
   'fleetlog.policy.healthy.v1': ({ failures }) =>
-    `it has run long enough: ${failures} failures are forgotten`,
+    `it has run long enough: ${failures === 1 ? 'one failure is' : `${failures} failures are`} forgotten`,
   'fleetlog.policy.stuck.v1': ({ step, evidence }) =>
     `it looks stuck (${evidence.detail}); ${STUCK_WORDS[step]}`,
   'fleetlog.policy.unstuck.v1': ({ turnId }) =>
     `${turnId === null ? 'the turn' : `turn ${turnId}`} goes on again, or is over`,
   'fleetlog.policy.stopping.v1': ({ host, cause, reason, isRestart }) =>
-    `${host} was told to stop it, because ${STOP_WORDS[cause]}${reason === STOP_WORDS[cause] ? '' : ` (${reason})`}${isRestart ? '; it is started again then' : ''}`,
+    `${host} was told to stop it, because ${STOP_WORDS[cause]}${tellsMore(cause, reason) ? ` (${reason})` : ''}${isRestart ? '; it is started again then' : ''}`,
   'fleetlog.policy.stop-escalated.v1': ({ host, tries }) =>
     `it was not gone in time; ${host} was told to kill it (${tries})`,
   'fleetlog.policy.stopped.v1': ({ how, exitCode, signal, spawnId }) => {

@@ -158,6 +158,10 @@ export const REJECTIONS = {
     meaning: 'No host of this name has registered in this tenant and project.',
   },
   HOST_RETIRED: { kind: 'conflict', meaning: 'The host was given up for good; its name is not used again.' },
+  HOST_ONLINE: {
+    kind: 'conflict',
+    meaning: 'The process of the host is there; only a host that is offline is retired.',
+  },
   HOST_ELSEWHERE: {
     kind: 'conflict',
     meaning: 'Another host of this name is alive; each needs a name of its own.',

@@ -95,6 +95,15 @@ const MOVES = {
   retire: HOST_API.retireHost,
 } as const;
 
+/** What a move leads to. */
+const FOLLOWS: Readonly<Record<keyof typeof MOVES, string>> = {
+  drain: 'its runners go on; nothing new is started there until: fleetlog host undrain HOST',
+  undrain: 'agents that wait for a host are started there at once',
+  update:
+    'its agents whose policies say restartOnUpdate are started anew, each when idle for a minute; follow it with: fleetlog versions',
+  retire: 'its name is not used again; a machine that comes back needs another one',
+};
+
 const move =
   (context: CliContext, operation: keyof typeof MOVES) =>
   async (name: string, flags: MoveFlags): Promise<void> => {
@@ -107,6 +116,7 @@ const move =
     );
     if (call.isJson) return context.terminal.out(JSON.stringify(made));
     context.terminal.out(`${made.host}: ${made.state}${made.repeated ? ' (it was so already)' : ''}`);
+    context.terminal.note(FOLLOWS[operation]);
   };
 
 const versions = async (context: CliContext, flags: StackFlags): Promise<void> => {
@@ -166,7 +176,7 @@ export const registerHostCommands = (program: Command, context: CliContext): voi
     .option('--reason <text>', 'why, for the record')
     .action(move(context, 'update'));
   withStackFlags(hosts.command('retire'))
-    .description('Give a host up for good; its name is not used again')
+    .description('Give a host that is offline up for good; its name is not used again')
     .argument('<host>')
     .option('--reason <text>', 'why, for the record')
     .action(move(context, 'retire'));

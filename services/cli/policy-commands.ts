@@ -132,7 +132,7 @@ const list = async (
   const rows = policies.map(({ policy, version, config, isRemoved, updatedAt }) => [
     policy,
     isRemoved ? 'removed' : config.mode,
-    String(version),
+    isRemoved ? '' : String(version),
     config.agent,
     config.provider,
     config.host ?? (config.hostLabels.join(',') || 'any'),
@@ -149,8 +149,11 @@ const get = async (context: CliContext, name: string, flags: StackFlags): Promis
   const found = await read(call, name);
   if (call.isJson) return context.terminal.out(JSON.stringify(found));
   const { policy, agent } = found;
+  const how = agent === null ? '' : `; ${agent.state}: ${agent.reason}`;
   context.terminal.note(
-    `version ${policy.version}${agent === null ? '' : `; ${agent.state}: ${agent.reason}`}`,
+    policy.isRemoved
+      ? `removed; this is how it was last, and can be applied again${how}`
+      : `version ${policy.version}${how}`,
   );
   // As a file that can be applied again.
   const { writePolicyFile } = await import('./policy-file.ts');

@@ -18,6 +18,10 @@ const FOLDER = 'fleetlog-host';
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** The system's word for a group that has processes of its own and should hand out limits. */
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'EBUSY';
+
 /** Where version 2 is: alone, or beside version 1. */
 const MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
 
@@ -58,7 +62,10 @@ export const openCgroups = (root: string | undefined, memoryBytes: number): Cgro
       appendFileSync(join(base, 'cgroup.subtree_control'), '+memory');
     }
   } catch (error) {
-    return none(`control groups cannot be made in ${parent}: ${textOf(error)}`);
+    const why = isBusy(error)
+      ? 'processes are in it, such as this host, and a group with limits below it must have none: see services/host/README.md'
+      : textOf(error);
+    return none(`control groups cannot be made in ${parent}: ${why}`);
   }
   const pathOf = (name: string): string => join(base, name.toLowerCase());
   return {

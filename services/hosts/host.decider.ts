@@ -4,7 +4,7 @@
 //
 // (none) ─announce→ registered ─announce→ online ─lose→ offline ─announce→ online …
 //    any ─announce with other facts→ registered (again)      any ─drain→ draining ─undrain→ not draining
-//    any ─retire→ retired
+//    any but online ─retire→ retired
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
 import { OLDEST_CONTRACT } from '#streams/contract-version.ts';
 import type { HostCommand, HostEvent, HostFacts } from '#streams/host.ts';
@@ -95,10 +95,17 @@ const update = ({ version, reason }: CommandOf<'update'>, host: Host, { name, no
     ? retired(name)
     : accept({ type: 'fleetlog.host.update-requested.v1', host: name, version, reason, requestedAt: now });
 
-const retire = ({ reason }: CommandOf<'retire'>, host: Host, { name, now }: Named): HostDecision =>
-  host.isRetired
-    ? unchanged
-    : accept({ type: 'fleetlog.host.retired.v1', host: name, reason, retiredAt: now });
+/** Its agents would go on where nobody sees them, and its name is gone: not while its process is there. */
+const retire = ({ reason }: CommandOf<'retire'>, host: Host, { name, now }: Named): HostDecision => {
+  if (host.isRetired) return unchanged;
+  if (host.bootId !== null)
+    return reject(
+      'HOST_ONLINE',
+      `host ${name} is there: drain it, stop its process, and retire it when it is offline`,
+      { host: name },
+    );
+  return accept({ type: 'fleetlog.host.retired.v1', host: name, reason, retiredAt: now });
+};
 
 type Decide<Kind extends HostCommand['kind']> = (
   command: CommandOf<Kind>,

@@ -41,6 +41,12 @@ const unsureAfter = ({ spawn, unsure }: Policy, how: string): Policy['unsure'] =
   return how === 'exited' || how === 'refused' ? null : { spawnId, agent, host };
 };
 
+/** More starts than can end within the time to live of what one of them has announced. */
+const MOST_OVER = 8;
+
+const withOver = ({ over }: Policy, spawnId: string | null): readonly string[] =>
+  spawnId === null ? over : [...over, spawnId].slice(-MOST_OVER);
+
 const afterFailure = (
   policy: Policy,
   {
@@ -53,7 +59,7 @@ const afterFailure = (
 ): Partial<Policy> => ({
   ...rested,
   failures,
-  over: cause === 'exited' ? spawnId : policy.over,
+  over: cause === 'exited' ? withOver(policy, spawnId) : policy.over,
   unsure: unsureAfter(policy, cause),
   crashes: isCrash(cause, code)
     ? [...policy.crashes, decidedAt].filter((at) => at > decidedAt - windowMs(policy)).slice(-MOST_CRASHES)
@@ -125,7 +131,7 @@ const EVOLVE: {
     ...rested,
     state: 'stopped',
     settledSeq,
-    over: how === 'exited' ? (spawnId ?? policy.over) : policy.over,
+    over: how === 'exited' ? withOver(policy, spawnId) : policy.over,
     unsure: unsureAfter(policy, how),
     ...(how === 'exited' && policy.state !== 'stopping' && { asked: null, isScheduleOpen: false }),
   }),
@@ -182,7 +188,7 @@ const NEW: Omit<Policy, 'policy' | 'version' | 'config' | 'versions'> = {
   lastScheduledFor: 0,
   isScheduleOpen: false,
   limitedUntil: 0,
-  over: null,
+  over: [],
   unsure: null,
   stray: null,
 };

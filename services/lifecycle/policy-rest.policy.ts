@@ -25,7 +25,7 @@ export const wantedBy = (policy: Policy, { evidence }: Pick<Tick, 'evidence'>): 
 
 /** A runner of the agent that may be alive; what a start that is known to be over has announced does not count. */
 const aliveOf = ({ over }: Policy, runner: SeenRunner | null | undefined): SeenRunner | null =>
-  runner === undefined || runner === null || (runner.spawnId !== null && runner.spawnId === over)
+  runner === undefined || runner === null || (runner.spawnId !== null && over.includes(runner.spawnId))
     ? null
     : runner;
 

@@ -61,8 +61,8 @@ export interface Policy {
   readonly limitedUntil: number;
   readonly stuck: StuckStep | null;
   readonly wait: { readonly code: string; readonly message: string } | null;
-  /** The last start whose end is known for sure; what its runner has announced may be seen a little longer. */
-  readonly over: string | null;
+  /** The last starts whose end is known for sure, newest last; what their runners have announced may be seen a little longer. */
+  readonly over: readonly string[];
   /** The last start that is over on record and may be alive for all that is known: told to end before the next one is told to start. */
   readonly unsure: Pick<Spawn, 'spawnId' | 'agent' | 'host'> | null;
   /** The last start that was found alive beside the record. */

@@ -6,6 +6,7 @@ import { gateway } from '#services/gateway/service.ts';
 import { createHostsService } from '#services/hosts/service.ts';
 import { askRequest } from '#libs/service/ask-request.ts';
 import { HOST_PRESENCE_EXAMPLE } from '#streams/generate-host-examples.ts';
+import { encodeHostEvent } from '#streams/host-codec.ts';
 import { HOST_API } from '#streams/http/hosts.ts';
 import { HOST_REQUESTS } from '#streams/host-requests.ts';
 import { agentRequestSubject } from '#streams/subjects.ts';
@@ -92,6 +93,16 @@ test('drain, undrain, update and retire go to the owner, each with its refusals'
   });
   expect(await post('/api/v1/hosts/forge/drain', { why: 'x' })).toMatchObject({ status: 400 });
   expect(await post('/api/v1/hosts/nowhere/drain')).toMatchObject({ status: 404 });
+  expect(await post('/api/v1/hosts/forge/retire')).toMatchObject({
+    status: 409,
+    body: { code: 'HOST_ONLINE' },
+  });
+  const { bootId } = HOST_PRESENCE_EXAMPLE;
+  const event = { host: 'forge', bootId, reason: 'switched off', offlineAt: 1 } as const;
+  const by = { id: 'forge-off', source: '/test', timeMs: 1, actor: 'test', correlation: 'forge' } as const;
+  await control.ports
+    .log('TRANSITIONS')
+    .append(encodeHostEvent({ type: 'fleetlog.host.offline.v1', ...event }, { boundary: BOUNDARY, ...by }));
   expect(await post('/api/v1/hosts/forge/retire')).toMatchObject({ body: { state: 'retired' } });
   expect(await post('/api/v1/hosts/forge/drain')).toMatchObject({
     status: 409,

@@ -163,7 +163,8 @@ const live = (steps: readonly (readonly [Step, number])[]): Lived[] => {
     const before = state;
     const spawnId = spawnIds[at % 59] ?? '';
     const ended =
-      [before?.spawn?.spawnId, spawnIds[58], before?.over][step.kind === 'told' ? step.which : 0] ?? spawnId;
+      [before?.spawn?.spawnId, spawnIds[58], before?.over.at(-1)][step.kind === 'told' ? step.which : 0] ??
+      spawnId;
     const told = { spawnId: ended, chance: 0.5 };
     const command: PolicyCommand =
       step.kind === 'asked'

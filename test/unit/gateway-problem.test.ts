@@ -18,6 +18,7 @@ const STATUS_BY_CODE: Readonly<Record<RejectionCode, readonly [number, string]>>
   POLICY_AGENT_TAKEN: [409, 'schema-invalid'],
   HOST_UNKNOWN: [404, 'schema-invalid'],
   HOST_RETIRED: [409, 'schema-invalid'],
+  HOST_ONLINE: [409, 'schema-invalid'],
   HOST_ELSEWHERE: [409, 'schema-invalid'],
   AGENT_NAME_TAKEN: [409, 'schema-invalid'],
   CONTRACT_TOO_OLD: [409, 'schema-invalid'],

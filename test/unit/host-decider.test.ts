@@ -111,6 +111,15 @@ describe('a host', () => {
     given(hostDecider, registered).when({ kind: 'undrain', host }).thenUnchanged();
   });
 
+  test('is retired when it is offline, not while its agents would go on unseen', () => {
+    const retire: HostCommand = { kind: 'retire', host, reason: 'sold' };
+    given(hostDecider, registered, online).when(retire).thenRejected('HOST_ONLINE');
+    given(hostDecider, registered, online, offline)
+      .when(retire, { now })
+      .then({ type: 'fleetlog.host.retired.v1', host, reason: 'sold', retiredAt: now });
+    given(hostDecider, registered, retired).when(retire).thenUnchanged();
+  });
+
   test('that nobody knows cannot be asked for anything', () => {
     given(hostDecider).when({ kind: 'undrain', host }).thenRejected('HOST_UNKNOWN');
   });

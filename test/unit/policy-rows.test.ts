@@ -15,7 +15,9 @@ import {
   restartAsked,
   running,
   SECOND,
+  seen,
   spawnA,
+  spawnB,
   starting,
   stopping,
   tick,
@@ -121,4 +123,12 @@ test('LC-11 a stop says why: idle, once a day, an update, stuck, or a person', (
   given(...live(), restartAsked())
     .when(alive(), SECOND)
     .thenLike({ cause: 'operator', isRestart: true });
+});
+
+test('WK-71 what dead starts have announced is seen until its time is over, and holds up nothing', () => {
+  const dead = (spawnId: string) => [starting({ spawnId }), backoff({ spawnId, cause: 'exited' })];
+  for (const spawnId of [spawnA, spawnB])
+    given(applied(), ...dead(spawnA), ...dead(spawnB))
+      .when(tick({ runner: seen(spawnId) }), HOUR)
+      .thenLike({ type: 'fleetlog.policy.starting.v1' });
 });
