@@ -5,11 +5,11 @@
 export interface LaneGates {
   /**
    * May this entry join its lane now? `hasRoom` is false when the lane holds as many entries as it may.
-   * False means: give it back for `returnMs`. Times are monotonic ms.
+   * False means: give it back for `returnMs`. `nowMs` gives monotonic ms; most entries need no look at the clock.
    */
   admit(
     lane: string,
-    entry: { readonly seq: number; readonly nowMs: number; readonly hasRoom: boolean },
+    entry: { readonly seq: number; readonly nowMs: () => number; readonly hasRoom: boolean },
   ): boolean;
   /** Lanes with entries that were given back and have not come again. */
   readonly size: number;
@@ -35,14 +35,16 @@ export const createLaneGates = (patienceMs: number): LaneGates => {
   return {
     admit: (lane, { seq, nowMs, hasRoom }) => {
       const gate = gates.get(lane);
-      const lowest = gate === undefined ? undefined : lowestAway(gate, nowMs);
+      if (gate === undefined && hasRoom) return true;
+      const now = nowMs();
+      const lowest = gate === undefined ? undefined : lowestAway(gate, now);
       if (hasRoom && (lowest === undefined || seq <= lowest)) {
         gate?.away.delete(seq);
         if (gate?.away.size === 0) gates.delete(lane);
         return true;
       }
       const closed = gate ?? { away: new Map<number, number>() };
-      closed.away.set(seq, nowMs + patienceMs);
+      closed.away.set(seq, now + patienceMs);
       gates.set(lane, closed);
       return false;
     },

@@ -225,7 +225,7 @@ class Consumer<Message> implements RunningConsumer {
     this.#seqs.add(seq);
     if (this.#cancelSweep === undefined) this.#scheduleSweep();
     const hasRoom = !this.#lanes.isWaiting(key) || this.#lanes.depth(key) < this.#limits.maxHeldInLane;
-    const nowMs = this.#options.clock.monotonicMs();
+    const nowMs = (): number => this.#options.clock.monotonicMs();
     if (this.#gates.admit(key, { seq, nowMs, hasRoom })) this.#lanes.add(key, entry);
     else entry.giveBack(RETURN_MS);
   }

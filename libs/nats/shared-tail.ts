@@ -13,7 +13,8 @@ import { type TailMessage, TailReader } from './tail-reader.ts';
 
 /** Messages kept for those who join: what comes in between the last message that a follower reads by itself and its joining. */
 const MOST_REMEMBERED = 256;
-const CAPACITY = 256;
+/** Few: who is asked and answers shares the connection, and waits for what is on its way to those who follow. */
+const CAPACITY = 64;
 /** How far apart, in sequences, followers may be who read a backlog together: what one has seen already is read again for the others. */
 const NEAR = 4096;
 /** How long all wait for one that takes nothing. */

@@ -46,8 +46,10 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The bytes of a key's value. */
-export const encodeValue = <State extends object>({ seq, state }: Stamped<State>): Uint8Array =>
-  encoder.encode(JSON.stringify({ seq, ...state }));
+export const encodeValue = <State extends object>({ seq, state }: Stamped<State>): Uint8Array => {
+  const rest = JSON.stringify(state).slice(1);
+  return encoder.encode(rest === '}' ? `{"seq":${seq}}` : `{"seq":${seq},${rest}`);
+};
 
 /** Splits a value into its stamp and the rest, unchecked. Throws when it is not of that form. */
 const splitParsed = (parsed: unknown): Stamped<object> => {

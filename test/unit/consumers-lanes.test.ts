@@ -127,7 +127,7 @@ describe('lanes', () => {
 });
 
 describe('the gate of a lane', () => {
-  const at = (seq: number, hasRoom: boolean, nowMs = 0) => ({ seq, hasRoom, nowMs });
+  const at = (seq: number, hasRoom: boolean, nowMs = 0) => ({ seq, hasRoom, nowMs: () => nowMs });
 
   test('lets entries through while the lane has room', () => {
     const gates = createLaneGates(1000);
