@@ -38,6 +38,10 @@ export const SPAWN_REFUSALS = {
 } as const satisfies Record<string, { readonly meaning: string; readonly retry: 'later' | 'never' }>;
 export type SpawnRefusal = keyof typeof SPAWN_REFUSALS;
 
+/** Why a host ends a runner that nobody asked it to end: it is stopped and leaves nothing behind, or the runner would look for its broker where it is no more. */
+export const HOST_ENDS = ['host-stopped', 'broker-moved'] as const;
+export type HostEnd = (typeof HOST_ENDS)[number];
+
 /** The last words of a runner that the system killed in its control group, said by its host in its place. */
 export const OVER_MEMORY =
   'the system ended it because it used more memory than a runner may have here (host.runnerMemoryBytes)';
@@ -60,6 +64,8 @@ const agentExited = z.object({
   signal: z.string().max(32).nullable(),
   /** True when the host had been told to stop it. */
   wasAsked: z.boolean(),
+  /** Why the host ended it of its own accord; absent: it did not. */
+  endedFor: z.enum(HOST_ENDS).optional(),
   /** True when it had to be killed. */
   wasForced: z.boolean(),
   /** Last lines of its standard error, redacted. */

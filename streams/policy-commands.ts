@@ -1,4 +1,5 @@
 // What can be asked of a policy, and what is looked up for a decision. Types only; the rules are in services/lifecycle/policy.decider.ts.
+import type { HostEnd } from './host-reports.ts';
 import type { RestartCause, WaitCode } from './policy-causes.ts';
 import type { PolicyConfig } from './policy-config.ts';
 import type { StuckEvidence } from './policy.ts';
@@ -84,6 +85,8 @@ export type PolicyCommand =
       readonly spawnId: string;
       readonly exitCode: number | null;
       readonly signal: string | null;
+      /** Its host ended it of its own accord; absent: it did not. */
+      readonly endedFor?: HostEnd;
       readonly lastWords: string;
       readonly chance: number;
     }

@@ -84,6 +84,8 @@ const WORDS: { readonly [Type in PolicyEventType]: (event: EventOf<Type>) => str
     if (spawnId === null) return 'it is not wanted any more';
     if (how === 'vanished') return 'it has stopped: its runner is not heard of';
     if (how === 'refused') return 'it was not running';
+    if (how === 'host-stopped') return 'its host was stopped, and had ended it before';
+    if (how === 'broker-moved') return 'its host ended it, to start it anew where the broker is now';
     return `it has stopped${signal === null ? '' : ` by ${signal}`}${exitCode === null ? '' : ` with exit code ${exitCode}`}`;
   },
   'fleetlog.policy.backoff.v1': ({ message, failures, until, delayMs }) =>

@@ -1,6 +1,7 @@
 // The policy aggregate on the wire: a wanted agent, its configuration in versions, and its life. The rules are in
 // services/lifecycle/policy.decider.ts; hosts do what the instructions (host-instructions.ts) say that follow from `starting` and `stopping`.
 import { z } from 'zod';
+import { HOST_ENDS } from './host-reports.ts';
 import { nameSchema, spawnIdSchema } from './ids.ts';
 import { FAILURE_CAUSES, RESTART_CAUSES, START_CAUSES, STOP_CAUSES, WAIT_CODES } from './policy-causes.ts';
 import { policyConfigSchema } from './policy-config.ts';
@@ -128,7 +129,8 @@ const stopped = z.object({
   ...about,
   /** The start that has ended; null: none was under way. */
   spawnId: spawnIdSchema.nullable(),
-  how: z.enum(['exited', 'vanished', 'refused', 'not-wanted']),
+  /** `host-stopped`, `broker-moved`: its host ended it of its own accord; it is wanted as before. */
+  how: z.enum(['exited', 'vanished', 'refused', 'not-wanted', ...HOST_ENDS]),
   exitCode: z.int().nullable(),
   signal: z.string().max(32).nullable(),
   settledSeq: count,

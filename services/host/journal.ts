@@ -2,6 +2,7 @@
 // A spawn is in the journal from before its process is started, and stays, as a word that it is over, longer than any instruction lives.
 import { z } from 'zod';
 import type { Note, Outbox } from '#libs/outbox/outbox.ts';
+import { HOST_ENDS } from '#streams/host-reports.ts';
 import { nameSchema, spawnIdSchema } from '#streams/ids.ts';
 
 const PREFIX = 'spawn:';
@@ -31,8 +32,10 @@ const entrySchema = z.discriminatedUnion('state', [
     process: processSchema,
     /** When it is killed; null: it was not asked to stop. */
     killAt: z.int().nonnegative().nullable(),
-    /** False: the host ends it for a reason of its own. */
+    /** Somebody asked the host to end it. */
     wasAsked: z.boolean(),
+    /** It ends it for a reason of its own. */
+    endedFor: z.enum(HOST_ENDS).optional(),
   }),
   z.object({ state: z.literal('over'), spawnId: spawnIdSchema, overAt: z.int().nonnegative() }),
 ]);

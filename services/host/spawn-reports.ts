@@ -51,14 +51,21 @@ export const reportEnded = async (
   entry: RunningEntry,
   { code, signal, wasForced }: Exit & { readonly wasForced: boolean },
 ): Promise<void> => {
-  const { spawnId, policy, agent, commandId, wasAsked } = entry;
+  const { spawnId, policy, agent, commandId, wasAsked, endedFor } = entry;
   const { pid, startedAt } = entry.process;
   await sweepMarked(`${SPAWN_MARK}=${spawnId}`, clock, SWEEP_MS);
   const isForMemory = signal === 'SIGKILL' && cgroups.wasOverMemory(spawnId);
   cgroups.remove(spawnId);
   const words = isForMemory ? OVER_MEMORY : redactor.text(lastWordsOf(agent)).value.slice(-2000);
   const exitedAt = clock.now();
-  const how = { exitCode: code, signal, wasAsked, wasForced, lastWords: wasAsked ? '' : words };
+  const how = {
+    exitCode: code,
+    signal,
+    wasAsked,
+    ...(endedFor !== undefined && { endedFor }),
+    wasForced,
+    lastWords: wasAsked || endedFor !== undefined ? '' : words,
+  };
   await reporter.write(
     'agent-exited',
     { spawnId, policy, agent, host, pid, startedAt, exitedAt, ...how },

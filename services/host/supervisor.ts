@@ -7,6 +7,7 @@
 import { isAlive, type ProcessIdentity } from '#libs/processes/process-identity.ts';
 import { sendSignal } from '#libs/processes/stop-process.ts';
 import type { ShutdownInstruction, SpawnInstruction } from '#streams/host-instructions.ts';
+import type { HostEnd } from '#streams/host-reports.ts';
 import type { HostPresence } from '#streams/host-views.ts';
 import { HostedRunners, type Hosted } from './hosted.ts';
 import { noteOf, type IntendedEntry, type JournalEntry, type RunningEntry } from './journal.ts';
@@ -93,13 +94,13 @@ export class Supervisor {
       const message = `no runner of spawn ${spawnId} is here; it will not be started any more`;
       return this.#refuse(shutdown, { code: 'SPAWN_UNKNOWN', message }, { isOver: true });
     }
-    await this.#stop(hosted, { afterMs: graceful ? timeoutMs : 0, wasAsked: true });
+    await this.#stop(hosted, { afterMs: graceful ? timeoutMs : 0, why: 'asked' });
   }
 
   /** Ends every runner, for a host that is to leave nothing behind. */
   async endAll(afterMs: number): Promise<void> {
     const all = this.#runners.all().filter(({ entry }) => entry.state === 'running');
-    await Promise.all(all.map((hosted) => this.#stop(hosted, { afterMs, wasAsked: false })));
+    await Promise.all(all.map((hosted) => this.#stop(hosted, { afterMs, why: 'host-stopped' })));
     await Promise.all(all.map(({ gone }) => gone.promise));
   }
 
@@ -163,7 +164,7 @@ export class Supervisor {
       this.#armKill(hosted, Math.max(0, entry.killAt - this.#parts.clock.now()));
     } else if (entry.brokerUrl !== this.#parts.brokerUrl)
       // It would look for the broker where it is no more.
-      void this.#stop(hosted, { afterMs: SWEEP_MS, wasAsked: false }).catch(this.#parts.onFatal);
+      void this.#stop(hosted, { afterMs: SWEEP_MS, why: 'broker-moved' }).catch(this.#parts.onFatal);
   }
 
   /** A process that is not our child is looked at again and again. */
@@ -179,14 +180,18 @@ export class Supervisor {
 
   async #stop(
     hosted: Hosted,
-    { afterMs, wasAsked }: { readonly afterMs: number; readonly wasAsked: boolean },
+    { afterMs, why }: { readonly afterMs: number; readonly why: 'asked' | HostEnd },
   ): Promise<void> {
     const { clock, reporter, reached, onChange } = this.#parts;
     const { entry } = hosted;
     // A note that it is to stop, written behind the end, would have the next host find it and report its end once more.
     if (entry.state !== 'running' || hosted.isEnding) return;
     const killAt = Math.min(entry.killAt ?? Number.MAX_SAFE_INTEGER, clock.now() + afterMs);
-    const stopping: RunningEntry = { ...entry, killAt, wasAsked: entry.wasAsked || wasAsked };
+    const stopping: RunningEntry = {
+      ...entry,
+      killAt,
+      ...(why === 'asked' ? { wasAsked: true } : { endedFor: why }),
+    };
     hosted.entry = stopping;
     await reporter.note([noteOf(stopping)]);
     await reached('shutdown-noted');

@@ -17,7 +17,7 @@ const NOTHING = { labels: [], providers: [], capacity: 0 };
 
 /** What counts of a host's word. */
 const wordSchema = hostPresenceSchema
-  .pick({ labels: true, providers: true, capacity: true, freeMemoryBytes: true })
+  .pick({ labels: true, providers: true, capacity: true, freeMemoryBytes: true, startedAt: true })
   .extend({ runners: z.array(z.object({ spawnId: z.string() })) });
 type HostWord = z.infer<typeof wordSchema>;
 
@@ -37,6 +37,8 @@ class Known {
   /** By spawn id what was given to it, oldest first. */
   readonly #given = new Map<string, Given>();
   #facts: HostFacts | undefined;
+  /** When its process was being stopped, by its own report; 0: not that is known. */
+  #leftAt = 0;
 
   constructor(host: string) {
     this.#host = host;
@@ -54,6 +56,12 @@ class Known {
     this.#facts = undefined;
     // What it shows now may be gone with its next word.
     if (this.#given.size > 0) this.#read();
+  }
+
+  /** Its process ends its runners, for it is being stopped; the next one is another. */
+  leaving(at: number): void {
+    this.#leftAt = Math.max(this.#leftAt, at);
+    this.#facts = undefined;
   }
 
   give(spawnId: string, given: Given): void {
@@ -114,6 +122,7 @@ class Known {
     return {
       host: this.#host,
       isOnline: word !== undefined && view?.state !== 'retired',
+      isLeaving: word !== undefined && word.startedAt <= this.#leftAt,
       isDraining: view?.isDraining === true,
       labels,
       providers,
@@ -124,7 +133,8 @@ class Known {
   }
 }
 
-const roomOf = ({ isOnline, capacity, taken }: HostFacts): number => (isOnline ? capacity - taken : 0);
+const roomOf = ({ isOnline, isLeaving, capacity, taken }: HostFacts): number =>
+  isOnline && !isLeaving ? capacity - taken : 0;
 
 export class HostBoard {
   readonly #clock: Clock;
@@ -163,6 +173,11 @@ export class HostBoard {
       config,
       Array.from(this.#hosts(boundary).values(), (known) => known.facts(now)),
     );
+  }
+
+  /** The process of a host that was there until then is being stopped: it is given nothing more, until another one is heard of. */
+  leaving(boundary: Boundary, host: string, at: number): void {
+    this.#known(boundary, host).leaving(at);
   }
 
   /** A start was given to a host. */

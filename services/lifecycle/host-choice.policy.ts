@@ -6,6 +6,8 @@ import type { HostChoice } from '#streams/policy-commands.ts';
 export interface HostFacts {
   readonly host: string;
   readonly isOnline: boolean;
+  /** Its process is being stopped. */
+  readonly isLeaving: boolean;
   readonly isDraining: boolean;
   readonly labels: readonly string[];
   readonly providers: readonly string[];
@@ -24,12 +26,20 @@ const none = (code: Extract<HostChoice, { readonly kind: 'none' }>['code'], mess
 const wish = ({ hostLabels, provider }: PolicyConfig): string =>
   `${hostLabels.length === 0 ? '' : `with the labels ${hostLabels.join(', ')} `}that has the program ${provider}`;
 
-const takes = ({ isOnline, isDraining, capacity, taken }: HostFacts): boolean =>
-  isOnline && !isDraining && taken < capacity;
+const takes = ({ isOnline, isLeaving, isDraining, capacity, taken }: HostFacts): boolean =>
+  isOnline && !isLeaving && !isDraining && taken < capacity;
 
 /** Why a host does not take it now; undefined: it does. */
-const obstacle = ({ host, isOnline, isDraining, capacity, taken }: HostFacts): HostChoice | undefined => {
+const obstacle = ({
+  host,
+  isOnline,
+  isLeaving,
+  isDraining,
+  capacity,
+  taken,
+}: HostFacts): HostChoice | undefined => {
   if (!isOnline) return none('HOST_OFFLINE', `${host} is not heard of: is its process running?`);
+  if (isLeaving) return none('HOST_OFFLINE', `${host} is being stopped; agents go on when it is back`);
   if (isDraining)
     return none(
       'HOST_DRAINING',

@@ -112,6 +112,8 @@ export const decideExited = (
   const { exitCode, chance } = command;
   // The caller has looked: it is the current start.
   if (spawn === null || state === 'stopping') return stoppedBy(policy, 'exited', now, command);
+  // It is wanted as before, and nothing is wrong with it.
+  if (command.endedFor !== undefined) return stoppedBy(policy, command.endedFor, now, command);
   // What its calendar started has done its work.
   if (config.mode === 'scheduled' && exitCode === 0 && state === 'running')
     return stoppedBy(policy, 'exited', now, command);

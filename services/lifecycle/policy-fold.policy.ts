@@ -38,7 +38,7 @@ const rested = { spawn: null, dueAt: null, stopTries: 0, stuck: null, wait: null
 const unsureAfter = ({ spawn, unsure }: Policy, how: string): Policy['unsure'] => {
   if (spawn === null) return unsure;
   const { spawnId, agent, host } = spawn;
-  return how === 'exited' || how === 'refused' ? null : { spawnId, agent, host };
+  return how === 'vanished' || how === 'timed-out' || how === 'not-wanted' ? { spawnId, agent, host } : null;
 };
 
 /** More starts than can end within the time to live of what one of them has announced. */
@@ -46,6 +46,10 @@ const MOST_OVER = 8;
 
 const withOver = ({ over }: Policy, spawnId: string | null): readonly string[] =>
   spawnId === null ? over : [...over, spawnId].slice(-MOST_OVER);
+
+/** Its host has seen its process end. */
+const isSeenEnd = (how: EventOf<'fleetlog.policy.stopped.v1'>['how']): boolean =>
+  how === 'exited' || how === 'host-stopped' || how === 'broker-moved';
 
 const afterFailure = (
   policy: Policy,
@@ -131,7 +135,7 @@ const EVOLVE: {
     ...rested,
     state: 'stopped',
     settledSeq,
-    over: how === 'exited' ? withOver(policy, spawnId) : policy.over,
+    over: isSeenEnd(how) ? withOver(policy, spawnId) : policy.over,
     unsure: unsureAfter(policy, how),
     ...(how === 'exited' && policy.state !== 'stopping' && { asked: null, isScheduleOpen: false }),
   }),

@@ -8,6 +8,7 @@ import type { PolicyCommand } from '#streams/policy-commands.ts';
 import { decodeReport, type Report } from '#streams/report-codec.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { Directory } from './directory.ts';
+import type { HostBoard } from './host-board.ts';
 import type { Keeper } from './keeper.ts';
 import { ACTOR, policyKey, type PolicyLog } from './policy-log.ts';
 
@@ -50,6 +51,7 @@ interface Parts {
   readonly policyLog: PolicyLog;
   readonly keeper: Keeper;
   readonly directory: Directory;
+  readonly hosts: Pick<HostBoard, 'leaving'>;
   readonly ids: Ids;
 }
 
@@ -58,12 +60,20 @@ const commandOf = (report: Exclude<Told, { readonly name: TurnReport }>, chance:
     const { spawnId, code, message } = report.data;
     return { kind: 'refused', spawnId, code, message, chance };
   }
-  const { spawnId, exitCode, signal, lastWords } = report.data;
-  return { kind: 'exited', spawnId, exitCode, signal, lastWords, chance };
+  const { spawnId, exitCode, signal, lastWords, endedFor } = report.data;
+  return {
+    kind: 'exited',
+    spawnId,
+    exitCode,
+    signal,
+    lastWords,
+    chance,
+    ...(endedFor !== undefined && { endedFor }),
+  };
 };
 
 export const handlePolicyReport =
-  ({ policyLog, keeper, directory, ids }: Parts) =>
+  ({ policyLog, keeper, directory, hosts, ids }: Parts) =>
   async ({ boundary, from, report, seq, causation }: PolicyReport): Promise<Handled> => {
     const cause = `report${seq}`;
     if (isTurn(report)) {
@@ -74,6 +84,9 @@ export const handlePolicyReport =
     const { policy, host } = report.data;
     // A host speaks of itself only.
     if (host !== from) return ok;
+    // Before it is looked where the agent may run next.
+    if (report.name === 'agent-exited' && report.data.endedFor === 'host-stopped')
+      hosts.leaving(boundary, host, report.data.exitedAt);
     const place = { boundary, policy };
     const target = { ...place, actor: ACTOR, causation };
     return policyLog.handle(target, commandOf(report, ids.random()), { id: `${policyKey(place)}.${cause}` });

@@ -153,7 +153,7 @@ const wordLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLe
 };
 
 const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDeadLetters>): Loop[] => {
-  const { policyLog, keeper, instructions, directory } = sharedParts(context);
+  const { policyLog, keeper, instructions, directory, hosts } = sharedParts(context);
   const { lifecyclePolicies, lifecycleReports, lifecycleTimers, lifecycleHosts } = serviceConsumers;
   const limits = { ackWaitMs: ACK_WAIT_MS };
   return [
@@ -181,7 +181,7 @@ const consumerLoops = (context: Context, deadLetters: ReturnType<typeof createDe
       queue: context.queue(lifecycleReports.stream, lifecycleReports.name),
       decode: decodePolicyReport,
       lane: laneOf,
-      handle: handlePolicyReport({ policyLog, keeper, directory, ids: context.ids }),
+      handle: handlePolicyReport({ policyLog, keeper, directory, hosts, ids: context.ids }),
       deadLetters,
       limits,
     }),

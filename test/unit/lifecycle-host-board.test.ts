@@ -16,6 +16,11 @@ const config = policyConfigSchema.parse({
 const world = () => {
   const clock = createManualClock();
   const board = new HostBoard(clock);
+  let startedAt = clock.now();
+  /** Another process of the host. */
+  const restart = (): void => {
+    startedAt = clock.now();
+  };
   const word = (...spawnIds: string[]): Uint8Array =>
     Buffer.from(
       JSON.stringify({
@@ -23,6 +28,7 @@ const world = () => {
         providers: ['exec'],
         capacity: 2,
         freeMemoryBytes: 1e9,
+        startedAt,
         runners: spawnIds.map((spawnId) => ({ spawnId })),
       }),
     );
@@ -30,7 +36,7 @@ const world = () => {
   const over = (policy: string): boolean => board.over(boundary, 'forge', policy, clock.now());
   board.notePresence(boundary, 'forge', word());
   const hasRoom = (): boolean => board.choose(boundary, config).kind === 'host';
-  return { clock, board, word, give, over, hasRoom };
+  return { clock, board, word, give, over, hasRoom, restart };
 };
 
 test('what was given counts until the host shows it, or for a minute', async () => {
@@ -71,4 +77,24 @@ test('what has run out is more room for those who wait, at the next word', async
   expect(hasRoom()).toBe(false);
   await clock.advance(60_001);
   expect(board.noteRoom(boundary, 'forge', word())).toBe(true);
+});
+
+test('a host whose process is being stopped is given nothing until its next process is heard of', async () => {
+  const { clock, board, word, hasRoom, restart } = world();
+  await clock.advance(100);
+  board.leaving(boundary, 'forge', clock.now());
+  expect(hasRoom()).toBe(false);
+  expect(board.choose(boundary, config)).toMatchObject({
+    code: 'HOST_OFFLINE',
+    message: expect.stringContaining('is being stopped') as string,
+  });
+  expect(board.noteRoom(boundary, 'forge', word())).toBe(false);
+  expect(board.noteRoom(boundary, 'forge', undefined)).toBe(false);
+  await clock.advance(100);
+  restart();
+  expect(board.noteRoom(boundary, 'forge', word())).toBe(true);
+  expect(hasRoom()).toBe(true);
+  // What the last process reported comes late.
+  board.leaving(boundary, 'forge', clock.now() - 100);
+  expect(hasRoom()).toBe(true);
 });

@@ -15,6 +15,7 @@ import {
   SECOND,
   spawnA,
   spawnB,
+  asked,
   starting,
   stopped,
   stopping,
@@ -39,6 +40,34 @@ describe('running', () => {
     given(...history)
       .when(exited(), SECOND)
       .thenLike({ cause: 'exited', failures: 1 });
+  });
+  test('one that its host ended with itself is no failure, and wanted as before', () => {
+    const hosted = { exitCode: 0, endedFor: 'host-stopped' } as const;
+    const wanted = [applied({ mode: 'on-demand' }), asked('start-asked'), starting(), running()];
+    const state = given(...wanted)
+      .when(exited(hosted), SECOND)
+      .thenLike({ type: 'fleetlog.policy.stopped.v1', how: 'host-stopped', spawnId: spawnA });
+    // What a person asked for counts still; the runner that it had, although it is seen a little longer, does not.
+    expect(state).toMatchObject({
+      state: 'stopped',
+      asked: 'running',
+      over: [spawnA],
+      unsure: null,
+      failures: 0,
+    });
+    given(...wanted, stopped({ how: 'host-stopped' }))
+      .when(alive(), 2 * SECOND)
+      .thenLike({ type: 'fleetlog.policy.starting.v1', cause: 'operator' });
+    given(...history, stopping())
+      .when(exited(hosted), SECOND)
+      .thenLike({ type: 'fleetlog.policy.stopped.v1', how: 'exited' });
+  });
+  test('what its calendar started is not done when its host ended it', () => {
+    const nightly = { mode: 'scheduled', schedule: { cron: '0 3 * * *' } };
+    const open = [applied(nightly), starting({ scheduledFor: NOW + 1 }), running()];
+    given(...open, stopped({ how: 'broker-moved' }))
+      .when(tick(), 5 * SECOND)
+      .thenLike({ type: 'fleetlog.policy.starting.v1', cause: 'scheduled' });
   });
   test('a process that was killed could not say why: who could have, and the end of its log as that', () => {
     const killed = { exitCode: null, signal: 'SIGKILL' };
