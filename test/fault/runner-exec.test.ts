@@ -1,9 +1,10 @@
 // The provider exec against real programs that behave, misbehave and refuse to go.
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { identifyProcess } from '#libs/processes/process-identity.ts';
 import { findMarked } from '#libs/processes/marked-processes.ts';
 import { turnOutcome } from '#services/runner/providers/turn-outcome.policy.ts';
@@ -63,8 +64,14 @@ describe('a program that behaves', () => {
 
 describe('a program that lies or fails', () => {
   test('exits without a result', async () => {
-    const { facts } = await runNode(`say({ type: 'text', text: 'bye' })`);
-    expect(turnOutcome(facts, 0)).toMatchObject({ failure: { kind: 'protocol-invalid' }, summary: 'bye' });
+    const { facts } = await runNode(`say({ type: 'text', text: 'bye' }); console.log('{"type":"result"}')`);
+    expect(turnOutcome(facts, 0)).toMatchObject({
+      failure: {
+        kind: 'protocol-invalid',
+        message: expect.stringMatching(/of its 2 lines 1 was not understood, the last: {"type":"result"} \(/),
+      },
+      summary: 'bye',
+    });
   });
 
   test('says done and exits with 1', async () => {
@@ -83,6 +90,25 @@ describe('a program that lies or fails', () => {
       message: expect.stringMatching(/^cannot start \/nowhere\/agent in .*: ENOENT/),
     });
     expect(events).toEqual([]);
+  });
+
+  test('WK-19 cannot be started: what to do about it is said', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'fleetlog-start-'));
+    onTestFinished(() => rmSync(dir, { recursive: true }));
+    const file = (name: string, content: string, mode: number): string => {
+      writeFileSync(join(dir, name), content, { mode });
+      return join(dir, name);
+    };
+    const problems = [
+      ['/nowhere/agent', 'there is no such file'],
+      ['no-such-agent', 'no such program on the PATH of the runner'],
+      [file('agent.sh', '#!/bin/sh\n', 0o600), 'chmod +x'],
+      [file('agent.pl', '#!/nowhere/perl\n', 0o700), 'the interpreter that its first line names is not'],
+    ] as const;
+    for (const [program, hint] of problems)
+      expect((await startExec([program]).turn.ended).startProblem).toContain(hint);
+    const gone = startExec(['/bin/true'], { workspace: join(dir, 'gone') });
+    expect((await gone.turn.ended).startProblem).toContain('the workspace is gone');
   });
 
   test('WK-19 has arguments that the system cannot take', async () => {

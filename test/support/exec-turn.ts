@@ -28,6 +28,8 @@ export interface ExecRun {
 export interface ExecTurnOptions {
   readonly prompt?: string;
   readonly limits?: Partial<TurnLimits>;
+  /** Default: a new folder. */
+  readonly workspace?: string;
   /** Takes the events instead of their being kept. */
   readonly sink?: EventSink;
 }
@@ -36,7 +38,7 @@ const LIMITS: TurnLimits = { turnTimeoutMs: 20_000, silenceMs: 0, killAfterMs: 3
 
 /** Starts `program` in a folder of its own. */
 export const startExec = (program: readonly string[], options: ExecTurnOptions = {}): ExecRun => {
-  const workspace = scratchDir('exec');
+  const workspace = options.workspace ?? scratchDir('exec');
   const turnId = `trn_${systemIds.ulid()}`;
   const events: ProviderEvent[] = [];
   const waiting: { fits: (event: ProviderEvent) => boolean; resolve: (event: ProviderEvent) => void }[] = [];

@@ -45,6 +45,9 @@ describe('a line', () => {
   test('HR-23 an empty line means nothing, an object is what it says, and words that are no object are kept and not taken for text', () => {
     expect([read(''), read('  \r')]).toEqual([{ kind: 'nothing' }, { kind: 'nothing' }]);
     expect(read('{"type":"text","text":"hi"}')).toMatchObject({ event: { kind: 'text', text: 'hi' } });
+    expect(read('\uFEFF{"type":"text","text":"hi"}\r')).toMatchObject({
+      event: { kind: 'text', text: 'hi' },
+    });
     expect(read('hi')).toEqual(unknown('hi', 'not a JSON object'));
   });
 

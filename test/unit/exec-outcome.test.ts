@@ -115,6 +115,23 @@ test('the failure message carries the end of standard error; the summary falls b
   expect(result).toMatchObject({ summary: 'I tried', exitCode: 2, durationMs: 7 });
 });
 
+test.each([
+  [{ read: 0, strange: 0, last: null }, '; it printed nothing'],
+  [{ read: 1, strange: 0, last: null }, '; its one line was none'],
+  [{ read: 3, strange: 0, last: null }, '; its 3 lines were none'],
+  [
+    { read: 3, strange: 2, last: { line: '{"type":"result"}', reason: 'outcome: missing' } },
+    '; of its 3 lines 2 were not understood, the last: {"type":"result"} (outcome: missing)',
+  ],
+])('a program without a result is told what became of its lines: %j', (lines, words) => {
+  expect(turnOutcome(facts({ lines }), 7).failure?.message).toBe(
+    `the program ended without saying a result${words}`,
+  );
+  expect(turnOutcome(facts({ lines, exit: one, errorTail: 'boom' }), 7).failure?.message).toBe(
+    `the program ended with exit code 1 without saying a result${words}; last of standard error: boom`,
+  );
+});
+
 test('the summary of a blocked turn is why it is blocked', () => {
   expect(turnOutcome(facts({ closing: blocked, lastText: 'I tried' }), 7).summary).toBe('no key');
   const said = { ...blocked, summary: 'waiting for a key' };

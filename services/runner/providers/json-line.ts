@@ -21,10 +21,12 @@ export const reasonOf = (error: z.ZodError): string =>
   error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 
 const parse = (content: string): unknown => {
+  // Some programs begin their output with a byte order mark, which counts as a blank here.
+  const text = content.trimStart();
   // A failing parse is dear, and a flood of plain text would pay it for every line.
-  if (!content.trimStart().startsWith('{')) return undefined;
+  if (!text.startsWith('{')) return undefined;
   try {
-    return JSON.parse(content) as unknown;
+    return JSON.parse(text) as unknown;
   } catch {
     return undefined;
   }

@@ -7,14 +7,13 @@ import { LineSplitter, type Line } from './line-splitter.ts';
 import { LineSteering } from './line-steering.ts';
 import type { LineProtocol, ProgramReader } from './program-reader.ts';
 import type { SteerAnswer, WordsAnswer } from '#services/runner/turn-commands.ts';
+import { ProgramLines } from './program-lines.ts';
 import type { EventSink, Provider, ProviderEvent, ProviderTurn, TurnOrder } from './provider.ts';
 import { TextChunks } from './text-chunks.ts';
 import type { StopReason, TurnFacts } from './turn-facts.ts';
 import type { OutputReader } from './process-outputs.ts';
 import { startTurnProcess, type ProcessEnd, type TurnProcess } from './turn-process.ts';
 
-/** Unknown lines told one by one; from then on they are joined as raw output, so that a flood stays a few events. */
-const UNKNOWN_LINES = 64;
 /** Pieces of standard error. */
 const ERROR_CHARACTERS = 16_384;
 const TAIL_CHARACTERS = 2000;
@@ -41,7 +40,7 @@ class LineTurn implements ProviderTurn {
   #quota: TurnFacts['quota'];
   #lastText = '';
   #errorTail = '';
-  #unknownLines = 0;
+  readonly #seen = new ProgramLines();
   #events = 0;
   #hasEnded = false;
   readonly #steering: LineSteering;
@@ -118,7 +117,8 @@ class LineTurn implements ProviderTurn {
   }
 
   *#eventsOf(lines: Iterable<Line>): Generator<ProviderEvent> {
-    for (const line of lines)
+    for (const line of lines) {
+      this.#seen.count(line.bytes);
       for (const meaning of this.#reader.read(line)) {
         if (meaning.kind === 'steerable') this.#steering.announced(meaning.acknowledges);
         if (meaning.kind === 'taken-up') this.#steering.takenUp(meaning.id);
@@ -127,6 +127,7 @@ class LineTurn implements ProviderTurn {
         if (meaning.kind === 'closing') this.#close(meaning.closing, meaning.parked);
         if (meaning.kind === 'event') yield this.#note(meaning.event);
       }
+    }
   }
 
   *#errorEvents(pieces: Iterable<string>): Generator<ProviderEvent> {
@@ -143,10 +144,7 @@ class LineTurn implements ProviderTurn {
       this.#lastText = (before + event.text).slice(-TAIL_CHARACTERS);
     }
     if (event.kind === 'usage') this.#usage = event.usage;
-    if (event.kind !== 'unknown-line' || event.cutBytes > 0) return event;
-    this.#unknownLines += 1;
-    if (this.#unknownLines <= UNKNOWN_LINES) return event;
-    return { kind: 'output', stream: 'stdout', text: `${event.line}\n` };
+    return event.kind === 'unknown-line' ? this.#seen.strange(event) : event;
   }
 
   #close(closing: TurnFacts['closing'], parked: TurnFacts['parked']): void {
@@ -209,6 +207,7 @@ class LineTurn implements ProviderTurn {
       lastText: this.#lastText,
       errorTail: this.#errorTail,
       usage: this.#usage,
+      lines: this.#seen.seen,
       events: this.#events,
       leftovers,
       ...(this.#parked !== undefined && { parked: this.#parked }),

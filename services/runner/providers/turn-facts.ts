@@ -41,6 +41,15 @@ export interface QuotaWord {
   readonly resetsAt: number | null;
 }
 
+/** What became of the lines of a program that says what it does in lines. */
+export interface LinesSeen {
+  readonly read: number;
+  /** Those of them that were not understood. */
+  readonly strange: number;
+  /** The beginning of the last of these, and why it was not understood. */
+  readonly last: { readonly line: string; readonly reason: string } | null;
+}
+
 export interface TurnFacts {
   /** What the program said about its end, if it did before the runner stopped it; the last word counts. */
   readonly closing: {
@@ -63,6 +72,8 @@ export interface TurnFacts {
   /** End of what it wrote to standard error. */
   readonly errorTail: string;
   readonly usage: Usage | null;
+  /** Absent: it does not speak in lines. */
+  readonly lines?: LinesSeen;
   /** Events handed to the sink. */
   readonly events: number;
   /** Processes that had to be ended after the program itself had exited. */

@@ -39,6 +39,15 @@ const STOPPED: Readonly<Record<StopReason, Verdict>> = {
 const withTail = (message: string, { errorTail }: TurnFacts): string =>
   errorTail.trim() === '' ? message : `${message}; last of standard error: ${errorTail.trim().slice(-2000)}`;
 
+/** Why no result was found in what it printed. */
+const lineWords = ({ lines }: TurnFacts): string => {
+  if (lines === undefined) return '';
+  const { read, strange, last } = lines;
+  if (read === 0) return '; it printed nothing';
+  if (last === null) return `; its ${read === 1 ? 'one line was' : `${read} lines were`} none`;
+  return `; of its ${read} lines ${strange} ${strange === 1 ? 'was' : 'were'} not understood, the last: ${last.line} (${last.reason})`;
+};
+
 const exitWords = ({ exit }: TurnFacts): string =>
   exit === null || exit.signal === null
     ? `ended with exit code ${exit?.code ?? 'unknown'}`
@@ -84,10 +93,13 @@ const judge = (facts: TurnFacts, { completion, word }: TurnTerms): Verdict => {
   if (facts.closing !== null) return judgeClosing(facts, facts.closing, completion);
   if (facts.stopped !== null) return STOPPED[facts.stopped];
   if (facts.exit?.code === 0)
-    return failed('protocol-invalid', withTail('the program ended without saying a result', facts));
+    return failed(
+      'protocol-invalid',
+      withTail(`the program ended without saying a result${lineWords(facts)}`, facts),
+    );
   return failed(
     'provider-failed',
-    withTail(`the program ${exitWords(facts)} without saying a result`, facts),
+    withTail(`the program ${exitWords(facts)} without saying a result${lineWords(facts)}`, facts),
   );
 };
 
