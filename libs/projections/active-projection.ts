@@ -90,14 +90,18 @@ export class ActiveProjection<Event, State extends object> {
         hold = await this.#writer.savePosition();
       if (hold !== 'held') return hold;
       if (signal.aborted || this.#intake.isOver) return 'stopped';
-      await this.#rest(signal);
+      await this.#rest(taken.length);
     }
   }
 
-  /** Lets entries gather, unless there are plenty already. */
-  async #rest(signal: AbortSignal): Promise<void> {
+  /** Lets entries gather after a batch of so many, until there are plenty. */
+  async #rest(taken: number): Promise<void> {
     const { clock, limits } = this.#parts;
-    if (limits.paceMs > 0 && this.#intake.size < limits.maxBatch) await clock.sleep(limits.paceMs, signal);
+    const restMs = Math.max(limits.paceMs, taken >= limits.burstEntries ? limits.gatherMs : 0);
+    if (restMs <= 0) return;
+    const cancel = clock.timer(restMs, () => this.#intake.nudge());
+    await this.#intake.arrival(limits.maxBatch);
+    cancel();
   }
 
   /** Waits for entries; true when none came for a while. */

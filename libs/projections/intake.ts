@@ -17,6 +17,8 @@ export class Intake<Event> {
   #failure: { readonly error: unknown } | undefined;
   #isEnded = false;
   #wakeTaker: (() => void) | undefined;
+  /** So many wake the taker. */
+  #wakeFrom = 1;
   #wakeSource: (() => void) | undefined;
   /** Resolves when the source has ended; never rejects. */
   readonly ended: Promise<void>;
@@ -30,11 +32,12 @@ export class Intake<Event> {
     return this.#waiting.length;
   }
 
-  /** Resolves when something waits, the source has ended, or {@link nudge} is called. */
-  async arrival(): Promise<void> {
-    if (this.#waiting.length > 0 || this.#isEnded) return;
+  /** Resolves when so many wait (at most the capacity), the source has ended, or {@link nudge} is called. */
+  async arrival(count = 1): Promise<void> {
+    if (this.#waiting.length >= count || this.#isEnded) return;
     await new Promise<void>((resolve) => {
       this.#wakeTaker = resolve;
+      this.#wakeFrom = count;
     });
   }
 
@@ -72,7 +75,7 @@ export class Intake<Event> {
         const reading = read(entry);
         this.#waiting.push(reading);
         onArrival(reading);
-        if (this.#wakeTaker !== undefined) this.nudge();
+        if (this.#wakeTaker !== undefined && this.#waiting.length >= this.#wakeFrom) this.nudge();
         while (this.#waiting.length >= capacity)
           await new Promise<void>((resolve) => {
             this.#wakeSource = resolve;

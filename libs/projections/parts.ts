@@ -22,6 +22,13 @@ export interface ProjectionLimits {
    * default 0: what has come is stored at once.
    */
   readonly paceMs: number;
+  /**
+   * After a batch of {@link burstEntries} or more the next one gathers for so long, unless it is full before: in a rush the same keys change again
+   * at once, and are then written once; default 100 ms. What is shown may be so much later, while there is a rush.
+   */
+  readonly gatherMs: number;
+  /** Entries of one batch that are a rush; default 64. */
+  readonly burstEntries: number;
   /** Waits while the broker is away; default 100 ms doubling to 5 s. */
   readonly backoff: BackoffPolicy;
 }
@@ -32,6 +39,8 @@ export const PROJECTION_DEFAULTS: ProjectionLimits = {
   takeOverAfterMs: 2000,
   idleCheckMs: 10_000,
   paceMs: 0,
+  gatherMs: 100,
+  burstEntries: 64,
   backoff: { baseMs: 100, maxMs: 5000 },
 };
 

@@ -31,13 +31,47 @@ describe('a projection', () => {
     const { clock, add, start, kv, events } = projectionHarness();
     for (let at = 1; at <= 300; at += 1) await add(`k${at % 3}`, at);
     start();
-    await clock.settle();
+    await clock.advance(1000);
     const batches = events.filter((event) => event.kind === 'batch');
     expect(batches.reduce((sum, { entries }) => sum + entries, 0)).toBe(300);
     const writes = batches.reduce((sum, { keys }) => sum + keys, 0);
     expect(writes).toBeLessThanOrEqual(3 * batches.length);
     const last = await kv.get('k0');
     expect(last?.revision).toBeLessThanOrEqual(writes + batches.length + 2);
+  });
+
+  test('gathers in a rush, so that a key that changes again at once is written once, and shows the rest at once', async () => {
+    const { clock, add, start, events, content } = projectionHarness();
+    const changeAll = async (): Promise<void> => {
+      for (let at = 0; at < 64; at += 1) await add(`k${at}`, 1);
+    };
+    const written = (): number =>
+      events.reduce((sum, event) => sum + (event.kind === 'batch' ? event.keys : 0), 0);
+    await changeAll();
+    start({ limits: { gatherMs: 100, burstEntries: 32 } });
+    await clock.settle();
+    expect(written(), 'the first batch is a rush').toBe(64);
+    // What comes within the time of one gathering, in several turns, is one write a key.
+    for (let turn = 0; turn < 4; turn += 1) {
+      await changeAll();
+      await clock.advance(10);
+    }
+    await clock.advance(100);
+    expect(written()).toBe(2 * 64);
+    expect((await content())['k0']).toMatchObject({ count: 5 });
+    // The rush is over: one change is shown without any wait.
+    await clock.advance(1000);
+    await add('k0', 1);
+    await clock.settle();
+    expect((await content())['k0']).toMatchObject({ count: 6 });
+  });
+
+  test('a rush that fills a batch does not wait for the rest of its time', async () => {
+    const { clock, add, start, content } = projectionHarness();
+    for (let at = 0; at < 64; at += 1) await add('a', 1);
+    start({ limits: { gatherMs: 60_000, burstEntries: 8, maxBatch: 16 } });
+    await clock.settle();
+    expect(await content()).toMatchObject({ a: { count: 64 } });
   });
 
   test('moves its position past entries that change nothing', async () => {
