@@ -66,23 +66,6 @@ export const walkWhile = <Row>(walk: Walk<Row>, isIn: (row: Row) => boolean): Wa
   advance: () => walk.advance(),
 });
 
-/** A walk that leaves out rows; it looks at each of them. */
-export const walkWhere = <Row>(walk: Walk<Row>, isIn: (row: Row) => boolean): Walk<Row> => {
-  const skip = (): void => {
-    while (walk.row !== undefined && !isIn(walk.row)) walk.advance();
-  };
-  skip();
-  return {
-    get row() {
-      return walk.row;
-    },
-    advance: () => {
-      walk.advance();
-      skip();
-    },
-  };
-};
-
 /** The first `limit` rows of some walks, one walk after the other, that are wanted, and whether there is another one. */
 export const takeRows = <Row>(
   walks: Iterable<Walk<Row>>,

@@ -15,7 +15,7 @@ export interface Readable {
   readonly version: number;
 }
 
-/** Readers whose lists are kept at the same time. */
+/** Readers whose lists are kept at the same time, of things of every kind. */
 const MOST_READERS = 32;
 /** Things that are looked at before others have their turn: about two milliseconds. */
 const THINGS_A_TURN = 2000;
@@ -31,25 +31,56 @@ interface Making<Row> {
   readonly changes: { readonly row: Row; readonly isThere: boolean }[];
 }
 
+/** What readers have seen: the version of each thing, by reader. */
+export class SeenVersions<Place, Row extends Place & Readable> {
+  readonly #readers = new Map<string, Map<string, number>>();
+
+  /** 0: nothing of it. */
+  of(reader: string, id: string): number {
+    return this.#readers.get(reader)?.get(id) ?? 0;
+  }
+
+  /** A reader's cursor over a thing has moved, or is gone (0). `row`: the thing, if it is not going on; `lists`: all that it is in. */
+  move(
+    { reader, id, version }: { readonly reader: string; readonly id: string; readonly version: number },
+    row: Row | undefined,
+    lists: readonly Readers<Place, Row>[],
+  ): void {
+    if (row !== undefined) for (const one of lists) one.takeOut(reader, row);
+    const versions = this.#readers.get(reader) ?? new Map<string, number>();
+    if (version > 0) versions.set(id, version);
+    else versions.delete(id);
+    if (versions.size > 0) this.#readers.set(reader, versions);
+    else this.#readers.delete(reader);
+    if (row !== undefined) for (const one of lists) one.putBack(reader, row);
+  }
+}
+
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The things of one kind that are not going on, by reader. */
+/** Things that are not going on, by reader. */
 export class Readers<Place, Row extends Place & Readable> {
   readonly #compare: Compare<Place>;
   /** All of them that stand after a place, in order. */
   readonly #all: (after: Place | undefined) => Walk<Row>;
-  readonly #cursors = new Map<string, Map<string, number>>();
+  readonly #seen: SeenVersions<Place, Row>;
+  readonly #most: number;
   readonly #splits = new Map<string, Split<Place, Row>>();
   readonly #making = new Map<string, Making<Row>>();
 
-  constructor(compare: Compare<Place>, all: (after: Place | undefined) => Walk<Row>) {
+  /** `seen` is shared by all lists that a thing may be in; `most`: readers whose lists are kept at the same time. */
+  constructor(
+    compare: Compare<Place>,
+    seen: SeenVersions<Place, Row>,
+    {
+      all,
+      most = MOST_READERS,
+    }: { readonly all: (after: Place | undefined) => Walk<Row>; readonly most?: number },
+  ) {
     this.#compare = compare;
+    this.#seen = seen;
     this.#all = all;
-  }
-
-  /** The version that a reader has seen; 0: none. */
-  seen(reader: string, id: string): number {
-    return this.#cursors.get(reader)?.get(id) ?? 0;
+    this.#most = most;
   }
 
   /** Makes the lists of a reader who has none yet. Without it {@link of} does, and everybody waits for it. */
@@ -86,22 +117,21 @@ export class Readers<Place, Row extends Place & Readable> {
     for (const { changes } of this.#making.values()) changes.push({ row, isThere: false });
   }
 
-  /** A reader's cursor has moved, or is gone (0). `row`: the thing, if it is not going on. */
-  move(reader: string, id: string, version: number, row: Row | undefined): void {
-    const split = row === undefined ? undefined : this.#splits.get(reader);
-    if (split !== undefined && row !== undefined) this.#sideOf(split, reader, row).remove(row);
-    const cursors = this.#cursors.get(reader) ?? new Map<string, number>();
-    if (version > 0) cursors.set(id, version);
-    else cursors.delete(id);
-    if (cursors.size > 0) this.#cursors.set(reader, cursors);
-    else this.#cursors.delete(reader);
-    if (row === undefined) return;
+  /** What a reader has seen of it is about to change. */
+  takeOut(reader: string, row: Row): void {
+    const split = this.#splits.get(reader);
+    if (split !== undefined) this.#sideOf(split, reader, row).remove(row);
+  }
+
+  /** What a reader has seen of it has changed. */
+  putBack(reader: string, row: Row): void {
+    const split = this.#splits.get(reader);
     if (split !== undefined) this.#sideOf(split, reader, row).add(row);
     this.#making.get(reader)?.changes.push({ row, isThere: true });
   }
 
   #sideOf(split: Split<Place, Row>, reader: string, row: Row): OrderedIndex<Place, Row> {
-    return this.seen(reader, row.id) < row.version ? split.unread : split.read;
+    return this.#seen.of(reader, row.id) < row.version ? split.unread : split.read;
   }
 
   /** Last in the order of the map is who asked last. */
@@ -109,7 +139,7 @@ export class Readers<Place, Row extends Place & Readable> {
     this.#splits.delete(reader);
     this.#splits.set(reader, split);
     for (const [oldest] of this.#splits) {
-      if (this.#splits.size <= MOST_READERS) break;
+      if (this.#splits.size <= this.#most) break;
       this.#splits.delete(oldest);
     }
   }
@@ -137,7 +167,7 @@ export class Readers<Place, Row extends Place & Readable> {
     let walk = this.#all(undefined);
     for (let looked = 1; walk.row !== undefined; looked += 1) {
       const { row } = walk;
-      (this.seen(reader, row.id) < row.version ? unread : read).push(row);
+      (this.#seen.of(reader, row.id) < row.version ? unread : read).push(row);
       if (looked % THINGS_A_TURN === 0) {
         yield;
         walk = this.#all(row);

@@ -3,11 +3,11 @@
 import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
 import { list, text, whole } from '#libs/projections/row-fields.ts';
-import { mergeWalks, takeRows, walkWhere, walkWhile } from '#libs/projections/walks.ts';
+import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
 import type { SESSION_LISTS } from '#streams/http/sessions.ts';
 import type { ReadCursor, SessionView } from '#streams/session-view.ts';
 import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
-import { Readers } from './readers.ts';
+import { Readers, SeenVersions } from './readers.ts';
 
 /** What sessionRowOf looks at. */
 export const SESSION_ROW_FIELDS = [
@@ -88,6 +88,12 @@ export interface SessionListing {
   readonly limit: number;
 }
 
+type Narrowing = Pick<SessionListing, 'state' | 'agent' | 'provider'>;
+
+/** Whether not every session can be in the list. */
+const isNarrowed = ({ agent, provider, state }: Narrowing): boolean =>
+  agent !== undefined || provider !== undefined || LISTS[state].isIdle !== undefined;
+
 type Ordered = OrderedIndex<Place, SessionRow>;
 const ordered = (): Ordered => createOrderedIndex<Place, SessionRow>(compare);
 
@@ -101,16 +107,24 @@ class Halves {
   }
 }
 
+/** Readers of narrowed lists whose lists are kept at the same time, for each kind. */
+const MOST_READERS_OF_KIND = 8;
+
 /** The sessions of one agent with one provider, with or without runs: what lists are narrowed by. */
 class Kind extends Halves {
   readonly #of: Pick<SessionRow, 'agent' | 'provider' | 'isIdle'>;
+  readonly readers: Readers<Place, SessionRow>;
 
-  constructor(row: SessionRow) {
+  constructor(row: SessionRow, seen: SeenVersions<Place, SessionRow>) {
     super();
+    this.readers = new Readers(compare, seen, {
+      all: (after) => this.inactive.walk(after),
+      most: MOST_READERS_OF_KIND,
+    });
     this.#of = { agent: row.agent, provider: row.provider, isIdle: row.isIdle };
   }
 
-  isOf({ agent, provider, state }: SessionListing): boolean {
+  isOf({ agent, provider, state }: Narrowing): boolean {
     const { isIdle } = LISTS[state];
     return (
       (agent === undefined || agent === this.#of.agent) &&
@@ -126,7 +140,10 @@ export class SessionIndex {
   readonly #all = new Halves();
   readonly #kinds = new Map<string, Kind>();
   readonly #changes = createChangeOrder<SessionRow>();
-  readonly #readers = new Readers<Place, SessionRow>(compare, (after) => this.#all.inactive.walk(after));
+  readonly #seen = new SeenVersions<Place, SessionRow>();
+  readonly #readers = new Readers<Place, SessionRow>(compare, this.#seen, {
+    all: (after) => this.#all.inactive.walk(after),
+  });
 
   /** Follows the view from now on. */
   constructor(view: Pick<ReadView<Omit<SessionView, 'seq'>, SessionRow>, 'follow'>) {
@@ -142,12 +159,14 @@ export class SessionIndex {
     version: number,
     row: SessionRow | undefined,
   ): void {
-    this.#readers.move(reader, id, version, row?.isActive === false ? row : undefined);
+    const inactive = row?.isActive === false ? row : undefined;
+    const kind = inactive && this.#kinds.get(kindOf(inactive));
+    this.#seen.move({ reader, id, version }, inactive, [this.#readers, ...(kind ? [kind.readers] : [])]);
   }
 
   /** The version that a reader has seen; 0: none. */
   seen(reader: string, id: string): number {
-    return this.#readers.seen(reader, id);
+    return this.#seen.of(reader, id);
   }
 
   /** Puts everything that has come in its place now: the first reader after a start would wait for it. */
@@ -167,8 +186,9 @@ export class SessionIndex {
   }
 
   /** Before the first page of a reader: without it that page makes the reader's lists, and everybody waits for it. */
-  prepare(reader: string): Promise<void> {
-    return this.#readers.prepare(reader);
+  async prepare(reader: string, listing: Narrowing): Promise<void> {
+    if (!isNarrowed(listing)) return this.#readers.prepare(reader);
+    for (const kind of this.#kindsOf(listing)) await kind.readers.prepare(reader);
   }
 
   /** A page of a list, and the place of its last row. */
@@ -202,39 +222,42 @@ export class SessionIndex {
   }
 
   *#walk(group: Group, listing: SessionListing, isFirst: boolean): Generator<Walk<SessionRow>> {
-    const { agent, provider, reader, state } = listing;
+    const { reader } = listing;
     // Without a reader everything is unread.
     if (reader === undefined && group === 'read') return;
     const after = isFirst ? listing.after : undefined;
     const half = group === 'active' ? 'active' : 'inactive';
-    const isNarrowed = agent !== undefined || provider !== undefined || LISTS[state].isIdle !== undefined;
-    if (!isNarrowed) {
-      const isOfReader = reader !== undefined && group !== 'active';
-      yield (isOfReader ? this.#readers.of(reader)[group] : this.#all[half]).walk(after);
-      return;
+    // Lists of a reader hold sessions of every kind, and those that match may be the last of them: each kind has lists of its own.
+    const listOf = (halves: Halves, readers: Readers<Place, SessionRow>): Ordered =>
+      reader === undefined || group === 'active' ? halves[half] : readers.of(reader)[group];
+    if (!isNarrowed(listing)) yield listOf(this.#all, this.#readers).walk(after);
+    else {
+      const walks = this.#kindsOf(listing).map((kind) => listOf(kind, kind.readers).walk(after));
+      yield mergeWalks(compare, walks);
     }
-    const walks = [...this.#kinds.values()].flatMap((kind) =>
-      kind.isOf(listing) ? [kind[half].walk(after)] : [],
-    );
-    const merged = mergeWalks(compare, walks);
-    // Lists of a reader hold sessions of every kind: those that match may be the last of them.
-    yield reader === undefined ? merged : walkWhere(merged, (row) => this.groupOf(row, reader) === group);
+  }
+
+  #kindsOf(listing: Narrowing): readonly Kind[] {
+    return [...this.#kinds.values()].filter((kind) => kind.isOf(listing));
   }
 
   #add(row: SessionRow): void {
     this.#all.of(row).add(row);
     const name = kindOf(row);
-    const kind = this.#kinds.get(name) ?? new Kind(row);
+    const kind = this.#kinds.get(name) ?? new Kind(row, this.#seen);
     this.#kinds.set(name, kind);
     kind.of(row).add(row);
     this.#changes.add(row);
-    if (!row.isActive) this.#readers.add(row);
+    if (!row.isActive) for (const one of [this.#readers, kind.readers]) one.add(row);
   }
 
   #remove(row: SessionRow): void {
     this.#all.of(row).remove(row);
-    this.#kinds.get(kindOf(row))?.of(row).remove(row);
+    const kind = this.#kinds.get(kindOf(row));
+    kind?.of(row).remove(row);
     this.#changes.remove(row);
-    if (!row.isActive) this.#readers.remove(row);
+    if (row.isActive) return;
+    this.#readers.remove(row);
+    kind?.readers.remove(row);
   }
 }

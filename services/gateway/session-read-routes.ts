@@ -59,7 +59,7 @@ const listSessions =
     const after = query.cursor === undefined ? undefined : parseSessionCursor(query.cursor);
     await shows(parts, parts.views.sessions, query.afterSeq);
     const { state, agent, provider, reader, limit } = query;
-    const index = await sessionIndexFor(parts, reader);
+    const index = await sessionIndexFor(parts, query);
     const { rows, hasMore } = index.page({ state, agent, provider, reader, after, limit });
     const last = rows.at(-1);
     const next =

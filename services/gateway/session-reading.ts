@@ -5,7 +5,7 @@ import type { SessionView } from '#streams/session-view.ts';
 import { attentionOf, type Attention } from './attention.ts';
 import { findRun, type ShownRun } from './find-run.ts';
 import { isRefused, refuse, type GatewayParts, type Refused } from './http.ts';
-import type { SessionIndex, SessionPlace, SessionRow } from './session-index.ts';
+import type { SessionIndex, SessionListing, SessionPlace, SessionRow } from './session-index.ts';
 
 const GROUP_LETTER = { active: 'a', unread: 'u', read: 'r' } as const;
 
@@ -50,9 +50,10 @@ export const sessionIndexOf = ({ views }: GatewayParts): SessionIndex => {
 /** The same, with the lists of a reader made. */
 export const sessionIndexFor = async (
   parts: GatewayParts,
-  reader: string | undefined,
+  listing: Pick<SessionListing, 'state' | 'agent' | 'provider' | 'reader'>,
 ): Promise<SessionIndex> => {
-  if (reader !== undefined) await sessionIndexOf(parts).prepare(reader);
+  const { reader } = listing;
+  if (reader !== undefined) await sessionIndexOf(parts).prepare(reader, listing);
   return sessionIndexOf(parts);
 };
 

@@ -9,7 +9,7 @@ import { compareRank } from '#streams/task-order.ts';
 import type { TaskView } from '#streams/task-view.ts';
 import { TASK_STATES, type TaskStateName } from '#streams/task.ts';
 import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
-import { Readers } from './readers.ts';
+import { Readers, SeenVersions } from './readers.ts';
 import { QueueTally, type QueueCounts } from './queue-tally.ts';
 
 /** What taskRowOf looks at. */
@@ -117,9 +117,10 @@ const isWanted =
 export class TaskIndex {
   readonly #queues = new Map<string, Queue>();
   readonly #changes = createChangeOrder<TaskRow>();
-  readonly #readers = new Readers<TaskPlace, TaskRow>(compare, (after) =>
-    this.#walk({ state: [...ENDED] }, after),
-  );
+  readonly #seen = new SeenVersions<TaskPlace, TaskRow>();
+  readonly #readers = new Readers<TaskPlace, TaskRow>(compare, this.#seen, {
+    all: (after) => this.#walk({ state: [...ENDED] }, after),
+  });
 
   /** Follows the view from now on. */
   constructor(view: Pick<ReadView<Omit<TaskView, 'seq'>, TaskRow>, 'follow'>) {
@@ -135,12 +136,13 @@ export class TaskIndex {
     version: number,
     row: TaskRow | undefined,
   ): void {
-    this.#readers.move(reader, id, version, row !== undefined && !isActiveTask(row) ? row : undefined);
+    const ended = row !== undefined && !isActiveTask(row) ? row : undefined;
+    this.#seen.move({ reader, id, version }, ended, [this.#readers]);
   }
 
   /** The version that a reader has seen; 0: none. */
   seen(reader: string, id: string): number {
-    return this.#readers.seen(reader, id);
+    return this.#seen.of(reader, id);
   }
 
   /** Puts everything that has come in its place now: the first reader after a start would wait for it. */

@@ -1,7 +1,7 @@
 // Lists of a reader that are made in pieces, while things come, go and are read between the pieces.
 import { expect, test } from 'vitest';
 import { createOrderedIndex } from '#libs/projections/ordered-index.ts';
-import { Readers } from '#services/gateway/readers.ts';
+import { Readers, SeenVersions } from '#services/gateway/readers.ts';
 
 interface Thing {
   readonly id: string;
@@ -15,7 +15,8 @@ const nextTurn = (): Promise<boolean> => new Promise((resolve) => setImmediate((
 const world = () => {
   const things = new Map<string, Thing>();
   const all = createOrderedIndex<Thing, Thing>(compare);
-  const readers = new Readers<Thing, Thing>(compare, (after) => all.walk(after));
+  const seen = new SeenVersions<Thing, Thing>();
+  const readers = new Readers<Thing, Thing>(compare, seen, { all: (after) => all.walk(after) });
   const drop = (id: string): void => {
     const thing = things.get(id);
     if (thing === undefined) return;
@@ -25,6 +26,7 @@ const world = () => {
   };
   return {
     readers,
+    seen,
     things,
     drop,
     set: (thing: Thing): void => {
@@ -33,7 +35,8 @@ const world = () => {
       all.add(thing);
       readers.add(thing);
     },
-    read: (id: string, version: number): void => readers.move('anna', id, version, things.get(id)),
+    read: (id: string, version: number): void =>
+      seen.move({ reader: 'anna', id, version }, things.get(id), [readers]),
   };
 };
 
@@ -48,7 +51,7 @@ const idsOf = (readers: Readers<Thing, Thing>, side: 'unread' | 'read'): readonl
 const THINGS = 9000;
 
 test('ST-30 lists of a reader that are made while things change show every thing once, as it is then', async () => {
-  const { readers, things, set, drop, read } = world();
+  const { readers, seen, things, set, drop, read } = world();
   for (let n = 0; n < THINGS; n += 1) set({ id: `t${n}`, at: (n * 7919) % THINGS, version: 2 });
   for (let n = 0; n < THINGS; n += 3) read(`t${n}`, 2);
 
@@ -69,7 +72,7 @@ test('ST-30 lists of a reader that are made while things change show every thing
 
   expect(turns).toBeGreaterThan(2);
   const inOrder = [...things.values()].toSorted(compare);
-  const isUnread = ({ id, version }: Thing): boolean => readers.seen('anna', id) < version;
+  const isUnread = ({ id, version }: Thing): boolean => seen.of('anna', id) < version;
   expect(idsOf(readers, 'unread')).toEqual(inOrder.filter(isUnread).map(({ id }) => id));
   expect(idsOf(readers, 'read')).toEqual(inOrder.filter((thing) => !isUnread(thing)).map(({ id }) => id));
 });

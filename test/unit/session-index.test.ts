@@ -61,7 +61,14 @@ const stepArb = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.constantFrom('anna', 'ben').map((reader) => ({ kind: 'look' as const, reader })),
+    arbitrary: fc.record(
+      {
+        kind: fc.constant('look' as const),
+        reader: fc.constantFrom('anna', 'ben'),
+        agent: fc.constant('a1'),
+      },
+      { requiredKeys: ['kind', 'reader'] },
+    ),
   },
 );
 type Step = typeof stepArb extends fc.Arbitrary<infer One> ? One : never;
@@ -73,7 +80,7 @@ const play = (steps: readonly Step[]): World => {
     else if (step.kind === 'forget') made.forget(step.id);
     else if (step.kind === 'read') made.read(step.reader, step.id, step.version);
     // Lists of a reader are kept from the first look on.
-    else made.index.page({ state: 'all', reader: step.reader, limit: 1 });
+    else made.index.page({ state: 'all', reader: step.reader, agent: step.agent, limit: 1 });
   }
   return made;
 };
@@ -144,6 +151,26 @@ describe('lists of sessions', () => {
       ),
       propertyRuns(500),
     );
+  });
+
+  test('ST-36 a page of one agent does not walk over all that its reader has read', () => {
+    const { index, set, read } = world();
+    let looks = 0;
+    for (let n = 0; n < 5000; n += 1) {
+      const row = { id: `s${n}`, agent: `a${n % 2}`, provider: 'exec', isActive: false, isIdle: n % 3 === 0 };
+      const times = { seq: n + 1, version: 1, lastActivityAt: 5000 - n, updatedAt: 1 };
+      // What is looked at to tell read from unread.
+      set(Object.defineProperty({ ...row, ...times }, 'version', { get: () => ((looks += 1), 1) }));
+      // The only unread ones of the agent are the last two.
+      if (n < 4996) read('anna', `s${n}`, 1);
+    }
+    const unread = { state: 'unread', reader: 'anna', agent: 'a1' } as const;
+    const first = index.page({ ...unread, limit: 1 });
+    expect(first).toMatchObject({ rows: [{ id: 's4997' }], hasMore: true });
+    read('anna', 's4997', 1);
+    looks = 0;
+    expect(index.page({ ...unread, limit: 1 })).toMatchObject({ rows: [{ id: 's4999' }], hasMore: false });
+    expect(looks).toBeLessThan(10);
   });
 
   test('WK-47 following the changes shows every session that has changed, once, in the order of its last change', () => {
