@@ -69,6 +69,8 @@ export const RUN_REQUESTS = {
       parent: nameSchema.optional(),
       /** The run whose work it does once more. */
       retryOf: runIdSchema.optional(),
+      /** The session may be one that is not there yet: its first run opens it. Without it an unknown one is refused; no part of what must be the same. */
+      mayOpenSession: z.boolean().optional(),
       /** On whose behalf the run is, where that is not the actor; no part of what must be the same. */
       startedBy: actorSchema.optional(),
       actor: actorSchema,

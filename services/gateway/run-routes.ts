@@ -73,6 +73,8 @@ interface Asking {
 const requestOf = (input: CreateRunInput, { defaults, newId, actor }: Asking): RunRequestOf<'create'> => ({
   runId: newId('run'),
   sessionId: input.session ?? newId('session'),
+  // One that is named was looked for.
+  mayOpenSession: true,
   agent: input.agent ?? defaults.agent,
   provider: input.provider ?? 'exec',
   title: input.title ?? titleOfPrompt(input.prompt),

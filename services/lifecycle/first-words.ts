@@ -30,6 +30,7 @@ const runOf = (
 ): RunRequestOf<'create'> => ({
   runId: idOf('run', spawnId),
   sessionId: idOf('session', spawnId),
+  mayOpenSession: true,
   agent,
   provider: config.provider,
   title: 'First words',

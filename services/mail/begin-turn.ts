@@ -43,6 +43,7 @@ const runOf = (
 ): RunRequestOf<'create'> => ({
   runId: mailRunId(request.batchId),
   sessionId: request.sessionId ?? mailSessionId(request.batchId),
+  mayOpenSession: true,
   agent,
   provider: request.provider,
   title: request.messageIds.length === 1 ? '1 message' : `${request.messageIds.length} messages`,

@@ -67,9 +67,14 @@ const create =
   ({ runLog, redactor, instructions, checkSession }: Parts): Handle<'create'> =>
   async (boundary, request) => {
     // Redaction keeps the shape: strings stay strings, names and ids are as they were.
-    const { actor, startedBy = actor, ...asked } = redactor.value(request).value as typeof request;
+    const {
+      actor,
+      startedBy = actor,
+      mayOpenSession,
+      ...asked
+    } = redactor.value(request).value as typeof request;
     const { runId, sessionId } = asked;
-    const refusal = await checkSession(boundary, asked);
+    const refusal = await checkSession(boundary, { ...asked, mayOpenSession });
     if (refusal !== undefined) return refused(refusal);
     const requestHash = hashOf(asked);
     const data = { ...asked, startedBy, requestHash, commandId: attemptCommandId(runId, 1) };

@@ -55,6 +55,7 @@ export const retryRequest =
         ...(prompt !== undefined && { prompt }),
       },
       retryOf: runId,
+      mayOpenSession: true,
       actor,
     });
     if (answer.kind === 'refused') return answer;

@@ -207,7 +207,7 @@ export const runs = defineService({
       ...runRequests({
         runLog,
         instructions,
-        checkSession: createSessionCheck(context.log('TRANSITIONS')),
+        checkSession: createSessionCheck(context.log('TRANSITIONS'), context.bucket('sessions')),
         claims,
         answerApproval,
         unstick,

@@ -75,6 +75,8 @@ const runRequestOf = (
   maxAttempts: 1,
   leaseMs: created.leaseMs,
   task: { taskId: created.taskId, attempt },
+  // A session of its own; one that the task names has to be there, and its agent's.
+  ...(created.sessionId === null && { mayOpenSession: true }),
   ...(created.createdBy !== undefined && { startedBy: created.createdBy }),
   actor: ACTOR,
 });

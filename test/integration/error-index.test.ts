@@ -89,6 +89,16 @@ describe('the error index', () => {
     expect(await overHttp(client.call('getSession', path(sessionId)))).toEqual(none('SESSION_UNKNOWN'));
     const storage = { sessionId, name: 'v', reason: 'x', requestId: 'r', actor };
     expect(await overNats('sessions', 'evict', storage)).toEqual(none('SESSION_UNKNOWN'));
+    // One rule for both ways: a run begins a session that it does not name (HTTP), or that it says it may open (NATS).
+    const { mayOpenSession: _may, ...inSession } = runRequest({ sessionId });
+    expect(await overNats('runs', 'create', inSession)).toEqual(none('SESSION_UNKNOWN'));
+    const named = client.call('createRun', { body: { prompt: 'x', session: sessionId } });
+    expect(await overHttp(named)).toEqual(none('SESSION_UNKNOWN'));
+    const opened = await client.call('createRun', { body: { prompt: 'x' } });
+    // Shown: it is known to everybody.
+    await client.call('getSession', path(opened.sessionId));
+    const second = runRequest({ sessionId: opened.sessionId, mayOpenSession: false });
+    expect(await ask(plane.ports, 'create', second)).toMatchObject({ outcome: 'ok' });
     const asked = [
       client.call('getRun', path(runId)),
       client.call('getTask', path(taskId)),

@@ -54,6 +54,7 @@ const beginTurn = async (agent: string): Promise<ScriptedTurn & { readonly runId
   const created = await ask(ports, 'create', {
     runId,
     sessionId: makeId('session', systemIds.ulid()),
+    mayOpenSession: true,
     agent,
     provider: 'exec',
     title: null,

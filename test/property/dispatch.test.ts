@@ -229,6 +229,17 @@ test('an agent that can do little is used before one that can do much', () => {
   ]);
 });
 
+test('HR-09 where no limit is set nothing waits but for a runner: as many go as there are slots, however many are under way', () => {
+  const runners = new Map([
+    ['a', one(['exec'], 30)],
+    ['b', one(['exec'], 40)],
+  ]);
+  const waiting = Array.from({ length: 100 }, (_, at) => task(String(at + 1)));
+  const active = Array.from({ length: 5 }, (_, at) => ({ task: task(String(200 + at)), agent: 'a' }));
+  const grants = decideGrants(situationOf({ waiting, runners, active, otherRuns: ['b'] }), none, 1000);
+  expect(grants.map(({ taskId }) => taskId)).toEqual(waiting.slice(0, 64).map(({ taskId }) => taskId));
+});
+
 test('HR-20 a limit of zero pauses what it names, and lets the rest go', () => {
   const runners = new Map([['a', one(['exec'], 5)]]);
   const waiting = [task('1', { lane: 'slow' }), task('2'), task('3', { queue: 'q2' })];

@@ -11,6 +11,7 @@ import { ask, history } from './scripted-runner.ts';
 export const runRequest = (changes: Partial<RunRequestOf<'create'>> = {}): RunRequestOf<'create'> => ({
   runId: makeId('run', systemIds.ulid()),
   sessionId: makeId('session', systemIds.ulid()),
+  mayOpenSession: true,
   agent: 'builder-1',
   provider: 'exec',
   title: 'Test',

@@ -59,6 +59,7 @@ const orderTask = async (world: World): Promise<void> => {
 const runOrder = (world: World): RunRequestOf<'create'> => ({
   runId: makeId('run', world.ids.ulid()),
   sessionId: makeId('session', world.ids.ulid()),
+  mayOpenSession: true,
   agent: isLucky(world, 0.5) ? 'a1' : 'a2',
   provider: 'exec',
   title: null,
