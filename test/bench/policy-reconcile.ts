@@ -76,6 +76,8 @@ const bareReconcile = async (broker: FreshBroker) => {
     },
     close: async () => {
       messages.stop();
+      // Else it looks for its heartbeats for ever, and the process does not end.
+      seen.stop();
       await working;
       await connection.close();
     },
