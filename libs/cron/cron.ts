@@ -52,8 +52,8 @@ export const nextCronAt = (calendar: Calendar, afterMs: number): number | null =
 
 /** The last of its times in (`afterMs`, `untilMs`]; null: there is none. */
 export const lastCronAt = (calendar: Calendar, afterMs: number, untilMs: number): number | null => {
-  // Its own second is not counted by the package, so the next one is the end.
-  const [last] = parse(calendar).previousRuns(1, dateOf(untilMs + 1000));
-  const at = last?.getTime() ?? 0;
-  return at > afterMs && at <= untilMs ? at : null;
+  // Its own second is not counted by the package, so the next one is the end; a time within that is not yet due, and the one before it counts.
+  const times = parse(calendar).previousRuns(2, dateOf(untilMs + 1000));
+  const at = times.map((time) => time.getTime()).find((time) => time <= untilMs) ?? 0;
+  return at > afterMs ? at : null;
 };

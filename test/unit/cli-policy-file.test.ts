@@ -103,11 +103,20 @@ test('calendars know time zones and days that miss an hour', () => {
   const at = (text: string): number => Date.parse(text);
   expect(nextCronAt(berlin, at('2026-03-28T12:00:00Z'))).toBe(at('2026-03-29T01:00:00Z'));
   expect(nextCronAt(berlin, at('2026-03-29T12:00:00Z'))).toBe(at('2026-03-30T00:30:00Z'));
+  // A time that a day has twice counts once; half hours go on through it.
+  const twice = at('2026-10-25T00:30:00Z');
+  expect(nextCronAt(berlin, at('2026-10-24T12:00:00Z'))).toBe(twice);
+  expect(nextCronAt(berlin, twice)).toBe(at('2026-10-26T01:30:00Z'));
+  expect(lastCronAt(berlin, twice, at('2026-10-25T01:30:00Z'))).toBe(null);
+  const halves = { cron: '*/30 * * * *', timeZone: 'Europe/Berlin' };
+  expect(nextCronAt(halves, at('2026-10-25T00:59:00Z'))).toBe(at('2026-10-25T01:00:00Z'));
   const daily = { cron: '5 0 * * *', timeZone: 'UTC' };
   const due = at('2026-01-01T00:05:00Z');
   expect(lastCronAt(daily, 0, due)).toBe(due);
   expect(lastCronAt(daily, due, due + 1000)).toBe(null);
   expect(lastCronAt(daily, due - 1, due + 999)).toBe(due);
+  // Also in the second before the next one.
+  expect(lastCronAt(daily, due - 1, due + 86_400_000 - 1)).toBe(due);
   expect(cronProblem(daily)).toBe(undefined);
   expect(cronProblem({ cron: '* * * *', timeZone: 'UTC' })).toMatch(/five fields/);
   expect(cronProblem({ cron: '0 0 * * *', timeZone: 'Mars/X' })).toMatch(/no time zone "Mars\/X"/);
