@@ -5,7 +5,7 @@ import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import { ADMISSION_ID } from '#streams/admission.ts';
 import { readEntry, type EntryReading } from '#streams/catalogue.ts';
 import { decodeRunEvent, isRunEventType } from '#streams/run-codec.ts';
-import { aggregateFilter, aggregateSubject, type Boundary } from '#streams/subjects.ts';
+import { aggregateFilter, aggregateSubject, parseSubject, type Boundary } from '#streams/subjects.ts';
 import { decodeTaskEvent, isTaskEventType } from '#streams/task-codec.ts';
 import { Board, type RetriedTask } from './board.policy.ts';
 import { seenBy, type Summaries } from './summaries.ts';
@@ -118,9 +118,10 @@ export class FleetLog {
       signal,
     });
     for await (const entry of entries) {
-      const reading = readingOf(entry);
-      const about = entry.seq <= lastSeq ? summarised(reading) : undefined;
-      if (about === undefined || !isSeen({ ...about, seq: entry.seq })) await this.#apply(entry, reading);
+      // Looked at before it is read: where nothing of one family has happened for long, most of what comes is of the other and known.
+      const about = entry.seq <= lastSeq ? summarised(entry) : undefined;
+      if (about === undefined || !isSeen({ ...about, seq: entry.seq }))
+        await this.#apply(entry, readingOf(entry));
       this.#seen(entry.seq);
     }
   }
@@ -190,12 +191,9 @@ const filters = (): string[] => FAMILIES.map((family) => aggregateFilter(family)
 type OfSummary = { readonly family: 'task' | 'run'; readonly boundary: Boundary; readonly id: string };
 
 /** What the summaries are folded from, with what they know it by. */
-const summarised = (reading: EntryReading): OfSummary | undefined => {
-  if (reading.kind !== 'task' && reading.kind !== 'run') return undefined;
-  const { kind: family, place } = reading;
-  return {
-    family,
-    boundary: { tenant: place.tenant, project: place.project },
-    id: place.kind === 'timer' ? '' : place.id,
-  };
+const summarised = ({ subject }: StoredEntry): OfSummary | undefined => {
+  const place = parseSubject(subject);
+  if (place?.kind !== 'aggregate' || (place.family !== 'task' && place.family !== 'run')) return undefined;
+  const { tenant, project, family, id } = place;
+  return { family, boundary: { tenant, project }, id };
 };
