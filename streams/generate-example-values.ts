@@ -31,6 +31,7 @@ export const REQUEST_EXAMPLES: {
       ...about,
       agent,
       provider: 'exec',
+      mayOpenSession: true,
       title: 'Cart rounding',
       request: EXAMPLE_REQUEST,
       replay: 'requeue',
