@@ -67,6 +67,7 @@ const readStandardInput = async (): Promise<string | undefined> => {
 /** Commands beside those of services/cli. */
 export const OWN_COMMANDS: readonly CommandGroup[] = [
   { names: ['up'], load: async () => (await import('./up-command.ts')).registerUpCommand },
+  { names: ['runner'], load: async () => (await import('./runner-command.ts')).registerRunnerCommand },
   { names: ['secrets'], load: async () => (await import('./secrets-command.ts')).registerSecretsCommand },
   { names: ['token'], load: async () => (await import('./token-command.ts')).registerTokenCommand },
   { names: ['hook', 'mcp'], load: async () => (await import('./turn-commands.ts')).registerTurnCommands },

@@ -50,7 +50,7 @@ const wireTo = (access: BrokerAccess): Wire => ({
 });
 
 const start = async (
-  options: UpOptions,
+  options: Pick<UpOptions, 'environment' | 'logSink'>,
   services: readonly Service[],
   access: BrokerAccess,
   settings: Record<string, unknown>,
@@ -74,6 +74,14 @@ const start = async (
   await started.drain();
   throw failure;
 };
+
+/** Services beside a stack that runs already, in this process; resolves when they work. `settings`: by flag. */
+export const startBeside = async (
+  options: Pick<UpOptions, 'environment' | 'logSink'>,
+  names: readonly string[],
+  access: BrokerAccess,
+  settings: Record<string, unknown>,
+): Promise<StartedProcess> => start(options, await loadServices(names), access, settings);
 
 /** As in streams/nats.conf. */
 const MOST_CONSUMERS = 100_000;

@@ -147,6 +147,9 @@ const addAgent = async (context: CliContext, given: string, flags: StackFlags): 
   const { agent, user, credential, repeated } = made;
   context.terminal.out(`agent ${agent} ${repeated ? 'was there' : 'is added'}: broker user ${user}`);
   context.terminal.out(`its password: ${credential}`);
+  context.terminal.note(
+    `to run it here: fleetlog runner ${agent}; or have a policy want it (fleetlog policy apply)`,
+  );
   context.terminal.note('a host on another machine needs a copy of that file in its host.credentialsDir');
 };
 

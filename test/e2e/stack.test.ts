@@ -1,7 +1,7 @@
 // The whole stack as `npm start` runs it, from the request to the replay: one stack of real processes for the file, used over the
 // command line, HTTP and the streams themselves. How it starts, stops and survives is in stack-life.test.ts.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projections } from '#services/projections.ts';
@@ -267,4 +267,24 @@ test('no secret is in the log file, and the files with secrets are for their own
     { encoding: 'utf8' },
   );
   expect(modes).toBe('');
+});
+
+test('an agent that is added runs beside the stack with its own program, until Ctrl-C', async () => {
+  const missing = await home.cli(['runner', 'reviewer-1']);
+  expect(missing).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('fleetlog agent add reviewer-1'),
+  });
+  expect((await home.cli(['agent', 'add', 'reviewer-1'])).code).toBe(0);
+  const program = join(home.dataDir, 'reviewer.sh');
+  const said = '{"type":"result","outcome":"done","summary":"reviewed"}';
+  writeFileSync(program, `#!/bin/sh\ncat >/dev/null\necho '${said}'\n`, { mode: 0o700 });
+  const environment = { FLEETLOG_RUNNER_PROGRAM: program };
+  const runner = home.start('services/fleetlog.mjs', ['runner', 'reviewer-1', '--json'], environment);
+  await runner.stdout.until(/"ready":true/);
+  const { code, stderr } = await home.cli(['run', 'start', '--agent', 'reviewer-1', '--watch', 'look at it']);
+  expect(stderr).toContain('completed: reviewed');
+  expect(code).toBe(0);
+  process.kill(-runner.pid, 'SIGINT');
+  expect(await runner.exit).toEqual({ code: 0, signal: null });
 });
