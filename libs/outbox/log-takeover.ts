@@ -47,6 +47,9 @@ const readNote = (path: string, now: number): Note => {
 const writeNote = (path: string, note: z.infer<typeof noteSchema>): void =>
   writeFileSync(notePath(path), `${JSON.stringify(note)}\n`, { mode: 0o600 });
 
+/** What was found is settled. */
+export const forgetFound = (path: string): void => rmSync(notePath(path), { force: true });
+
 const verdictOn = (path: string, log: LogReading, now: number): boolean => {
   const note = readNote(path, now);
   return note === 'damaged' || isDamaged(log, { index: readIndexOf(path, now), whole: note });
@@ -72,17 +75,20 @@ export const checkLog = (path: string, now: number): 'whole' | 'damaged' => {
   }
   const { salts, committedFrames, committedSums } = log;
   const [first, second] = committedSums;
-  writeNote(path, {
-    verdict: 'whole',
-    salts: salts.toString('hex'),
-    committedFrames,
-    committedSums: [first, second],
-  });
+  try {
+    writeNote(path, {
+      verdict: 'whole',
+      salts: salts.toString('hex'),
+      committedFrames,
+      committedSums: [first, second],
+    });
+  } catch {
+    // A full disk must not keep a buffer from being opened and delivered. Without the note, an odd end that a second kill leaves may be
+    // taken for damage.
+    forgetFound(path);
+  }
   return 'whole';
 };
-
-/** What was found is settled. */
-export const forgetFound = (path: string): void => rmSync(notePath(path), { force: true });
 
 /**
  * Settles a log that was whole; to be called before anything is promised. Where it cannot be emptied (full disk, a reader), an odd end of it may be

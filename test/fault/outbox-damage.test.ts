@@ -22,6 +22,7 @@ import { changeParked } from '#libs/outbox/inspect.ts';
 import { hasDamagedLog } from '#libs/outbox/log-takeover.ts';
 import { createOutboxPeer, recordOf, textOf } from '#test/support/outbox-peer.ts';
 import { useOutboxRig } from '#test/support/outbox-rig.ts';
+import { fillDisk, smallDisk } from '#test/support/small-disk.ts';
 import { oneSeed } from '#test/support/seeds.ts';
 
 const rig = useOutboxRig();
@@ -29,11 +30,14 @@ const DAMAGES = 40;
 const FILES = ['.sqlite', '.sqlite-wal', '.ceiling.json'];
 
 /** The files as a killed process leaves them, in a folder of their own. */
-const copyOfLife = (): { readonly dir: string; readonly path: string } => {
-  const dir = mkdtempSync(join(tmpdir(), 'fleetlog-damage-'));
+const copyOfLife = (
+  place = tmpdir(),
+  files: readonly string[] = FILES,
+): { readonly dir: string; readonly path: string } => {
+  const dir = mkdtempSync(join(place, 'fleetlog-damage-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   const base = rig().path.slice(0, -'.sqlite'.length);
-  for (const suffix of FILES)
+  for (const suffix of files)
     if (existsSync(base + suffix)) copyFileSync(base + suffix, join(dir, basename(base) + suffix));
   return { dir, path: join(dir, basename(rig().path)) };
 };
@@ -79,6 +83,20 @@ test('a log that is whole is no alarm, whatever a killed process left of it', as
   expect(gaps).toEqual([]);
   expect(promised.filter(({ id }) => !stored.has(id))).toEqual([]);
   expect(next.sourceSeq).toBe(31);
+});
+
+test('it is opened on a disk that is full by now, and goes on when there is room', async ({ skip }) => {
+  const { promised } = await life(30);
+  const disk = smallDisk(16) ?? skip('a small file system cannot be mounted here');
+  const { dir } = copyOfLife(disk, [...FILES, '.sqlite-shm', '.lock', '.lock-journal', '.holder.json']);
+  fillDisk(join(dir, 'fill'));
+  const outbox = rig().start({ dir });
+  expect(outbox.status()).toMatchObject({ pending: 30 });
+  await rig().closeNow(outbox);
+  rmSync(join(dir, 'fill'));
+  const { gaps, stored } = await nextLife(dir);
+  expect(gaps).toEqual([]);
+  expect(promised.filter(({ id }) => !stored.has(id))).toEqual([]);
 });
 
 test(`a write-ahead log that is damaged anywhere (${DAMAGES} places) costs what is named in a gap, and no number is used twice`, async () => {
