@@ -31,17 +31,21 @@ export interface Evidence {
   look(boundary: Boundary, policy: Policy, now: number): Promise<PolicyEvidence>;
 }
 
+/** A runner, and what it said of its work when it spoke last. */
+interface SpokenRunner extends SeenRunner {
+  readonly active: number | undefined;
+  /** When the broker took that word, epoch ms. */
+  readonly saidAt: number;
+}
+
 /** The runner alive under an agent's name. */
-const runnerOf = async (
-  presence: KeyValue,
-  place: Place,
-): Promise<(SeenRunner & { readonly active: number | undefined }) | null> => {
+const runnerOf = async (presence: KeyValue, place: Place): Promise<SpokenRunner | null> => {
   const entry = await presence.get(presenceKey(place, place.agent));
   if (entry === undefined) return null;
   const parsed = presenceSchema.safeParse(parseJson(entry.value));
   if (!parsed.success) return null;
   const { spawnId = null, host = null, runnerId, version, active } = parsed.data;
-  return { spawnId, host, runnerId, version, active };
+  return { spawnId, host, runnerId, version, active, saidAt: entry.writtenAt };
 };
 
 const turnOf = async (events: EventLog, place: Place, type: 'turn-started' | 'turn-finished') => {
@@ -57,7 +61,7 @@ const activityOf = async (
   { events, messages }: Parts,
   place: Place,
   { startedAt }: Spawn,
-  active: number | undefined,
+  spoken: SpokenRunner | null,
 ): Promise<NonNullable<PolicyEvidence['activity']>> => {
   const [started, finished, message] = await Promise.all([
     turnOf(events, place, 'turn-started'),
@@ -67,7 +71,11 @@ const activityOf = async (
   // A turn of an earlier process may never have said that it ended.
   const isOpen = started !== undefined && started.at >= startedAt && started.seq > (finished?.seq ?? 0);
   const lastAt = Math.max(started?.at ?? 0, finished?.at ?? 0, message?.storedAt ?? 0);
-  return { isBusy: active === undefined ? isOpen : active > 0 || isOpen, lastAt };
+  // It speaks now and then: what has begun or ended since is not in its word.
+  const since = (turn: { readonly at: number } | undefined): number =>
+    turn !== undefined && spoken !== null && turn.at > spoken.saidAt ? 1 : 0;
+  const active = spoken?.active === undefined ? 0 : spoken.active + since(started) - since(finished);
+  return { isBusy: isOpen || active > 0, lastAt };
 };
 
 /** The turns that an agent finished since a time, oldest first. */
@@ -144,7 +152,7 @@ export const createEvidence = (parts: Parts): Evidence => {
     if (!caresForIdle(policy)) return { runner };
     // The mailbox first: mail that comes after this look is not settled by it.
     const mail = await mailSeq(boundary, policy);
-    const activity = await activityOf(parts, place, spawn, runner?.active);
+    const activity = await activityOf(parts, place, spawn, runner);
     const { startedAt } = spawn;
     const looked = { startedAt, now, active: runner?.active, health: policy.config.health };
     const health = await parts.turns.look(place, looked);

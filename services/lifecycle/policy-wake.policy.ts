@@ -7,6 +7,8 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+/** An idle runner says every five seconds what it does. */
+const LIMIT_LOOK_MS = 5 * SECOND_MS;
 
 /** When the agent will have been idle for long enough, if nothing happens. Of a busy one nobody knows; its idle time begins now at the earliest. */
 const ofIdleness = ({ config, restart }: Policy, spawn: Spawn, idleFrom: number): number[] => {
@@ -36,7 +38,7 @@ const ofHealth = (
 const ofRunning = (
   policy: Policy,
   spawn: Spawn,
-  { activity, silentAt = 0 }: PolicyEvidence,
+  { activity, silentAt = 0, usage }: PolicyEvidence,
   now: number,
 ): number[] => {
   const runningAt = spawn.runningAt ?? spawn.startedAt;
@@ -46,6 +48,8 @@ const ofRunning = (
     ...ofIdleness(policy, spawn, isBusy ? now : lastAt),
     ...ofHealth(policy, { isBusy, silentAt }, now),
   ];
+  // It is to stop as soon as it is idle, and the end of its turn may have been seen before its runner said so.
+  if (isBusy && usage !== undefined && usage.freeAt > 0) at.push(now + LIMIT_LOOK_MS);
   if (policy.failures > 0) at.push(runningAt + policy.config.backoff.resetAfterSeconds * SECOND_MS);
   return at;
 };

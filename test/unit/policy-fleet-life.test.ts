@@ -6,9 +6,11 @@ import { lifecycle } from '#services/lifecycle/service.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { decodeInstruction } from '#streams/instruction-codec.ts';
+import { REPORT_EXAMPLES } from '#streams/generate-examples.ts';
 import { decodePolicyEvent } from '#streams/policy-codec.ts';
 import { managedAgentSchema } from '#streams/policy-views.ts';
 import type { PolicyEvent } from '#streams/policy.ts';
+import { encodeReport } from '#streams/report-codec.ts';
 import { aggregateFilter, aggregateSubject } from '#streams/subjects.ts';
 import { BOUNDARY } from '#test/support/control-plane.ts';
 import { applyPolicy, askPolicy, policyHistory } from '#test/support/policy-facts.ts';
@@ -107,6 +109,39 @@ test('LC-21 WK-62 the update of a host starts its agents anew once each is idle,
     most = Math.max(most, down);
   }
   expect([down, most]).toEqual([0, 2]);
+});
+
+test('LC-18 an agent at its limit is stopped with the turn that reaches it, although its runner has yet to say that it rests', async () => {
+  const busy = new Set<string>();
+  const fleet = await startFleet({ active: (agent) => (busy.has(agent) ? 1 : 0) });
+  const { world } = fleet;
+  await apply(fleet, ['p1', 'p2'], { limits: { runs: 1, windowSeconds: 3600 } });
+  await settled(fleet, ['p1', 'p2']);
+  for (const agent of ['p1', 'p2']) busy.add(agent);
+  const told = async (name: 'turn-started' | 'turn-finished'): Promise<void> => {
+    for (const agent of ['p1', 'p2'])
+      await world.ports.log('EVENTS').append(
+        encodeReport(name, REPORT_EXAMPLES[name], {
+          boundary: BOUNDARY,
+          agent,
+          id: `${agent}.${name}`,
+          source: '/test',
+          actor: `agent:${agent}`,
+          timeMs: world.clock.now(),
+        }),
+      );
+  };
+  await drive(world, told('turn-started'));
+  await drive(world, world.clock.sleep(20_000));
+  await drive(world, told('turn-finished'));
+  const stateOf = async (name: string) => (await policyHistory(world.ports, name)).at(-1)?.type;
+  // One of them goes on saying so for a while: its word is believed, and looked at again.
+  busy.delete('p1');
+  await drive(world, world.clock.sleep(30_000));
+  expect(await drive(world, stateOf('p1'))).toBe('fleetlog.policy.stopped.v1');
+  busy.clear();
+  await drive(world, world.clock.sleep(30_000));
+  expect(await drive(world, stateOf('p2'))).toBe('fleetlog.policy.stopped.v1');
 });
 
 test('LC-05 a drained host keeps its agents until they end, and those are started elsewhere', async () => {

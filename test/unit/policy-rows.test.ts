@@ -1,6 +1,7 @@
 // What a policy says, what is known of its agent, and why it is stopped (behaviours LC-02, LC-03, LC-04, LC-11).
 import { expect, test } from 'vitest';
 import { foldAgent, type AgentSummary } from '#services/lifecycle/agent.view.ts';
+import { nextWake } from '#services/lifecycle/policy-wake.policy.ts';
 import { policyConfigSchema } from '#streams/policy-config.ts';
 import type { PolicyEvent } from '#streams/policy.ts';
 import {
@@ -123,6 +124,21 @@ test('LC-11 a stop says why: idle, once a day, an update, stuck, or a person', (
   given(...live(), restartAsked())
     .when(alive(), SECOND)
     .thenLike({ cause: 'operator', isRestart: true });
+});
+
+test('LC-17 one that is at its limit and busy is looked at again, also when nothing tells that it rests', () => {
+  const { state } = given(applied({ limits: { runs: 1 } }), starting(), running());
+  const activity = { isBusy: true, lastAt: NOW };
+  const wake = (freeAt: number) =>
+    state === undefined
+      ? undefined
+      : nextWake(
+          state,
+          { activity, usage: { runs: 1, spendMicroUsd: 0, freeAt } },
+          { now: NOW, calendarAt: null },
+        );
+  expect(wake(NOW + HOUR)).toBe(NOW + 5 * SECOND);
+  expect(wake(0)).toBe(null);
 });
 
 test('WK-71 what dead starts have announced is seen until its time is over, and holds up nothing', () => {
