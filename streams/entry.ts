@@ -2,7 +2,8 @@
 // Knows no event; the codecs beside it (run, report, instruction, dead letter) and the catalogue build on it.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { z } from 'zod';
-import { decodeEnvelope, encodeEnvelope, type Envelope } from './envelope.ts';
+import { NewerEntry } from '#libs/kernel/newer-entry.ts';
+import { decodeEnvelope, encodeEnvelope, MUST_UNDERSTAND, type Envelope } from './envelope.ts';
 import { parseSubject, type Boundary, type ParsedSubject } from './subjects.ts';
 
 /** A log entry but for its expectation: spread it into an append, add `expectedSeq` for an aggregate. */
@@ -147,6 +148,29 @@ export const decodeWith = <Fields>(
 export const knownOf = <Fields>(reading: Reading<Fields>): KnownEntry<Fields> | undefined => {
   if (reading.kind === 'problem') throw unreadable(reading.problem);
   return reading.kind === 'known' ? reading : undefined;
+};
+
+/** As {@link knownOf} for a fold that needs every type: throws `NewerEntry` for one that is not known here, so that the loop passes over it and says so. */
+export const foldedOf = <Fields>(reading: Reading<Fields>): KnownEntry<Fields> => {
+  const known = knownOf(reading);
+  if (known !== undefined) return known;
+  throw new NewerEntry(reading.kind === 'unknown' ? reading.type : '');
+};
+
+/**
+ * What a decider's history takes of a reading; undefined: of a type that a newer version wrote. It is passed over, as in every fold: while two
+ * versions run, the older one goes on with what it knows. A type that it must not go on without (a new end of a life) bears the header
+ * {@link MUST_UNDERSTAND}. Fault `code` (never) for that, and for what breaks the contract: nothing is decided.
+ */
+export const historyOf = <Fields>(
+  reading: Reading<Fields>,
+  { subject, headers }: EntryLike,
+  code: string,
+): KnownEntry<Fields> | undefined => {
+  if (reading.kind === 'known') return reading;
+  if (reading.kind === 'unknown' && headers[MUST_UNDERSTAND] === undefined) return undefined;
+  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
+  throw new Fault({ code, retry: 'never', message: `${subject}: ${why}` });
 };
 
 /** The fault of an entry that breaks the contract: `ENTRY_UNREADABLE` (never). */

@@ -37,6 +37,9 @@ export interface Envelope {
   readonly contentType?: 'application/octet-stream';
 }
 
+/** Header of an entry of a new type that no decider of an older version may pass over. Not written by this version: all of its types are known to it. */
+export const MUST_UNDERSTAND = 'Fleet-Must-Understand';
+
 const JSON_TYPE = 'application/json';
 const BINARY_TYPE = 'application/octet-stream' as const;
 

@@ -10,6 +10,9 @@ import { Intake } from './intake.ts';
 import { KeyLoader } from './key-loader.ts';
 import type { ProjectionParts } from './parts.ts';
 
+/** Types of newer versions that are told of. */
+const MOST_NEWER_TYPES = 100;
+
 export type ActiveEnd = 'stopped' | Exclude<Hold, 'held'>;
 
 /** A last sequence for a run that ends by itself (a rebuild); undefined: follow for ever. */
@@ -22,6 +25,7 @@ export class ActiveProjection<Event, State extends object> {
   readonly #writer: BatchWriter<Event, State>;
   readonly #loader: KeyLoader<Event, State>;
   readonly #intake: Intake<Event>;
+  readonly #newerTypes = new Set<string>();
   readonly #source = new AbortController();
   readonly #endSource = (): void => this.#source.abort();
 
@@ -41,6 +45,8 @@ export class ActiveProjection<Event, State extends object> {
       capacity: 2 * limits.maxBatch,
       onArrival: (reading) => {
         if (reading.kind === 'change') this.#loader.want(reading.key);
+        else if (reading.kind === 'nothing' && reading.newerType !== undefined)
+          this.#tellNewer(reading.newerType, reading.entry);
       },
     });
   }
@@ -102,6 +108,13 @@ export class ActiveProjection<Event, State extends object> {
     const cancel = clock.timer(restMs, () => this.#intake.nudge());
     await this.#intake.arrival(limits.maxBatch);
     cancel();
+  }
+
+  /** Once for each type: a newer version that runs beside this one may write many. */
+  #tellNewer(type: string, entry: StoredEntry): void {
+    if (this.#newerTypes.has(type) || this.#newerTypes.size >= MOST_NEWER_TYPES) return;
+    this.#newerTypes.add(type);
+    this.#parts.observe({ kind: 'newer', type, entry });
   }
 
   /** Waits for entries; true when none came for a while. */

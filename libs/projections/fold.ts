@@ -1,5 +1,6 @@
 // The fold itself, shared by the live projection, the rebuild and the verification, so that all three agree by construction:
 // an entry changes at most one key, entries that a key has seen are skipped, an entry that cannot be folded changes nothing.
+import { NewerEntry } from '#libs/kernel/newer-entry.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Projection, Stamped } from './projection.ts';
 
@@ -13,7 +14,8 @@ export interface Poison {
 /** An entry, read: what it changes, or why it changes nothing. */
 export type Reading<Event> =
   | { readonly kind: 'change'; readonly entry: StoredEntry; readonly event: Event; readonly key: string }
-  | { readonly kind: 'nothing'; readonly entry: StoredEntry }
+  /** `newerType`: of a type that this version does not know. */
+  | { readonly kind: 'nothing'; readonly entry: StoredEntry; readonly newerType?: string }
   | { readonly kind: 'poison'; readonly entry: StoredEntry; readonly poison: Poison };
 
 export type Change<Event> = Extract<Reading<Event>, { readonly kind: 'change' }>;
@@ -33,6 +35,7 @@ export const readEntry = <Event, State extends object>(
     if (!KEY.test(key)) throw new Error(`"${key}" cannot be a projected key`);
     return { kind: 'change', entry, event, key };
   } catch (error) {
+    if (error instanceof NewerEntry) return { kind: 'nothing', entry, newerType: error.type };
     return { kind: 'poison', entry, poison: { entry, stage: 'decode', error } };
   }
 };

@@ -2,7 +2,7 @@
 import { type BackoffPolicy, backoffDelayMs } from '#libs/consumers/backoff.ts';
 import { type Fault, toFault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog } from '#libs/ports/event-log.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { Poison } from './fold.ts';
@@ -65,6 +65,8 @@ export type ProjectionEvent =
     }
   | { readonly kind: 'position'; readonly seq: number }
   | { readonly kind: 'poison'; readonly poison: Poison }
+  /** An entry of a type that a newer version wrote was passed over, the first of its type in this life: that version folds the bucket anew. */
+  | { readonly kind: 'newer'; readonly type: string; readonly entry: StoredEntry }
   /** A key's value was not one of this projection's; it is folded again from the log. */
   | { readonly kind: 'healed'; readonly key: string }
   | { readonly kind: 'interrupted'; readonly fault: Fault; readonly waitMs: number };

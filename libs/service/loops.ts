@@ -160,6 +160,16 @@ const logProjectionEvent = (logger: Logger, event: ProjectionEvent): void => {
       logger.error('entry cannot be folded', { subject: entry.subject, seq: entry.seq, stage, error });
       return;
     }
+    case 'newer':
+      logger.warn(
+        'entries of a newer version are passed over: the version that knows them folds the bucket anew',
+        {
+          type: event.type,
+          subject: event.entry.subject,
+          seq: event.entry.seq,
+        },
+      );
+      return;
     case 'healed':
       logger.warn('value was unreadable and is folded again', { bucketKey: event.key });
       return;

@@ -1,10 +1,10 @@
 // The host aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS.
 import type { CommandHandler } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
-import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import { historyOf } from '#streams/entry.ts';
 import { decodeHostEvent, encodeHostEvent } from '#streams/host-codec.ts';
 import type { HostCommand, HostEvent } from '#streams/host.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -21,13 +21,9 @@ export interface HostTarget {
 /** Decides and appends; see libs/commands. */
 export type HostLog = CommandHandler<HostTarget, HostCommand, HostEvent, HostState, HostRejection>;
 
-/** The event of an entry. Throws `HOST_UNREADABLE` (never): nothing is decided from a history that is not understood. */
-const decodeEntry = (entry: StoredEntry): HostEvent => {
-  const reading = decodeHostEvent(entry);
-  if (reading.kind === 'known') return reading.event;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
-  throw new Fault({ code: 'HOST_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
-};
+/** The event of an entry; undefined: of a newer version, passed over. Throws `HOST_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): HostEvent | undefined =>
+  historyOf(decodeHostEvent(entry), entry, 'HOST_UNREADABLE')?.event;
 
 /** Builds the handler; `log` is that of TRANSITIONS. */
 export const createHostLog = (parts: {

@@ -2,15 +2,14 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { decodeHostEvent } from '#streams/host-codec.ts';
 import { hostViewSchema } from '#streams/host-views.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
 import { foldHost, type HostSummary, type PlacedHostEvent } from './host.view.ts';
 
 const decode = (entry: StoredEntry): PlacedHostEvent | undefined => {
-  const reading = knownOf(decodeHostEvent(entry));
-  if (reading === undefined) return undefined;
+  const reading = foldedOf(decodeHostEvent(entry));
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, event: reading.event };
 };

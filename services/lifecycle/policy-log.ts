@@ -2,10 +2,10 @@
 // what caused the command, so that a repeat, or another instance, makes the same append.
 import type { CommandHandler, Known } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
-import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import { historyOf } from '#streams/entry.ts';
 import { decodePolicyEvent, encodePolicyEvent } from '#streams/policy-codec.ts';
 import type { PolicyEvent } from '#streams/policy.ts';
 import type { PolicyCommand } from '#streams/policy-commands.ts';
@@ -40,13 +40,9 @@ export const ACTOR = 'service:lifecycle';
 export const policyKey = ({ boundary, policy }: Pick<PolicyTarget, 'boundary' | 'policy'>): string =>
   `${boundary.tenant}.${boundary.project}.${policy}`;
 
-/** The event of an entry. Throws `POLICY_UNREADABLE` (never): nothing is decided from a history that is not understood. */
-const decodeEntry = (entry: StoredEntry): PolicyEvent => {
-  const reading = decodePolicyEvent(entry);
-  if (reading.kind === 'known') return reading.event;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
-  throw new Fault({ code: 'POLICY_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
-};
+/** The event of an entry; undefined: of a newer version, passed over. Throws `POLICY_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): PolicyEvent | undefined =>
+  historyOf(decodePolicyEvent(entry), entry, 'POLICY_UNREADABLE')?.event;
 
 /** The policy, and where its record stood, at or after an entry of its own: from memory where that is new enough. What came later has its own occasion. */
 export const policyAt = async (

@@ -3,7 +3,7 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { decodePolicyEvent } from '#streams/policy-codec.ts';
 import { managedAgentSchema, policyViewSchema } from '#streams/policy-views.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
@@ -11,8 +11,7 @@ import { foldAgent, type AgentSummary } from './agent.view.ts';
 import { foldPolicy, type PlacedPolicyEvent, type PolicySummary } from './policy.view.ts';
 
 const decode = (entry: StoredEntry): PlacedPolicyEvent | undefined => {
-  const reading = knownOf(decodePolicyEvent(entry));
-  if (reading === undefined) return undefined;
+  const reading = foldedOf(decodePolicyEvent(entry));
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, seq: entry.seq, by: reading.envelope.actor, event: reading.event };
 };

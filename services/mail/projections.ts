@@ -3,7 +3,7 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { policyOfRecipient } from '#streams/mail.ts';
 import { decodeMail } from '#streams/mail-codec.ts';
 import { messageViewSchema, obligationsKey, obligationsSchema } from '#streams/mail-views.ts';
@@ -12,8 +12,7 @@ import { foldMessage, type MessageSummary, type PlacedMail } from './message.vie
 import { foldObligations, type Obligations } from './obligations.view.ts';
 
 const decode = (entry: StoredEntry): PlacedMail | undefined => {
-  const reading = knownOf(decodeMail(entry));
-  if (reading === undefined) return undefined;
+  const reading = foldedOf(decodeMail(entry));
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, seq: entry.seq, event: reading };
 };

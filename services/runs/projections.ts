@@ -3,7 +3,7 @@
 import { defineSummary } from '#libs/projections/summary.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { activityViewSchema, approvalsViewSchema, runViewSchema, viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { decodeReport } from '#streams/report-codec.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { aggregateFilter, typedFilter } from '#streams/subjects.ts';
@@ -12,8 +12,7 @@ import { concernsApprovals, foldApprovals, type ApprovalsSummary } from './appro
 import { foldRun, type PlacedRunEvent, type RunSummary } from './run.view.ts';
 
 const decodeTransition = (entry: StoredEntry): PlacedRunEvent | undefined => {
-  const reading = knownOf(decodeRunEvent(entry));
-  if (reading === undefined) return undefined;
+  const reading = foldedOf(decodeRunEvent(entry));
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, event: reading.event };
 };
@@ -49,8 +48,8 @@ export const approvalsProjection = defineSummary<PlacedRunEvent, ApprovalsSummar
 });
 
 const decodePlacedReport = (entry: StoredEntry): PlacedReport | undefined => {
-  const reading = knownOf(decodeReport(entry));
-  if (reading?.place.kind !== 'typed') return undefined;
+  const reading = foldedOf(decodeReport(entry));
+  if (reading.place.kind !== 'typed') return undefined;
   const { place, envelope } = reading;
   return {
     boundary: { tenant: place.tenant, project: place.project },

@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import type { CommandHandler } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
-import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import { historyOf } from '#streams/entry.ts';
 import { idFromDigest } from '#streams/ids.ts';
 import { decodeRunEvent, encodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCommand, RunEvent } from '#streams/run.ts';
@@ -37,13 +37,9 @@ const happenedAt = (event: RunEvent, now: number): number => {
   return 'endedAt' in event ? event.endedAt : now;
 };
 
-/** The event of an entry. Throws `RUN_UNREADABLE` (never): nothing is decided from a history that is not understood. */
-const decodeEntry = (entry: StoredEntry): RunEvent => {
-  const reading = decodeRunEvent(entry);
-  if (reading.kind === 'known') return reading.event;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
-  throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
-};
+/** The event of an entry; undefined: of a newer version, passed over. Throws `RUN_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): RunEvent | undefined =>
+  historyOf(decodeRunEvent(entry), entry, 'RUN_UNREADABLE')?.event;
 
 /** Builds the handler; `log` is that of TRANSITIONS. */
 export const createRunLog = (parts: {

@@ -3,7 +3,7 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import { decodeSessionEvent } from '#streams/session-codec.ts';
 import { sessionViewSchema } from '#streams/session-view.ts';
@@ -12,8 +12,7 @@ import { foldSession, type PlacedSessionEvent, type SessionSummary } from './ses
 
 const decode = (entry: StoredEntry): PlacedSessionEvent | undefined => {
   const isOfSession = entry.headers['ce-type']?.startsWith('fleetlog.session.') === true;
-  const reading = isOfSession ? knownOf(decodeSessionEvent(entry)) : knownOf(decodeRunEvent(entry));
-  if (reading === undefined) return undefined;
+  const reading = isOfSession ? foldedOf(decodeSessionEvent(entry)) : foldedOf(decodeRunEvent(entry));
   const { tenant, project } = reading.place;
   const { seq } = entry;
   return { boundary: { tenant, project }, seq, occurredAt: reading.envelope.timeMs, event: reading.event };

@@ -2,10 +2,10 @@
 // what caused the command, so that a repeat is the same append.
 import type { CommandHandler } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
-import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import { historyOf } from '#streams/entry.ts';
 import { decodeSessionEvent, encodeSessionEvent } from '#streams/session-codec.ts';
 import type { SessionCommand, SessionEvent } from '#streams/session.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -34,13 +34,9 @@ export type SessionLog = CommandHandler<
 /** The process that appends the transitions of sessions. */
 const SOURCE = '/service/sessions';
 
-/** The event of an entry. Throws `SESSION_UNREADABLE` (never): nothing is decided from a history that is not understood. */
-const decodeEntry = (entry: StoredEntry): SessionEvent => {
-  const reading = decodeSessionEvent(entry);
-  if (reading.kind === 'known') return reading.event;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
-  throw new Fault({ code: 'SESSION_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
-};
+/** The event of an entry; undefined: of a newer version, passed over. Throws `SESSION_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): SessionEvent | undefined =>
+  historyOf(decodeSessionEvent(entry), entry, 'SESSION_UNREADABLE')?.event;
 
 /** Builds the handler; `log` is that of TRANSITIONS. */
 export const createSessionLog = (parts: {

@@ -3,15 +3,14 @@
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { defineSummary } from '#libs/projections/summary.ts';
 import { viewKey } from '#streams/buckets.ts';
-import { knownOf } from '#streams/entry.ts';
+import { foldedOf } from '#streams/entry.ts';
 import { aggregateFilter } from '#streams/subjects.ts';
 import { decodeTaskEvent } from '#streams/task-codec.ts';
 import { taskViewSchema } from '#streams/task-view.ts';
 import { foldTask, type PlacedTaskEvent, type TaskSummary } from './task.view.ts';
 
 const decode = (entry: StoredEntry): PlacedTaskEvent | undefined => {
-  const reading = knownOf(decodeTaskEvent(entry));
-  if (reading === undefined) return undefined;
+  const reading = foldedOf(decodeTaskEvent(entry));
   const { tenant, project } = reading.place;
   return { boundary: { tenant, project }, seq: entry.seq, event: reading.event };
 };

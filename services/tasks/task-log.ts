@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import type { CommandHandler } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
-import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import { historyOf } from '#streams/entry.ts';
 import type { EntryMeta } from '#streams/entry.ts';
 import { idFromDigest, type IdKind } from '#streams/ids.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -47,13 +47,9 @@ export const metaOf = (
   ...(target.causation !== undefined && { causation: target.causation }),
 });
 
-/** The event of an entry. Throws `TASK_UNREADABLE` (never): nothing is decided from a history that is not understood. */
-const decodeEntry = (entry: StoredEntry): TaskEvent => {
-  const reading = decodeTaskEvent(entry);
-  if (reading.kind === 'known') return reading.event;
-  const why = reading.kind === 'unknown' ? `${reading.type} is not known here` : reading.problem;
-  throw new Fault({ code: 'TASK_UNREADABLE', retry: 'never', message: `${entry.subject}: ${why}` });
-};
+/** The event of an entry; undefined: of a newer version, passed over. Throws `TASK_UNREADABLE` (never): nothing is decided from a history that is not understood. */
+const decodeEntry = (entry: StoredEntry): TaskEvent | undefined =>
+  historyOf(decodeTaskEvent(entry), entry, 'TASK_UNREADABLE')?.event;
 
 /** Builds the handler; `log` is that of TRANSITIONS. */
 export const createTaskLog = (parts: {
