@@ -1,5 +1,6 @@
 // fleetlog runner: the runner of one agent in the foreground, beside a stack on this machine, until Ctrl-C. What it needs to know follows from
 // the data directory of the stack; every other setting is a variable, as for `node services/main.mjs runner`, which is for other machines.
+import { aborted } from '#libs/service/aborted.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { bufferBase } from '#libs/outbox/file-names.ts';
 import { makeFolder } from '#libs/outbox/make-folder.ts';
@@ -15,6 +16,7 @@ import { dataDirectory, findConnection } from './cli/connection.ts';
 import type { CliContext } from './cli/context.ts';
 import { runnerFolder } from './host/runner-folder.ts';
 import { openLogFile, type LogFile } from './log-file.ts';
+import { runnerFile } from './stack-secrets.ts';
 
 interface RunnerFlags {
   readonly data?: string;
@@ -32,7 +34,7 @@ const agentOf = (text: string): string => {
 
 /** The password that `fleetlog agent add` has made. */
 const passwordOf = (dataDir: string, agent: string): string => {
-  const path = join(dataDir, 'secrets', `${runnerUser(agent)}-password`);
+  const path = join(dataDir, 'secrets', runnerFile(agent));
   if (existsSync(path)) return readFileSync(path, 'utf8').trim();
   throw invalid(
     `there is no agent ${agent} in this stack (${path} is not there): fleetlog agent add ${agent}`,
@@ -45,12 +47,6 @@ const folderOf = (dataDir: string, name: string, agent: string): string => {
   const known = places.find((place) => existsSync(`${bufferBase(place, name)}.sqlite`));
   return known ?? join(dataDir, 'runners', agent);
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 interface Places {
   readonly runnerDataDir: string;

@@ -1,4 +1,5 @@
 // fleetlog up: the command behind `npm start`. Starts the stack, says where everything is, shows a sample run, stays until Ctrl-C.
+import { aborted } from '#libs/service/aborted.ts';
 import { createApiClient } from './cli/api-client.ts';
 import { dataDirectory } from './cli/connection.ts';
 import { storageBudget } from './cli/provision-command.ts';
@@ -125,12 +126,6 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
     log.close();
   }
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const work = async (context: CliContext, flags: UpFlags, stack: Stack): Promise<void> => {
   if (flags.sample && flags.json !== true) {

@@ -1,5 +1,6 @@
 // One service while it runs: its start (tried again while a dependency is away), its supervised loops, its requests, its stop.
 // Does not know the other services, signals or exit codes (see run-process.ts).
+import { aborted } from './aborted.ts';
 import { toFault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import { createRedactor, type Redactor } from '#libs/redaction/redactor.ts';
@@ -148,12 +149,6 @@ const serveRequests = (life: Life): (() => Promise<void>) => {
     );
   };
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const contextFor = (
   service: Service,

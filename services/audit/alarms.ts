@@ -1,6 +1,7 @@
 // Puts alarms about the reports of runners on record, and their end: an entry of EVENTS beside the reports themselves. Looks at the
 // summaries of bucket `sources` now and then. Any number of instances may look: each append expects the last alarm that the
 // summary knows, so an alarm is told once. Decides nothing by itself (alarms.policy.ts).
+import { aborted } from '#libs/service/aborted.ts';
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
@@ -74,12 +75,6 @@ const entryOf = ({ name, data }: Told, view: SourceSummary, { now, seq }: { now:
     ? encodeReport(name, data, meta)
     : encodeReport('source-cleared', data, meta);
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const isQuiet = ({ numberings }: SourceSummary): boolean =>
   numberings.every(

@@ -1,5 +1,6 @@
 // Where a dispatcher begins: the summaries of tasks and runs, read once. They may be behind the log, each by a stretch of its own, and
 // single keys may be ahead of their position; what they have seen is known exactly, so that the log is taken up without gap or repeat.
+import { aborted } from '#libs/service/aborted.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { createReadView } from '#libs/projections/read-view.ts';
@@ -55,12 +56,6 @@ interface Parts {
   /** Tasks, and runs, that a summary may hold. */
   readonly maxKeys: number;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const read = async <State extends object>(
   { bucket, clock, maxKeys }: Parts,

@@ -1,5 +1,6 @@
 // Gateway — the HTTP API: takes work, shows runs and sessions, streams what happens. Holds no state of its own that could be
 // lost; any number of instances may run. Decides nothing: the owners of the aggregates do.
+import { aborted } from '#libs/service/aborted.ts';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { Fault, toFault } from '#libs/kernel/fault.ts';
@@ -64,12 +65,6 @@ const close = async (server: Server, clock: Clock, withinMs: number): Promise<vo
   }
   await gone;
 };
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 const viewsOf = (context: Context, boundary: Boundary) => {
   const check = context.checks.push('views');

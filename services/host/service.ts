@@ -1,6 +1,7 @@
 // Host — starts and stops the runners of agents on one machine, as it is instructed (COMMANDS), and reports what becomes of them through
 // its durable buffer (EVENTS). Decides nothing about which agents run (see lifecycle), and does no turns (see runner). One process a
 // data directory; its runners are processes of their own and outlive it, unless they are told not to.
+import { aborted } from '#libs/service/aborted.ts';
 import { ok } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
@@ -101,14 +102,12 @@ const unknownLoop = (context: Context, host: HostProcess): Loop => ({
 const integrityLoop = ({ logger }: Context, { failed }: HostProcess): Loop => ({
   name: 'integrity',
   run: async (signal) => {
-    const aborted = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => aborted.resolve(), { once: true });
     if (signal.aborted) return;
     const failing = failed.catch((error: unknown) => {
       logger.fatal('the host cannot go on', { error });
       throw error instanceof InvariantBroken ? error : new InvariantBroken(String(error));
     });
-    await Promise.race([aborted.promise, failing]);
+    await Promise.race([aborted(signal), failing]);
   },
 });
 

@@ -1,5 +1,6 @@
 // Runner — drives one agent's program: takes its instructions (COMMANDS), claims runs from their owner, does turns in workspace
 // folders and reports what happens through its durable buffer (EVENTS). Does not decide transitions (see runs). One process a data directory.
+import { aborted } from '#libs/service/aborted.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import { InvariantBroken } from '#libs/kernel/invariant.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
@@ -91,14 +92,12 @@ const presenceLoop = (
 const integrityLoop = ({ logger }: Context, { failed }: RunnerProcess): Loop => ({
   name: 'integrity',
   run: async (signal) => {
-    const aborted = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => aborted.resolve(), { once: true });
     if (signal.aborted) return;
     const failing = failed.catch((error: unknown) => {
       logger.fatal('the runner cannot go on', { error });
       throw error instanceof InvariantBroken ? error : new InvariantBroken(String(error));
     });
-    await Promise.race([aborted.promise, failing]);
+    await Promise.race([aborted(signal), failing]);
   },
 });
 

@@ -1,5 +1,6 @@
 // Which runs have not ended, kept in memory from the bucket `runs`: where the sweeps look for lost leases and
 // instructions without reading the log. Holds nothing of ended runs. A hint only: it may be behind, and nothing is decided from it.
+import { aborted } from '#libs/service/aborted.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { runViewSchema } from '#streams/buckets.ts';
@@ -37,12 +38,6 @@ export interface UnfinishedRuns {
   ofAgent(boundary: Boundary, agent: string): readonly AgentRun[];
   readonly size: number;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 /** Calls `look` once the summaries are there, and again and again after `everyMs`, until the signal aborts. Throws what it throws. */
 export const nowAndThen = async (

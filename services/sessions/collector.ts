@@ -2,6 +2,7 @@
 // Each is looked at anew in bucket and log, and evicted at the expected sequence of its own subject: two collectors, or one that died
 // half-way, evict once. Sessions with a run under way, or one that is just beginning, are left alone (WK-57, evictions.ts). Removes no file: the
 // keeper of the storage follows the log.
+import { aborted } from '#libs/service/aborted.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -44,12 +45,6 @@ export interface Collector {
     readonly actor: string;
   }): Promise<Collected>;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
 /** Takes or renews the lease; gives its revision, or undefined when another instance has it. */
 const hold = async (
