@@ -4,9 +4,8 @@ import { Fault } from '#libs/kernel/fault.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import { ADMISSION_ID } from '#streams/admission.ts';
 import { readEntry, type EntryReading } from '#streams/catalogue.ts';
-import { decodeRunEvent, isRunEventType } from '#streams/run-codec.ts';
 import { aggregateFilter, aggregateSubject, parseSubject, type Boundary } from '#streams/subjects.ts';
-import { decodeTaskEvent, isTaskEventType } from '#streams/task-codec.ts';
+import { decodeTaskEvent } from '#streams/task-codec.ts';
 import { Board, type RetriedTask } from './board.policy.ts';
 import { seenBy, type Summaries } from './summaries.ts';
 
@@ -121,7 +120,7 @@ export class FleetLog {
       // Looked at before it is read: where nothing of one family has happened for long, most of what comes is of the other and known.
       const about = entry.seq <= lastSeq ? summarised(entry) : undefined;
       if (about === undefined || !isSeen({ ...about, seq: entry.seq }))
-        await this.#apply(entry, readingOf(entry));
+        await this.#apply(entry, readEntry(entry));
       this.#seen(entry.seq);
     }
   }
@@ -171,20 +170,6 @@ export class FleetLog {
     });
   }
 }
-
-/** An entry as the catalogue reads it; runs and tasks by the reading that all of this process share. */
-const readingOf = (entry: StoredEntry): EntryReading => {
-  const type = entry.headers['ce-type'] ?? '';
-  if (isRunEventType(type)) {
-    const reading = decodeRunEvent(entry);
-    if (reading.kind === 'known') return { ...reading, kind: 'run', type, data: reading.event };
-  }
-  if (isTaskEventType(type)) {
-    const reading = decodeTaskEvent(entry);
-    if (reading.kind === 'known') return { ...reading, kind: 'task', type, data: reading.event };
-  }
-  return readEntry(entry);
-};
 
 const filters = (): string[] => FAMILIES.map((family) => aggregateFilter(family));
 
