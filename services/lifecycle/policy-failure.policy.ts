@@ -1,7 +1,6 @@
 // What the failure of a start or of an agent leads to: a wait by the schedule, or the breaker when it fails too often. Pure.
-import { OVER_MEMORY } from '#streams/host-reports.ts';
 import { accept, type Decision } from '#libs/kernel/decider.ts';
-import { SPAWN_REFUSALS } from '#streams/host-reports.ts';
+import { OVER_MEMORY, SPAWN_REFUSALS } from '#streams/host-reports.ts';
 import type { PolicyEvent } from '#streams/policy.ts';
 import type { FailureCause } from '#streams/policy-causes.ts';
 import type { PolicyCommand } from '#streams/policy-commands.ts';

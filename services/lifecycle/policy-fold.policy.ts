@@ -34,11 +34,15 @@ type EventOf<Type extends PolicyEventType> = Extract<PolicyEvent, { readonly typ
 
 const rested = { spawn: null, dueAt: null, stopTries: 0, stuck: null, wait: null } as const;
 
+/** Its host has seen its process end. */
+const isSeenEnd = (how: string): boolean =>
+  how === 'exited' || how === 'host-stopped' || how === 'broker-moved';
+
 /** What is not known to be over when the record says that it is: what a host has reported, or never did, is known. */
 const unsureAfter = ({ spawn, unsure }: Policy, how: string): Policy['unsure'] => {
   if (spawn === null) return unsure;
   const { spawnId, agent, host } = spawn;
-  return how === 'vanished' || how === 'timed-out' || how === 'not-wanted' ? { spawnId, agent, host } : null;
+  return isSeenEnd(how) || how === 'refused' ? null : { spawnId, agent, host };
 };
 
 /** More starts than can end within the time to live of what one of them has announced. */
@@ -46,10 +50,6 @@ const MOST_OVER = 8;
 
 const withOver = ({ over }: Policy, spawnId: string | null): readonly string[] =>
   spawnId === null ? over : [...over, spawnId].slice(-MOST_OVER);
-
-/** Its host has seen its process end. */
-const isSeenEnd = (how: EventOf<'fleetlog.policy.stopped.v1'>['how']): boolean =>
-  how === 'exited' || how === 'host-stopped' || how === 'broker-moved';
 
 const afterFailure = (
   policy: Policy,
@@ -63,7 +63,7 @@ const afterFailure = (
 ): Partial<Policy> => ({
   ...rested,
   failures,
-  over: cause === 'exited' ? withOver(policy, spawnId) : policy.over,
+  over: isSeenEnd(cause) ? withOver(policy, spawnId) : policy.over,
   unsure: unsureAfter(policy, cause),
   crashes: isCrash(cause, code)
     ? [...policy.crashes, decidedAt].filter((at) => at > decidedAt - windowMs(policy)).slice(-MOST_CRASHES)
