@@ -44,7 +44,8 @@ export const createRing = (nc: NatsConnection, window = 512): Ring => {
   const free = Array.from({ length: window }, (_, slot) => slot);
   const subjects = free.map((slot) => `${inbox}.${slot}`);
   const waiting: (((seq: number) => void) | undefined)[] = [];
-  let wake: (() => void) | undefined;
+  // Several may wait for room at once: each is woken, and looks again.
+  let roomless: (() => void)[] = [];
   let onQuiet: (() => void) | undefined;
   nc.subscribe(`${inbox}.*`, {
     callback: (_error, message) => {
@@ -53,8 +54,9 @@ export const createRing = (nc: NatsConnection, window = 512): Ring => {
       waiting[slot] = undefined;
       free.push(slot);
       onStored?.(storedSeq(message.string()));
-      wake?.();
-      wake = undefined;
+      const woken = roomless;
+      roomless = [];
+      for (const wake of woken) wake();
       if (free.length === window) onQuiet?.();
     },
   });
@@ -67,7 +69,7 @@ export const createRing = (nc: NatsConnection, window = 512): Ring => {
       nc.publish(subject, body, headers === undefined ? { reply } : { reply, headers });
       return true;
     },
-    room: () => (free.length > 0 ? undefined : new Promise<void>((resolve) => (wake = resolve))),
+    room: () => (free.length > 0 ? undefined : new Promise<void>((resolve) => roomless.push(resolve))),
     drained: () =>
       free.length === window ? Promise.resolve() : new Promise<void>((resolve) => (onQuiet = resolve)),
   };
@@ -98,14 +100,16 @@ export const bareBatch = async (nc: NatsConnection, entries: readonly NewEntry[]
   return 0;
 };
 
+/** The broker refuses more in one atomic batch (ADR-50). */
+const MOST_A_BATCH = 1000;
+
 /** Appends that wait while an atomic batch is in flight, and then go together in the next one. */
 export const createGroupLoop = (nc: NatsConnection): ((entry: NewEntry) => Promise<number>) => {
-  let waiting: { readonly entry: NewEntry; readonly resolve: (seq: number) => void }[] = [];
+  const waiting: { readonly entry: NewEntry; readonly resolve: (seq: number) => void }[] = [];
   let isSending = false;
   const send = async (): Promise<void> => {
     while (waiting.length > 0) {
-      const group = waiting;
-      waiting = [];
+      const group = waiting.splice(0, MOST_A_BATCH);
       const lastSeq = await bareBatch(
         nc,
         group.map(({ entry }) => entry),

@@ -44,9 +44,38 @@ const BENCHES: readonly Bench[] = [
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
 
+const HELP = `npm run bench [-- <name…>] [--profile always|relaxed] [--rounds <n>]
+
+Measures our code beside bare client code in the same run. One line of JSON a figure on standard output,
+progress and a table on standard error. A missed target is "met": false, not a failed run.
+
+  --profile  one durability profile instead of both
+  --rounds   measured rounds of each side, from ${MIN_ROUNDS} (default: 7)
+
+benchmarks: ${BENCHES.map(({ name }) => name).join(', ')}
+What each measures, and how to read a figure: test/bench/README.md
+`;
+
 const fail = (message: string): never => {
   process.stderr.write(`${message}\n`);
   process.exit(2);
+};
+
+const parsed = () => {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        profile: { type: 'string' },
+        rounds: { type: 'string' },
+        // A line of JSON a figure is what it prints anyway; the option says so.
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
+  }
 };
 
 const readArguments = (): {
@@ -54,11 +83,11 @@ const readArguments = (): {
   readonly profiles: readonly SyncProfile[];
   readonly rounds: number;
 } => {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    // A line of JSON a figure is what it prints anyway; the option says so.
-    options: { profile: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean' } },
-  });
+  const { values, positionals } = parsed();
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
   const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
   if (unknown !== undefined)
     fail(`there is no benchmark ${unknown}; there are ${BENCHES.map(({ name }) => name).join(', ')}`);
@@ -77,7 +106,11 @@ const main = async (): Promise<void> => {
     figures.push(figure);
     process.stdout.write(`${figureLine(figure)}\n`);
   };
-  for (const bench of benches) for (const profile of profiles) await bench.run({ profile, rounds, emit });
+  for (const bench of benches)
+    for (const profile of profiles) {
+      process.stderr.write(`${bench.name} (${profile})…\n`);
+      await bench.run({ profile, rounds, emit });
+    }
   process.stderr.write(`\n${figureTable(figures)}\n`);
 };
 
