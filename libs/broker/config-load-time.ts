@@ -1,5 +1,5 @@
 // When a running nats-server last took up its configuration, in its own words: it changes when a reload has been done.
-import { get } from 'node:http';
+import { get } from '#libs/local-http/node-http.ts';
 
 const LOOK_WITHIN_MS = 2000;
 

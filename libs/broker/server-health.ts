@@ -1,5 +1,5 @@
 // What a running nats-server says of itself. One look, no judgement of what to do about it.
-import { get } from 'node:http';
+import { get } from '#libs/local-http/node-http.ts';
 
 /** `silent`: nobody answers there. */
 export type ServerHealth =

@@ -1,7 +1,7 @@
 // One life of a nats-server process, from spawn to exit. Ready means: JetStream recovered its data and answers.
 // Restarting, ports and the data directory are the business of start-broker.ts.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { get } from 'node:http';
+import { get } from '#libs/local-http/node-http.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { LogTail } from './log-tail.ts';
 import { identifyProcess, type ProcessIdentity } from '#libs/processes/process-identity.ts';

@@ -1,6 +1,7 @@
 // JSON over HTTP to a process on this machine, by its socket file or a loopback port. One connection a request; no retry, no redirect.
 // Does not know what is asked: whoever asks reads the answer by a schema of its own.
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest } from './node-http.ts';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 

@@ -1,7 +1,8 @@
 // One small HTTP server a process for those who look after it: /healthz (restart me?), /readyz (send me work?), /version, /metrics.
 // Answers GET and HEAD, JSON except for the metrics, never caches. It tells no secret, has no access control and changes
 // nothing: bind it to loopback, or to a network of those who may look.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer } from '#libs/local-http/node-http.ts';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { CheckReport } from './checks.ts';
 

@@ -1,7 +1,8 @@
 // Node's HTTP server around the application. What no route ever sees (what the parser gives up on, a request without a host) is answered
 // with a problem document as everything else. Does not listen.
 import { getRequestListener } from '@hono/node-server';
-import { createServer, STATUS_CODES, type Server } from 'node:http';
+import { createServer, STATUS_CODES } from '#libs/local-http/node-http.ts';
+import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';

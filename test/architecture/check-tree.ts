@@ -53,12 +53,20 @@ const checkSpecifier = (file: SourceFile, used: ImportedName, known: ReadonlySet
   return breaches;
 };
 
+/** Importing it loads much that nobody here uses: the one file that has it otherwise says how much. */
+const HTTP = 'libs/local-http/node-http.ts';
+
+const checkBuiltIn = (file: SourceFile, { specifier, isTypeOnly }: ImportedName): string[] =>
+  specifier === 'node:http' && !isTypeOnly && !file.path.startsWith('test/')
+    ? [`imports node:http: import it from #${HTTP}`]
+    : [];
+
 const checkImports = (file: SourceFile, known: ReadonlySet<string>): string[] => {
   const layer = LAYERS.find(({ files }) => files.test(file.path));
   if (layer === undefined) return ['belongs to no layer of the import table'];
   return importsOf(file.text).flatMap((used) => {
     const target = resolve(file.path, used.specifier);
-    const breaches = checkSpecifier(file, used, known);
+    const breaches = [...checkSpecifier(file, used, known), ...checkBuiltIn(file, used)];
     if (!mayImport(layer, file.path, target, used.isTypeOnly)) {
       breaches.push(`imports ${used.specifier}, which ${layer.name} may not`);
     }

@@ -61,7 +61,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'libs/broker',
     files: /^libs\/broker\//,
-    mayImport: [...CORE, 'libs/processes/', 'node:', 'npm:zod'],
+    mayImport: [...CORE, 'libs/processes/', 'libs/local-http/', 'node:', 'npm:zod'],
   },
   {
     name: 'libs (outbox, processes, redaction, …)',

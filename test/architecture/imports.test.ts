@@ -71,6 +71,12 @@ describe('the checker catches', () => {
       'imports node:path, which libs/kernel may not',
     ],
     [
+      'the HTTP module with all that it loads',
+      'services/runner/a.ts',
+      "import { createServer, type Server } from 'node:http';",
+      'imports node:http: import it from',
+    ],
+    [
       'a lib that imports streams',
       'libs/broker/a.ts',
       "import { run } from '#streams/run.ts';",

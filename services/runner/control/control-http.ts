@@ -1,6 +1,7 @@
 // HTTP on the machine itself, as little as the control endpoint needs: routes by method and path, bodies within a limit and read by
 // their schemas, and every failure as a problem document. Serves a socket file or a loopback port; knows no token and no turn.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer } from '#libs/local-http/node-http.ts';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { Fault } from '#libs/kernel/fault.ts';
 import { problemOf } from './control-problem.ts';
