@@ -3,6 +3,7 @@
 import { Fault } from '#libs/kernel/fault.ts';
 import type { z } from 'zod';
 import { NewerEntry } from '#libs/kernel/newer-entry.ts';
+import { textBytes } from '#libs/kernel/text-bytes.ts';
 import { decodeEnvelope, encodeEnvelope, MUST_UNDERSTAND, type Envelope } from './envelope.ts';
 import { parseSubject, type Boundary, type ParsedSubject } from './subjects.ts';
 
@@ -48,11 +49,10 @@ export interface ProblemEntry {
 /** What became of reading one entry. */
 export type Reading<Fields> = KnownEntry<Fields> | UnknownEntry | ProblemEntry;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** A value as the bytes of its JSON. */
-export const jsonBytes = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
+export const jsonBytes = (value: unknown): Uint8Array => textBytes(JSON.stringify(value));
 
 /** The value of JSON bytes; undefined when they are not UTF-8 or not JSON (JSON itself has no undefined). */
 export const parseJson = (bytes: Uint8Array): unknown => {

@@ -2,7 +2,7 @@
 // acknowledgement subject. The client keeps them in fields of its own (version pinned); should these change, the
 // client's public accessors are used instead.
 import type { Msg } from '@nats-io/transport-node';
-import { type ReceivedHeaders, parseHeaderBlock } from './wire-headers.ts';
+import { type ReceivedHeaders, parseHeaderBlock, parseReaderHeaders } from './wire-headers.ts';
 
 interface ClientFields {
   readonly _rdata?: Uint8Array;
@@ -45,6 +45,12 @@ export const subjectFrom = (message: Msg, place: number): string => {
 export const receivedHeaders = (message: Msg): ReceivedHeaders => {
   const bytes = headerBytes(message);
   return bytes === undefined ? EMPTY : parseHeaderBlock(bytes);
+};
+
+/** Headers of a message as a reader of the log sees them. */
+export const readerHeaders = (message: Msg): Record<string, string> => {
+  const bytes = headerBytes(message);
+  return bytes === undefined ? {} : parseReaderHeaders(bytes);
 };
 
 /** Whether the message is a status of the broker ("NATS/1.0 503"), and not content. */

@@ -2,8 +2,8 @@
 // from a replica, read as JSON from the leader. Headers are parsed when first looked at.
 import type { Headers, StoredEntry } from '#libs/ports/event-log.ts';
 import type { Msg } from '@nats-io/transport-node';
-import { bodyBytes, type DeliveryFacts, receivedHeaders } from './raw-message.ts';
-import { parseHeaderBlock, readerHeaders } from './wire-headers.ts';
+import { bodyBytes, type DeliveryFacts, readerHeaders } from './raw-message.ts';
+import { parseReaderHeaders } from './wire-headers.ts';
 
 /** A message that a consumer delivered. */
 class DeliveredEntry implements StoredEntry {
@@ -28,7 +28,7 @@ class DeliveredEntry implements StoredEntry {
   static readonly #lazily = {
     enumerable: true,
     get(this: DeliveredEntry): Headers {
-      this.#headers ??= readerHeaders(receivedHeaders(this.#message).headers);
+      this.#headers ??= readerHeaders(this.#message);
       return this.#headers;
     },
   };
@@ -48,12 +48,12 @@ const DIRECT = [
 
 /** A message read directly: the broker has put what it knows of it behind the writer's own headers. */
 export const directEntry = (message: Msg): StoredEntry => {
-  const { headers } = receivedHeaders(message);
+  const headers = readerHeaders(message);
   const seq = Number(headers['Nats-Sequence']);
   const subject = headers['Nats-Subject'] ?? '';
   const storedAt = epochMs(headers['Nats-Time-Stamp'] ?? '');
   for (const name of DIRECT) delete headers[name];
-  return { seq, subject, headers: readerHeaders(headers), body: bodyBytes(message), storedAt };
+  return { seq, subject, headers, body: bodyBytes(message), storedAt };
 };
 
 /** The `message` object of a STREAM.MSG.GET answer. */
@@ -69,10 +69,7 @@ export interface JsonMessage {
 export const leaderEntry = (message: JsonMessage): StoredEntry => ({
   seq: message.seq,
   subject: message.subject,
-  headers:
-    message.hdrs === undefined
-      ? {}
-      : readerHeaders(parseHeaderBlock(Buffer.from(message.hdrs, 'base64')).headers),
+  headers: message.hdrs === undefined ? {} : parseReaderHeaders(Buffer.from(message.hdrs, 'base64')),
   body: message.data === undefined ? new Uint8Array(0) : Uint8Array.from(Buffer.from(message.data, 'base64')),
   storedAt: epochMs(message.time),
 });

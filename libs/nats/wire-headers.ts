@@ -52,29 +52,62 @@ export interface ReceivedHeaders {
 
 const STATUS_AT = 8;
 
-/** Parses a header block. A name that occurs twice keeps its last value (the broker appends its own after the writer's). */
-export const parseHeaderBlock = (block: Uint8Array): ReceivedHeaders => {
-  const text = Buffer.from(block.buffer, block.byteOffset, block.byteLength).toString('utf8');
+/** A header name as received, and whether readers do not see it. */
+interface ReceivedName {
+  readonly name: string;
+  readonly isHidden: boolean;
+}
+
+/** Names by what is quickly seen of them, so that few have to be cut out and looked up anew: one text a name makes headers twice as cheap. */
+const receivedNames = new Map<number, ReceivedName>();
+
+const nameOf = (text: string, from: number, to: number): ReceivedName => {
+  const length = to - from;
+  const sight = (text.charCodeAt(from + (length >> 1)) * 256 + text.charCodeAt(to - 1)) * 256 + length;
+  const known = receivedNames.get(sight);
+  if (known?.name.length === length && text.startsWith(known.name, from)) return known;
+  const name = text.slice(from, to);
+  const received = { name, isHidden: HIDDEN.test(name) };
+  if (receivedNames.size < KNOWN_NAMES_MAX) receivedNames.set(sight, received);
+  return received;
+};
+
+/** The headers of a block from its second line on. A name that occurs twice keeps its last value (the broker appends its own after the writer's). */
+const readLines = (text: string, firstEnd: number, isForReaders: boolean): Record<string, string> => {
   const headers: Record<string, string> = {};
-  let at = text.indexOf('\r\n');
-  if (at < 0) return { status: 0, description: '', headers };
-  const first = text.slice(STATUS_AT, at).trim();
-  const status = first === '' ? 0 : Number.parseInt(first, 10) || 0;
-  for (at += 2; at < text.length;) {
+  for (let at = firstEnd + 2; at < text.length;) {
     let end = text.indexOf('\r\n', at);
     if (end < 0) end = text.length;
     const colon = text.indexOf(':', at);
     if (colon > at && colon < end) {
+      const { name, isHidden } = nameOf(text, at, colon);
       const from = text.charCodeAt(colon + 1) === 32 ? colon + 2 : colon + 1;
-      headers[text.slice(at, colon)] = text.slice(from, end);
+      // Left out, and not taken out later: an object that loses a member is slow from then on.
+      if (!isForReaders || !isHidden) headers[name] = text.slice(from, end);
     }
     at = end + 2;
   }
+  return headers;
+};
+
+const textOf = (block: Uint8Array): string =>
+  Buffer.from(block.buffer, block.byteOffset, block.byteLength).toString('utf8');
+
+/** Parses a header block. */
+export const parseHeaderBlock = (block: Uint8Array): ReceivedHeaders => {
+  const text = textOf(block);
+  const firstEnd = text.indexOf('\r\n');
+  if (firstEnd < 0) return { status: 0, description: '', headers: {} };
+  const headers = readLines(text, firstEnd, false);
+  if (firstEnd === STATUS_AT) return { status: 0, description: '', headers };
+  const first = text.slice(STATUS_AT, firstEnd).trim();
+  const status = Number.parseInt(first, 10) || 0;
   return { status, description: first.replace(/^\d+\s*/, ''), headers };
 };
 
-/** The headers that a reader sees: without the expectation and batch headers of the transport. */
-export const readerHeaders = (all: Record<string, string>): Headers => {
-  for (const name in all) if (name.startsWith('Nats-') && HIDDEN.test(name)) delete all[name];
-  return all;
+/** The headers that a reader of the log sees: without the expectation and batch headers of the transport. */
+export const parseReaderHeaders = (block: Uint8Array): Record<string, string> => {
+  const text = textOf(block);
+  const firstEnd = text.indexOf('\r\n');
+  return firstEnd < 0 ? {} : readLines(text, firstEnd, true);
 };

@@ -2,10 +2,12 @@
 // publish; the broker then reads, works and answers in as many small steps, and wakes this process for each answer. Keeps the order, adds no
 // timer, and holds nothing back beyond the turn; what grows beyond {@link MOST_BYTES} is written at once.
 // The client's writer is a field of its own (version pinned); should that change, it writes as it always did.
+import { textBytes } from '#libs/kernel/text-bytes.ts';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 interface ClientWriter {
   flushPending: () => void;
+  sendCommand: (command: string | Uint8Array, ...payloads: readonly Uint8Array[]) => void;
   readonly outbound: { size(): number };
 }
 
@@ -15,7 +17,9 @@ const MOST_BYTES = 32 * 1024;
 const writerOf = (nc: NatsConnection): ClientWriter | undefined => {
   const { protocol } = nc as unknown as { readonly protocol?: Partial<ClientWriter> };
   const isKnown =
-    typeof protocol?.flushPending === 'function' && typeof protocol.outbound?.size === 'function';
+    typeof protocol?.flushPending === 'function' &&
+    typeof protocol.sendCommand === 'function' &&
+    typeof protocol.outbound?.size === 'function';
   return isKnown ? (protocol as ClientWriter) : undefined;
 };
 
@@ -24,6 +28,10 @@ export const writeTogether = (nc: NatsConnection): void => {
   const writer = writerOf(nc);
   if (writer === undefined) return;
   const write = writer.flushPending.bind(writer);
+  const send = writer.sendCommand.bind(writer);
+  // The line of a message becomes bytes without a buffer of its own.
+  writer.sendCommand = (command, ...payloads) =>
+    send(typeof command === 'string' ? textBytes(command) : command, ...payloads);
   let isPlanned = false;
   const writePlanned = (): void => {
     isPlanned = false;

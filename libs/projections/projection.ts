@@ -1,6 +1,7 @@
 // What a projection is: a pure fold of one stream's entries into the keys of one bucket, with its codec. Values are JSON
 // that a person can read, `{ "seq": <last entry folded into this key>, …state }`. Runs nothing (see run-projection.ts).
 import { Fault } from '#libs/kernel/fault.ts';
+import { textBytes } from '#libs/kernel/text-bytes.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 
@@ -42,13 +43,12 @@ export interface Stamped<State> {
   readonly state: State;
 }
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The bytes of a key's value. */
 export const encodeValue = <State extends object>({ seq, state }: Stamped<State>): Uint8Array => {
   const rest = JSON.stringify(state).slice(1);
-  return encoder.encode(rest === '}' ? `{"seq":${seq}}` : `{"seq":${seq},${rest}`);
+  return textBytes(rest === '}' ? `{"seq":${seq}}` : `{"seq":${seq},${rest}`);
 };
 
 /** Splits a value into its stamp and the rest, unchecked. Throws when it is not of that form. */

@@ -7,7 +7,7 @@ import {
   headerLine,
   headerLines,
   parseHeaderBlock,
-  readerHeaders,
+  parseReaderHeaders,
 } from '#libs/nats/wire-headers.ts';
 import { deliveryFacts } from '#libs/nats/raw-message.ts';
 import * as fc from 'fast-check';
@@ -27,6 +27,18 @@ describe('headers', () => {
       }),
       propertyRuns(100),
     );
+  });
+
+  it('are not taken for others that look alike, nor for what an object has', () => {
+    for (const names of [
+      ['a-m-z', 'b-m-z', 'c-m-z'],
+      ['c-m-z', 'a-m-z', 'Nats-Batch-', 'Fleet-Bat-h'],
+      ['constructor', 'toString', 'a', 'b'],
+    ])
+      for (const each of names)
+        expect(Object.entries(parseReaderHeaders(headerBlock(`${each}: 1\r\n`)))).toEqual(
+          each === 'Nats-Batch-' ? [] : [[each, '1']],
+        );
   });
 
   it('cannot be broken out of', () => {
@@ -49,7 +61,7 @@ describe('headers', () => {
     });
     expect(lines).toBe('Nats-TTL: 1s\r\nkept: yes\r\n');
     const stored = `${headerLine('Nats-Msg-Id', 'own')}${headerLine('Nats-Batch-Id', 'b')}${headerLine('Nats-Expected-Last-Subject-Sequence', 3)}kept: yes\r\n`;
-    expect(readerHeaders(parseHeaderBlock(headerBlock(stored)).headers)).toEqual({
+    expect(parseReaderHeaders(headerBlock(stored))).toEqual({
       'Nats-Msg-Id': 'own',
       kept: 'yes',
     });
