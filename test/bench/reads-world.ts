@@ -12,13 +12,10 @@ import { TASK_STATES } from '#streams/task.ts';
 import type { FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision } from '#test/support/control-plane.ts';
 import { connectTo } from '#test/support/nats-connection.ts';
+import { COUNT, idOf } from './reads-size.ts';
 
-/** Sessions, and as many tasks. */
-export const COUNT = 100_000;
 /** Sessions that the reader `anna` has seen. */
 const READ = 20_000;
-
-export const idOf = (prefix: string, n: number): string => `${prefix}_${String(n).padStart(26, '0')}`;
 
 const sessionOf = (n: number): SessionView => ({
   ...SESSION_VIEW_EXAMPLE,
