@@ -1,15 +1,20 @@
 // JSON put together as bytes, from texts and from packed values (value-packer.ts), which are written out without being parsed: a page of a list
 // costs little more than its bytes. One writer is good for one text at a time. Checks nothing: who adds knows what is JSON.
-import { DEEPER, type Shape } from './value-packer.ts';
+import { ByteArea } from './byte-area.ts';
+import { endOfValue, listAt, LONG_FIELD, type Shape } from './value-packer.ts';
 
-const QUOTE = 34;
-const COMMA = 44;
-const BACKSLASH = 92;
 /** A character has three bytes at most for each of its units. */
 const MOST_BYTES = 3;
 
+/** Where a packed value is. */
+interface PackedPlace {
+  readonly area: ByteArea;
+  readonly at: number;
+  readonly length: number;
+}
+
 export class JsonWriter {
-  #bytes = Buffer.allocUnsafeSlow(65_536);
+  #area = new ByteArea(65_536);
   #end = 0;
 
   /** Begins a text anew. */
@@ -21,25 +26,32 @@ export class JsonWriter {
   /** Adds a text as it is. */
   text(text: string): void {
     this.#reserve(text.length * MOST_BYTES);
-    this.#end += this.#bytes.write(text, this.#end, 'utf8');
+    this.#end += this.#area.bytes.write(text, this.#end, 'utf8');
   }
 
   /**
-   * Adds a packed value as an object that the fields of another one go on in, of which there is at least one (`{"a":1}`), or none (`}`). The list must
-   * be JSON, with as many values as the shape has names.
+   * Adds a packed value, which begins somewhere in an area, as an object that the fields of another one go on in, of which there is at least one
+   * (`{"a":1}`), or none (`}`). Its list must be JSON, with as many values as the shape has names.
    */
-  packed({ marks, markEnds }: Shape, list: Uint8Array, more: string): void {
-    this.#reserve(list.length + marks.length);
-    const bytes = this.#bytes;
+  packed(shape: Shape, { area, at: from, length }: PackedPlace, more: string): void {
+    const { marks, markEnds } = shape;
+    this.#reserve(length + marks.bytes.length);
+    const to = this.#area;
     let out = this.#end;
-    let at = 1;
+    // Behind the bracket.
+    let at = from + listAt(shape) + 1;
     let mark = 0;
-    for (const markEnd of markEnds) {
-      while (mark < markEnd) bytes[out++] = marks[mark++] ?? 0;
-      const valueEnd = copyValue(list, at, bytes, out);
-      out += valueEnd - at;
+    for (let field = 0; field < markEnds.length; field += 1) {
+      const markEnd = markEnds[field] ?? 0;
+      to.put(marks, mark, markEnd - mark, out);
+      out += markEnd - mark;
+      mark = markEnd;
+      const short = area.bytes[from + field] ?? 0;
+      const size = short === LONG_FIELD ? endOfValue(area.bytes, at, from + length) - at : short;
+      to.put(area, at, size, out);
+      out += size;
       // Over the comma.
-      at = valueEnd + 1;
+      at += size + 1;
     }
     this.#end = out;
     this.text(goingOn(more));
@@ -48,40 +60,18 @@ export class JsonWriter {
   /** All of it since it was begun, in bytes of its own. */
   written(): Uint8Array<ArrayBuffer> {
     const written = new Uint8Array(this.#end);
-    written.set(this.#bytes.subarray(0, this.#end));
+    written.set(this.#area.bytes.subarray(0, this.#end));
     return written;
   }
 
   #reserve(length: number): void {
     const needed = this.#end + length;
-    if (needed <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(2 * needed);
-    larger.set(this.#bytes.subarray(0, this.#end));
-    this.#bytes = larger;
+    if (needed <= this.#area.bytes.length) return;
+    const larger = new ByteArea(2 * needed);
+    larger.bytes.set(this.#area.bytes.subarray(0, this.#end));
+    this.#area = larger;
   }
 }
 
 /** The end of an object that more fields go on in; see {@link JsonWriter.packed}. */
 export const goingOn = (more: string): string => (more.startsWith('{') ? `,${more.slice(1)}` : more);
-
-/** Copies the value that begins somewhere in a list; gives where it ends: at the next comma of its own level, or at the end of the list. */
-const copyValue = (list: Uint8Array, from: number, bytes: Uint8Array, out: number): number => {
-  const end = list.length - 1;
-  const shift = out - from;
-  let depth = 0;
-  let isText = false;
-  for (let at = from; at < end; at += 1) {
-    const byte = list[at] ?? 0;
-    if (byte === QUOTE) isText = !isText;
-    else if (byte === BACKSLASH) {
-      // What is escaped goes with it.
-      bytes[at + shift] = byte;
-      at += 1;
-    } else if (!isText) {
-      if (byte === COMMA && depth === 0) return at;
-      depth += DEEPER[byte] ?? 0;
-    }
-    bytes[at + shift] = list[at] ?? 0;
-  }
-  return end;
-};

@@ -1,13 +1,14 @@
-// Takes a stored value apart without parsing it: the values of its fields, one after another as a JSON list, and the names once for all values
-// that have the same; half of a value are names. Values of one bucket have one shape, or a few where versions meet, so that the bytes of the
+// Takes a stored value apart without parsing it: the values of its fields, one after another as a JSON list, before which stands how long each is (a byte
+// a field), and the names once for all values that have the same; half of a value are names. Values of one bucket have one shape, or a few where versions meet, so that the bytes of the
 // names are compared and stepped over. What is written in another way (spaces, another order) is parsed once, and its shape is known then.
 // A value that matches a shape is not checked to be JSON inside: who reads it finds out.
+import { ByteArea } from './byte-area.ts';
 
 /** The fields of a value, in order. */
 export interface Shape {
   readonly names: readonly string[];
   /** What stands before each field's value (`{"seq":`, `,"name":`), all in one, and where each ends in there. */
-  readonly marks: Uint8Array;
+  readonly marks: ByteArea;
   readonly markEnds: readonly number[];
   /** Which of the fields are wanted. */
   readonly wanted: readonly number[];
@@ -32,53 +33,65 @@ const FIRST_BEYOND_ASCII = 128;
 /** Digits that a double holds exactly, all of them. */
 const EXACT_DIGITS = 15;
 
+/** The length of a field that does not fit a byte: it is looked for. */
+export const LONG_FIELD = 255;
+
 /** How a byte outside of texts changes the depth. */
-export const DEEPER = new Int8Array(256);
+const DEEPER = new Int8Array(256);
 for (const byte of [OPEN_OBJECT, OPEN_LIST]) DEEPER[byte] = 1;
 for (const byte of [CLOSE_OBJECT, CLOSE_LIST]) DEEPER[byte] = -1;
 
-/** Where bytes are read and written in the value at work; all of this is synchronous. */
-let readAt = 0;
-let writeAt = 0;
-
-/** Moves the text that begins here, up to its other quote. */
-const moveText = (bytes: Uint8Array, end: number): void => {
-  let at = readAt + 1;
-  let out = writeAt;
-  bytes[out++] = QUOTE;
+/** Where the text that begins here ends, behind its other quote. */
+const endOfText = (bytes: Uint8Array, from: number, end: number): number => {
+  let at = from + 1;
   while (at < end) {
-    const byte = bytes[at++] ?? 0;
-    bytes[out++] = byte;
-    if (byte === QUOTE) break;
+    const byte = bytes[at++];
+    if (byte === QUOTE) return at;
     // What is escaped goes with it.
-    if (byte === BACKSLASH) bytes[out++] = bytes[at++] ?? 0;
+    if (byte === BACKSLASH) at += 1;
   }
-  readAt = at;
-  writeAt = out;
+  return end;
 };
 
-/** Moves one value, from where it is read to where it is written, in the same bytes: never further on. */
-const moveValue = (bytes: Uint8Array, end: number): void => {
+/** Where a number or a word ends: at the next comma, or with what it stands in. */
+const endOfWord = (bytes: Uint8Array, from: number, end: number): number => {
+  let at = from;
+  for (; at < end; at += 1) {
+    const byte = bytes[at];
+    if (byte === COMMA || byte === CLOSE_OBJECT || byte === CLOSE_LIST) break;
+  }
+  return at;
+};
+
+/** Where the value that begins here ends. */
+export const endOfValue = (bytes: Uint8Array, from: number, end: number): number => {
+  const first = bytes[from] ?? 0;
+  if (first === QUOTE) return endOfText(bytes, from, end);
+  if (first !== OPEN_LIST && first !== OPEN_OBJECT) return endOfWord(bytes, from, end);
   let depth = 0;
-  while (readAt < end) {
-    const byte = bytes[readAt] ?? 0;
-    if (byte === QUOTE) moveText(bytes, end);
-    else if (depth === 0 && (byte === COMMA || byte === CLOSE_OBJECT)) return;
+  let at = from;
+  while (at < end) {
+    const byte = bytes[at] ?? 0;
+    if (byte === QUOTE) at = endOfText(bytes, at, end);
     else {
       depth += DEEPER[byte] ?? 0;
-      bytes[writeAt++] = byte;
-      readAt += 1;
+      at += 1;
+      if (depth === 0) return at;
     }
   }
+  return end;
 };
 
 const shapeOf = (names: readonly string[], wanted: ReadonlySet<string>): Shape => {
-  const marks = names.map((name, at) => Buffer.from(`${at === 0 ? '{' : ','}${JSON.stringify(name)}:`));
+  const parts = names.map((name, at) => Buffer.from(`${at === 0 ? '{' : ','}${JSON.stringify(name)}:`));
+  const all = Buffer.concat(parts);
+  const marks = new ByteArea(all.length);
+  marks.bytes.set(all);
   let end = 0;
   return {
     names,
-    marks: new Uint8Array(Buffer.concat(marks)),
-    markEnds: marks.map(({ length }) => (end += length)),
+    marks,
+    markEnds: parts.map(({ length }) => (end += length)),
     wanted: names.flatMap((name, at) => (wanted.has(name) ? [at] : [])),
   };
 };
@@ -86,28 +99,34 @@ const shapeOf = (names: readonly string[], wanted: ReadonlySet<string>): Shape =
 /** What {@link ValuePacker.pack} leaves behind. */
 export interface PackedValue {
   readonly shape: Shape;
-  /** Of the list in {@link ValuePacker.bytes}. */
+  /** Of all of it in {@link ValuePacker.bytes}: the lengths of the fields, and from {@link listAt} on the list. */
   readonly length: number;
 }
+
+/** Where in a packed value the list begins. */
+export const listAt = ({ names }: Shape): number => names.length;
 
 export class ValuePacker {
   readonly #wanted: ReadonlySet<string>;
   /** The shape that matched last comes first. */
   readonly #shapes: Shape[] = [];
+  /** What {@link fields} gives, one object for all values: with fields that come and go an object costs more than what is in it. */
+  readonly #found: Record<string, unknown>;
   /** By a hash of their bytes. */
   readonly #strings = new Map<number, string>();
-  #bytes = Buffer.allocUnsafeSlow(4096);
+  #area = new ByteArea(4096);
   /** Of the fields of the value at work, as they were written: begin and end of each. */
   #extents: number[] = [];
 
   /** `wanted`: names of the fields that {@link fields} gives. */
   constructor(wanted: readonly string[]) {
     this.#wanted = new Set(wanted);
+    this.#found = Object.fromEntries(wanted.map((name) => [name, undefined]));
   }
 
   /** The packed value, up to its length; good until the next one is packed. */
   get bytes(): Buffer {
-    return this.#bytes;
+    return this.#area.bytes;
   }
 
   /** Throws when it is not a JSON object. */
@@ -123,9 +142,13 @@ export class ValuePacker {
     return this.#learn(value);
   }
 
-  /** The wanted fields of the value that was packed last; those that it does not have are left out. Throws when they are not JSON. */
-  fields({ names, wanted }: Shape): Record<string, unknown> {
-    const found: Record<string, unknown> = {};
+  /**
+   * The wanted fields of the value that was packed last; those that it does not have are undefined. Good until the next call. Throws when they are not
+   * JSON.
+   */
+  fields({ names, wanted }: Shape): Readonly<Record<string, unknown>> {
+    const found = this.#found;
+    if (wanted.length < this.#wanted.size) for (const name of this.#wanted) found[name] = undefined;
     for (const at of wanted)
       found[names[at] ?? ''] = this.#fieldAt(this.#extents[2 * at] ?? 0, this.#extents[2 * at + 1] ?? 0);
     return found;
@@ -133,23 +156,29 @@ export class ValuePacker {
 
   /** The length of the value in this shape; 0: it has another. */
   #packAs({ marks, markEnds }: Shape, value: Uint8Array): number {
-    const end = value.length;
-    if (this.#bytes.length < end + 2) this.#bytes = Buffer.allocUnsafeSlow(2 * end);
-    const bytes = this.#bytes;
+    const count = markEnds.length;
+    const end = count + value.length;
+    if (this.#area.bytes.length < end + 2) this.#area = new ByteArea(2 * end);
+    const area = this.#area;
+    const { bytes } = area;
     const extents = this.#extents;
-    bytes.set(value);
-    readAt = 0;
-    writeAt = 0;
+    bytes.set(value, count);
+    // Read and written in the same bytes: what is written is never further on.
+    let readAt = count;
+    let writeAt = count;
     let mark = 0;
-    for (let at = 0; at < markEnds.length; at += 1) {
+    for (let at = 0; at < count; at += 1) {
       const markEnd = markEnds[at] ?? 0;
-      let from = readAt;
-      while (mark < markEnd) if (bytes[from++] !== marks[mark++]) return 0;
-      readAt = from;
+      while (mark < markEnd) if (bytes[readAt++] !== marks.bytes[mark++]) return 0;
       bytes[writeAt++] = at === 0 ? OPEN_LIST : COMMA;
+      const valueEnd = endOfValue(bytes, readAt, end);
+      const size = valueEnd - readAt;
+      area.put(area, readAt, size, writeAt);
+      bytes[at] = Math.min(size, LONG_FIELD);
       extents[2 * at] = writeAt;
-      moveValue(bytes, end);
+      writeAt += size;
       extents[2 * at + 1] = writeAt;
+      readAt = valueEnd;
     }
     if (mark === 0 || readAt !== end - 1 || bytes[readAt] !== CLOSE_OBJECT) return 0;
     bytes[writeAt++] = CLOSE_LIST;
@@ -170,7 +199,7 @@ export class ValuePacker {
   }
 
   #fieldAt(from: number, to: number): unknown {
-    const bytes = this.#bytes;
+    const { bytes } = this.#area;
     const first = bytes[from] ?? 0;
     if (first >= ZERO && first <= NINE && to - from <= EXACT_DIGITS) {
       let whole = 0;
@@ -188,7 +217,7 @@ export class ValuePacker {
 
   /** A text that is written as it is; undefined: not so. */
   #plainText(from: number, to: number): string | undefined {
-    const bytes = this.#bytes;
+    const { bytes } = this.#area;
     let hash = 0;
     for (let at = from; at < to; at += 1) {
       const byte = bytes[at] ?? 0;
@@ -206,7 +235,7 @@ export class ValuePacker {
   #isText(text: string, from: number, to: number): boolean {
     if (text.length !== to - from) return false;
     for (let at = 0; at < text.length; at += 1)
-      if (text.charCodeAt(at) !== this.#bytes[from + at]) return false;
+      if (text.charCodeAt(at) !== this.#area.bytes[from + at]) return false;
     return true;
   }
 }

@@ -5,7 +5,7 @@ import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 import { ByteStore } from './byte-store.ts';
 import { goingOn, type JsonWriter } from './json-writer.ts';
 import { decodeParsed, type Projection, type Stamped } from './projection.ts';
-import { isList, unpack, ValuePacker, type Shape } from './value-packer.ts';
+import { isList, listAt, unpack, ValuePacker, type Shape } from './value-packer.ts';
 
 /** Told of each row that has come, changed (the one before is gone) or gone. Must not throw. */
 export type RowListener<Row> = (before: Row | undefined, after: Row | undefined) => void;
@@ -105,7 +105,7 @@ export class ViewCells<State extends object, Row extends object> {
     const { place, length, shape, row } = cell;
     try {
       return decodeParsed(this.#options.projection, { key }, () =>
-        unpack(shape, this.#bytes.text(place, length)),
+        unpack(shape, this.#bytes.text(place, length, listAt(shape))),
       );
     } catch (error) {
       this.#bytes.remove(place, length);
@@ -122,10 +122,11 @@ export class ViewCells<State extends object, Row extends object> {
     const cell = this.#cells.get(key);
     if (cell?.shape !== undefined && this.#isWhole(cell.shape)) {
       const { place, length, shape } = cell;
-      cell.isSound ||= isList(this.#bytes.text(place, length), shape);
+      const store = this.#bytes;
+      cell.isSound ||= isList(store.text(place, length, listAt(shape)), shape);
       if (cell.isSound) {
         writer.text(before);
-        writer.packed(shape, this.#bytes.bytes(place, length), more);
+        writer.packed(shape, { area: store.area(place), at: store.at(place), length }, more);
         return true;
       }
     }
@@ -193,7 +194,7 @@ export class ViewCells<State extends object, Row extends object> {
       const { shape, length } = packer.pack(value);
       const fields = (): unknown =>
         rowFields === undefined
-          ? unpack(shape, packer.bytes.toString('utf8', 0, length))
+          ? unpack(shape, packer.bytes.toString('utf8', listAt(shape), length))
           : packer.fields(shape);
       const row = rowOf === undefined ? undefined : rowOf(fields(), key);
       return { place: this.#bytes.add(packer.bytes, length), length, shape, row, isSound: false };

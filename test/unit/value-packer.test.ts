@@ -2,14 +2,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteStore } from '#libs/projections/byte-store.ts';
-import { unpack, ValuePacker } from '#libs/projections/value-packer.ts';
+import { JsonWriter } from '#libs/projections/json-writer.ts';
+import { listAt, unpack, ValuePacker } from '#libs/projections/value-packer.ts';
 import { jsonBytes } from '#streams/entry.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
 const through = (packer: ValuePacker, bytes: Uint8Array) => {
   const { shape, length } = packer.pack(bytes);
-  const fields = packer.fields(shape);
-  return { value: unpack(shape, packer.bytes.toString('utf8', 0, length)), fields };
+  const fields = { ...packer.fields(shape) };
+  return { value: unpack(shape, packer.bytes.toString('utf8', listAt(shape), length)), fields };
 };
 
 const anyObject = fc
@@ -62,7 +63,42 @@ describe('a packed value', () => {
     ])
       expect(() => packer.pack(Buffer.from(bad)), bad).toThrow();
     const { shape, length } = packer.pack(Buffer.from('{"n":1,"m":}'));
-    expect(() => unpack(shape, packer.bytes.toString('utf8', 0, length))).toThrow();
+    expect(() => unpack(shape, packer.bytes.toString('utf8', listAt(shape), length))).toThrow();
+  });
+});
+
+describe('a packed value that is written out', () => {
+  test('is what it was, however long its fields are and wherever it was kept', () => {
+    const length = fc.oneof(fc.nat(40), fc.integer({ min: 250, max: 262 }), fc.nat(3000));
+    const text = fc
+      .tuple(length, fc.constantFrom('x', 'ä', '"', '\\', '{', ','))
+      .map(([n, one]) => one.repeat(n));
+    const value = fc.record({
+      a: text,
+      list: fc.array(fc.jsonValue()),
+      n: fc.double({ noNaN: true }),
+      z: text,
+    });
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1, maxLength: 5 }), (values) => {
+        const packer = new ValuePacker([]);
+        const store = new ByteStore();
+        const places = values.map((one) => {
+          const { shape, length: size } = packer.pack(jsonBytes(one));
+          return { shape, length: size, place: store.add(packer.bytes, size) };
+        });
+        const writer = new JsonWriter();
+        writer.begin('[');
+        for (const [n, { shape, length: size, place }] of places.entries()) {
+          if (n > 0) writer.text(',');
+          writer.packed(shape, { area: store.area(place), at: store.at(place), length: size }, '{"more":1}');
+        }
+        writer.text(']');
+        const plain = values.map((one) => ({ ...one, more: 1 }));
+        expect(Buffer.from(writer.written()).toString()).toBe(JSON.stringify(plain));
+      }),
+      propertyRuns(100),
+    );
   });
 });
 
