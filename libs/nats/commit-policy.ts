@@ -52,6 +52,11 @@ export class CommitPolicy {
     return this.#threshold;
   }
 
+  /** Whether anything is known of what singles cost. */
+  get isSure(): boolean {
+    return this.#mode !== 'auto' || this.#singleMs !== undefined;
+  }
+
   /** Whether it is time to send up to {@link PROBE_SIZE} singles in order to see what they cost now. */
   get wantsProbe(): boolean {
     return this.#mode === 'auto' && this.#batchesSinceProbe >= this.#probeEvery;
@@ -90,6 +95,17 @@ export class CommitPolicy {
     this.#windowAcks = -1;
     if (this.#probeAcksLeft === 0 && this.#probeSize >= SAMPLE_ACKS)
       this.#sample((nowMs - this.#windowStartMs) / this.#probeSize);
+  }
+
+  /**
+   * So many singles that were sent at once took this long until the last was acknowledged: to be compared with a batch whatever else this process
+   * does meanwhile, where the acknowledgements that a busy one reads in a burst tell of its reading only.
+   */
+  observeSingles(durationMs: number, count: number): void {
+    this.#batchesSinceProbe = 0;
+    if (this.#threshold !== Number.POSITIVE_INFINITY)
+      this.#probeEvery = Math.min(PROBE_LAST, this.#probeEvery * 2);
+    this.#sample(durationMs / count);
   }
 
   /** A batch of `entries` took this long from its sending to its acknowledgement. */

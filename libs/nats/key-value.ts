@@ -5,7 +5,7 @@ import { askApi, DEFAULT_PATIENCE, type Patience } from './broker-api.ts';
 import type { NatsConnectionHandle } from './connect.ts';
 import { directPage } from './direct-read.ts';
 import { answerFault, portFault } from './errors.ts';
-import { CommitPolicy, type GroupCommitMode } from './commit-policy.ts';
+import { CommitPolicy, type GroupCommitMode, PROBE_SIZE } from './commit-policy.ts';
 import { checkKey, checkKeyFilter, valueEntry } from './key-entry.ts';
 import { isBatchable, writeBatch } from './key-batch.ts';
 import { type KeyChange, KeyWrite, writeMany } from './key-write.ts';
@@ -80,7 +80,18 @@ class Bucket implements KeyValue {
 
   async putMany(entries: Parameters<KeyValue['putMany']>[0]): Promise<readonly PutOutcome[]> {
     const changes = entries.map(({ key, value, options = {} }) => this.#change(key, value, options));
-    const isWorthIt = changes.length >= this.#policy.threshold && !this.#policy.wantsProbe;
+    // A few alone tell what each costs; the rest goes as that says.
+    const isAsked = !this.#policy.isSure || this.#policy.wantsProbe;
+    if (isAsked && changes.length > 2 * PROBE_SIZE) {
+      const first = await writeMany(this.#context, changes.slice(0, PROBE_SIZE), this.#policy);
+      return [...first, ...(await this.#writeTogether(changes.slice(PROBE_SIZE)))];
+    }
+    return isAsked ? writeMany(this.#context, changes, this.#policy) : this.#writeTogether(changes);
+  }
+
+  /** As one batch, where that is cheaper. */
+  async #writeTogether(changes: readonly KeyChange[]): Promise<readonly PutOutcome[]> {
+    const isWorthIt = changes.length >= this.#policy.threshold;
     if (!isWorthIt || this.#isWithoutBatches || !isBatchable(this.#context, changes))
       return writeMany(this.#context, changes, this.#policy);
     const { clock } = this.#context.connection;

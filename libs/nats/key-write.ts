@@ -2,7 +2,7 @@
 // succeeded (values that matter name their writer, so equal bytes are the same write).
 import type { Fault } from '#libs/kernel/fault.ts';
 import type { PutOutcome } from '#libs/ports/key-value.ts';
-import { type CommitPolicy, PROBE_SIZE } from './commit-policy.ts';
+import type { CommitPolicy } from './commit-policy.ts';
 import { actualSequence, type BrokerError, thrownFault } from './errors.ts';
 import { isTombstone } from './key-entry.ts';
 import { readFromLeader } from './leader-read.ts';
@@ -103,7 +103,7 @@ export class KeyWrite extends RetriedPublish {
 
 /** Most writes of one {@link writeMany} in flight. */
 const WRITE_WINDOW = 512;
-/** Fewer say more about one round trip than about a write. */
+/** Fewer say more about one round trip than about a write; more wait for a place in the window. */
 const LEAST_PROBE = 16;
 
 /** Callbacks and one promise: a promise or two for each of hundreds of writes cost as much as the writes. */
@@ -111,6 +111,7 @@ class ManyWrites {
   readonly #context: WriteContext;
   readonly #changes: readonly KeyChange[];
   readonly #policy: CommitPolicy;
+  readonly #startedMs: number;
   readonly #outcomes: PutOutcome[] = [];
   readonly #end = Promise.withResolvers<readonly PutOutcome[]>();
   #inFlight = 0;
@@ -121,14 +122,10 @@ class ManyWrites {
     this.#context = context;
     this.#changes = changes;
     this.#policy = policy;
+    this.#startedMs = context.connection.clock.monotonicMs();
   }
 
   run(): Promise<readonly PutOutcome[]> {
-    const { length } = this.#changes;
-    // While one costs nobody knows what, or it is time to look again: all of them together tell.
-    const isAsked = this.#policy.wantsProbe || this.#policy.threshold === Number.POSITIVE_INFINITY;
-    if (isAsked && length >= LEAST_PROBE && length <= PROBE_SIZE)
-      this.#policy.beginProbe(this.#context.connection.clock.monotonicMs(), length);
     this.#launch();
     return this.#end.promise;
   }
@@ -142,14 +139,16 @@ class ManyWrites {
       this.#inFlight += 1;
       const resolve = (outcome: PutOutcome): void => {
         this.#outcomes[at] = outcome;
-        this.#policy.observeSingle(this.#context.connection.clock.monotonicMs(), this.#inFlight);
         this.#ended();
       };
       new KeyWrite(this.#context, change, { resolve, reject: this.#failed }).send();
     }
     if (this.#inFlight > 0) return;
-    if (this.#failure === undefined) this.#end.resolve(this.#outcomes);
-    else this.#end.reject(this.#failure);
+    if (this.#failure !== undefined) return this.#end.reject(this.#failure);
+    const { length } = this.#changes;
+    if (length >= LEAST_PROBE && length <= WRITE_WINDOW)
+      this.#policy.observeSingles(this.#context.connection.clock.monotonicMs() - this.#startedMs, length);
+    this.#end.resolve(this.#outcomes);
   }
 
   readonly #failed = (fault: Fault): void => {

@@ -103,6 +103,27 @@ describe('the commit policy', () => {
     expect(policy.threshold).toBeLessThan(20);
   });
 
+  it('compares singles that were sent at once with a batch, however late this process reads the answers', () => {
+    const policy = new CommitPolicy('auto');
+    expect(policy.isSure).toBe(false);
+    // A sync each, and a process that comes to its answers 30 ms late, of singles and of batches alike.
+    policy.observeSingles(64 * 0.4 + 30, 64);
+    expect(policy.isSure).toBe(true);
+    for (let n = 0; n < 20; n += 1) policy.observeBatch(3 + 300 * 0.025 + 30, 300);
+    expect(policy.wantsProbe).toBe(true);
+    policy.observeSingles(64 * 0.4 + 30, 64);
+    expect(policy.wantsProbe).toBe(false);
+    expect(policy.threshold).toBeLessThan(100);
+  });
+
+  it('goes back to singles that were sent at once where they are cheap', () => {
+    const policy = new CommitPolicy('auto');
+    policy.observeSingles(64 * 0.4, 64);
+    expect(policy.threshold).toBeLessThan(20);
+    for (let n = 0; n < 20; n += 1) policy.observeSingles(64 * 0.01 + 0.5, 64);
+    expect(policy.threshold).toBe(Number.POSITIVE_INFINITY);
+  });
+
   it('does as it is told when it is told', () => {
     const always = new CommitPolicy('always');
     const never = new CommitPolicy('never');
