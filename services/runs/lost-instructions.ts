@@ -6,7 +6,8 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { Instructions } from './instructions.ts';
 import type { RunLog } from './run-log.ts';
-import { nowAndThen, type UnfinishedRun, type UnfinishedRuns } from './unfinished-runs.ts';
+import { nowAndThen, type UnfinishedRuns } from './unfinished-runs.ts';
+import type { UnfinishedRun } from './unfinished-runs.view.ts';
 
 interface Parts {
   readonly runLog: RunLog;

@@ -79,7 +79,10 @@ const partsOf = (context: ServiceContext<RunsConfig>) => {
     onTrouble: (runId, fault) =>
       context.logger.warn('lost lease is left to the sweep', { runId, error: fault }),
   });
-  const unfinished = createUnfinishedRuns(context.bucket('runs'), () => steady.isNeededNow());
+  const unfinished = createUnfinishedRuns(
+    { log: context.log('TRANSITIONS'), kv: context.bucket('runs') },
+    () => steady.isNeededNow(),
+  );
   const steady = createSteadyBroker(context.bucket('presence'), clock, {
     forMs: STEADY_MS,
     isNeeded: () => unfinished.held().length > 0,

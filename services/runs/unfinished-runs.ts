@@ -1,30 +1,19 @@
-// Which runs have not ended, kept in memory from the bucket `runs`: where the sweeps look for lost leases and
-// instructions without reading the log. Holds nothing of ended runs. A hint only: it may be behind, and nothing is decided from it.
+// Which runs have not ended, kept in memory: where the sweeps look for lost leases and instructions. Read from the bucket `runs` once, then
+// from the log, which this process follows anyway; so it is ahead of the bucket, never behind. Holds nothing of ended runs.
+// A hint only: nothing is decided from it. After a fault it begins again.
+import { readPosition } from '#libs/projections/position.ts';
 import { aborted } from '#libs/service/aborted.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { runViewSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
-import type { Boundary } from '#streams/subjects.ts';
-import { isEnded, isHeld } from './run-state.policy.ts';
-
-export interface UnfinishedRun {
-  readonly boundary: Boundary;
-  readonly runId: string;
-  /** Of its last transition, epoch ms. */
-  readonly updatedAt: number;
-}
-
-/** How a run of an agent seems to stand. */
-interface AgentRun extends UnfinishedRun {
-  readonly agent: string;
-  readonly createdAt: number;
-  readonly isHeld: boolean;
-  readonly isQueued: boolean;
-}
+import { decodeRunEvent } from '#streams/run-codec.ts';
+import { aggregateFilter, type Boundary } from '#streams/subjects.ts';
+import { UnfinishedIndex, type AgentRun, type UnfinishedRun } from './unfinished-runs.view.ts';
 
 export interface UnfinishedRuns {
-  /** Keeps the index until the signal aborts. */
+  /** Keeps the index until the signal aborts. Throws the faults of log and bucket. */
   watch(signal: AbortSignal): Promise<void>;
   /** Resolves when the runs that were there at the start are known. */
   readonly ready: Promise<void>;
@@ -39,7 +28,7 @@ export interface UnfinishedRuns {
   readonly size: number;
 }
 
-/** Calls `look` once the summaries are there, and again and again after `everyMs`, until the signal aborts. Throws what it throws. */
+/** Calls `look` once the runs are known, and again and again after `everyMs`, until the signal aborts. Throws what it throws. */
 export const nowAndThen = async (
   {
     unfinished,
@@ -54,7 +43,7 @@ export const nowAndThen = async (
   },
   look: () => Promise<void>,
 ): Promise<void> => {
-  // Stopped before the summaries were there: nothing else would end the waiting.
+  // Stopped before the runs were known: nothing else would end the waiting.
   await Promise.race([unfinished.ready, aborted(signal)]);
   while (!signal.aborted) {
     await look();
@@ -63,6 +52,7 @@ export const nowAndThen = async (
 };
 
 const indexedSchema = runViewSchema.pick({
+  seq: true,
   tenant: true,
   project: true,
   runId: true,
@@ -74,62 +64,69 @@ const indexedSchema = runViewSchema.pick({
   updatedAt: true,
 });
 
-interface IndexedRun extends AgentRun {
-  /** When its first open question is over; infinite when it has none. */
-  readonly dueAt: number;
-}
+/** As a summary of a run that goes on is written; what lacks it has ended, or is no summary, and need not be read. */
+const GOES_ON = Buffer.from('"endedAt":null');
 
-/** An empty index over the bucket `runs`. `onHeld` is told when the first of them is held. */
-export const createUnfinishedRuns = (kv: KeyValue, onHeld: () => void = () => undefined): UnfinishedRuns => {
-  const runs = new Map<string, IndexedRun>();
-  const heldKeys = new Set<string>();
+/** The runs of the bucket that go on, and the sequence from which the log knows more. Faults: those of log and bucket. */
+const restore = async (
+  { log, kv }: { readonly log: EventLog; readonly kv: KeyValue },
+  signal: AbortSignal,
+): Promise<{ readonly index: UnfinishedIndex; readonly fromSeq: number }> => {
+  // Before the values: each reflects at least this much.
+  const { position } = await readPosition(kv);
+  const { lastSeq } = await log.bounds();
+  const index = new UnfinishedIndex();
+  for await (const events of kv.watchTogether({ signal, borrowsValues: true })) {
+    for (const event of events) {
+      if (event.kind === 'current') return { index, fromSeq: Math.min(position?.seq ?? 0, lastSeq) + 1 };
+      if (event.kind !== 'put') continue;
+      const { value } = event.entry;
+      if (!Buffer.from(value.buffer, value.byteOffset, value.byteLength).includes(GOES_ON)) continue;
+      const parsed = indexedSchema.safeParse(parseJson(value));
+      if (parsed.success) index.restore(parsed.data, lastSeq);
+    }
+  }
+  return { index, fromSeq: lastSeq + 1 };
+};
+
+/** An empty index over TRANSITIONS and the bucket `runs`. `onHeld` is told when the first of them is held. */
+export const createUnfinishedRuns = (
+  { log, kv }: { readonly log: EventLog; readonly kv: KeyValue },
+  onHeld: () => void = () => undefined,
+): UnfinishedRuns => {
   const known = Promise.withResolvers<void>();
-
-  const forget = (key: string): void => {
-    runs.delete(key);
-    heldKeys.delete(key);
-  };
-  const noteHeld = (key: string, isHeldNow: boolean): void => {
-    if (!isHeldNow) return void heldKeys.delete(key);
-    heldKeys.add(key);
-    if (heldKeys.size === 1) onHeld();
-  };
-  const note = (key: string, value: Uint8Array): void => {
-    const parsed = indexedSchema.safeParse(parseJson(value));
-    // Not a summary (the position of the projection): nothing to look after.
-    if (!parsed.success || isEnded(parsed.data.state)) return forget(key);
-    noteHeld(key, isHeld(parsed.data));
-    const { tenant, project, runId, agent, createdAt, state, updatedAt, openApprovals } = parsed.data;
-    runs.set(key, {
-      boundary: { tenant, project },
-      runId,
-      agent,
-      createdAt,
-      updatedAt,
-      isHeld: isHeld(parsed.data),
-      isQueued: state === 'queued',
-      dueAt: Math.min(...openApprovals.map(({ expiresAt }) => expiresAt)),
-    });
-  };
+  let index = new UnfinishedIndex();
 
   return {
     watch: async (signal) => {
-      for await (const event of kv.watch({ signal })) {
-        if (event.kind === 'current') known.resolve();
-        else if (event.kind === 'put') note(event.entry.key, event.entry.value);
-        else forget(event.key);
+      const restored = await restore({ log, kv }, signal);
+      index = restored.index;
+      if (index.heldCount > 0) onHeld();
+      const entries = log.replay({
+        from: { seq: restored.fromSeq },
+        subjects: [aggregateFilter('run')],
+        follow: true,
+        isShared: true,
+        onCaughtUp: () => known.resolve(),
+        signal,
+      });
+      for await (const entry of entries) {
+        const reading = decodeRunEvent(entry);
+        // What cannot be read is passed over, as every fold does; the projection tells of it.
+        if (reading.kind !== 'known') continue;
+        const { tenant, project } = reading.place;
+        const heldBefore = index.heldCount;
+        index.apply({ boundary: { tenant, project }, event: reading.event }, entry.seq);
+        if (heldBefore === 0 && index.heldCount > 0) onHeld();
       }
     },
     ready: known.promise,
-    held: () => [...heldKeys].flatMap((key) => runs.get(key) ?? []),
-    queued: () => [...runs.values()].filter((run) => run.isQueued),
-    overdue: (now) => [...runs.values()].filter(({ dueAt }) => dueAt <= now),
-    ofAgent: ({ tenant, project }, agent) =>
-      [...runs.values()].filter(
-        (run) => run.agent === agent && run.boundary.tenant === tenant && run.boundary.project === project,
-      ),
+    held: () => index.held(),
+    queued: () => index.queued(),
+    overdue: (now) => index.overdue(now),
+    ofAgent: (boundary, agent) => index.ofAgent(boundary, agent),
     get size() {
-      return runs.size;
+      return index.size;
     },
   };
 };

@@ -2,7 +2,7 @@
 // bucket `sessions`: where the collector looks. Of what may be given up it is a hint only, and nothing is decided from it; what it says of an
 // eviction is of the place in the log where that was asked for, and never changes.
 import type { Clock } from '#libs/ports/clock.ts';
-import type { KeyValue } from '#libs/ports/key-value.ts';
+import type { KeyValue, KeyValueEntry } from '#libs/ports/key-value.ts';
 import { viewKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
 import { sessionViewSchema } from '#streams/session-view.ts';
@@ -86,6 +86,12 @@ const keep = <Value>(map: Map<string, Value>, key: string, value: Value | undefi
   else map.set(key, value);
 };
 
+/**
+ * As a summary without storage is written, which nothing else in it can look like: most are, and have nothing that can be given up. So they are
+ * not read, which is most of what following them costs.
+ */
+const KEEPS_NOTHING = Buffer.from('"storage":null');
+
 /** An empty index over the bucket `sessions`. */
 export const createExpiringSessions = (kv: KeyValue, clock: Clock): ExpiringSessions => {
   const sessions = new Map<string, ExpiringSession>();
@@ -99,13 +105,21 @@ export const createExpiringSessions = (kv: KeyValue, clock: Clock): ExpiringSess
     if (view !== undefined) for (const tell of waiting.get(key) ?? []) tell(view);
   };
 
+  const noteValue = ({ key, value }: KeyValueEntry): void => {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    const isOfInterest = waiting.has(key) || !bytes.includes(KEEPS_NOTHING);
+    note(key, isOfInterest ? indexedOf(value) : undefined);
+  };
+
   return {
     watch: async (signal) => {
-      for await (const event of kv.watch({ signal })) {
-        if (event.kind === 'current') known.resolve();
-        else if (event.kind === 'put') note(event.entry.key, indexedOf(event.entry.value));
-        else note(event.key, undefined);
-      }
+      for await (const events of kv.watchTogether({ signal, borrowsValues: true }))
+        for (const event of events) {
+          if (signal.aborted) return;
+          if (event.kind === 'current') known.resolve();
+          else if (event.kind === 'put') noteValue(event.entry);
+          else note(event.key, undefined);
+        }
     },
     ready: known.promise,
     due: (now, boundary) =>

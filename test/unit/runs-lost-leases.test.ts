@@ -51,7 +51,7 @@ const world = () => {
     commands,
     lost,
     lostInstructions,
-    unfinished: createUnfinishedRuns(broker.keyValue('runs')),
+    unfinished: createUnfinishedRuns({ log, kv: broker.keyValue('runs') }),
   };
 };
 
