@@ -12,6 +12,7 @@ import { createEventLog } from '#libs/nats/event-log.ts';
 import { openKeyValue } from '#libs/nats/key-value.ts';
 import { createPublisher } from '#libs/nats/publisher.ts';
 import { createRequestClient, createRequestServer } from '#libs/nats/requests.ts';
+import { ServedWithin } from '#libs/nats/served-within.ts';
 import { measuredLog } from './measured-log.ts';
 import { openWorkQueue } from '#libs/nats/work-queue.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
@@ -87,6 +88,7 @@ export const openNatsPorts = async (
   });
   let publisher: Publisher | undefined;
   const onError = (error: unknown): void => logger.error('a request failed', { error: String(error) });
+  const within = new ServedWithin(connection);
   return {
     connection,
     ports: {
@@ -96,8 +98,8 @@ export const openNatsPorts = async (
       log: once((stream: string) => measuredLog(readers.log(stream), hooks.log, clock)),
       queue: (stream, consumer) => queue(`${stream} ${consumer}`),
       requests: {
-        client: createRequestClient(connection),
-        server: createRequestServer(connection, { onError }),
+        client: createRequestClient(connection, within),
+        server: createRequestServer(connection, { onError, within }),
       },
       blobs: openBlobs(connection, { bucket: 'bodies' }),
       publisher: () => (publisher ??= createPublisher(connection)),

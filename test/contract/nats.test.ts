@@ -5,6 +5,7 @@ import { createEventLog } from '#libs/nats/event-log.ts';
 import { openKeyValue } from '#libs/nats/key-value.ts';
 import { createPublisher } from '#libs/nats/publisher.ts';
 import { createRequestClient, createRequestServer } from '#libs/nats/requests.ts';
+import { ServedWithin } from '#libs/nats/served-within.ts';
 import { natsTopology, type NatsTopology } from '#libs/nats/topology.ts';
 import { openWorkQueue } from '#libs/nats/work-queue.ts';
 import { freshName } from '#test/support/fresh-name.ts';
@@ -140,6 +141,20 @@ requestsContract('nats', async () => {
       await asking.close();
       await serving.close();
     },
+  };
+});
+
+requestsContract('nats, asked and served over one connection', async () => {
+  const connection = await testConnection();
+  const within = new ServedWithin(connection);
+  const prefix = freshName('req');
+  return {
+    client: createRequestClient(connection, within),
+    server: createRequestServer(connection, { onError: () => {}, within }),
+    subject: (name) => `${prefix}.${name}`,
+    advance: async () => {},
+    served: () => connection.nc.flush(),
+    dispose: () => connection.close(),
   };
 });
 
