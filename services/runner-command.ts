@@ -82,7 +82,12 @@ const startHere = async (context: CliContext, agent: string, flags: RunnerFlags)
   // The runner is loaded for this command only.
   const { startBeside } = await import('./stack-parts.ts');
   const settings = { runnerAgent: agent, runnerTenant: tenant, runnerProject: project, ...places };
-  const runner = await startBeside({ environment, logSink: log }, ['runner'], access, settings);
+  const runner = await startBeside(
+    { environment, logSink: log, onWarning: (line) => terminal.note(line) },
+    ['runner'],
+    access,
+    settings,
+  );
   return { runner, log, logPath, ...places };
 };
 

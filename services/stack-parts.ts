@@ -41,7 +41,11 @@ export interface UpOptions {
   readonly onProgress: (line: string) => void;
   /** What somebody has to know or do. */
   readonly onTrouble: (line: string) => void;
+  /** What is in doubt about the configuration; each process of the stack says it for itself. */
+  readonly onWarning: (line: string) => void;
 }
+
+type ProcessOptions = Pick<UpOptions, 'environment' | 'logSink' | 'onWarning'>;
 
 const wireTo = (access: BrokerAccess): Wire => ({
   name: 'nats',
@@ -50,7 +54,7 @@ const wireTo = (access: BrokerAccess): Wire => ({
 });
 
 const start = async (
-  options: Pick<UpOptions, 'environment' | 'logSink'>,
+  options: ProcessOptions,
   services: readonly Service[],
   access: BrokerAccess,
   settings: Record<string, unknown>,
@@ -69,6 +73,7 @@ const start = async (
     logSink: options.logSink,
   };
   const started = await startProcess(plan);
+  for (const warning of started.warnings) options.onWarning(warning);
   const failure = await Promise.race([started.booted.then(() => undefined), started.failed]);
   if (failure === undefined) return started;
   await started.drain();
@@ -77,7 +82,7 @@ const start = async (
 
 /** Services beside a stack that runs already, in this process; resolves when they work. `settings`: by flag. */
 export const startBeside = async (
-  options: Pick<UpOptions, 'environment' | 'logSink'>,
+  options: ProcessOptions,
   names: readonly string[],
   access: BrokerAccess,
   settings: Record<string, unknown>,

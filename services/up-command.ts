@@ -88,6 +88,15 @@ const makeDirectory = (path: string): void => {
   }
 };
 
+/** Says each line once: control plane, runner and host know the same variables, but for their own. */
+const once = (say: (line: string) => void): ((line: string) => void) => {
+  const said = new Set<string>();
+  return (line) => {
+    if (!said.has(line)) say(line);
+    said.add(line);
+  };
+};
+
 const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
   const { terminal, clock, environment } = context;
   const startedAt = clock.monotonicMs();
@@ -113,6 +122,7 @@ const up = async (context: CliContext, flags: UpFlags): Promise<void> => {
     logSink: log,
     onProgress,
     onTrouble,
+    onWarning: once(onTrouble),
   });
   try {
     announce(context, flags, stack, whereabouts(stack, dataDir, logFile));

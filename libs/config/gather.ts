@@ -133,6 +133,16 @@ const hint = (name: string, known: Iterable<string>): string => {
   return meant === undefined ? '' : `; did you mean ${meant}?`;
 };
 
+const PREFIX = 'FLEETLOG_';
+/** Without what all of them have in common: by that alone every short name would be near to any other. `_FILE` has only a secret. */
+const ownPart = (variable: string): string => variable.slice(PREFIX.length).replace(/_FILE$/, '');
+
+const variableHint = (name: string, known: ReadonlySet<string>): string => {
+  const own = nearest(ownPart(name), [...known].map(ownPart));
+  const meant = [...known].find((variable) => ownPart(variable) === own);
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
+};
+
 /** Warns of FLEETLOG_ variables that no section has. */
 export const reportUnknownVariables = (
   sections: ConfigSections,
@@ -149,8 +159,8 @@ export const reportUnknownVariables = (
   }
   for (const name of Object.keys(reading.sources.environment)) {
     const isOfOther = others.unread.some((section) => name.startsWith(namesOf(section, '').variable));
-    if (name.startsWith('FLEETLOG_') && !known.has(name) && !isOfOther) {
-      reading.complaints.warnings.push(`unknown variable ${name} is ignored${hint(name, known)}`);
+    if (name.startsWith(PREFIX) && !known.has(name) && !isOfOther) {
+      reading.complaints.warnings.push(`unknown variable ${name} is ignored${variableHint(name, known)}`);
     }
   }
 };

@@ -23,6 +23,8 @@ export interface StartedProcess {
   readonly healthUrl: string;
   /** Resolves once every service has started, or the process has failed or drains. Never rejects. */
   readonly booted: Promise<void>;
+  /** What is in doubt about the configuration (a variable that nobody knows), in words; the log has them too. */
+  readonly warnings: readonly string[];
   /** Resolves with what broke when the process can no longer be trusted; end it then. Pending otherwise. */
   readonly failed: Promise<unknown>;
   /** Stops everything in reverse order, then the ports, then the health server. Idempotent, never rejects. */
@@ -114,6 +116,7 @@ class Shell {
       logger: this.logger,
       healthUrl: health.url,
       booted,
+      warnings: this.#settings.warnings,
       failed: this.#failure.promise,
       drain: () => (this.#draining ??= this.#drain(opened, health)),
     };

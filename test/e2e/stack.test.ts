@@ -16,7 +16,7 @@ let streams: StackLog;
 
 beforeAll(async () => {
   home = await stackHome('stack');
-  stack = await home.up();
+  stack = await home.up([], { FLEETLOG_RUNNER_PROGRAN: 'mistyped' });
   streams = await stackLog(home);
 });
 afterAll(async () => {
@@ -38,6 +38,8 @@ const finished = async (json: object): Promise<string> => {
 test('says where everything is once everything answers', async () => {
   const { ready } = stack;
   expect(ready).toMatchObject({ ready: true, data: home.dataDir, apiUrl: home.connection().apiUrl });
+  const mistyped = /FLEETLOG_RUNNER_PROGRAN is ignored; did you mean FLEETLOG_RUNNER_PROGRAM\?/;
+  expect(stack.stderr.all.filter((line) => mistyped.test(line))).toHaveLength(1);
   for (const name of ['broker', 'health', 'metrics', 'log', 'workspaces'])
     expect(ready[name], name).toEqual(expect.stringMatching(/./));
   const [control = '', runner = ''] = String(ready['health']).match(/http:\/\/\S+\/readyz/g) ?? [];

@@ -15,25 +15,54 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   policies: policySimulation,
 };
 
-const { values } = parseArgs({
-  options: {
-    of: { type: 'string', default: 'tasks' },
-    seeds: { type: 'string', default: '1000' },
-    from: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    whole: { type: 'boolean', default: false },
-    /** Says everything that was reached, and not only the most frequent. */
-    reach: { type: 'boolean', default: false },
-    /** Of a worker: lives these and says what was wrong. */
-    share: { type: 'string' },
-  },
-});
+const HELP = `npm run simulate [-- --of <simulation>] [--seeds <n>] [--from <seed>] [--workers <n>] [--whole] [--reach]
+npm run simulate -- [--of <simulation>] [--whole] --seed <seed>
+
+Lives many lives of a fleet in memory, each under a seed of its own, and names the seeds whose laws were broken (exit code 1).
+With --seed it lives one of them again and tells it step by step.
+
+  --of       ${Object.keys(SIMULATIONS).join(' or ')} (default: tasks)
+  --seeds    how many lives (default: 1000)
+  --from     the first seed (default: 1)
+  --workers  processes that live them (default: one a processor)
+  --whole    longer lives
+  --reach    say everything that was reached, and not only the most frequent
+How they work, and how to write one: test/simulation/README.md
+`;
 
 const fail = (why: string): never => {
   process.stderr.write(`${why}\n`);
   return process.exit(2);
 };
+
+const parsed = () => {
+  try {
+    return parseArgs({
+      options: {
+        of: { type: 'string', default: 'tasks' },
+        seeds: { type: 'string', default: '1000' },
+        from: { type: 'string', default: '1' },
+        seed: { type: 'string' },
+        workers: { type: 'string', default: String(availableParallelism()) },
+        whole: { type: 'boolean', default: false },
+        /** Says everything that was reached, and not only the most frequent. */
+        reach: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+        /** Of a worker: lives these and says what was wrong. */
+        share: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
+  }
+};
+
+const { values } = parsed();
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+
 const number = (name: 'seeds' | 'from' | 'seed' | 'workers'): number => {
   const value = Number(values[name]);
   return Number.isInteger(value) && value >= 0

@@ -275,6 +275,7 @@ describe('unknown variables', () => {
     const environment = {
       FLEETLOG_LEASE_MSS: '1s',
       FLEETLOG_SOMETHING_ELSE_ENTIRELY: '1',
+      FLEETLOG_FOO: 'near to nothing, but for what all have in common',
       FLEETLOG_NATS_SERVER: '/usr/bin/nats-server',
       FLEETLOG_OTHER_SIZE: 'not looked at',
       FLEETLOG_CONFIG: '',
@@ -287,6 +288,7 @@ describe('unknown variables', () => {
     expect(warnings).toEqual([
       'unknown variable FLEETLOG_LEASE_MSS is ignored; did you mean FLEETLOG_LEASE_MS?',
       'unknown variable FLEETLOG_SOMETHING_ELSE_ENTIRELY is ignored',
+      'unknown variable FLEETLOG_FOO is ignored',
     ]);
   });
 });

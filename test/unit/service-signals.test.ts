@@ -45,6 +45,7 @@ const run = (given: { readonly starting?: Promise<StartedProcess> } = {}) => {
   const started: StartedProcess = {
     logger,
     healthUrl: '',
+    warnings: [],
     booted: Promise.resolve(),
     failed: failed.promise,
     drain: () => drained.promise,
@@ -129,6 +130,7 @@ describe('a process', () => {
     starting.resolve({
       logger: loggerInto(book, createManualClock()),
       healthUrl: '',
+      warnings: [],
       booted: Promise.resolve(),
       failed: new Promise(() => undefined),
       drain: async () => ({ late: [], tookMs: 0 }),
