@@ -2,8 +2,7 @@
 // page is then that of its bytes.
 import { JsonWriter } from '#libs/projections/json-writer.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
-import { viewKey } from '#streams/buckets.ts';
-import type { GatewayParts, GatewayRequest } from './http.ts';
+import type { GatewayRequest } from './http.ts';
 
 /** All of it is synchronous: one writer serves every page. */
 const writer = new JsonWriter();
@@ -25,9 +24,8 @@ interface JsonPage<Row> {
  * Answers with a page. What is not there any more, or cannot be read, is left out: it is not counted, and the next page begins after it all the same, so
  * whoever follows the pages sees everything else.
  */
-export const answerPage = <Row extends { readonly id: string }>(
+export const answerPage = <Row extends { readonly key: string }>(
   request: GatewayRequest,
-  { boundary }: Pick<GatewayParts, 'boundary'>,
   { name, view, rows, moreOf, rest }: JsonPage<Row>,
 ): Response => {
   writer.begin(`{${JSON.stringify(name)}:[`);
@@ -35,7 +33,7 @@ export const answerPage = <Row extends { readonly id: string }>(
   for (const row of rows) {
     const more = moreOf === undefined ? '}' : JSON.stringify(moreOf(row));
     const around = { before: shown === 0 ? '' : ',', more };
-    if (view.write(viewKey(boundary, row.id), writer, around)) shown += 1;
+    if (view.write(row.key, writer, around)) shown += 1;
   }
   writer.text(`],${JSON.stringify(typeof rest === 'function' ? rest(shown) : rest).slice(1)}`);
   return request.body(writer.written(), 200, { 'content-type': 'application/json' });

@@ -118,7 +118,7 @@ const list =
     const { views } = parts;
     views.messages.settle();
     const { rows, next } = views.indexes.messages.page({ ...query, after });
-    return answerPage(request, parts, { name: 'messages', view: views.messages, rows, rest: { next } });
+    return answerPage(request, { name: 'messages', view: views.messages, rows, rest: { next } });
   };
 
 const reply =

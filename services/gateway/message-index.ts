@@ -19,12 +19,15 @@ const rowSchema = messageViewSchema.pick({
 export const MESSAGE_ROW_FIELDS = Object.keys(rowSchema.shape);
 
 /** What the order and the filters need of a message. */
-export interface MessageRow extends ListPosition, Omit<z.infer<typeof rowSchema>, 'messageId' | 'sentAt'> {}
+export interface MessageRow extends ListPosition, Omit<z.infer<typeof rowSchema>, 'messageId' | 'sentAt'> {
+  /** Of its value in the bucket. */
+  readonly key: string;
+}
 
 /** The row of a value of the bucket; throws for what is none. */
-export const messageRowOf = (value: unknown): MessageRow => {
+export const messageRowOf = (value: unknown, key: string): MessageRow => {
   const { messageId, sentAt, ...row } = rowSchema.parse(value);
-  return { id: messageId, atMs: sentAt, ...row };
+  return { id: messageId, key, atMs: sentAt, ...row };
 };
 
 export interface MessageListing {

@@ -64,7 +64,7 @@ const listRuns =
     await shows(parts, views.runs, query.afterSeq);
     views.runs.settle();
     const page = views.indexes.runs.page({ ...query, after });
-    return answerPage(request, parts, {
+    return answerPage(request, {
       name: 'runs',
       view: views.runs,
       rows: page.rows,

@@ -38,7 +38,8 @@ import { ApprovalIndex, approvalRowsOf, type ApprovalRows } from './approval-ind
 import { CURSOR_ROW_FIELDS, cursorRowOf, type CursorRow } from './attention.ts';
 import { MessageIndex, messageRowOf, MESSAGE_ROW_FIELDS, type MessageRow } from './message-index.ts';
 import { RunIndex, runRowOf, RUN_ROW_FIELDS, type RunRow } from './run-index.ts';
-import { SessionIndex, sessionRowOf, SESSION_ROW_FIELDS, type SessionRow } from './session-index.ts';
+import { SessionIndex } from './session-index.ts';
+import { sessionRowOf, SESSION_ROW_FIELDS, type SessionRow } from './session-row.ts';
 import { TaskIndex, taskRowOf, TASK_ROW_FIELDS, type TaskRow } from './task-index.ts';
 
 export interface ReadViews {
@@ -104,7 +105,7 @@ interface Parts {
 
 interface Opening<State extends object, Row extends object> {
   readonly schema: z.ZodType<State> & { readonly shape: object };
-  readonly rowOf?: (value: unknown) => Row;
+  readonly rowOf?: (value: unknown, key: string) => Row;
   readonly rowFields?: readonly string[];
   readonly keepsLast?: number;
   readonly maxKeys?: number;

@@ -18,15 +18,17 @@ export const RUN_ROW_FIELDS = Object.keys(rowSchema.shape);
 
 /** What the order and the filters need of a run. */
 export interface RunRow extends ListPosition {
+  /** Of its value in the bucket. */
+  readonly key: string;
   readonly sessionId: string;
   readonly agent: string;
   readonly state: RunStateName;
 }
 
 /** The row of a value of the bucket; throws for what is none. */
-export const runRowOf = (value: unknown): RunRow => {
+export const runRowOf = (value: unknown, key: string): RunRow => {
   const { runId, createdAt, ...row } = rowSchema.parse(value);
-  return { id: runId, atMs: createdAt, ...row };
+  return { id: runId, key, atMs: createdAt, ...row };
 };
 
 export interface RunListing {

@@ -18,14 +18,12 @@ import { RUN_REQUESTS } from '#streams/run-requests.ts';
 import { SESSION_REQUESTS } from '#streams/session-requests.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { TASK_REQUESTS } from '#streams/task-requests.ts';
-import { createApp } from './app.ts';
 import { isLoopback, type AccessRules } from './access.ts';
 import { GatewayConfig, type GatewaySettings } from './config.ts';
 import { createFeedHub } from './feed-hub.ts';
 import type { FeedStream } from './feed-item.ts';
 import { createHostPresences } from './host-presences.ts';
 import type { GatewayParts } from './http.ts';
-import { createHttpServer } from './http-server.ts';
 import { createReadViews } from './read-views.ts';
 import { createReceipts } from './receipts.ts';
 import { createRequestRate } from './request-rate.ts';
@@ -206,6 +204,9 @@ const start = async (context: Context): Promise<Started> => {
   const stopping = new AbortController();
   const broken = Promise.withResolvers<void>();
   const { views, check } = viewsOf(context, boundary);
+  // Loaded while the broker gathers what is in the buckets.
+  const { createApp } = await import('./app.ts');
+  const { createHttpServer } = await import('./http-server.ts');
   const streams = context.metrics.gauge('fleetlog_gateway_streams', 'Live streams that are open.');
   const hubs = hubsOf(context);
   const app = createApp({

@@ -16,7 +16,7 @@ import {
 import { parseInput } from './input.ts';
 import { answerPage, type Rest } from './json-page.ts';
 import { sourcesOfRun } from './read-routes.ts';
-import type { SessionRow } from './session-index.ts';
+import type { SessionRow } from './session-row.ts';
 import {
   formatSessionCursor,
   listedSession,
@@ -43,7 +43,7 @@ const answerSessions = (
   request: GatewayRequest,
   page: { readonly rows: readonly SessionRow[]; readonly reader: string | undefined; readonly rest: Rest },
 ): Response =>
-  answerPage(request, parts, {
+  answerPage(request, {
     name: 'sessions',
     view: parts.views.sessions,
     moreOf: (row: SessionRow) => sessionExtras(parts, row, page.reader),

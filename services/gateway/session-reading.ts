@@ -5,7 +5,8 @@ import type { SessionView } from '#streams/session-view.ts';
 import { attentionOf, type Attention } from './attention.ts';
 import { findRun, type ShownRun } from './find-run.ts';
 import { isRefused, refuse, type GatewayParts, type Refused } from './http.ts';
-import type { SessionIndex, SessionListing, SessionPlace, SessionRow } from './session-index.ts';
+import type { SessionIndex, SessionListing, SessionPlace } from './session-index.ts';
+import type { SessionRow } from './session-row.ts';
 
 const GROUP_LETTER = { active: 'a', unread: 'u', read: 'r' } as const;
 

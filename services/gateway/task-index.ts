@@ -30,6 +30,8 @@ export interface TaskRow extends Pick<
   'seq' | 'queue' | 'lane' | 'priority' | 'state' | 'createdAt' | 'queuedSeq'
 > {
   readonly id: string;
+  /** Of its value in the bucket. */
+  readonly key: string;
   /** What a reader may have seen: its last change. */
   readonly version: number;
 }
@@ -37,11 +39,12 @@ export interface TaskRow extends Pick<
 const STATES: ReadonlySet<TaskStateName> = new Set(TASK_STATES);
 
 /** The row of a value of the bucket; throws for what is none. */
-export const taskRowOf = (value: unknown): TaskRow => {
+export const taskRowOf = (value: unknown, key: string): TaskRow => {
   const fields = value as Readonly<Partial<Record<(typeof TASK_ROW_FIELDS)[number], unknown>>>;
   const seq = whole(fields.seq);
   return {
     id: text(fields.taskId),
+    key,
     seq,
     version: seq,
     queue: text(fields.queue),

@@ -34,7 +34,7 @@ const answerTasks = (
   request: GatewayRequest,
   page: { readonly rows: readonly TaskRow[]; readonly reader: string | undefined; readonly rest: object },
 ): Response =>
-  answerPage(request, parts, {
+  answerPage(request, {
     name: 'tasks',
     view: parts.views.tasks,
     moreOf: (row: TaskRow) => taskAttention(parts, row, page.reader),

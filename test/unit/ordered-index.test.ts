@@ -6,8 +6,11 @@ import { mergeWalks, takeRows } from '#libs/projections/walks.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
 
 const compare = (a: number, b: number): number => a - b;
-const index = (rows: Iterable<number> = []): OrderedIndex<number, number> => {
-  const made = createOrderedIndex<number, number>(compare);
+const index = (
+  rows: Iterable<number> = [],
+  firstOf?: (row: number) => number,
+): OrderedIndex<number, number> => {
+  const made = createOrderedIndex<number, number>(compare, firstOf);
   for (const row of rows) made.add(row);
   return made;
 };
@@ -57,7 +60,7 @@ describe('an ordered index', () => {
     const rowsArb = fc.array(fc.integer({ min: 0, max: 2000 }), { minLength: 100, maxLength: 1000 });
     fc.assert(
       fc.property(rowsArb, rowsArb, (first, second) => {
-        const [made, single] = [index(first), index()];
+        const [made, single] = [index(first, (row) => Math.floor(row / 10)), index()];
         for (const row of first) {
           single.add(row);
           single.sort();

@@ -1,7 +1,8 @@
 // Lists of sessions by attention: the index against the plain reading of ST-32 to ST-36, under any history of sessions and cursors.
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SessionIndex, type SessionPlace, type SessionRow } from '#services/gateway/session-index.ts';
+import { SessionIndex, type SessionPlace } from '#services/gateway/session-index.ts';
+import type { SessionRow } from '#services/gateway/session-row.ts';
 import { SESSION_LISTS } from '#streams/http/sessions.ts';
 import type { RowListener } from '#libs/projections/view-cells.ts';
 import { propertyRuns } from '#test/support/seeds.ts';
@@ -39,6 +40,7 @@ const ids = ['s1', 's2', 's3', 's4', 's5', 's6'];
 const small = fc.integer({ min: 1, max: 4 });
 const rowArb: fc.Arbitrary<Omit<SessionRow, 'seq'>> = fc.record({
   id: fc.constantFrom(...ids),
+  key: fc.constant('acme.web.s'),
   version: fc.integer({ min: 1, max: 9 }),
   agent: fc.constantFrom('a1', 'a2'),
   provider: fc.constantFrom('exec', 'claude'),
@@ -157,7 +159,14 @@ describe('lists of sessions', () => {
     const { index, set, read } = world();
     let looks = 0;
     for (let n = 0; n < 5000; n += 1) {
-      const row = { id: `s${n}`, agent: `a${n % 2}`, provider: 'exec', isActive: false, isIdle: n % 3 === 0 };
+      const row = {
+        id: `s${n}`,
+        key: '',
+        agent: `a${n % 2}`,
+        provider: 'exec',
+        isActive: false,
+        isIdle: n % 3 === 0,
+      };
       const times = { seq: n + 1, version: 1, lastActivityAt: 5000 - n, updatedAt: 1 };
       // What is looked at to tell read from unread.
       set(Object.defineProperty({ ...row, ...times }, 'version', { get: () => ((looks += 1), 1) }));
@@ -192,6 +201,7 @@ describe('lists of sessions', () => {
   test('changes stop where the projection stands: what is beyond may still be incomplete', () => {
     const { index, set } = world();
     const row = {
+      key: '',
       version: 1,
       agent: 'a1',
       provider: 'exec',

@@ -40,7 +40,7 @@ const play = (steps: readonly Step[]) => {
       const fixed = FIXED[step.id];
       if (fixed === undefined) continue;
       const { id, lane, state } = step;
-      const row = { id, lane, state, ...fixed, seq: at + 1, version: at + 1 };
+      const row = { id, key: '', lane, state, ...fixed, seq: at + 1, version: at + 1 };
       tell(rows.get(id), row);
       rows.set(id, row);
     } else {
