@@ -16,6 +16,17 @@ export class ByteArea {
     this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
   }
 
+  /** Whether `size` bytes from a place of an area on also stand at a place of this one. */
+  has(piece: ByteArea, at: number, size: number, place: number): boolean {
+    const theirs = piece.#view;
+    const ours = this.#view;
+    let step = 0;
+    for (; step + STEP <= size; step += STEP)
+      if (theirs.getUint32(at + step, true) !== ours.getUint32(place + step, true)) return false;
+    for (; step < size; step += 1) if (piece.bytes[at + step] !== this.bytes[place + step]) return false;
+    return true;
+  }
+
   /**
    * Copies `size` bytes from a place of an area to a place of this one, and may write up to three more behind them. Within one area the place that is
    * copied to is not behind the one that is copied from, and what is in the three bytes behind the copy is not needed any more.

@@ -169,7 +169,11 @@ export class ValuePacker {
     let mark = 0;
     for (let at = 0; at < count; at += 1) {
       const markEnd = markEnds[at] ?? 0;
-      while (mark < markEnd) if (bytes[readAt++] !== marks.bytes[mark++]) return 0;
+      const markSize = markEnd - mark;
+      // Beyond the end stands what was there before.
+      if (readAt + markSize > end || !area.has(marks, mark, markSize, readAt)) return 0;
+      mark = markEnd;
+      readAt += markSize;
       bytes[writeAt++] = at === 0 ? OPEN_LIST : COMMA;
       const valueEnd = endOfValue(bytes, readAt, end);
       const size = valueEnd - readAt;
