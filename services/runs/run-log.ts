@@ -1,6 +1,6 @@
 // The run aggregate on its log: commands are decided against the folded history and appended to TRANSITIONS.
 // Every id is derived from what caused the command, so that a repeat is the same append. Does not talk to runners.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { CommandHandler } from '#libs/commands/command-handler.ts';
 import { createCommandHandler } from '#libs/commands/handle-command.ts';
 import type { Clock } from '#libs/ports/clock.ts';
@@ -67,8 +67,7 @@ export const createRunLog = (parts: {
 
 /** The instruction of an attempt (1: the first): the same for everybody who derives it. */
 export const attemptCommandId = (runId: string, attempt: number): string =>
-  idFromDigest('command', createHash('sha256').update(`${runId}#${attempt}`).digest());
+  idFromDigest('command', hash('sha256', `${runId}#${attempt}`, 'buffer'));
 
 /** SHA-256 (hex) of a JSON value as it is written; key order counts. */
-export const hashOf = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex');
+export const hashOf = (value: unknown): string => hash('sha256', JSON.stringify(value));

@@ -10,8 +10,11 @@ import {
   sessionIdSchema,
   turnIdSchema,
 } from '#streams/ids.ts';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { propertyRuns } from '#test/support/seeds.ts';
 
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const SCHEMAS = { run: runIdSchema, command: commandIdSchema, session: sessionIdSchema, turn: turnIdSchema };
 
 test('an id is a prefix and a ULID', () => {
@@ -43,6 +46,21 @@ test('the same digest gives the same id, another digest another one, and both ar
   expect(idFromDigest('run', digest(255))).not.toBe(idFromDigest('run', digest(254)));
   for (const fill of [0, 1, 127, 255])
     expect(runIdSchema.safeParse(idFromDigest('run', digest(fill))).success).toBe(true);
+});
+
+test('an id of a digest is its number in base 32, as it was ever made: what is stored is found again', () => {
+  const numbered = Uint8Array.from({ length: 16 }, (_, at) => at * 17);
+  expect(idFromDigest('run', numbered)).toBe('run_0024H36H2NCSVRH6DAQF6DVVQZ');
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (digest) => {
+      const inHex = BigInt(`0x${Buffer.from(digest).toString('hex')}`).toString(32);
+      const letters = [...inHex.padStart(26, '0')].map((letter) =>
+        CROCKFORD.charAt(Number.parseInt(letter, 32)),
+      );
+      expect(idFromDigest('run', digest)).toBe(`run_${letters.join('')}`);
+    }),
+    propertyRuns(100),
+  );
 });
 
 test('only the first 16 bytes of a digest count', () => {
