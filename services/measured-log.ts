@@ -35,6 +35,7 @@ export const measuredLog = (log: EventLog, hooks: LogHooks, clock: Clock): Event
     lastSeen: (subject) => log.lastSeen(subject),
     read: (subject, fromSeq) => log.read(subject, fromSeq),
     replay: (options) => log.replay(options),
+    replayTogether: (options) => log.replayTogether(options),
     bounds: () => log.bounds(),
   };
 };

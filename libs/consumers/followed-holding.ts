@@ -153,15 +153,31 @@ export class Holding {
         if (!isThere && !signal.aborted) this.keeper.end(seq);
       }
       const from = { seq: this.keeper.seq + 1 };
-      const entries = log.replay({ from, subjects, follow: true, isShared: true, signal });
-      for await (const entry of entries) await this.#arrive(entry, signal, capacity);
+      const bursts = log.replayTogether({ from, subjects, follow: true, isShared: true, signal });
+      for await (const entries of bursts) {
+        const room = this.#arriveTogether(entries, signal, capacity);
+        if (room !== undefined) await room;
+      }
     } catch (error) {
       this.#failure = { error };
       this.#wakeTaker?.();
     }
   }
 
-  /** Only a full house costs a wait. */
+  /** Only a full house costs a wait: what has come together is then taken together. */
+  #arriveTogether(
+    entries: readonly StoredEntry[],
+    signal: AbortSignal,
+    capacity: number,
+  ): Promise<void> | undefined {
+    for (const [at, entry] of entries.entries()) {
+      const room = this.#arrive(entry, signal, capacity);
+      if (room !== undefined)
+        return room.then(() => this.#arriveTogether(entries.slice(at + 1), signal, capacity));
+    }
+    return undefined;
+  }
+
   #arrive(entry: StoredEntry, signal: AbortSignal, capacity: number): Promise<void> | undefined {
     this.#arrived.push({ entry });
     this.#wakeTaker?.();

@@ -103,6 +103,14 @@ async function* follow(parts: LogParts, options: ReplayOptions): AsyncGenerator<
   }
 }
 
+/** Nothing comes together here: what goes wrong goes wrong between any two. */
+async function* replayTogether(
+  parts: LogParts,
+  options: ReplayOptions,
+): AsyncGenerator<readonly StoredEntry[]> {
+  for await (const entry of (options.follow === true ? follow : replay)(parts, options)) yield [entry];
+}
+
 async function* read(parts: LogParts, subject: string, fromSeq: number): AsyncGenerator<StoredEntry> {
   parts.faults.check(UNAVAILABLE);
   if (!isLiteralSubject(subject)) throw refused(`"${subject}" is not a literal subject`, { subject });
@@ -152,6 +160,7 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
     lastSeen: last,
     read: (subject, fromSeq = 1) => read(parts, subject, fromSeq),
     replay: (options = {}) => (options.follow === true ? follow : replay)(parts, options),
+    replayTogether: (options = {}) => replayTogether(parts, options),
     bounds: async () => {
       faults.check(UNAVAILABLE);
       return parts.store().bounds();

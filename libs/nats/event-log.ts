@@ -11,7 +11,7 @@ import { checkBatch, checkEntry, checkLiteral } from './entry-wire.ts';
 import { answerFault } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { readFromLeader } from './leader-read.ts';
-import { replay } from './replay.ts';
+import { replay, replayTogether } from './replay.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { SharedTail } from './shared-tail.ts';
 import { SingleAppend } from './single-append.ts';
@@ -134,6 +134,7 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
       yield* readSubject(context, subject, fromSeq);
     },
     replay: (replayOptions = {}) => replay(context, replayOptions, tail),
+    replayTogether: (replayOptions = {}) => replayTogether(context, replayOptions, tail),
     bounds: () => readBounds(context),
   };
 };

@@ -75,6 +75,55 @@ async function* sharedBursts(
   }
 }
 
+const burstsOf = (
+  context: WriteContext,
+  options: ReplayOptions,
+  tail: SharedTail,
+): AsyncGenerator<readonly FeedItem[]> => {
+  const isShared = options.isShared === true && options.follow === true && options.toSeq === undefined;
+  return isShared ? sharedBursts(context, options, tail) : consumerOf(context, options).bursts();
+};
+
+/** Entries of a burst, up to where all is caught up, or to its end. */
+interface Part {
+  readonly entries: StoredEntry[];
+  caughtUpSeq?: number;
+  isLast?: boolean;
+}
+
+const partsOf = (burst: readonly FeedItem[], { toSeq, follow = false }: ReplayOptions): readonly Part[] => {
+  const end = toSeq ?? Number.POSITIVE_INFINITY;
+  let part: Part = { entries: [] };
+  const parts = [part];
+  for (const item of burst) {
+    if (item.kind === 'message' && item.facts.streamSeq <= end)
+      part.entries.push(item.entry ?? deliveredEntry(item.message, item.facts));
+    if (item.kind === 'caught-up') part.caughtUpSeq = item.lastSeq;
+    part.isLast = isEnd(item, end, follow);
+    if (part.isLast) break;
+    if (item.kind === 'caught-up') parts.push((part = { entries: [] }));
+  }
+  return parts;
+};
+
+/** The same entries as {@link replay}, by bursts. */
+export async function* replayTogether(
+  context: WriteContext,
+  options: ReplayOptions,
+  tail: SharedTail,
+): AsyncGenerator<readonly StoredEntry[]> {
+  const { signal } = options;
+  const onCaughtUp = options.follow === true ? options.onCaughtUp : undefined;
+  for await (const burst of burstsOf(context, options, tail))
+    for (const { entries, caughtUpSeq, isLast } of partsOf(burst, options)) {
+      if (signal?.aborted === true) return;
+      if (entries.length > 0) yield entries;
+      // Once what came before it has been taken.
+      if (caughtUpSeq !== undefined) onCaughtUp?.(caughtUpSeq);
+      if (isLast === true) return;
+    }
+}
+
 /**
  * Hands out the entries of each burst. Written by hand: what has arrived costs one promise an entry, and a generator three times
  * that. As with a generator, calls that do not wait for one another are answered in their order.
@@ -92,8 +141,7 @@ class ReplayIterator implements AsyncIterableIterator<StoredEntry> {
   #step: Promise<IteratorResult<StoredEntry>> | undefined;
 
   constructor(context: WriteContext, options: ReplayOptions, tail: SharedTail) {
-    const isShared = options.isShared === true && options.follow === true && options.toSeq === undefined;
-    this.#bursts = isShared ? sharedBursts(context, options, tail) : consumerOf(context, options).bursts();
+    this.#bursts = burstsOf(context, options, tail);
     this.#toSeq = options.toSeq ?? Number.POSITIVE_INFINITY;
     this.#follow = options.follow ?? false;
     this.#signal = options.signal;

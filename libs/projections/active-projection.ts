@@ -73,13 +73,13 @@ export class ActiveProjection<Event, State extends object> {
     }
   }
 
-  #open(fromSeq: number, { toSeq }: ActiveRange): AsyncIterable<StoredEntry> {
+  #open(fromSeq: number, { toSeq }: ActiveRange): AsyncIterable<readonly StoredEntry[]> {
     const { log, projection, signal } = this.#parts;
     signal.addEventListener('abort', this.#endSource, { once: true });
     if (signal.aborted) this.#source.abort();
     const { subjects } = projection;
     const range = toSeq === undefined ? { follow: true, isShared: true } : { toSeq };
-    return log.replay({ from: { seq: fromSeq }, subjects, ...range, signal: this.#source.signal });
+    return log.replayTogether({ from: { seq: fromSeq }, subjects, ...range, signal: this.#source.signal });
   }
 
   async #loop(signal: AbortSignal): Promise<ActiveEnd> {

@@ -4,7 +4,7 @@ import type { StoredEntry } from '#libs/ports/event-log.ts';
 import type { Reading } from './fold.ts';
 
 export interface IntakeOptions<Event> {
-  readonly source: AsyncIterable<StoredEntry>;
+  readonly source: AsyncIterable<readonly StoredEntry[]>;
   readonly read: (entry: StoredEntry) => Reading<Event>;
   readonly capacity: number;
   /** Called for each entry as it arrives. */
@@ -69,22 +69,36 @@ export class Intake<Event> {
   }
 
   async #pump(): Promise<void> {
-    const { source, read, capacity, onArrival } = this.#options;
     try {
-      for await (const entry of source) {
-        const reading = read(entry);
-        this.#waiting.push(reading);
-        onArrival(reading);
-        if (this.#wakeTaker !== undefined && this.#waiting.length >= this.#wakeFrom) this.nudge();
-        while (this.#waiting.length >= capacity)
-          await new Promise<void>((resolve) => {
-            this.#wakeSource = resolve;
-          });
+      for await (const entries of this.#options.source) {
+        const room = this.#takeIn(entries);
+        if (room !== undefined) await room;
       }
     } catch (error) {
       this.#failure = { error };
     }
     this.#isEnded = true;
     this.#wakeTaker?.();
+  }
+
+  /** Only a full house costs a wait. */
+  #takeIn(entries: readonly StoredEntry[], from = 0): Promise<void> | undefined {
+    const { read, capacity, onArrival } = this.#options;
+    for (let at = from; at < entries.length; at += 1) {
+      const reading = read(entries[at] as StoredEntry);
+      this.#waiting.push(reading);
+      onArrival(reading);
+      if (this.#wakeTaker !== undefined && this.#waiting.length >= this.#wakeFrom) this.nudge();
+      if (this.#waiting.length >= capacity)
+        return this.#untilRoom(capacity).then(() => this.#takeIn(entries, at + 1));
+    }
+    return undefined;
+  }
+
+  async #untilRoom(capacity: number): Promise<void> {
+    while (this.#waiting.length >= capacity)
+      await new Promise<void>((resolve) => {
+        this.#wakeSource = resolve;
+      });
   }
 }

@@ -4,7 +4,7 @@
 import { readPosition } from '#libs/projections/position.ts';
 import { aborted } from '#libs/service/aborted.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog } from '#libs/ports/event-log.ts';
+import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { runViewSchema } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -89,6 +89,14 @@ const restore = async (
   return { index, fromSeq: lastSeq + 1 };
 };
 
+/** What cannot be read is passed over, as every fold does; the projection tells of it. */
+const applyEntry = (index: UnfinishedIndex, entry: StoredEntry): void => {
+  const reading = decodeRunEvent(entry);
+  if (reading.kind !== 'known') return;
+  const { tenant, project } = reading.place;
+  index.apply({ boundary: { tenant, project }, event: reading.event }, entry.seq);
+};
+
 /** An empty index over TRANSITIONS and the bucket `runs`. `onHeld` is told when the first of them is held. */
 export const createUnfinishedRuns = (
   { log, kv }: { readonly log: EventLog; readonly kv: KeyValue },
@@ -102,7 +110,7 @@ export const createUnfinishedRuns = (
       const restored = await restore({ log, kv }, signal);
       index = restored.index;
       if (index.heldCount > 0) onHeld();
-      const entries = log.replay({
+      const bursts = log.replayTogether({
         from: { seq: restored.fromSeq },
         subjects: [aggregateFilter('run')],
         follow: true,
@@ -110,13 +118,9 @@ export const createUnfinishedRuns = (
         onCaughtUp: () => known.resolve(),
         signal,
       });
-      for await (const entry of entries) {
-        const reading = decodeRunEvent(entry);
-        // What cannot be read is passed over, as every fold does; the projection tells of it.
-        if (reading.kind !== 'known') continue;
-        const { tenant, project } = reading.place;
+      for await (const entries of bursts) {
         const heldBefore = index.heldCount;
-        index.apply({ boundary: { tenant, project }, event: reading.event }, entry.seq);
+        for (const entry of entries) applyEntry(index, entry);
         if (heldBefore === 0 && index.heldCount > 0) onHeld();
       }
     },

@@ -168,6 +168,37 @@ const following = (make: MakeLog): void => {
   );
 
   it(
+    'hands out the same entries together, and says when all that was there has been taken',
+    withLog(make, async (harness) => {
+      const { log, subject } = harness;
+      await fill(harness, 50);
+      const range = { subjects: [subject('a.*')], from: { seq: 3 }, toSeq: 60 };
+      const lists = await all(log.replayTogether(range));
+      expect(lists.every((list) => list.length > 0)).toBe(true);
+      expect(lists.flat().map(idOf)).toEqual(await ids(log.replay(range)));
+      const abort = new AbortController();
+      const taken: (string | undefined)[] = [];
+      let caughtUp: readonly [seq: number, taken: number] | undefined;
+      const following = log.replayTogether({
+        from: { seq: 91 },
+        follow: true,
+        isShared: true,
+        signal: abort.signal,
+        onCaughtUp: (seq) => (caughtUp ??= [seq, taken.length]),
+      });
+      for await (const list of following) {
+        expect(list.length).toBeGreaterThan(0);
+        taken.push(...list.map(idOf));
+        if (taken.length === 10) await log.append(entry(subject('c'), 'c1'));
+        if (taken.length === 11) abort.abort();
+      }
+      expect(taken.slice(-3)).toEqual(['a50', 'b50', 'c1']);
+      expect(taken).toHaveLength(11);
+      expect(caughtUp).toEqual([100, 10]);
+    }),
+  );
+
+  it(
     'follows only what its filters select',
     withLog(make, async ({ log, subject }) => {
       const abort = new AbortController();

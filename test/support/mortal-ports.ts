@@ -145,6 +145,11 @@ const mortalLog = (log: EventLog, life: Life): EventLog => ({
     const { signal, release } = life.linked(options.signal);
     return life.items(log.replay({ ...options, signal }), { release });
   },
+  replayTogether: (options = {}) => {
+    if (options.follow !== true) return life.items(log.replayTogether(options));
+    const { signal, release } = life.linked(options.signal);
+    return life.items(log.replayTogether({ ...options, signal }), { release });
+  },
 });
 
 const mortalBucket = (bucket: KeyValue, life: Life): KeyValue => ({
