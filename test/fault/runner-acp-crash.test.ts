@@ -30,13 +30,21 @@ let broker: FreshBroker;
 let control: ControlPlane;
 let folders: RunnerFolders;
 
+const CRASHES = TURN_STEPS.slice(2);
+/** By where its runner will be killed: a session whose conversation has begun. */
+const sessions = new Map(CRASHES.map((crashAt) => [crashAt, makeId('session', systemIds.ulid())]));
+
 beforeAll(async () => {
   broker = await freshBroker();
   // An instruction that a dead runner had in hand comes again after the ack wait; here after 2 s.
   await provision(broker, [AGENT], [], (stream) => (stream === 'COMMANDS' ? 2000 : undefined));
   control = await startControlPlane({ broker, services: [runs], config: { runs: { sweepMs: 1000 } } });
   folders = runnerFolders();
-});
+  const first = await up(start());
+  for (const sessionId of sessions.values())
+    await ended(control.ports, await create(sessionId, [{ say: 'before' }]));
+  await stop(first);
+}, 60_000);
 afterAll(async () => {
   expect(control.fatal).toEqual([]);
   await control.stop();
@@ -49,7 +57,6 @@ const agentConfig = () => {
   return { acpProgram, acpArguments, killAfterMs: 300 };
 };
 const { start, up, stop } = useRunnerProcesses(() => ({ broker, folders, config: agentConfig() }));
-const newSession = (): string => makeId('session', systemIds.ulid());
 const create = (sessionId: string, steps: readonly object[]): Promise<string> =>
   createRun(control.ports, {
     provider: 'acp',
@@ -63,13 +70,10 @@ const agentLog = (sessionId: string): readonly string[] =>
     .trim()
     .split('\n');
 
-test.each(TURN_STEPS.slice(2))(
+test.each(CRASHES)(
   'WK-17 killed at the step %s leaves a run that ends exactly once, in its conversation, and no process',
   async (crashAt) => {
-    const sessionId = newSession();
-    const first = await up(start());
-    await ended(control.ports, await create(sessionId, [{ say: 'before' }]));
-    await stop(first);
+    const sessionId = sessions.get(crashAt) ?? '';
     const crashing = await up(start({ crashAt }));
     const runId = await create(sessionId, [{ background: { ignoresTerm: true } }, { say: 'written' }]);
     if (crashing.exitCode === null && crashing.signalCode === null) await once(crashing, 'exit');
@@ -92,14 +96,14 @@ test.each(TURN_STEPS.slice(2))(
 );
 
 test('killed while it keeps agents between turns leaves none of them to the next one', async () => {
-  const sessions = [newSession(), newSession()];
+  const used = [...sessions.values()].slice(0, 2);
   const first = await up(start());
-  for (const sessionId of sessions) await ended(control.ports, await create(sessionId, [{ say: 'kept' }]));
-  const kept = (await Promise.all(sessions.map(living))).flat();
+  for (const sessionId of used) await ended(control.ports, await create(sessionId, [{ say: 'kept' }]));
+  const kept = (await Promise.all(used.map(living))).flat();
   expect(kept).toHaveLength(2);
   first.kill('SIGKILL');
   await once(first, 'exit');
   const next = await up(start());
-  expect((await Promise.all(sessions.map(living))).flat()).toEqual([]);
+  expect((await Promise.all(used.map(living))).flat()).toEqual([]);
   await stop(next);
 }, 60_000);
