@@ -13,6 +13,8 @@ import { closingLine, type TestCounts } from '#test/support/reporter.ts';
 const ROOT = join(import.meta.dirname, '..');
 const GATES = ['format:check', 'lint', 'types', 'dead-code', 'docs:check'];
 const GATES_AT_ONCE = 2;
+/** The type checkers are programs in Go: a quarter less processor time for a tenth more memory. */
+const FEWER_COLLECTIONS = { GOGC: '300' };
 /** The suites take a few minutes; what takes this long hangs. */
 const SUITES_WITHIN_MS = 20 * 60_000;
 const KILL_AFTER_MS = 5000;
@@ -90,7 +92,7 @@ const runGate = async (name: string, script: string | undefined): Promise<boolea
   const result =
     script === undefined
       ? { isOk: false, output: `package.json has no script "${name}"` }
-      : await run('sh', ['-c', script], { isQuiet: true });
+      : await run('sh', ['-c', script], { isQuiet: true, env: FEWER_COLLECTIONS });
   say(`${result.isOk ? '✓' : '✗'} ${name} (${seconds(began)})`);
   if (!result.isOk) say(result.output.trimEnd());
   return result.isOk;
