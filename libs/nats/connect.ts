@@ -43,6 +43,8 @@ export interface NatsConnectionHandle {
   readonly nc: NatsConnection;
   readonly clock: Clock;
   readonly inbox: ReplyInbox;
+  /** Resolves once what is published in this turn of the event loop is on its way: for work that can wait until then. */
+  written(): Promise<void>;
   /** A new subject that nobody else receives on, for answers that come as many messages. */
   newInbox(): string;
   /** False from the moment that the loss of the server is noticed until it is back. */
@@ -105,6 +107,7 @@ class Connection implements NatsConnectionHandle {
   readonly nc: NatsConnection;
   readonly clock: Clock;
   readonly inbox: ReplyInbox;
+  readonly written: () => Promise<void>;
   readonly closed: Promise<void>;
   readonly #inboxPrefix: string;
   readonly #onStatus: (status: ConnectionStatus) => void;
@@ -116,7 +119,7 @@ class Connection implements NatsConnectionHandle {
 
   constructor(nc: NatsConnection, options: ConnectNatsOptions) {
     this.nc = nc;
-    writeTogether(nc);
+    this.written = writeTogether(nc);
     readTogether(nc);
     this.clock = options.clock;
     this.#inboxPrefix = options.inboxPrefix ?? '';

@@ -53,7 +53,7 @@ async function* sharedBursts(
   const filters = subjects.length === 0 ? ['>'] : subjects;
   let start = startOf(options);
   let reader: TailReader | undefined =
-    'seq' in start ? tail.begin(filters, start.seq - 1, signal) : undefined;
+    'seq' in start ? tail.begin(filters, start.seq - 1, options) : undefined;
   for (;;) {
     if (reader !== undefined) {
       yield* reader.bursts();
@@ -68,7 +68,7 @@ async function* sharedBursts(
       yield burst;
       reached = Math.max(reached, lastMessageOf(burst));
       isCaughtUp ||= burst.some(({ kind }) => kind === 'caught-up');
-      reader = isCaughtUp ? tail.join(filters, reached, signal) : undefined;
+      reader = isCaughtUp ? tail.join(filters, reached, options) : undefined;
       if (reader !== undefined) break;
     }
     if (reader === undefined) return;

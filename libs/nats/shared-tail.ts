@@ -2,8 +2,12 @@
 // out here, the same entry to all of them, so that it is decoded once, too. Followers who begin at about the same place read their backlog
 // together: after a restart that is all of them. Who is further behind catches up by itself (replay.ts) and joins when nothing lies between what
 // it has and what is remembered here. All wait for the slowest, but for {@link PATIENCE_MS} only: then it falls out and catches up by itself.
+// With an entry comes the answer to whoever stored it, and who asked for that waits: so what is sent because of the answer goes first, then who
+// follows with urgency is given the entry, and once what that sends is on its way, everybody else. Nobody waits longer than two turns of the event
+// loop, and who has not taken yet what came before does not wait at all.
 // Order, and neither gap nor repeat, are those of the consumer (supervised-consumer.ts); its fault ends every follower.
 // Memory: {@link MOST_REMEMBERED} messages twice, and about as many for each follower.
+import type { ReplayOptions } from '#libs/ports/event-log.ts';
 import { overlaps } from '#libs/topology/subject-overlap.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { deliveredEntry } from './stored-entry.ts';
@@ -28,6 +32,9 @@ const united = (known: readonly string[], more: readonly string[]): readonly str
   return isPossible ? [...kept, ...added] : undefined;
 };
 
+/** Who follows. */
+type Follower = Pick<ReplayOptions, 'signal' | 'isUrgent'>;
+
 export class SharedTail {
   readonly #context: WriteContext;
   readonly #readers = new Set<TailReader>();
@@ -48,16 +55,12 @@ export class SharedTail {
    * For a follower that has read nothing yet: hands out what matches after `afterSeq`, though it be long ago, where the others are about as far;
    * undefined: they are not, so that it has to catch up by itself.
    */
-  begin(
-    filters: readonly string[],
-    afterSeq: number,
-    signal: AbortSignal | undefined,
-  ): TailReader | undefined {
+  begin(filters: readonly string[], afterSeq: number, follower: Follower): TailReader | undefined {
     // What other filters select was not read up to here.
     const fromSeq = this.#covers(filters) ? this.#fromSeq : this.#lastSeq + 1;
     const isNear = this.#caughtUpSeq === undefined && afterSeq >= this.#lastSeq - NEAR;
     if (this.#readers.size > 0 && afterSeq + 1 < fromSeq && isNear) this.#rewind(filters, afterSeq);
-    return this.join(filters, afterSeq, signal);
+    return this.join(filters, afterSeq, follower);
   }
 
   /**
@@ -67,13 +70,18 @@ export class SharedTail {
   join(
     filters: readonly string[],
     afterSeq: number,
-    signal: AbortSignal | undefined,
+    { signal, isUrgent = false }: Follower,
   ): TailReader | undefined {
     if (this.#readers.size === 0) this.#start(filters, afterSeq);
     else if (this.#caughtUpSeq === undefined && afterSeq > this.#lastSeq + NEAR) return undefined;
     else if (!this.#covers(filters) && !this.#widen(filters)) return undefined;
     if (afterSeq + 1 < this.#fromSeq) return undefined;
-    const reader = new TailReader({ filters, afterSeq, signal }, (left) => this.#forget(left));
+    const { connection } = this.#context;
+    const calm = async (): Promise<void> => {
+      await connection.written();
+      if (!isUrgent) await connection.written();
+    };
+    const reader = new TailReader({ filters, afterSeq, signal, calm }, (left) => this.#forget(left));
     for (const message of this.#remembered) reader.offer(message);
     if (this.#caughtUpSeq !== undefined) reader.caughtUp(this.#caughtUpSeq);
     this.#readers.add(reader);

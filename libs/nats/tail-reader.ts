@@ -14,6 +14,8 @@ export interface TailReaderOptions {
   readonly filters: readonly string[];
   readonly afterSeq: number;
   readonly signal: AbortSignal | undefined;
+  /** Waited for before it goes on after a pause. */
+  readonly calm: () => Promise<void>;
 }
 
 export class TailReader {
@@ -21,6 +23,7 @@ export class TailReader {
   readonly #items = new BurstBuffer<FeedItem>();
   readonly #leave: () => void;
   readonly #signal: AbortSignal | undefined;
+  readonly #calm: () => Promise<void>;
   #waiting = 0;
   #onRoom: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -28,10 +31,11 @@ export class TailReader {
   /** The last sequence that it was given; what follows it is not here yet. */
   lastSeq: number;
 
-  constructor({ filters, afterSeq, signal }: TailReaderOptions, leave: (reader: TailReader) => void) {
+  constructor({ filters, afterSeq, signal, calm }: TailReaderOptions, leave: (reader: TailReader) => void) {
     this.#wanted = subjectPattern(filters);
     this.lastSeq = afterSeq;
     this.#signal = signal;
+    this.#calm = calm;
     this.#leave = () => leave(this);
   }
 
@@ -84,7 +88,10 @@ export class TailReader {
           this.#taken(burst.length);
         } else if (this.#failure !== undefined) throw this.#failure.error;
         else if (this.#isCut) return;
-        else await this.#items.wait();
+        else {
+          await this.#items.wait();
+          await this.#calm();
+        }
       }
     } finally {
       this.#signal?.removeEventListener('abort', wake);

@@ -23,24 +23,58 @@ const writerOf = (nc: NatsConnection): ClientWriter | undefined => {
   return isKnown ? (protocol as ClientWriter) : undefined;
 };
 
-/** Changes how `nc` writes, also after it has reconnected. */
-export const writeTogether = (nc: NatsConnection): void => {
+/** What is done at the end of a turn of the event loop, and who waits for that. */
+class TurnEnd {
+  #work: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
+  #isPlanned = false;
+
+  /** Does this then; the last one counts. */
+  plan(work: () => void): void {
+    this.#work = work;
+    this.#await();
+  }
+
+  /** Resolves when it is done. */
+  passed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#await();
+    });
+  }
+
+  #await(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    setImmediate(this.#end);
+  }
+
+  readonly #end = (): void => {
+    this.#isPlanned = false;
+    const work = this.#work;
+    this.#work = undefined;
+    work?.();
+    if (this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve();
+  };
+}
+
+/**
+ * Changes how `nc` writes, also after it has reconnected. Gives a function whose promise resolves once what is published in this turn of the
+ * event loop is written: for work that can wait until then.
+ */
+export const writeTogether = (nc: NatsConnection): (() => Promise<void>) => {
+  const turnEnd = new TurnEnd();
+  const written = (): Promise<void> => turnEnd.passed();
   const writer = writerOf(nc);
-  if (writer === undefined) return;
+  if (writer === undefined) return written;
   const write = writer.flushPending.bind(writer);
   const send = writer.sendCommand.bind(writer);
   // The line of a message becomes bytes without a buffer of its own.
   writer.sendCommand = (command, ...payloads) =>
     send(typeof command === 'string' ? textBytes(command) : command, ...payloads);
-  let isPlanned = false;
-  const writePlanned = (): void => {
-    isPlanned = false;
-    write();
-  };
   writer.flushPending = () => {
-    if (writer.outbound.size() >= MOST_BYTES) return write();
-    if (isPlanned) return;
-    isPlanned = true;
-    setImmediate(writePlanned);
+    if (writer.outbound.size() >= MOST_BYTES) write();
+    else turnEnd.plan(write);
   };
+  return written;
 };

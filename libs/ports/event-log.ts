@@ -77,6 +77,8 @@ export interface ReplayOptions {
   readonly follow?: boolean;
   /** With `follow`: others in this process follow the log, too; what is the same for them may come over one reading. Changes nothing else. */
   readonly isShared?: boolean;
+  /** With `isShared`: somebody waits for what follows from an entry, so it is handed out before those are given it for whom that can wait. */
+  readonly isUrgent?: boolean;
   /** With `follow`: called once all that was there up to this sequence, when the reading began, has been handed out. May be called again. */
   readonly onCaughtUp?: (seq: number) => void;
   readonly signal?: AbortSignal;

@@ -110,6 +110,7 @@ export class FleetLog {
       subjects: filters(),
       follow: true,
       isShared: true,
+      isUrgent: true,
       onCaughtUp: (upToSeq) => {
         this.#seen(upToSeq);
         this.#known.resolve();

@@ -93,6 +93,37 @@ describe('followers who begin together', () => {
   });
 });
 
+describe('who follows with urgency', () => {
+  it('is given what is new before the others, and all are given it', async () => {
+    const { log, entry, stream } = await setup();
+    const abort = new AbortController();
+    const seen: string[] = [];
+    let rouse = (): void => undefined;
+    const follow = async (name: string, isUrgent: boolean): Promise<void> => {
+      const { signal } = abort;
+      const options = { subjects: [`${stream}.>`], follow: true, isShared: true, isUrgent, signal };
+      for await (const { seq } of log.replay(options)) {
+        seen.push(`${name} ${seq}`);
+        rouse();
+      }
+    };
+    const following = [follow('one', false), follow('urgent', true), follow('other', false)];
+    const until = async (count: number): Promise<void> => {
+      while (seen.length < count) await new Promise<void>((resolve) => (rouse = resolve));
+    };
+    for (let at = 1; at <= 10; at += 1) {
+      await log.append(entry(`a${at}`, `e${at}`));
+      await until(3 * at);
+      const [first, ...later] = seen.slice(-3);
+      // The first is there when they begin, each by itself.
+      if (at > 1) expect(first).toBe(`urgent ${at}`);
+      expect([first, ...later].toSorted()).toEqual([`one ${at}`, `other ${at}`, `urgent ${at}`]);
+    }
+    abort.abort();
+    await Promise.all(following);
+  });
+});
+
 const kinds = (outcomes: readonly AppendOutcome[]): Readonly<Record<string, number>> => {
   const count: Record<string, number> = {};
   for (const outcome of outcomes) {
