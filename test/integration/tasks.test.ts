@@ -51,6 +51,16 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
+/** Resolves when dispatch says this of the first line of the queue. */
+const waits = async (ports: Ports, queue: string, expected: Partial<WaitingLine>): Promise<void> => {
+  const subject = requestSubject(BOUNDARY, 'dispatch', 'explain');
+  await vi.waitFor(async () => {
+    const { body } = await ports.requests.client.request(subject, jsonBytes({ queue }), { timeoutMs: 5000 });
+    const answer = DISPATCH_REQUESTS.explain.answer.parse(parseJson(body));
+    expect(answer.outcome === 'ok' ? answer.result.lines[0] : answer).toMatchObject(expected);
+  }, 30_000);
+};
+
 test('HR-10 ST-49 ST-T16 a task goes to a free runner, and ends as its run does', async () => {
   const { ports } = one;
   const taskId = await createTask(ports, { agent: 'b1', title: 'Count' });
@@ -117,6 +127,9 @@ test('HR-13 HR-14 HR-16 HR-18 HR-T2 HR-T3 WK-31 WK-32 a queue that takes one let
   const low = await createTask(ports, order);
   const second = await createTask(ports, order);
   const high = await createTask(ports, { ...order, priority: 5 });
+  // Who is there and what waits is told apart: each dispatcher is to know all three before there is a runner.
+  for (const plane of [one, two])
+    await waits(plane.ports, 'narrow', { reason: 'no-runner', taskId: high, waiting: 3 });
   await runner(ports, 'b3', { slots: 10 });
   for (const taskId of [high, low, second]) {
     const { runId } = await taskEvent(ports, taskId, 'fleetlog.task.assigned.v1');
@@ -178,31 +191,19 @@ test('WK-30 WK-31 two dispatchers hand many tasks to few slots: each once, never
 
 const GIB = 1024 ** 3;
 
-/** Why the first task of a queue waits, as dispatch says once it says this. */
-const waits = async (ports: Ports, queue: string, reason: WaitingLine['reason']): Promise<WaitingLine> => {
-  const subject = requestSubject(BOUNDARY, 'dispatch', 'explain');
-  return vi.waitFor(async () => {
-    const { body } = await ports.requests.client.request(subject, jsonBytes({ queue }), { timeoutMs: 5000 });
-    const answer = DISPATCH_REQUESTS.explain.answer.parse(parseJson(body));
-    const line = answer.outcome === 'ok' ? answer.result.lines[0] : undefined;
-    if (line?.reason !== reason) throw new Error(JSON.stringify(answer));
-    return line;
-  });
-};
-
 test('WK-30 a machine takes no more tasks than it has room for, and dispatch says what they wait for', async () => {
   const { ports } = two;
   const order = { queue: 'hosts', agent: 'b7' };
   const machine = { name: 'small', freeMemoryBytes: 0, freeDiskBytes: 9 * GIB };
   const first = await createTask(ports, order);
   const second = await createTask(ports, order);
-  expect(await waits(ports, 'hosts', 'no-runner')).toMatchObject({ taskId: first, waiting: 2 });
+  await waits(ports, 'hosts', { reason: 'no-runner', taskId: first, waiting: 2 });
   await runner(ports, 'b7', { slots: 5, machine });
-  expect(await waits(ports, 'hosts', 'host-memory')).toMatchObject({ taskId: first });
+  await waits(ports, 'hosts', { reason: 'host-memory', taskId: first });
   // Memory is free again, as its runner says.
   await runner(ports, 'b7', { slots: 5, machine: { ...machine, freeMemoryBytes: 9 * GIB } });
   const { runId } = await taskEvent(ports, first, 'fleetlog.task.assigned.v1');
-  expect(await waits(ports, 'hosts', 'host-limit')).toMatchObject({ taskId: second, waiting: 1 });
+  await waits(ports, 'hosts', { reason: 'host-limit', taskId: second, waiting: 1 });
   const turn = await claimTurn(ports, await turnInstruction(ports, runId));
   await turn.finished();
   await taskEvent(ports, second, 'fleetlog.task.assigned.v1');
@@ -219,15 +220,15 @@ test('a used-up quota pauses its provider for everybody on the account, its work
   const failure = { kind: 'provider-limited', message: 'usage limit reached', retryAt } as const;
   await turn.finished({ ...done, outcome: 'failed', failure });
   expect(await taskEvent(ports, taskId, 'fleetlog.task.requeued.v1')).toMatchObject({ failure });
-  expect(await waits(ports, 'quota', 'provider-paused')).toMatchObject({ taskId, untilMs: retryAt });
+  await waits(ports, 'quota', { reason: 'provider-paused', taskId, untilMs: retryAt });
   const free = await createTask(ports, { queue: 'quota-2', labels: ['quota'] });
   await runner(ports, 'b9', { account: 'team', labels: ['quota'] });
-  expect(await waits(ports, 'quota-2', 'provider-paused')).toMatchObject({ taskId: free });
+  await waits(ports, 'quota-2', { reason: 'provider-paused', taskId: free });
   await runner(ports, 'b9', { account: 'own', labels: ['quota'] });
   expect(await taskEvent(ports, free, 'fleetlog.task.assigned.v1')).toMatchObject({ agent: 'b9' });
   // A dispatcher that starts now knows it from the summaries.
   const third = await startControlPlane({ broker, services: [dispatch] });
   await Promise.all([one, two].map((plane) => plane.stop()));
-  expect(await waits(third.ports, 'quota', 'provider-paused')).toMatchObject({ taskId, untilMs: retryAt });
+  await waits(third.ports, 'quota', { reason: 'provider-paused', taskId, untilMs: retryAt });
   await third.stop();
 });
