@@ -62,6 +62,65 @@ const buckets: Readonly<Record<HistogramUnit, readonly number[]>> = {
 const unitOf = (name: HistogramName): HistogramUnit =>
   name.endsWith('_bytes') ? 'bytes' : name.endsWith('_entries') ? 'entries' : 'seconds';
 
+/**
+ * What has changed of each series since it was last asked for. The library finds a series by a text of all its labels each time, which costs more than
+ * what is counted when thousands are a second; here it is told once, when somebody asks.
+ */
+const createSeries = <Name extends string>(labels: readonly Name[]) => {
+  const changed = new Map<string, { readonly values: Labels<Name>; value: number }>();
+  const keyOf = (values: Labels<Name>): string => {
+    let key = '';
+    for (const label of labels) key += `${values[label]}\n`;
+    return key;
+  };
+  return {
+    change: (values: Labels<Name>, change: (before: number | undefined) => number): void => {
+      const key = keyOf(values);
+      const known = changed.get(key);
+      if (known === undefined) changed.set(key, { values, value: change(undefined) });
+      else known.value = change(known.value);
+    },
+    forget: (values: Labels<Name>): void => void changed.delete(keyOf(values)),
+    drain: (tell: (values: Labels<Name>, value: number) => void): void => {
+      const all = [...changed.values()];
+      changed.clear();
+      for (const { values, value } of all) tell(values, value);
+    },
+  };
+};
+
+/** What a metric of the library is made of. */
+interface Common<Name extends string> {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: Name[];
+  readonly registers: Registry[];
+}
+
+const counterOf = <Name extends string>(common: Common<Name>): CounterMetric<Name> => {
+  const added = createSeries(common.labelNames);
+  const counter = new Counter({
+    ...common,
+    collect: () => added.drain((values, amount) => counter.inc(values, amount)),
+  });
+  return { add: (values, amount = 1) => added.change(values, (before = 0) => before + amount) };
+};
+
+const gaugeOf = <Name extends string>(common: Common<Name>): GaugeMetric<Name> => {
+  const changed = createSeries(common.labelNames);
+  const gauge = new Gauge({
+    ...common,
+    collect: () => changed.drain((values, value) => gauge.set(values, value)),
+  });
+  return {
+    set: (values, value) => changed.change(values, () => value),
+    remove: (values) => {
+      changed.forget(values);
+      gauge.remove(values);
+    },
+  };
+};
+
 interface MetricsOptions {
   /** Also measure the process: CPU, memory, event loop, garbage collection. Default true. */
   readonly processMetrics?: boolean;
@@ -93,7 +152,11 @@ export const createMetrics = (options: MetricsOptions = {}): Metrics => {
     return known.metric as Metric;
   };
 
-  const common = <Name extends string>(name: string, help: string, labels: readonly Name[]) => ({
+  const common = <Name extends string>(
+    name: string,
+    help: string,
+    labels: readonly Name[],
+  ): Common<Name> => ({
     name,
     help,
     labelNames: [...labels],
@@ -102,18 +165,9 @@ export const createMetrics = (options: MetricsOptions = {}): Metrics => {
 
   return {
     counter: (name, help, labels = []) =>
-      once(name, 'counter', labels, () => {
-        const counter = new Counter(common(name, help, labels));
-        return { add: (values, amount = 1) => counter.inc(values, amount) };
-      }),
+      once(name, 'counter', labels, () => counterOf(common(name, help, labels))),
     gauge: (name, help, labels = []) =>
-      once(name, 'gauge', labels, () => {
-        const gauge = new Gauge(common(name, help, labels));
-        return {
-          set: (values, value) => gauge.set(values, value),
-          remove: (values) => gauge.remove(values),
-        };
-      }),
+      once(name, 'gauge', labels, () => gaugeOf(common(name, help, labels))),
     histogram: (name, help, labels = []) =>
       once(name, 'histogram', labels, () => {
         const histogram = new Histogram({

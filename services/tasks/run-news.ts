@@ -57,6 +57,12 @@ const commandOf = (
 const lacksStart = (task: TaskState, attempt: number): boolean =>
   task?.state === 'assigned' && task.attempts.length === attempt;
 
+interface RunNewsReader {
+  /** As {@link decodeRunNews}; of a creation nobody is told: which attempt the run is, if any, is kept in mind for what comes next. */
+  decode(entry: StoredEntry): RunNews | undefined;
+  handle(news: RunNews): Promise<Handled>;
+}
+
 export const createRunNews = ({
   taskLog,
   log,
@@ -64,7 +70,7 @@ export const createRunNews = ({
   readonly taskLog: TaskLog;
   /** The log of TRANSITIONS. */
   readonly log: EventLog;
-}): { handle(news: RunNews): Promise<Handled> } => {
+}): RunNewsReader => {
   const links = new Map<string, Link>();
 
   const remember = (subject: string, link: Link): Link => {
@@ -112,10 +118,12 @@ export const createRunNews = ({
   };
 
   return {
-    handle: async (news) => {
-      if (news.event.type !== 'fleetlog.run.created.v1') return tell(news);
+    decode: (entry) => {
+      const news = decodeRunNews(entry);
+      if (news?.event.type !== 'fleetlog.run.created.v1') return news;
       remember(news.subject, news.event.task);
-      return ok;
+      return undefined;
     },
+    handle: tell,
   };
 };

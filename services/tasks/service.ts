@@ -17,7 +17,7 @@ import type { HandedOver } from './hand-over.ts';
 import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
-import { createRunNews, decodeRunNews } from './run-news.ts';
+import { createRunNews } from './run-news.ts';
 import { createSingleGrants, decodeSingleGrant } from './single-grant.ts';
 import { createTaskLog } from './task-log.ts';
 
@@ -79,7 +79,7 @@ export const tasks = defineService({
       consumerLoop(context, {
         name: taskRuns.name,
         queue: reactorQueue(context, taskRuns, REACTORS_BUCKET),
-        decode: decodeRunNews,
+        decode: (entry) => news.decode(entry),
         lane: ({ event }) => event.runId,
         handle: (entry) => news.handle(entry),
         deadLetters,
