@@ -14,7 +14,7 @@ import type { Receipts } from './receipts.ts';
 import type { RequestRate } from './request-rate.ts';
 import { approvalRoutes } from './approval-routes.ts';
 import { apiDescription } from './description.ts';
-import { parseInput } from './input.ts';
+import { inputInvalid, parseInput } from './input.ts';
 import { handleOnce } from './keyed-request.ts';
 import { hostRoutes } from './host-routes.ts';
 import { mailRoutes } from './mail-routes.ts';
@@ -73,18 +73,26 @@ const failureResponse = (parts: AppParts, request: GatewayRequest, error: unknow
   const requestId = request.get('requestId');
   const fault = toFault(error);
   const problem = problemOfFault(fault, requestId);
-  if (problem.status >= 500)
-    parts.logger.error('request failed', {
-      requestId,
-      method: request.req.method,
-      path: request.req.path,
-      error,
-    });
+  const { method, path } = request.req;
+  // Whoever asked has gone in the middle of the question, or asks for what is not there yet: nothing is broken here.
+  if (request.req.raw.signal.aborted)
+    parts.logger.debug('a request was broken off', { requestId, method, path });
+  else if (fault.code === 'VIEW_BEHIND')
+    parts.logger.warn('a read waited in vain', { requestId, method, path, message: fault.message });
+  else if (problem.status >= 500) parts.logger.error('request failed', { requestId, method, path, error });
   return problemResponse(problem);
 };
 
-/** What is asked by a body has no query: one that is passed over (`?tenant=…`) would be taken to count. Throws `INPUT_INVALID`. */
+/**
+ * What is asked by a body has no query: one that is passed over (`?tenant=…`) would be taken to count; and so would the second of two of one name.
+ * Throws `INPUT_INVALID`.
+ */
 const checkQuery = ({ body, query }: Served, request: GatewayRequest): void => {
+  if (request.req.url.includes('&')) {
+    const twice = Object.entries(request.req.queries()).filter(([, values]) => values.length > 1);
+    if (twice.length > 0)
+      throw inputInvalid(twice.map(([name]) => ({ path: `query.${name}`, message: 'given more than once' })));
+  }
   if (body !== undefined && query === undefined) parseInput(z.strictObject({}), request.req.query(), 'query');
 };
 
@@ -126,7 +134,8 @@ const otherMethods = (path: string, methods: readonly string[]): Served => ({
   method: 'GET',
   path,
   handle: (request) => {
-    const allow = methods.join(', ');
+    // Who may get may ask for the head alone.
+    const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
     throw new Fault({
       code: 'METHOD_UNSUPPORTED',
       retry: 'never',

@@ -4,10 +4,12 @@ import type { Redactor } from '#libs/redaction/redactor.ts';
 import { ok, refused, type Answer } from '#libs/service/request-answer.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { TaskRequestOf, TaskResultOf } from '#streams/task-requests.ts';
+import type { SessionCheck } from './session-check.ts';
 import { hashOf, type TaskLog, type TaskTarget } from './task-log.ts';
 
 interface Parts {
   readonly taskLog: TaskLog;
+  readonly checkSession: SessionCheck;
   readonly redactor: Redactor;
 }
 
@@ -27,7 +29,7 @@ export interface Orders {
 const inOrder = (record: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
-export const createOrders = ({ taskLog, redactor }: Parts): Orders => {
+export const createOrders = ({ taskLog, redactor, checkSession }: Parts): Orders => {
   /** The task as it is now, behind an answer that may be that of an earlier time. */
   const positionOf = async (target: TaskTarget, seq: number) => {
     const { state: task } = await taskLog.load(target);
@@ -40,6 +42,8 @@ export const createOrders = ({ taskLog, redactor }: Parts): Orders => {
       const { actor, ...asked } = redactor.value(request).value as typeof request;
       const order = { ...asked, metadata: inOrder(asked.metadata) };
       const { taskId } = order;
+      const refusal = await checkSession(boundary, order);
+      if (refusal !== undefined) return refused(refusal);
       const requestHash = hashOf(order);
       const target = { boundary, taskId, actor };
       // The hash is part of the id: the same request finds its event, another one meets the rule.

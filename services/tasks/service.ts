@@ -18,6 +18,7 @@ import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
 import { createRunNews } from './run-news.ts';
+import { createSessionCheck } from './session-check.ts';
 import { createSingleGrants, decodeSingleGrant } from './single-grant.ts';
 import { createTaskLog } from './task-log.ts';
 
@@ -91,6 +92,10 @@ export const tasks = defineService({
   requests: (context) => {
     const shared = sharedParts(context);
     const { redactor } = context;
-    return taskRequests({ ...createOrders({ ...shared, redactor }), assign: createAssign(shared) });
+    const checkSession = createSessionCheck(shared.log, context.bucket('sessions'));
+    return taskRequests({
+      ...createOrders({ ...shared, redactor, checkSession }),
+      assign: createAssign(shared),
+    });
   },
 });

@@ -1,5 +1,5 @@
 // Every route of the HTTP API by its name. A new family of routes is one line here; the gateway serves what this table declares and
-// nothing else (services/gateway/routes.ts).
+// nothing else (services/gateway/app.ts).
 import { APPROVAL_API } from './approvals.ts';
 import { COMMAND_API } from './commands.ts';
 import { HOST_API } from './hosts.ts';

@@ -11,10 +11,11 @@ import { tasks } from '#services/tasks/service.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
-import { requestSubject } from '#streams/subjects.ts';
+import { aggregateSubject, requestSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { createRun, runRequest, typesOf } from '#test/support/run-facts.ts';
+import { askForTask } from '#test/support/task-facts.ts';
 import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
 let broker: FreshBroker;
@@ -69,6 +70,14 @@ const actor = 'user:anna';
 const newId = (kind: Parameters<typeof makeId>[0]): string => makeId(kind, systemIds.ulid());
 const path = (id: string) => ({ path: { id } });
 
+/** Waits until the opening of a session is on record. */
+const recorded = async (sessionId: string): Promise<void> => {
+  const subjects = [aggregateSubject(BOUNDARY, 'session', sessionId)];
+  const found = new AbortController();
+  const log = plane.ports.log('TRANSITIONS');
+  for await (const _entry of log.replay({ subjects, follow: true, signal: found.signal })) found.abort();
+};
+
 /** A run that has been cancelled. */
 const endedRun = async (): Promise<string> => {
   const runId = await createRun(plane.ports);
@@ -94,6 +103,8 @@ describe('the error index', () => {
     expect(await overNats('runs', 'create', inSession)).toEqual(none('SESSION_UNKNOWN'));
     const named = client.call('createRun', { body: { prompt: 'x', session: sessionId } });
     expect(await overHttp(named)).toEqual(none('SESSION_UNKNOWN'));
+    const waiting = await askForTask(plane.ports, { sessionId: sessionId });
+    expect(statusOf(waiting as { outcome: string })).toEqual(none('SESSION_UNKNOWN'));
     const opened = await client.call('createRun', { body: { prompt: 'x' } });
     // Shown: it is known to everybody.
     await client.call('getSession', path(opened.sessionId));
@@ -183,6 +194,15 @@ describe('the error index', () => {
     expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toMatchObject({
       status: 400,
     });
+    // Its opening is on record: from then on its owner's word is asked.
+    await recorded(sessionId);
+    const inIt = { sessionId: sessionId, agent: 'builder-1' };
+    for (const changes of [{ ...inIt, provider: 'claude' } as const, { ...inIt, agent: 'builder-2' }])
+      expect(statusOf((await askForTask(plane.ports, changes)) as { outcome: string })).toMatchObject({
+        kind: expect.stringMatching(/schema-invalid|tenant-policy-denied/),
+        code: expect.stringMatching(/^SESSION_/),
+      });
+    expect(await askForTask(plane.ports, inIt)).toMatchObject({ outcome: 'ok' });
   });
 
   test('ER-09 an event of no known type is not taken: what a request cannot name is schema-invalid, 400', async () => {

@@ -93,6 +93,14 @@ const CASES: readonly Case[] = [
   },
   { name: 'ER-07 a foreign project', body: run({ project: 'other' }), status: 403, code: 'BOUNDARY_DENIED' },
   {
+    name: 'a name of the query that comes twice',
+    path: '/api/v1/runs?limit=1&limit=2&agent=a',
+    method: 'GET',
+    status: 400,
+    code: 'INPUT_INVALID',
+    says: /^query\.limit: given more than once$/,
+  },
+  {
     name: 'a wrong content type',
     body: run({}),
     headers: { 'content-type': 'text/plain' },
@@ -203,7 +211,7 @@ describe('ST-31 WK-60 bad input', () => {
 
   test('a method that is not taken names those that are', async () => {
     const response = await fetch(`${plane.url()}/api/v1/runs`, { method: 'PUT' });
-    expect(response.headers.get('allow')).toBe('POST, GET');
+    expect(response.headers.get('allow')).toBe('POST, GET, HEAD');
   });
 
   test('every mistake of a body is listed with its place', async () => {
