@@ -203,6 +203,8 @@ const start = async (context: Context): Promise<Started> => {
   const access = accessOf(context, boundary);
   const stopping = new AbortController();
   const broken = Promise.withResolvers<void>();
+  // A loop that fails with a broken invariant ends the process.
+  context.loop({ name: 'invariants', run: (signal) => Promise.race([broken.promise, aborted(signal)]) });
   const { views, check } = viewsOf(context, boundary);
   // Loaded while the broker gathers what is in the buckets.
   const { createApp } = await import('./app.ts');
@@ -230,8 +232,6 @@ const start = async (context: Context): Promise<Started> => {
     hooks: context.hooks.http,
     onFatal: broken.reject,
   });
-  // A loop that fails with a broken invariant ends the process.
-  context.loop({ name: 'invariants', run: (signal) => Promise.race([broken.promise, aborted(signal)]) });
   const server = createHttpServer((request) => app.fetch(request), ids);
   try {
     await Promise.race([views.ready, aborted(context.signal)]);
