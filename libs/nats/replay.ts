@@ -28,6 +28,7 @@ const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedCo
     stream,
     family: 'LOG',
     filters: options.subjects ?? [],
+    mayAskForMore: { endsAtSeq: options.toSeq ?? Number.POSITIVE_INFINITY },
     start: startOf(options),
     capacity: follow ? FOLLOW_CAPACITY : CAPACITY,
     onReplaced: 'fault',

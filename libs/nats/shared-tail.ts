@@ -131,6 +131,7 @@ export class SharedTail {
       stream,
       family: 'LOG',
       filters: this.#filters,
+      mayAskForMore: { endsAtSeq: Number.POSITIVE_INFINITY },
       start: { seq: this.#fromSeq },
       capacity: CAPACITY,
       onReplaced: 'fault',

@@ -14,6 +14,27 @@ export const isWithin = (inner: string, filter: string): boolean => {
   return wanted.length === given.length;
 };
 
+const differAt = ([first = [], ...others]: readonly (readonly string[])[]): readonly number[] =>
+  first.flatMap((token, at) => (others.every((one) => one[at] === token) ? [] : [at]));
+
+/**
+ * One filter in place of several that differ in one token only, where nothing but wildcards follow it: `a.*.*` for `a.x.*` and `a.y.*`. It stands for
+ * more than they do. Other filters are given back as they are.
+ *
+ * For reading: with several filters the broker (2.15) looks, for each message of a backlog, at every subject of the block that holds it, where
+ * ids make thousands of them: 0.5 ms each, and all of a core for minutes. With one it does not. What ends with a literal has few subjects.
+ */
+export const joinedFilters = (filters: readonly string[]): readonly string[] => {
+  const tokens = filters.map((filter) => filter.split('.'));
+  const [first = []] = tokens;
+  const [at, ...others] = differAt(tokens);
+  if (at === undefined || others.length > 0) return filters;
+  if (tokens.some((one) => one.length !== first.length)) return filters;
+  const rest = first.slice(at + 1);
+  if (rest.length === 0 || rest.some((token) => token !== '*' && token !== '>')) return filters;
+  return [[...first.slice(0, at), '*', ...rest].join('.')];
+};
+
 const PATTERN_OF = new Map([
   ['*', '[^.]+'],
   ['>', '.+'],

@@ -22,6 +22,7 @@ import { type DeliveryFacts, deliveryFacts } from './raw-message.ts';
 import type { Patience } from './broker-api.ts';
 import { BurstBuffer } from './burst-buffer.ts';
 import { StreamIdentity } from './stream-identity.ts';
+import { joinedFilters, subjectPattern } from './subject-filter.ts';
 
 /**
  * `caught-up`: all that matched when the consumer was (re)opened has been delivered; `lastSeq` is the stream's last sequence
@@ -45,6 +46,11 @@ export interface SupervisedOptions {
   readonly stream: string;
   readonly family: FaultFamily;
   readonly filters: readonly string[];
+  /**
+   * May ask the broker for more than the filters select, where that is cheaper for it; only what they select is handed out, and what lies beyond
+   * `endsAtSeq`: whoever reads up to there sees by it that all has come.
+   */
+  readonly mayAskForMore?: { readonly endsAtSeq: number };
   readonly start: ConsumerStart;
   /** Most messages in memory. */
   readonly capacity: number;
@@ -67,6 +73,8 @@ const MAX_PULL_BYTES = 8 * 1024 * 1024;
 export class SupervisedConsumer {
   readonly #options: SupervisedOptions;
   readonly #parts: EphemeralParts;
+  /** What is handed out of all that comes; undefined: everything. */
+  readonly #wanted: RegExp | undefined;
   readonly #items = new BurstBuffer<FeedItem>();
   readonly #identity = new StreamIdentity();
   #failure: Fault | undefined;
@@ -87,7 +95,9 @@ export class SupervisedConsumer {
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
-    this.#parts = { ...options, signal: this.#over.signal };
+    const asked = options.mayAskForMore === undefined ? options.filters : joinedFilters(options.filters);
+    this.#wanted = asked === options.filters ? undefined : subjectPattern(options.filters);
+    this.#parts = { ...options, filters: asked, signal: this.#over.signal };
     this.#start = options.start;
     this.#isScanning = 'lastPerSubject' in options.start;
     if ('seq' in options.start && options.onReplaced === 'rescan') this.#lastSeq = options.start.seq - 1;
@@ -231,9 +241,16 @@ export class SupervisedConsumer {
     if (facts.consumerSeq !== this.#consumerSeq + 1) return this.#reportTrouble?.();
     this.#consumerSeq = facts.consumerSeq;
     this.#lastSeq = facts.streamSeq;
-    this.#items.add({ kind: 'message', message, facts, scanSeq: this.#scanSeq });
+    if (this.#isWanted(message, facts))
+      this.#items.add({ kind: 'message', message, facts, scanSeq: this.#scanSeq });
+    else this.#feed?.release(1);
     if (!this.#isCaughtUp && (facts.pending === 0 || facts.consumerSeq >= this.#toCatchUp))
       this.#caughtUp(this.#streamLastSeq);
+  }
+
+  #isWanted({ subject }: Msg, { streamSeq }: DeliveryFacts): boolean {
+    if (this.#wanted === undefined || this.#wanted.test(subject)) return true;
+    return streamSeq > (this.#options.mayAskForMore?.endsAtSeq ?? Number.POSITIVE_INFINITY);
   }
 
   #caughtUp(lastSeq: number): void {

@@ -98,8 +98,11 @@ export class FleetLog {
     }
     // Nothing that is stored after this look is in the summaries.
     const { lastSeq } = await log.bounds();
-    const isSeen = seenBy(summaries);
-    this.#from = { seq: Math.min(tasks.position, runs.position, lastSeq) + 1, lastSeq, isSeen };
+    const reached = await Promise.all([
+      knownUpTo(log, { family: 'task', position: tasks.position, lastSeq }),
+      knownUpTo(log, { family: 'run', position: runs.position, lastSeq }),
+    ]);
+    this.#from = { seq: Math.min(...reached, lastSeq) + 1, lastSeq, isSeen: seenBy(summaries) };
   }
 
   /** Goes on from there until the signal aborts. Faults: the log's. */
@@ -173,6 +176,28 @@ export class FleetLog {
 }
 
 const filters = (): string[] => FAMILIES.map((family) => aggregateFilter(family));
+
+/**
+ * Up to where a summary has everything of its family: its position stands at the last entry that it has folded, and where there are no tasks that is
+ * the beginning of a log that may be long. The broker finds the next one of a family without reading what lies between.
+ */
+const knownUpTo = async (
+  log: EventLog,
+  {
+    family,
+    position,
+    lastSeq,
+  }: { readonly family: 'task' | 'run'; readonly position: number; readonly lastSeq: number },
+): Promise<number> => {
+  if (position >= lastSeq) return position;
+  const next = log.replay({
+    from: { seq: position + 1 },
+    toSeq: lastSeq,
+    subjects: [aggregateFilter(family)],
+  });
+  for await (const { seq } of next) return seq - 1;
+  return lastSeq;
+};
 
 type OfSummary = { readonly family: 'task' | 'run'; readonly boundary: Boundary; readonly id: string };
 

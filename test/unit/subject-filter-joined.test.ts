@@ -1,0 +1,40 @@
+// One filter for several: what is asked of the broker in place of them.
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isWithin, joinedFilters } from '#libs/nats/subject-filter.ts';
+
+describe('several filters become one', () => {
+  test.each([
+    [
+      'that differ in one token with nothing but wildcards after it',
+      ['a.*.run.*.*', 'a.*.task.*.*'],
+      ['a.*.*.*.*'],
+    ],
+    ['with a tail', ['a.run.>', 'a.task.>'], ['a.*.>']],
+  ])('%s', (_, filters, joined) => {
+    expect(joinedFilters(filters)).toEqual(joined);
+  });
+
+  test.each([
+    ['that end in what they differ in: they have few subjects', ['a.*.text', 'a.*.usage']],
+    ['with a literal behind it', ['a.run.*.x', 'a.task.*.x']],
+    ['that differ in two tokens', ['a.run.*.*', 'b.task.*.*']],
+    ['of other lengths', ['a.run.*.*', 'a.task.*']],
+    ['of which there is one', ['a.run.*']],
+    ['of which there is none', []],
+  ])('but none %s', (_, filters) => {
+    expect(joinedFilters(filters)).toBe(filters);
+  });
+
+  const token = fc.constantFrom('a', 'b', 'c', '*');
+  const filter = fc.array(token, { minLength: 1, maxLength: 5 }).map((tokens) => tokens.join('.'));
+
+  test('and it stands for all that they stand for', () => {
+    fc.assert(
+      fc.property(fc.array(filter, { minLength: 1, maxLength: 4 }), (filters) => {
+        const joined = joinedFilters(filters);
+        for (const one of filters) expect(joined.some((wide) => isWithin(one, wide))).toBe(true);
+      }),
+    );
+  });
+});
