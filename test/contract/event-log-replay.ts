@@ -1,20 +1,7 @@
-// The contract of reading: one subject, replay from a sequence or a time, filters, ends, following, bounds.
-import type { EventLog } from '#libs/ports/event-log.ts';
+// The contract of reading: one subject, replay from a sequence or a time, ends, following, bounds. Filters: event-log-filters.ts.
 import { describe, expect, it } from 'vitest';
-import { entry, idOf, type LogHarness, type MakeLog, withLog } from './log-harness.ts';
+import { entry, fill, idOf, ids, type MakeLog, withLog } from './log-harness.ts';
 import { all, first, readerOf } from './reading.ts';
-
-const ids = async (source: ReturnType<EventLog['replay']>): Promise<(string | undefined)[]> =>
-  (await all(source)).map(idOf);
-
-/** a.1 b.1 a.2 b.2 … in turn, `pairs` times; ids are `<letter><n>`. */
-const fill = async ({ log, subject }: LogHarness, pairs: number): Promise<void> => {
-  const batch = Array.from({ length: pairs }, (_, n) => [
-    entry(subject(`a.${n + 1}`), `a${n + 1}`),
-    entry(subject(`b.${n + 1}`), `b${n + 1}`),
-  ]);
-  await log.appendTogether(batch.flat());
-};
 
 const oneSubject = (make: MakeLog): void => {
   it(
@@ -108,23 +95,6 @@ const ranges = (make: MakeLog): void => {
   );
 
   it(
-    'replays what one of several filters selects, each entry once and in stream order',
-    withLog(make, async (harness) => {
-      const { log, subject } = harness;
-      await fill(harness, 3);
-      const replay = (...subjects: string[]) => ids(log.replay({ subjects }));
-      expect(await replay(subject('a.*'))).toEqual(['a1', 'a2', 'a3']);
-      expect(await replay(subject('b.>'))).toEqual(['b1', 'b2', 'b3']);
-      expect(await replay(subject('a.2'), subject('b.*'))).toEqual(['b1', 'a2', 'b2', 'b3']);
-      expect(await replay(subject('*.2'), subject('a.*'))).toEqual(['a1', 'a2', 'b2', 'a3']);
-      expect(await replay(subject('c.*'))).toEqual([]);
-      expect(await ids(log.replay({ subjects: [subject('a.*')], from: { seq: 2 }, toSeq: 4 }))).toEqual([
-        'a2',
-      ]);
-    }),
-  );
-
-  it(
     'replays nothing of a stream in which nothing was ever stored',
     withLog(make, async ({ log, subject }) => {
       expect(await all(log.replay())).toEqual([]);
@@ -195,21 +165,6 @@ const following = (make: MakeLog): void => {
       expect(taken.slice(-3)).toEqual(['a50', 'b50', 'c1']);
       expect(taken).toHaveLength(11);
       expect(caughtUp).toEqual([100, 10]);
-    }),
-  );
-
-  it(
-    'follows only what its filters select',
-    withLog(make, async ({ log, subject }) => {
-      const abort = new AbortController();
-      const { signal } = abort;
-      const reader = readerOf(log.replay({ subjects: [subject('a.*')], follow: true, signal }));
-      const next = reader.next();
-      await log.append(entry(subject('b.1'), 'b1'));
-      await log.append(entry(subject('a.1'), 'a1'));
-      expect(idOf(await next)).toBe('a1');
-      abort.abort();
-      expect(await reader.ended()).toBe(true);
     }),
   );
 

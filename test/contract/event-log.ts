@@ -5,6 +5,7 @@ import { describe } from 'vitest';
 import { appendContract } from './event-log-append.ts';
 import { batchContract } from './event-log-batch.ts';
 import { concurrencyContract } from './event-log-concurrency.ts';
+import { filtersContract } from './event-log-filters.ts';
 import { modelContract } from './event-log-model.ts';
 import { replayContract } from './event-log-replay.ts';
 import type { MakeLog } from './log-harness.ts';
@@ -20,6 +21,7 @@ export const eventLogContract = (name: string, make: MakeLog, options: LogContra
     appendContract(make);
     batchContract(make);
     replayContract(make);
+    filtersContract(make);
     concurrencyContract(make);
     modelContract(make, propertyRuns);
   });

@@ -1,5 +1,6 @@
 // What the contract of the log asks of whoever runs it, and how its tests write entries.
 import type { EventLog, NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
+import { all } from './reading.ts';
 
 export interface LogHarness {
   /** The log of a stream of its own: empty, nothing was ever stored in it. */
@@ -43,3 +44,16 @@ export const idOf = (stored: StoredEntry | undefined): string | undefined => sto
 const decoder = new TextDecoder();
 
 export const textOf = (body: Uint8Array): string => decoder.decode(body);
+
+/** Ids of what is read. */
+export const ids = async (source: ReturnType<EventLog['replay']>): Promise<(string | undefined)[]> =>
+  (await all(source)).map(idOf);
+
+/** a.1 b.1 a.2 b.2 … in turn, `pairs` times; ids are `<letter><n>`. */
+export const fill = async ({ log, subject }: LogHarness, pairs: number): Promise<void> => {
+  const batch = Array.from({ length: pairs }, (_, n) => [
+    entry(subject(`a.${n + 1}`), `a${n + 1}`),
+    entry(subject(`b.${n + 1}`), `b${n + 1}`),
+  ]);
+  await log.appendTogether(batch.flat());
+};
