@@ -1,6 +1,7 @@
 // Where a dispatcher begins: the summaries of tasks and runs, read once. They may be behind the log, each by a stretch of its own, and
 // single keys may be ahead of their position; what they have seen is known exactly, so that the log is taken up without gap or repeat.
 import { aborted } from '#libs/service/aborted.ts';
+import { nextTurn } from '#libs/service/next-turn.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { createReadView } from '#libs/projections/read-view.ts';
@@ -57,6 +58,9 @@ interface Parts {
   readonly maxKeys: number;
 }
 
+/** The services beside this one answer meanwhile: 100,000 summaries take seconds. */
+const VALUES_A_TURN = 200;
+
 const read = async <State extends object>(
   { bucket, clock, maxKeys }: Parts,
   { name, schema }: { readonly name: string; readonly schema: z.ZodType<State> },
@@ -72,7 +76,14 @@ const read = async <State extends object>(
   });
   try {
     await Promise.race([view.ready, aborted(signal)]);
-    return { position: view.position(), values: [...view.list()].map(([, value]) => value) };
+    // Before the values: those that are looked at later know more, and each says how much.
+    const position = view.position();
+    const values: Summary<State>['values'][number][] = [];
+    for (const [, value] of view.list()) {
+      values.push(value);
+      if (values.length % VALUES_A_TURN === 0) await nextTurn();
+    }
+    return { position, values };
   } finally {
     await view.stop();
   }

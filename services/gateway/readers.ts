@@ -7,6 +7,7 @@ import {
   type OrderedIndex,
   type Walk,
 } from '#libs/projections/ordered-index.ts';
+import { nextTurn } from '#libs/service/next-turn.ts';
 
 /** What of a thing counts here. */
 export interface Readable {
@@ -55,8 +56,6 @@ export class SeenVersions<Place, Row extends Place & Readable> {
     if (row !== undefined) for (const one of lists) one.putBack(reader, row);
   }
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Things that are not going on, by reader. */
 export class Readers<Place, Row extends Place & Readable> {
