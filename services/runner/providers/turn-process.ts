@@ -8,6 +8,7 @@ import { Duplex } from 'node:stream';
 import type { Clock } from '#libs/ports/clock.ts';
 import { sweepMarked } from '#libs/processes/marked-processes.ts';
 import { isNobodySince, noteBirth, type Birth } from '#libs/processes/process-ids.ts';
+import { nextTurn } from '#libs/service/next-turn.ts';
 import { exitOf, launch, spawnProblem, startProblemOf, type Child, type ProcessExit } from './launch.ts';
 import { ProcessOutputs, type OutputReader } from './process-outputs.ts';
 import type { TurnOrder } from './provider.ts';
@@ -62,8 +63,8 @@ const signalGroup = (pid: number, name: NodeJS.Signals): boolean => {
 
 /** Resolves when everything that is ready to be written has been. */
 const turnOfTheLoop = async (): Promise<void> => {
-  await new Promise(setImmediate);
-  await new Promise(setImmediate);
+  await nextTurn();
+  await nextTurn();
 };
 
 class RunningProcess implements TurnProcess {
