@@ -19,6 +19,7 @@ import { replayBench } from './replay.ts';
 import { restartBench } from './restart.ts';
 import { runsBench } from './runs.ts';
 import { runnersBench } from './runners.ts';
+import { takeoverBench } from './takeover.ts';
 import { turnsBench } from './turns.ts';
 import { visibilityBench } from './visibility.ts';
 
@@ -40,6 +41,7 @@ const BENCHES: readonly Bench[] = [
   manyPoliciesBench,
   runsBench,
   restartBench,
+  takeoverBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
