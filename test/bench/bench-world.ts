@@ -21,6 +21,10 @@ export interface BenchContext {
   readonly profile: SyncProfile;
   /** Measured rounds of each side; at least 5. */
   readonly rounds: number;
+  /** Runs that a store has seen before, where that is what is measured. */
+  readonly earlier: number;
+  /** Where such a store is kept and found again; undefined: nowhere. */
+  readonly store: string | undefined;
   readonly emit: (figure: Figure) => void;
 }
 

@@ -1,12 +1,13 @@
-// `npm run bench [-- <name…>] [--profile always|relaxed] [--rounds <n>]`: runs the benchmarks one after another. Each figure is a
+// `npm run bench [-- <name…>] [options]`: runs the benchmarks one after another. Each figure is a
 // line of JSON on standard output, and a table of all of them closes on standard error. A missed target is a fact (`met: false`),
 // not a failure: the exit code is 0 unless a benchmark breaks.
 import { parseArgs } from 'node:util';
 import type { SyncProfile } from '#libs/broker/broker-config.ts';
 import { appendsBench } from './appends.ts';
 import { batchesBench } from './batches.ts';
-import type { Bench } from './bench-world.ts';
+import type { Bench, BenchContext } from './bench-world.ts';
 import { drainBench } from './drain.ts';
+import { earlierBench } from './earlier.ts';
 import { type Figure, figureLine, figureTable } from './figure.ts';
 import { hostsBench } from './hosts.ts';
 import { manyPoliciesBench, policiesBench } from './policies.ts';
@@ -41,18 +42,22 @@ const BENCHES: readonly Bench[] = [
   manyPoliciesBench,
   runsBench,
   restartBench,
+  earlierBench,
   takeoverBench,
 ];
 const PROFILES: readonly SyncProfile[] = ['always', 'relaxed'];
 const MIN_ROUNDS = 5;
+const EARLIER = 10_000;
 
-const HELP = `npm run bench [-- <name…>] [--profile always|relaxed] [--rounds <n>]
+const HELP = `npm run bench [-- <name…>] [--profile always|relaxed] [--rounds <n>] [--earlier <n>] [--store <dir>]
 
 Measures our code beside bare client code in the same run. One line of JSON a figure on standard output,
 progress and a table on standard error. A missed target is "met": false, not a failed run.
 
   --profile  one durability profile instead of both
   --rounds   measured rounds of each side, from ${MIN_ROUNDS} (default: 7)
+  --earlier  runs that the store of the bench of that name has seen (default: ${EARLIER})
+  --store    directory that keeps that store, to go on filling it and to measure it again (default: thrown away)
 
 benchmarks: ${BENCHES.map(({ name }) => name).join(', ')}
 What each measures, and how to read a figure: test/bench/README.md
@@ -70,6 +75,8 @@ const parsed = () => {
       options: {
         profile: { type: 'string' },
         rounds: { type: 'string' },
+        earlier: { type: 'string' },
+        store: { type: 'string' },
         // A line of JSON a figure is what it prints anyway; the option says so.
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -83,8 +90,7 @@ const parsed = () => {
 const readArguments = (): {
   readonly benches: readonly Bench[];
   readonly profiles: readonly SyncProfile[];
-  readonly rounds: number;
-} => {
+} & Pick<BenchContext, 'rounds' | 'earlier' | 'store'> => {
   const { values, positionals } = parsed();
   if (values.help === true) {
     process.stdout.write(HELP);
@@ -97,12 +103,14 @@ const readArguments = (): {
   if (profiles.length === 0) fail(`there is no profile ${values.profile}; there are ${PROFILES.join(', ')}`);
   const rounds = Number(values.rounds ?? 7);
   if (!Number.isInteger(rounds) || rounds < MIN_ROUNDS) fail(`--rounds is a whole number from ${MIN_ROUNDS}`);
+  const earlier = Number(values.earlier ?? EARLIER);
+  if (!Number.isInteger(earlier) || earlier < 0) fail('--earlier is a whole number');
   const benches = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-  return { benches, profiles, rounds };
+  return { benches, profiles, rounds, earlier, store: values.store };
 };
 
 const main = async (): Promise<void> => {
-  const { benches, profiles, rounds } = readArguments();
+  const { benches, profiles, ...given } = readArguments();
   const figures: Figure[] = [];
   const emit = (figure: Figure): void => {
     figures.push(figure);
@@ -111,7 +119,7 @@ const main = async (): Promise<void> => {
   for (const bench of benches)
     for (const profile of profiles) {
       process.stderr.write(`${bench.name} (${profile})…\n`);
-      await bench.run({ profile, rounds, emit });
+      await bench.run({ profile, ...given, emit });
     }
   process.stderr.write(`\n${figureTable(figures)}\n`);
 };

@@ -29,7 +29,7 @@ const P50: Target = { of: 'value', is: '<=', limit: 10 };
 const P99: Target = { of: 'value', is: '<=', limit: 40 };
 
 /** Processor time of this process and the others that take part, ms. That of others comes in ticks of 10 ms. */
-const cpuWith = (others: readonly (number | undefined)[]): number => {
+export const cpuWith = (others: readonly (number | undefined)[]): number => {
   const { user, system } = process.cpuUsage();
   return others.reduce<number>((sum, pid) => sum + cpuMs(pid ?? Number.NaN), (user + system) / 1000);
 };
