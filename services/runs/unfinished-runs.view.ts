@@ -36,12 +36,9 @@ export type IndexedFields = Pick<
   | 'updatedAt'
 >;
 
-interface IndexedRun extends AgentRun {
-  /** The last transition that it knows of. */
-  readonly seq: number;
-  readonly state: RunView['state'];
-  readonly runnerId: string | null;
-  readonly openApprovals: RunView['openApprovals'];
+/** `seq`: of the last transition that it knows of. */
+interface IndexedRun
+  extends AgentRun, Readonly<Pick<IndexedFields, 'seq' | 'state' | 'runnerId' | 'openApprovals'>> {
   /** When its first open question is over; infinite when it has none. */
   readonly dueAt: number;
 }
@@ -85,21 +82,13 @@ const REST = {
   endedAt: null,
 } as const satisfies Partial<RunSummary>;
 
-const summaryOf = (run: IndexedRun): RunSummary => {
-  const { boundary, runId, agent, createdAt, updatedAt, state, runnerId, openApprovals } = run;
-  return {
-    ...REST,
-    ...boundary,
-    runId,
-    agent,
-    createdAt,
-    updatedAt,
-    state,
-    runnerId,
-    openApprovals,
-    commands: [],
-  };
-};
+/** With what else the index knows of it: {@link indexedOf} takes what is kept, and nothing looks at the rest. */
+const summaryOf = ({ boundary, ...kept }: IndexedRun): RunSummary => ({
+  ...REST,
+  ...boundary,
+  ...kept,
+  commands: [],
+});
 
 export class UnfinishedIndex {
   readonly #runs = new Map<string, IndexedRun>();
