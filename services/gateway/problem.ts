@@ -33,6 +33,8 @@ interface Row {
   readonly title: string;
 }
 
+const NOT_PROVISIONED = 'What keeps this is not there: fleetlog provision.';
+
 /** Faults that the gateway itself raises about a request, or passes on with more than the general rule. */
 const FAULTS: Readonly<Record<string, Row>> = {
   INPUT_MALFORMED: { status: 400, kind: 'schema-invalid', title: 'The request body is not JSON.' },
@@ -70,6 +72,11 @@ const FAULTS: Readonly<Record<string, Row>> = {
     title: 'This identity asks more often than it may.',
   },
   INPUT_TOO_LARGE: { status: 413, kind: 'schema-invalid', title: 'The request body is too large.' },
+  REQUEST_TOO_LARGE: {
+    status: 413,
+    kind: 'schema-invalid',
+    title: 'The request is larger than the broker carries in one message.',
+  },
   CONTENT_TYPE_UNSUPPORTED: {
     status: 415,
     kind: 'schema-invalid',
@@ -77,6 +84,8 @@ const FAULTS: Readonly<Record<string, Row>> = {
   },
   REQUEST_INVALID: { status: 400, kind: 'schema-invalid', title: 'The owner could not read the request.' },
   ENTRY_INVALID: { status: 400, kind: 'schema-invalid', title: 'The request cannot be put on record.' },
+  LOG_MISSING: { status: 503, kind: 'infra-failed', title: NOT_PROVISIONED },
+  KV_MISSING: { status: 503, kind: 'infra-failed', title: NOT_PROVISIONED },
   STREAMS_EXHAUSTED: { status: 503, kind: 'infra-failed', title: 'Too many live streams are open.' },
 };
 

@@ -6,6 +6,7 @@ import type { IdKind } from '#streams/ids.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import type { RunRequest } from '#streams/run.ts';
+import { foreignToSession, type OwnedSession } from '#streams/session-owner.policy.ts';
 import { idMaker } from './new-ids.ts';
 import { findRun, findSession } from './find-run.ts';
 import {
@@ -19,7 +20,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { inputInvalid, readBody } from './input.ts';
+import { readBody } from './input.ts';
 
 /** Where everything about a run is. */
 export const linksOf = (run: { readonly runId: string; readonly sessionId: string }) => {
@@ -31,23 +32,6 @@ export const linksOf = (run: { readonly runId: string; readonly sessionId: strin
     cancel: `${self}/cancel`,
     session: `/api/v1/sessions/${run.sessionId}`,
   };
-};
-
-/** The session named, checked to be of the same agent and provider. */
-const checkSession = async (
-  parts: GatewayParts,
-  asked: { readonly session: string; readonly agent: string; readonly provider: string },
-): Promise<Refused | undefined> => {
-  const session = await findSession(parts, asked.session);
-  if (isRefused(session)) return session;
-  const mistakes = (['agent', 'provider'] as const).filter((name) => session[name] !== asked[name]);
-  if (mistakes.length === 0) return undefined;
-  throw inputInvalid(
-    mistakes.map((name) => ({
-      path: name,
-      message: `session ${asked.session} is of ${name} ${session[name]}, not ${asked[name]}`,
-    })),
-  );
 };
 
 /** ST-45: the prompt in one line, for lists; 120 characters of it. */
@@ -68,15 +52,20 @@ interface Asking {
   readonly defaults: WorkDefaults;
   readonly newId: (kind: IdKind) => string;
   readonly actor: string;
+  /** Whose conversation it goes on with, if any: that agent and provider are meant where none is named. */
+  readonly owner: OwnedSession | undefined;
 }
 
-const requestOf = (input: CreateRunInput, { defaults, newId, actor }: Asking): RunRequestOf<'create'> => ({
+const requestOf = (
+  input: CreateRunInput,
+  { defaults, newId, actor, owner }: Asking,
+): RunRequestOf<'create'> => ({
   runId: newId('run'),
   sessionId: input.session ?? newId('session'),
   // One that is named was looked for.
   mayOpenSession: true,
-  agent: input.agent ?? defaults.agent,
-  provider: input.provider ?? 'exec',
+  agent: input.agent ?? owner?.agent ?? defaults.agent,
+  provider: input.provider ?? owner?.provider ?? 'exec',
   title: input.title ?? titleOfPrompt(input.prompt),
   request: {
     prompt: input.prompt,
@@ -98,7 +87,10 @@ const createRun =
     const input = await readBody(request.req.raw, RUN_API.createRun.body, config.maxBodyBytes);
     const foreign = foreignBoundary(parts, input);
     if (foreign !== undefined) return foreign;
+    const owner = input.session === undefined ? undefined : await findSession(parts, input.session);
+    if (owner !== undefined && isRefused(owner)) return owner;
     const asked = requestOf(input, {
+      owner,
       defaults: request.get('defaults'),
       newId: idMaker(ids, boundary, key),
       actor: actorOf(request),
@@ -111,11 +103,8 @@ const createRun =
       );
     if (!parts.knowsAgent(asked.agent))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${asked.agent}`);
-    const { agent, provider } = asked;
-    if (input.session !== undefined) {
-      const refused = await checkSession(parts, { session: input.session, agent, provider });
-      if (refused !== undefined) return refused;
-    }
+    const refused = owner && foreignToSession(owner, asked);
+    if (refused !== undefined) return { refused };
     const answer = await parts.runsClient.ask('create', asked);
     if (answer.kind === 'refused') return { refused: answer.rejection };
     const { runId, sessionId, seq, repeated } = answer.result;

@@ -46,7 +46,7 @@ const upsert =
     const { tenant: _tenant, project: _project, session, agent, provider, ...details } = input;
     const owner = session === undefined ? undefined : await ownerOf(parts, session);
     const asked = agent ?? owner?.agent ?? config.agents[0] ?? '';
-    if (owner === undefined && !config.agents.includes(asked))
+    if (owner === undefined && !parts.knowsAgent(asked))
       return refuse('AGENT_UNKNOWN', `no runner is set up for agent ${asked}`);
     const answer = await parts.sessionsClient.ask('upsert', {
       sessionId: session ?? idMaker(ids, boundary, key)('session'),

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { TASK_API, type CreateTaskInput } from '#streams/http/tasks.ts';
 import type { WorkDefaults } from '#streams/receipts.ts';
+import { foreignToSession } from '#streams/session-owner.policy.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
 import { findSession } from './find-run.ts';
 import {
@@ -17,7 +18,7 @@ import {
   type Refused,
   type Route,
 } from './http.ts';
-import { inputInvalid, readBody } from './input.ts';
+import { readBody } from './input.ts';
 import { idMaker } from './new-ids.ts';
 import { givenRules, titleOfPrompt } from './run-routes.ts';
 import { findTask, taskLinks } from './task-reading.ts';
@@ -31,14 +32,8 @@ const whoMay = async (
   const session = await findSession(parts, sessionId);
   if (isRefused(session)) return session;
   const asked = { agent: agent ?? session.agent, provider: provider ?? session.provider };
-  const mistakes = (['agent', 'provider'] as const).filter((name) => session[name] !== asked[name]);
-  if (mistakes.length === 0) return { ...asked, sessionId };
-  throw inputInvalid(
-    mistakes.map((name) => ({
-      path: name,
-      message: `session ${sessionId} is of ${name} ${session[name]}, not ${asked[name]}`,
-    })),
-  );
+  const refused = foreignToSession(session, asked);
+  return refused === undefined ? { ...asked, sessionId } : { refused };
 };
 
 type Order = Omit<TaskRequestOf<'create'>, 'taskId' | 'actor' | 'agent' | 'provider' | 'sessionId'>;

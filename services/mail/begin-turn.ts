@@ -17,6 +17,7 @@ import {
 } from '#streams/mail-requests.ts';
 import { REJECTIONS, type RejectionCode } from '#streams/rejections.ts';
 import { RUN_REQUESTS, type RunRequestOf, type RunResultOf } from '#streams/run-requests.ts';
+import { foreignToSession, type OwnedSession } from '#streams/session-owner.policy.ts';
 import { requestSubject, type AgentPlace } from '#streams/subjects.ts';
 
 interface Parts {
@@ -62,18 +63,16 @@ const runOf = (
 const isKnown = (code: string): code is RejectionCode => code in REJECTIONS;
 
 export const createBeginTurn = ({ client, sessions, turnTimeoutMs }: Parts): BeginTurn => {
-  /** The agent of a session that is known already. */
-  const agentOfSession = async (place: AgentPlace, sessionId: string): Promise<string | undefined> => {
+  /** Whose a session is that is known already. */
+  const ownerOf = async (place: AgentPlace, sessionId: string): Promise<OwnedSession | undefined> => {
     const entry = await sessions.get(viewKey(place, sessionId));
-    return entry === undefined ? undefined : sessionViewSchema.parse(parseJson(entry.value)).agent;
+    return entry === undefined ? undefined : sessionViewSchema.parse(parseJson(entry.value));
   };
   return async (asker, request) => {
     const { sessionId } = request;
-    const owner = sessionId === undefined ? undefined : await agentOfSession(asker, sessionId);
-    if (owner !== undefined && owner !== asker.agent)
-      return refused(
-        rejection('SESSION_FOREIGN', `session ${sessionId} is a conversation of ${owner}`, { sessionId }),
-      );
+    const owner = sessionId === undefined ? undefined : await ownerOf(asker, sessionId);
+    const foreign = owner && foreignToSession(owner, { agent: asker.agent });
+    if (foreign !== undefined) return refused(foreign);
     const answer = await askRequest<RunResultOf<'create'>>(client, {
       subject: requestSubject(asker, 'runs', 'create'),
       request: runOf(asker, request, turnTimeoutMs),

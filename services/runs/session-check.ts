@@ -1,12 +1,13 @@
 // Whose session a new run is asked for: a run of another agent, with another provider, or in a session that nobody knows is refused before it
 // is created, whoever asks and by which way. Who raced the opening of the session is turned away by its owner (services/sessions/opening.ts); this is no lock.
-import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import type { Rejection } from '#libs/kernel/rejection.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { viewKey } from '#streams/buckets.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf } from '#streams/run-requests.ts';
 import { decodeSessionEvent } from '#streams/session-codec.ts';
+import { foreignToSession, noSession } from '#streams/session-owner.policy.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
 
 /** Why the run may not be; undefined: nothing is known against it. Faults: the log's. */
@@ -30,23 +31,8 @@ export const createSessionCheck = (log: EventLog, summaries: KeyValue): SessionC
     if (last === undefined)
       return mayOpenSession === true || (await isKnown(boundary, sessionId))
         ? undefined
-        : rejection(
-            'SESSION_UNKNOWN',
-            `no session ${sessionId} in this tenant and project; a request that is to open it says mayOpenSession`,
-            { sessionId },
-          );
+        : noSession(sessionId, '; a request that is to open it says mayOpenSession');
     const reading = decodeSessionEvent(last);
-    if (reading.kind !== 'known') return undefined;
-    const { event: session } = reading;
-    if (session.agent !== agent)
-      return rejection('SESSION_FOREIGN', `session ${sessionId} is a conversation of another agent`, {
-        sessionId,
-      });
-    if (session.provider === provider) return undefined;
-    return rejection(
-      'SESSION_OTHER_PROVIDER',
-      `session ${sessionId} is of provider ${session.provider}, not ${provider}`,
-      { sessionId, existing: session.provider, requested: provider },
-    );
+    return reading.kind === 'known' ? foreignToSession(reading.event, { agent, provider }) : undefined;
   };
 };

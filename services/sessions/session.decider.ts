@@ -8,6 +8,7 @@
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
 import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
+import { foreignToSession, noSession } from '#streams/session-owner.policy.ts';
 import type { AskedSession, SessionCommand, SessionEvent } from '#streams/session.ts';
 import { evolveSession, namedDetails, type Session, type SessionState } from './session-state.policy.ts';
 
@@ -32,17 +33,8 @@ const boundaryBroken = (session: Session, asked: AskedSession): SessionDecision 
     return reject('BOUNDARY_DENIED', `session ${sessionId} belongs to another tenant or project`, {
       sessionId,
     });
-  if (asked.agent !== undefined && asked.agent !== session.agent)
-    return reject('SESSION_FOREIGN', `session ${sessionId} is a conversation of another agent`, {
-      sessionId,
-    });
-  if (asked.provider !== undefined && asked.provider !== session.provider)
-    return reject(
-      'SESSION_OTHER_PROVIDER',
-      `session ${sessionId} is of provider ${session.provider}, not ${asked.provider}`,
-      { sessionId, existing: session.provider, requested: asked.provider },
-    );
-  return undefined;
+  const refusal = foreignToSession(session, asked);
+  return refusal && { kind: 'rejected', rejection: refusal };
 };
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -147,7 +139,7 @@ const settle = (command: CommandOf<'settle'>, session: Session, now: number): Se
 const begin = (command: SessionCommand, now: number): SessionDecision => {
   const { sessionId } = command.asked;
   if (command.kind !== 'open' && command.kind !== 'upsert')
-    return reject('SESSION_UNKNOWN', `no session ${sessionId} in this tenant and project`, { sessionId });
+    return { kind: 'rejected', rejection: noSession(sessionId) };
   const { tenant, project, agent, provider } = command.asked;
   return accept({
     type: 'fleetlog.session.opened.v1',

@@ -1,11 +1,12 @@
 // Whose conversation a new task is to go on with: one that nobody knows, of another agent or with another provider is refused before the task is on
 // record, by whatever way it is asked for; its attempts would only fail. No lock: the owner of the session judges each attempt again.
-import { rejection, type Rejection } from '#libs/kernel/rejection.ts';
+import type { Rejection } from '#libs/kernel/rejection.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { viewKey } from '#streams/buckets.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import { decodeSessionEvent } from '#streams/session-codec.ts';
+import { foreignToSession, noSession } from '#streams/session-owner.policy.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
 import type { TaskRequestOf } from '#streams/task-requests.ts';
 
@@ -24,21 +25,8 @@ export const createSessionCheck =
     if (last === undefined) {
       // Its first run may be there already and its opening not yet: the summary says so from that run on.
       const isKnown = (await summaries.get(viewKey(boundary, sessionId))) !== undefined;
-      return isKnown
-        ? undefined
-        : rejection('SESSION_UNKNOWN', `no session ${sessionId} in this tenant and project`, { sessionId });
+      return isKnown ? undefined : noSession(sessionId);
     }
     const reading = decodeSessionEvent(last);
-    if (reading.kind !== 'known') return undefined;
-    const { event: session } = reading;
-    if (agent !== null && session.agent !== agent)
-      return rejection('SESSION_FOREIGN', `session ${sessionId} is a conversation of another agent`, {
-        sessionId,
-      });
-    if (session.provider === provider) return undefined;
-    return rejection(
-      'SESSION_OTHER_PROVIDER',
-      `session ${sessionId} is of provider ${session.provider}, not ${provider}`,
-      { sessionId, existing: session.provider, requested: provider },
-    );
+    return reading.kind === 'known' ? foreignToSession(reading.event, { agent, provider }) : undefined;
   };

@@ -75,6 +75,12 @@ export const LAYERS: readonly Layer[] = [
     typesOnly: ['libs/'],
   },
   {
+    // What several services must not judge differently; none of them may import another.
+    name: 'streams, as a rule that services share',
+    files: /^streams\/[^/]+\.policy\.ts$/,
+    mayImport: ['streams/', 'libs/kernel/'],
+  },
+  {
     name: 'streams',
     files: /^streams\//,
     mayImport: ['streams/', 'libs/kernel/', 'npm:zod'],

@@ -130,7 +130,7 @@ describe('asking for a run', () => {
     const session = await call(`/api/v1/sessions/${sessionId}`);
     expect(session).toMatchObject({ status: 200, body: { agent: 'builder-1' } });
     expect(await post('/api/v1/runs', { prompt: 'x', session: sessionId, agent: 'builder-2' })).toMatchObject(
-      { status: 400, body: { code: 'INPUT_INVALID', errors: [{ path: 'agent' }] } },
+      { status: 403, body: { code: 'SESSION_FOREIGN', kind: 'tenant-policy-denied' } },
     );
     const unknown = sessionId.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
     expect(await post('/api/v1/runs', { prompt: 'x', session: unknown })).toMatchObject({

@@ -12,8 +12,17 @@ const textOf = (...patterns: string[]): string =>
     .join('\n');
 
 const page = readFileSync(join(ROOT, 'streams/README.md'), 'utf8');
-const services = textOf('services/**/*.ts');
+const owners = textOf('services/**/*.ts');
+/** Rules that services share give refusals, too, as far as a service uses them. */
+const sharedRules = globSync('streams/*.policy.ts', { cwd: ROOT }).filter((path) =>
+  owners.includes(`from '#${path}'`),
+);
+const services = owners + textOf(...sharedRules);
 const tests = textOf('test/**/*.ts');
+
+test('every rule that services share is used by one', () => {
+  expect(sharedRules).toEqual(globSync('streams/*.policy.ts', { cwd: ROOT }));
+});
 
 describe.for(Object.entries(REJECTIONS))('%s', ([code, { kind, meaning }]) => {
   test('is a noun and a state, of a known kind, with a sentence for its meaning', () => {
