@@ -81,9 +81,16 @@ export const actualSequence = (error: BrokerError): number | undefined => {
   return found?.[1] === undefined ? undefined : Number(found[1]);
 };
 
-/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`; what stores also `_FULL`, requests `_UNANSWERED` and `_BUSY`. */
+/** The ports' fault families; each has `_UNAVAILABLE`, `_REFUSED`, `_MISSING`; what stores also `_FULL`, requests `_UNANSWERED`, `_BUSY` and `_TOO_LARGE`. */
 export type FaultFamily = 'LOG' | 'KV' | 'QUEUE' | 'BLOBS' | 'TOPOLOGY' | 'REQUEST';
-export type FaultEnding = 'UNAVAILABLE' | 'REFUSED' | 'MISSING' | 'FULL' | 'UNANSWERED' | 'BUSY';
+export type FaultEnding =
+  | 'UNAVAILABLE'
+  | 'REFUSED'
+  | 'MISSING'
+  | 'FULL'
+  | 'UNANSWERED'
+  | 'BUSY'
+  | 'TOO_LARGE';
 
 const RETRY: Readonly<Record<FaultEnding, RetryClass>> = {
   UNAVAILABLE: 'later',
@@ -92,6 +99,7 @@ const RETRY: Readonly<Record<FaultEnding, RetryClass>> = {
   BUSY: 'later',
   REFUSED: 'never',
   MISSING: 'never',
+  TOO_LARGE: 'never',
 };
 
 /** A fault of a port. */

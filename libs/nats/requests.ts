@@ -22,13 +22,28 @@ const blockOf = (headers: Headers | undefined): Uint8Array | undefined => {
 const unanswered = (subject: string, reason: string): Error =>
   portFault(REQUEST, 'UNANSWERED', `request ${subject}: ${reason}`);
 
+/** Said here, with both figures: the broker would end the connection for it, and with it everything that is under way. */
+const refuseTooLarge = (
+  { nc }: NatsConnectionHandle,
+  subject: string,
+  { body, block }: { readonly body: Uint8Array; readonly block: Uint8Array | undefined },
+): void => {
+  const most = nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
+  const size = body.byteLength + (block?.byteLength ?? 0);
+  if (size <= most) return;
+  const message = `request ${subject}: ${size} bytes, and the broker carries ${most} in one message`;
+  throw portFault(REQUEST, 'TOO_LARGE', message);
+};
+
 const askBroker = async (
-  { inbox }: NatsConnectionHandle,
+  connection: NatsConnectionHandle,
   subject: string,
   body: Uint8Array,
   { timeoutMs, headers }: Parameters<RequestClient['request']>[2],
 ): Promise<Answered> => {
-  const message = await inbox.request(subject, body, timeoutMs, blockOf(headers));
+  const block = blockOf(headers);
+  refuseTooLarge(connection, subject, { body, block });
+  const message = await connection.inbox.request(subject, body, timeoutMs, block);
   if (isUnserved(message)) throw unanswered(subject, 'nobody serves it');
   return { headers: receivedHeaders(message).headers, body: bodyBytes(message) };
 };

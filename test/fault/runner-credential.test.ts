@@ -40,7 +40,7 @@ const passwordOf = (path: string): (() => string) => {
   return () => password?.revealLatest() ?? '';
 };
 
-test('RN-11 a credential that is refused loses no report: the runner says why it waits, and delivers when its file has the new one', async () => {
+test('RN-11 ER-17 a credential that is refused loses no report: the runner says why it waits, and delivers when its file has the new one', async () => {
   const dataDir = scratchDir('broker-credential');
   let broker = await freshBroker({ dataDir, accounts: accounts('first') });
   const clientPort = broker.broker.clientPort;

@@ -1,19 +1,19 @@
 // The error index (behaviours.md §9), row by row, over HTTP and over NATS: the same situation, the same code, and the kind and status that
-// its row names. What only a runner asks has no HTTP route; there the other half is said in the row.
+// its row names. What only a runner asks has no HTTP route; there the other half is said in the row. Elsewhere: ER-02, since no request over NATS names
+// both a run and a session (gateway-sessions.test.ts), and ER-14 to ER-18, which are no answers to a caller.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemIds } from '#libs/system/ids.ts';
 import { createClient, problemIn, type Client } from '#services/client/client.ts';
 import { gateway } from '#services/gateway/service.ts';
-import { problemOfRejection } from '#services/gateway/problem.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
-import type { RejectionCode } from '#streams/rejections.ts';
 import { aggregateSubject, requestSubject } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { bytesOverNats, overHttp, overNats, statusOf } from '#test/support/refusals.ts';
 import { createRun, runRequest, typesOf } from '#test/support/run-facts.ts';
 import { askForTask } from '#test/support/task-facts.ts';
 import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
   plane = await startControlPlane({
     broker,
     services: [runs, tasks, sessions, gateway],
-    config: { gateway: { port: 0, requestTimeoutMs: 3000 } },
+    config: { gateway: { port: 0, requestTimeoutMs: 3000, agents: ['builder-1', 'builder-2'] } },
   });
   client = createClient({ url: plane.url(), patience: { attempts: 1 } });
 });
@@ -38,33 +38,9 @@ afterAll(async () => {
   await broker[Symbol.asyncDispose]();
 });
 
-type Json = Readonly<Record<string, unknown>>;
-
-/** Status, kind and code of what HTTP says no to. */
-const overHttp = async (asked: Promise<unknown>) => {
-  const problem = problemIn(
-    await asked.then(
-      () => undefined,
-      (error: unknown) => error,
-    ),
-  );
-  return problem && { status: problem.status, kind: problem.kind, code: problem.code };
-};
-/** The same of an answer over NATS: the code, and what that code is at the one place that knows statuses. */
-const overNats = async (service: string, operation: string, request: Json) => {
-  const subject = requestSubject(BOUNDARY, service, operation);
-  const { body } = await plane.ports.requests.client.request(subject, jsonBytes(request), {
-    timeoutMs: 5000,
-  });
-  return statusOf(parseJson(body) as { outcome: string; code?: string });
-};
-const statusOf = ({ outcome, code }: { readonly outcome: string; readonly code?: string }) => {
-  if (outcome === 'ok') return undefined;
-  const refusal = { code: code as RejectionCode, message: '', detail: {} };
-  if (outcome === 'fault') return { status: 400, kind: 'schema-invalid', code };
-  const { status, body } = problemOfRejection(refusal, 'req_1');
-  return { status, kind: body.kind, code };
-};
+/** Of the usual control plane. */
+const natsSays = (service: string, operation: string, request: Readonly<Record<string, unknown>>) =>
+  overNats(plane.ports, [service, operation], request);
 
 const actor = 'user:anna';
 const newId = (kind: Parameters<typeof makeId>[0]): string => makeId(kind, systemIds.ulid());
@@ -91,20 +67,20 @@ describe('the error index', () => {
     const [runId, taskId, sessionId] = [newId('run'), newId('task'), newId('session')];
     const none = (code: string) => ({ status: 404, kind: 'schema-invalid', code });
     expect(await overHttp(client.call('getRun', path(runId)))).toEqual(none('RUN_UNKNOWN'));
-    expect(await overNats('runs', 'cancel', { runId, reason: 'x', actor })).toEqual(none('RUN_UNKNOWN'));
+    expect(await natsSays('runs', 'cancel', { runId, reason: 'x', actor })).toEqual(none('RUN_UNKNOWN'));
     expect(await overHttp(client.call('getTask', path(taskId)))).toEqual(none('TASK_UNKNOWN'));
     const retry = { taskId, requestId: 'r', actor };
-    expect(await overNats('tasks', 'retry', retry)).toEqual(none('TASK_UNKNOWN'));
+    expect(await natsSays('tasks', 'retry', retry)).toEqual(none('TASK_UNKNOWN'));
     expect(await overHttp(client.call('getSession', path(sessionId)))).toEqual(none('SESSION_UNKNOWN'));
     const storage = { sessionId, name: 'v', reason: 'x', requestId: 'r', actor };
-    expect(await overNats('sessions', 'evict', storage)).toEqual(none('SESSION_UNKNOWN'));
+    expect(await natsSays('sessions', 'evict', storage)).toEqual(none('SESSION_UNKNOWN'));
     // One rule for both ways: a run begins a session that it does not name (HTTP), or that it says it may open (NATS).
     const { mayOpenSession: _may, ...inSession } = runRequest({ sessionId });
-    expect(await overNats('runs', 'create', inSession)).toEqual(none('SESSION_UNKNOWN'));
+    expect(await natsSays('runs', 'create', inSession)).toEqual(none('SESSION_UNKNOWN'));
     const named = client.call('createRun', { body: { prompt: 'x', session: sessionId } });
     expect(await overHttp(named)).toEqual(none('SESSION_UNKNOWN'));
     const waiting = await askForTask(plane.ports, { sessionId: sessionId });
-    expect(statusOf(waiting as { outcome: string })).toEqual(none('SESSION_UNKNOWN'));
+    expect(statusOf(waiting)).toEqual(none('SESSION_UNKNOWN'));
     const opened = await client.call('createRun', { body: { prompt: 'x' } });
     // Shown: it is known to everybody.
     await client.call('getSession', path(opened.sessionId));
@@ -126,7 +102,7 @@ describe('the error index', () => {
     const runId = await endedRun();
     const cancelled = { status: 409, kind: 'cancelled', code: 'RUN_CANCELLED' };
     const claim = { runId, runnerId: 'r1', claimId: 'c1' };
-    expect(statusOf((await ask(plane.ports, 'claim', claim)) as { outcome: string })).toEqual(cancelled);
+    expect(statusOf(await ask(plane.ports, 'claim', claim))).toEqual(cancelled);
     const order = { type: 'turn', text: 'more' } as const;
     expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toEqual(cancelled);
   });
@@ -137,7 +113,7 @@ describe('the error index', () => {
     const other = client.call('createRun', { body: { prompt: 'y' }, idempotencyKey: 'er-04' });
     const refused = { status: 409, kind: 'schema-invalid' };
     expect(await overHttp(other)).toMatchObject(refused);
-    expect(await overNats('runs', 'create', runRequest({ runId }))).toMatchObject(refused);
+    expect(await natsSays('runs', 'create', runRequest({ runId }))).toMatchObject(refused);
   });
 
   test('ER-05 a claim against a live lease, and a heartbeat of somebody else, are runner-lease-conflict, 409', async () => {
@@ -145,9 +121,9 @@ describe('the error index', () => {
     await claimTurn(plane.ports, await turnInstruction(plane.ports, runId));
     const conflict = { status: 409, kind: 'runner-lease-conflict' };
     const claim = { runId, runnerId: 'r2', claimId: 'c2' };
-    expect(statusOf((await ask(plane.ports, 'claim', claim)) as { outcome: string })).toMatchObject(conflict);
+    expect(statusOf(await ask(plane.ports, 'claim', claim))).toMatchObject(conflict);
     const renew = { runId, runnerId: 'r2', fence: 1 };
-    expect(statusOf((await ask(plane.ports, 'renew', renew)) as { outcome: string })).toMatchObject(conflict);
+    expect(statusOf(await ask(plane.ports, 'renew', renew))).toMatchObject(conflict);
   });
 
   test('ER-06 nothing moves an attempt of an ended task: it is cancelled or schema-invalid, 409', async () => {
@@ -159,7 +135,7 @@ describe('the error index', () => {
     });
     await client.call('cancelTask', { ...path(taskId), body: {} });
     const recall = { taskId, attempt: 1, reason: 'x', actor };
-    expect(await overNats('tasks', 'recall', recall)).toMatchObject({ status: 409 });
+    expect(await natsSays('tasks', 'recall', recall)).toMatchObject({ status: 409 });
   });
 
   test('ER-07 another tenant or project is tenant-policy-denied, 403, whether the thing exists there or not', async () => {
@@ -186,23 +162,36 @@ describe('the error index', () => {
   test('ER-08 HR-03 a session keeps its agent and provider: another one is schema-invalid, 400', async () => {
     const { sessionId } = await client.call('createRun', { body: { prompt: 'x', provider: 'exec' } });
     const body = { prompt: 'x', session: sessionId, provider: 'claude' } as const;
-    expect(await overHttp(client.call('createRun', { body }))).toEqual({
-      status: 400,
-      kind: 'schema-invalid',
-      code: 'INPUT_INVALID',
-    });
-    expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toMatchObject({
-      status: 400,
-    });
+    const other = { status: 400, kind: 'schema-invalid', code: 'SESSION_OTHER_PROVIDER' };
+    expect(await overHttp(client.call('createRun', { body }))).toEqual(other);
+    expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toEqual(other);
     // Its opening is on record: from then on its owner's word is asked.
     await recorded(sessionId);
-    const inIt = { sessionId: sessionId, agent: 'builder-1' };
-    for (const changes of [{ ...inIt, provider: 'claude' } as const, { ...inIt, agent: 'builder-2' }])
-      expect(statusOf((await askForTask(plane.ports, changes)) as { outcome: string })).toMatchObject({
-        kind: expect.stringMatching(/schema-invalid|tenant-policy-denied/),
-        code: expect.stringMatching(/^SESSION_/),
-      });
+    const inIt = { sessionId, agent: 'builder-1' };
+    const asTask = { ...inIt, provider: 'claude' } as const;
+    expect(statusOf(await askForTask(plane.ports, asTask))).toEqual(other);
+    expect(await natsSays('runs', 'create', runRequest(asTask))).toEqual(other);
     expect(await askForTask(plane.ports, inIt)).toMatchObject({ outcome: 'ok' });
+  });
+
+  test('ER-13 an agent is denied the conversation of another by every way: tenant-policy-denied, 403, and told why', async () => {
+    const { sessionId } = await client.call('createRun', { body: { prompt: 'x' } });
+    const denied = { status: 403, kind: 'tenant-policy-denied', code: 'SESSION_FOREIGN' };
+    const body = { prompt: 'x', session: sessionId, agent: 'builder-2' };
+    const refused = client.call('createRun', { body });
+    expect(await overHttp(refused)).toEqual(denied);
+    await expect(refused).rejects.toThrow(`session ${sessionId} is a conversation of another agent`);
+    expect(await overHttp(client.call('createTask', { body: { ...body, queue: 'q' } }))).toEqual(denied);
+    await recorded(sessionId);
+    const asked = { sessionId, agent: 'builder-2' };
+    expect(await natsSays('runs', 'create', runRequest(asked))).toEqual(denied);
+    expect(statusOf(await askForTask(plane.ports, asked))).toEqual(denied);
+    const run = await createRun(plane.ports);
+    const claim = { runId: run, runnerId: 'r1', claimId: 'c1' };
+    expect(statusOf(await ask(plane.ports, 'claim', claim, 'builder-2'))).toEqual({
+      ...denied,
+      code: 'RUN_FOREIGN',
+    });
   });
 
   test('ER-09 an event of no known type is not taken: what a request cannot name is schema-invalid, 400', async () => {
@@ -212,7 +201,7 @@ describe('the error index', () => {
       status: 400,
       kind: 'schema-invalid',
     });
-    expect(await overNats('runs', 'create-command', { runId, type: 'dance' })).toMatchObject({
+    expect(await natsSays('runs', 'create-command', { runId, type: 'dance' })).toMatchObject({
       status: 400,
       code: 'REQUEST_INVALID',
     });
@@ -224,7 +213,7 @@ describe('the error index', () => {
       expect(await client.call('cancelRun', { ...path(runId), body: {} })).toMatchObject({
         state: 'cancelled',
       });
-    expect(await overNats('runs', 'cancel', { runId, reason: 'again', actor })).toBeUndefined();
+    expect(await natsSays('runs', 'cancel', { runId, reason: 'again', actor })).toBeUndefined();
     expect(await typesOf(plane.ports, runId)).toEqual(['created', 'cancelled']);
   });
 
@@ -238,6 +227,13 @@ describe('the error index', () => {
       status: 404,
     });
     expect(await plane.ports.log('TRANSITIONS').bounds()).toEqual(before);
+    // Owners know no roster: what is asked of them over NATS waits until such an agent is set up, and can be cancelled.
+    const runId = await createRun(plane.ports, { agent: 'nobody' });
+    expect(await natsSays('runs', 'cancel', { runId, reason: 'x', actor })).toBeUndefined();
+    expect(await typesOf(plane.ports, runId)).toEqual(['created', 'cancelled']);
+    expect(await natsSays('runs', 'cancel', { runId: newId('run'), reason: 'x', actor })).toMatchObject({
+      status: 404,
+    });
   });
 
   test('ER-12 HR-42 an answer without a target is 400, and to no approval 404', async () => {
@@ -249,12 +245,12 @@ describe('the error index', () => {
       code: 'APPROVAL_UNKNOWN',
     });
     const asked = { runId, approvalId, answerId: 'a', decision: 'approve', actor };
-    expect(await overNats('runs', 'answer-approval', asked)).toMatchObject({
+    expect(await natsSays('runs', 'answer-approval', asked)).toMatchObject({
       status: 404,
       code: 'APPROVAL_UNKNOWN',
     });
     const { approvalId: _approval, ...aimless } = asked;
-    expect(await overNats('runs', 'answer-approval', aimless)).toMatchObject({
+    expect(await natsSays('runs', 'answer-approval', aimless)).toMatchObject({
       status: 400,
       code: 'REQUEST_INVALID',
     });
@@ -268,6 +264,38 @@ test('HR-03 HR-04 the agent that nobody names is the configured first, and the f
     provider: 'exec',
     request: { prompt: 'say hello' },
     startedBy: 'user:api',
+  });
+});
+
+test('HR-03 a conversation that is gone on with keeps its agent and provider where none is named', async () => {
+  const asked = { prompt: 'x', agent: 'builder-2', provider: 'claude' } as const;
+  const { sessionId } = await client.call('createRun', { body: asked });
+  const { runId } = await client.call('createRun', { body: { prompt: 'y', session: sessionId } });
+  expect(await transition(plane.ports, runId, 'fleetlog.run.created.v1')).toMatchObject({
+    sessionId,
+    agent: 'builder-2',
+    provider: 'claude',
+  });
+});
+
+describe('bad input over NATS', () => {
+  const text = (body: string): Uint8Array => new TextEncoder().encode(body);
+  test.each([
+    ['no JSON', text('{"runId": '), 400, 'REQUEST_INVALID'],
+    ['no object', text('[1]'), 400, 'REQUEST_INVALID'],
+    ['a number as text', jsonBytes({ ...runRequest(), maxAttempts: '3' }), 400, 'REQUEST_INVALID'],
+    [
+      'a prompt over its limit',
+      jsonBytes({ ...runRequest(), request: { prompt: 'x'.repeat(900_000), turnTimeoutMs: 1000 } }),
+      400,
+      'REQUEST_INVALID',
+    ],
+    ['more than the broker carries', jsonBytes({ text: 'x'.repeat(1_100_000) }), 413, 'REQUEST_TOO_LARGE'],
+  ])('%s changes nothing and is %d', async (_, body, status, code) => {
+    const before = await plane.ports.log('TRANSITIONS').bounds();
+    const said = await bytesOverNats(plane.ports, ['runs', 'create'], body);
+    expect(said).toEqual({ status, kind: 'schema-invalid', code });
+    expect(await plane.ports.log('TRANSITIONS').bounds()).toEqual(before);
   });
 });
 
@@ -296,5 +324,7 @@ test('ST-01 ER-10 without its store nothing is taken on and nothing is kept in m
     kind: 'infra-failed',
     code: 'REQUEST_UNANSWERED',
   });
+  const asked = await overNats(alone.ports, ['runs', 'create'], runRequest());
+  expect(asked).toEqual({ status: 503, kind: 'infra-failed', code: 'REQUEST_UNANSWERED' });
   expect((await cut.call('listRuns', {})).runs).toEqual([]);
 });

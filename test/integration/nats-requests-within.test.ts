@@ -138,6 +138,7 @@ describe('a request within one connection', () => {
     await server.heard();
     const large = new Uint8Array(most + 1);
     const direct = await outcomeOf(inner.request(subject, large, { timeoutMs }));
+    expect(direct).toMatchObject({ code: 'REQUEST_TOO_LARGE' });
     expect(direct).toEqual(await outcomeOf(outer.request(subject, large, { timeoutMs })));
     expect(handed).toBe(0);
     await expect(inner.request(subject, bytes(''), { timeoutMs })).rejects.toMatchObject({

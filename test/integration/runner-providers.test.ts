@@ -59,7 +59,7 @@ const asked = (sessionId: string): string[] =>
     .trim()
     .split('\n');
 
-test('a run of a provider that its runner does not have fails and says so', async () => {
+test('ER-18 a run of a provider that its runner does not have fails and says so', async () => {
   const runId = await createRun(control.ports, { provider: 'codex' });
   expect(await ended(control.ports, runId)).toMatchObject({
     type: 'fleetlog.run.failed.v1',

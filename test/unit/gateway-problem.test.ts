@@ -106,8 +106,15 @@ describe('a fault', () => {
     }
   });
 
+  test('ER-10 of a stream or bucket that is not there is 503, too', () => {
+    for (const code of ['LOG_MISSING', 'KV_MISSING']) {
+      const { status, body } = problemOfFault(fault(code, 'never'), 'r');
+      expect([status, body.kind, body.code]).toEqual([503, 'infra-failed', code]);
+    }
+  });
+
   test('that is broken here is 500 and does not show its cause', () => {
-    for (const broken of [fault('LOG_MISSING', 'never'), fault('UNEXPECTED_ERROR', 'later')]) {
+    for (const broken of [fault('LOG_REFUSED', 'never'), fault('UNEXPECTED_ERROR', 'later')]) {
       const { status, body } = problemOfFault(broken, 'r');
       expect(status).toBe(500);
       expect(JSON.stringify(body)).not.toContain('the secret cause');

@@ -66,7 +66,7 @@ test('OB-14 what replaces one another in one burst goes as one record, and no st
   expect(rig().storedTexts()).toEqual(['3']);
 });
 
-test('OB-12 an empty key is refused before anything is written', async () => {
+test('OB-12 ER-15 an empty key is refused before anything is written', async () => {
   const outbox = rig().start();
   const change = {
     records: [recordOf('a'), recordOf('b', { replaces: '' })],

@@ -75,7 +75,7 @@ describe('writing', () => {
     expect(second.bufferId).toBe(first.bufferId);
   });
 
-  test('OB-09 a closed buffer refuses writes with a code', async () => {
+  test('OB-09 ER-15 a closed buffer refuses writes with a code', async () => {
     const outbox = rig().start();
     await rig().closeNow(outbox);
     expect(faultCode(await outbox.enqueue(recordOf('late')).catch((error: unknown) => error))).toBe(

@@ -21,7 +21,7 @@ describe('a runner that reports itself lost', () => {
       reason: failure.message,
     });
   });
-  test('fails the run when its replay rule or its attempts say so, with the result', () => {
+  test('ER-14 fails the run when its replay rule or its attempts say so, with the result', () => {
     for (const rule of [created({ replay: 'fail' }), created({ maxAttempts: 1 })])
       given(rule, claimed(), started()).when(lost).thenLike({ type: 'fleetlog.run.failed.v1', failure });
   });

@@ -88,7 +88,7 @@ describe('what is sent', () => {
       });
   });
 
-  test('goes one by one while it may have been stored before, so that nothing is stored twice', async () => {
+  test('ER-16 goes one by one while it may have been stored before: what the log has already counts as delivered, and nothing is stored twice', async () => {
     const { sender, calls, log, broker } = setUp();
     await sender.send(records(1));
     broker.faults.plan({ loseAppendAck: (nth) => nth === 1 });

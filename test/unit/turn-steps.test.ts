@@ -143,7 +143,7 @@ describe('what is on disk together', () => {
     expect(rig.happened.filter((what) => what === 'leave workspace')).not.toEqual([]);
   });
 
-  test('TR-10 TR-11 a journal that cannot be written is fatal before anything is asked for or started', async () => {
+  test('ER-18 TR-10 TR-11 a journal that cannot be written is fatal before anything is asked for or started', async () => {
     const broken = new Fault({ code: 'OUTBOX_CORRUPT', retry: 'never', message: 'damaged' });
     const rig = await running({ onCommit: () => Promise.reject(broken) });
     expect(rig.fatal).toEqual([broken]);
