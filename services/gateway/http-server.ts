@@ -2,11 +2,13 @@
 // with a problem document as everything else. Does not listen.
 import { getRequestListener } from '@hono/node-server';
 import { createServer, STATUS_CODES } from '#libs/local-http/node-http.ts';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';
 import { problemOfFault } from './problem.ts';
+
+const HOST = 'host';
 
 const MEANINGS: Readonly<Record<string, readonly [code: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: ['HEADERS_TOO_LARGE', 'the header lines have 16 KiB at most'],
@@ -38,13 +40,29 @@ const problemOf = (error: unknown, requestId: string): Response => {
   return new Response(JSON.stringify(body), { status, headers: { ...headers, 'x-request-id': requestId } });
 };
 
+/** RFC 9112 3.2: whoever stands before this server may go by the other one of two. */
+const hasOneHost = ({ rawHeaders }: IncomingMessage): boolean => {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === HOST.length && name.toLowerCase() === HOST) hosts += 1;
+  }
+  return hosts < 2;
+};
+
 /** A server that answers with `fetch`. */
 export const createHttpServer = (
   fetch: (request: Request) => Response | Promise<Response>,
   ids: Ids,
 ): Server => {
   const newId = (): string => `req_${ids.ulid()}`;
-  const listener = getRequestListener(fetch, { errorHandler: (error) => problemOf(error, newId()) });
+  const listener = getRequestListener(
+    (request, { incoming }) =>
+      'rawHeaders' in incoming && hasOneHost(incoming as IncomingMessage)
+        ? fetch(request)
+        : problemOf(new Error('one header line names the host; there are several'), newId()),
+    { errorHandler: (error) => problemOf(error, newId()) },
+  );
   // Without a host it is the listener that refuses, with a problem; Node would with a bare status.
   const server = createServer({ requireHostHeader: false }, (incoming, outgoing) => {
     void listener(incoming, outgoing);

@@ -66,6 +66,9 @@ const tooLarge = (limitBytes: number): Fault =>
     detail: { limitBytes },
   });
 
+/** What `Content-Encoding` and `Accept-Encoding` call a body as it is. */
+const NOT_ENCODED = 'identity';
+
 /** What was read of a request: its body comes once, and several look at it. */
 const bodies = new WeakMap<Request, Promise<Uint8Array>>();
 
@@ -91,7 +94,22 @@ const readBytes = async (request: Request, limitBytes: number): Promise<Uint8Arr
   return Buffer.concat(chunks);
 };
 
-/** The JSON body of a request. Throws `CONTENT_TYPE_UNSUPPORTED`, `INPUT_TOO_LARGE`, `INPUT_MALFORMED`, `INPUT_INVALID`. */
+/** What is packed is not unpacked here: a few bytes of it could be any number. Throws `CONTENT_ENCODING_UNSUPPORTED`. */
+const checkEncoding = ({ headers }: Request): void => {
+  const encoding = (headers.get('content-encoding') ?? NOT_ENCODED).trim().toLowerCase();
+  if (encoding === NOT_ENCODED || encoding === '') return;
+  throw new Fault({
+    code: 'CONTENT_ENCODING_UNSUPPORTED',
+    retry: 'never',
+    message: `the content encoding is ${JSON.stringify(encoding.slice(0, 80))}; send the body as it is`,
+    detail: { acceptEncoding: NOT_ENCODED },
+  });
+};
+
+/**
+ * The JSON body of a request. Throws `CONTENT_TYPE_UNSUPPORTED`, `CONTENT_ENCODING_UNSUPPORTED`, `INPUT_TOO_LARGE`, `INPUT_MALFORMED`,
+ * `INPUT_INVALID`.
+ */
 export const readJson = async (request: Request, limitBytes: number): Promise<unknown> => {
   // Also what keeps a foreign web page out: a form cannot send this type without asking first.
   const type = (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
@@ -101,6 +119,7 @@ export const readJson = async (request: Request, limitBytes: number): Promise<un
       retry: 'never',
       message: `the content type is ${type === '' || type === undefined ? 'missing' : JSON.stringify(type.slice(0, 80))}; send application/json`,
     });
+  checkEncoding(request);
   const bytes = await bytesOf(request, limitBytes);
   checkDepth(bytes);
   return parseJson(bytes);

@@ -82,6 +82,11 @@ const FAULTS: Readonly<Record<string, Row>> = {
     kind: 'schema-invalid',
     title: 'The request body must be application/json.',
   },
+  CONTENT_ENCODING_UNSUPPORTED: {
+    status: 415,
+    kind: 'schema-invalid',
+    title: 'The request body must not be compressed.',
+  },
   REQUEST_INVALID: { status: 400, kind: 'schema-invalid', title: 'The owner could not read the request.' },
   ENTRY_INVALID: { status: 400, kind: 'schema-invalid', title: 'The request cannot be put on record.' },
   LOG_MISSING: { status: 503, kind: 'infra-failed', title: NOT_PROVISIONED },
@@ -146,12 +151,13 @@ export const problemOfRejection = (rejection: Rejection<RejectionCode>, requestI
 export const problemOfFault = (fault: Fault, requestId: string): Problem => {
   const known = FAULTS[fault.code];
   const facts = { code: fault.code, detail: fault.message, requestId };
-  const { errors, allow, retryAfterSeconds } = fault.detail;
+  const { errors, allow, acceptEncoding, retryAfterSeconds } = fault.detail;
   if (known !== undefined)
     return problem(known, facts, {
       ...(isInputErrors(errors) && { errors }),
       headers: {
         ...(typeof allow === 'string' && { allow }),
+        ...(typeof acceptEncoding === 'string' && { 'accept-encoding': acceptEncoding }),
         ...(typeof retryAfterSeconds === 'number' && { 'retry-after': String(retryAfterSeconds) }),
       },
     });

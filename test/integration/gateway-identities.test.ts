@@ -205,6 +205,8 @@ describe('what no route sees', () => {
     ['a broken escape', `GET /api/v1/runs/%E0%A4%A HTTP/1.1\r\n${auth}\r\n`, 404, 'RUN_UNKNOWN'],
     ['a climbing path', `GET /api/v1/../../etc HTTP/1.1\r\n${auth}\r\n`, 404, 'ROUTE_UNKNOWN'],
     ['no host', 'GET /api/v1/runs HTTP/1.1\r\nConnection: close\r\n\r\n', 400, 'HTTP_MALFORMED'],
+    ['two hosts', `GET /api/v1/runs HTTP/1.1\r\nHost: evil.example\r\n${auth}\r\n`, 400, 'HTTP_MALFORMED'],
+    ['one host, twice', `GET /healthz HTTP/1.1\r\nhost: localhost\r\n${auth}\r\n`, 400, 'HTTP_MALFORMED'],
     ['an escaped query', `GET /api/v1/runs?limit=%zz HTTP/1.1\r\n${auth}\r\n`, 400, 'INPUT_INVALID'],
   ])('%s is answered with a problem', async (_what, bytes, status, code) => {
     const answer = await raw(bytes);

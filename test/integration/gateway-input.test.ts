@@ -108,6 +108,14 @@ const CASES: readonly Case[] = [
     code: 'CONTENT_TYPE_UNSUPPORTED',
   },
   {
+    name: 'a body that is packed',
+    body: run({}),
+    headers: { ...json, 'content-encoding': 'GZip' },
+    status: 415,
+    code: 'CONTENT_ENCODING_UNSUPPORTED',
+    says: /content encoding is "gzip"/,
+  },
+  {
     name: 'a body over the limit, which is stated',
     body: run({ prompt: 'x'.repeat(1_000_000) }),
     status: 413,
@@ -246,6 +254,15 @@ test('a body that grows over the limit without saying so is cut off', async () =
   });
   expect(status).toBe(413);
   expect(await lastSeqs()).toEqual(before);
+});
+
+test('a packed body is told how it is taken', async () => {
+  const headers = { ...json, 'content-encoding': 'br' };
+  const answer = await fetch(`${plane.url()}/api/v1/runs`, { method: 'POST', headers, body: run({}) });
+  expect(answer.headers.get('accept-encoding')).toBe('identity');
+  const plain = { ...json, 'content-encoding': 'identity' };
+  const taken = await fetch(`${plane.url()}/api/v1/runs`, { method: 'POST', headers: plain, body: '{}' });
+  expect(await taken.json()).toMatchObject({ code: 'INPUT_INVALID' });
 });
 
 describe('request ids', () => {
