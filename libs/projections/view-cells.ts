@@ -3,6 +3,7 @@
 // are read (`settle`), or when many wait. Knows no watch (read-view.ts does).
 import type { KeyValueEntry } from '#libs/ports/key-value.ts';
 import { ByteStore } from './byte-store.ts';
+import { isPlainList } from './json-check.ts';
 import { goingOn, type JsonWriter } from './json-writer.ts';
 import { decodeParsed, type Projection, type Stamped } from './projection.ts';
 import { isList, listAt, unpack, ValuePacker, type Shape } from './value-packer.ts';
@@ -123,10 +124,14 @@ export class ViewCells<State extends object, Row extends object> {
     if (cell?.shape !== undefined && this.#isWhole(cell.shape)) {
       const { place, length, shape } = cell;
       const store = this.#bytes;
-      cell.isSound ||= isList(store.text(place, length, listAt(shape)), shape);
+      const area = store.area(place);
+      const at = store.at(place);
+      cell.isSound ||=
+        isPlainList(area.bytes, at + listAt(shape), at + length, shape.names.length) ||
+        isList(store.text(place, length, listAt(shape)), shape);
       if (cell.isSound) {
         writer.text(before);
-        writer.packed(shape, { area: store.area(place), at: store.at(place), length }, more);
+        writer.packed(shape, { area, at, length }, more);
         return true;
       }
     }

@@ -216,6 +216,14 @@ describe('what no route sees', () => {
     expect(answer).toContain(`"code":"${code}"`);
   });
 
+  test('a packed body is told how it is taken', async () => {
+    const head = `POST /api/v1/runs HTTP/1.1\r\n${auth}Content-Type: application/json\r\nContent-Length: 2\r\n`;
+    const packed = await raw(`${head}Content-Encoding: br\r\n\r\n{}`);
+    expect(packed).toMatch(/^HTTP\/1.1 415 /);
+    expect(packed.toLowerCase()).toContain('\r\naccept-encoding: identity\r\n');
+    expect(await raw(`${head}Content-Encoding: Identity\r\n\r\n{}`)).toContain('"code":"INPUT_INVALID"');
+  });
+
   test('a body nested without end is a mistake of its sender', async () => {
     const response = await fetch(`${plane.url()}/api/v1/runs`, {
       method: 'POST',

@@ -256,15 +256,6 @@ test('a body that grows over the limit without saying so is cut off', async () =
   expect(await lastSeqs()).toEqual(before);
 });
 
-test('a packed body is told how it is taken', async () => {
-  const headers = { ...json, 'content-encoding': 'br' };
-  const answer = await fetch(`${plane.url()}/api/v1/runs`, { method: 'POST', headers, body: run({}) });
-  expect(answer.headers.get('accept-encoding')).toBe('identity');
-  const plain = { ...json, 'content-encoding': 'identity' };
-  const taken = await fetch(`${plane.url()}/api/v1/runs`, { method: 'POST', headers: plain, body: '{}' });
-  expect(await taken.json()).toMatchObject({ code: 'INPUT_INVALID' });
-});
-
 describe('request ids', () => {
   test('are taken over when they are well formed, and made otherwise', async () => {
     const idOf = async (given: string) =>
