@@ -23,6 +23,8 @@ export const failureSchema = z.object({
   message: z.string().max(4000),
   /** Of `provider-limited`: before then the same asks in vain, epoch ms. */
   retryAt: z.int().nonnegative().optional(),
+  /** Of `infra-failed`: nothing had begun, and the runner or its machine is why, not what was asked. Somebody else may do it. */
+  unfit: z.boolean().optional(),
 });
 
 /** What a turn cost, as far as the provider says. */

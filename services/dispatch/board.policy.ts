@@ -130,18 +130,23 @@ export class Board implements Situation {
 
   applyRun(event: RunEvent): void {
     if (event.type === 'fleetlog.run.created.v1') return this.restoreRun(event);
-    if (!endsRun(event)) return;
     const run = this.#runs.get(event.runId);
+    if (run !== undefined && event.type === 'fleetlog.run.turn-started.v1')
+      this.runners.unfit.began(run.agent, run.provider);
+    if (!endsRun(event)) return;
     this.#runs.delete(event.runId);
     this.runners.free(event.runId);
-    if (run !== undefined && event.type === 'fleetlog.run.failed.v1') this.noteFailure(run, event.failure);
+    if (run !== undefined && event.type === 'fleetlog.run.failed.v1')
+      this.noteFailure(run, event.failure, event.endedAt);
   }
 
-  /** A run failed: a used-up quota is waited for. */
+  /** A run failed: a used-up quota is waited for, and a runner that could not begin it gets nothing for a while. */
   noteFailure(
     { agent, provider }: { readonly agent: string; readonly provider: string },
-    { kind, retryAt }: Pick<RunFailure, 'kind' | 'retryAt'>,
+    { kind, retryAt, unfit, message }: RunFailure,
+    endedAt: number,
   ): void {
+    if (unfit === true) this.runners.unfit.failed(agent, provider, { atMs: endedAt, why: message });
     if (kind === 'provider-limited' && retryAt !== undefined)
       this.runners.pauses.pause(agent, provider, retryAt);
   }

@@ -50,11 +50,12 @@ const parsePresenceKey = (
 const factsOf = (value: Uint8Array): RunnerFacts | undefined => {
   const parsed = presenceSchema.safeParse(parseJson(value));
   if (!parsed.success) return undefined;
-  const { providers, labels = [], slots = 1, machine, host: managedBy, account } = parsed.data;
+  const { providers, labels = [], slots = 1, machine, host: managedBy, account, startedAt } = parsed.data;
   return {
     providers,
     labels,
     slots,
+    startedAt,
     ...(machine && { host: { ...machine, name: managedBy ?? machine.name } }),
     ...(account !== undefined && { account }),
   };

@@ -86,7 +86,7 @@ export class FleetLog {
       const { runId, agent, provider, failure } = state;
       if (state.endedAt === null) this.board(state).restoreRun({ runId, agent, provider });
       // Pauses that are over end with the first decision.
-      else if (failure !== null) this.board(state).noteFailure({ agent, provider }, failure);
+      else if (failure !== null) this.board(state).noteFailure({ agent, provider }, failure, state.endedAt);
     }
     const { log } = this.#parts;
     for (const boundary of this.boundaries()) {

@@ -106,10 +106,12 @@ export class Hall {
   /** Ends those that are over, and comes again when the next one is. */
   #endPauses(): void {
     const { board, clock } = this.#parts;
-    const { pauses } = board.runners;
+    const { pauses, unfit } = board.runners;
     pauses.endDue(clock.now());
+    unfit.endDue(clock.now());
     this.#cancelPause?.();
-    const next = pauses.next();
+    const ends = [pauses.next(), unfit.next()].filter((end) => end !== undefined);
+    const next = ends.length === 0 ? undefined : Math.min(...ends);
     const waitMs = next === undefined ? undefined : Math.min(MOST_WAIT_MS, Math.max(1, next - clock.now()));
     this.#cancelPause = waitMs === undefined ? undefined : clock.timer(waitMs, () => this.wake());
   }

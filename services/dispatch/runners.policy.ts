@@ -4,6 +4,7 @@ import type { MachineFacts } from '#streams/machine-facts.ts';
 import { noHosts, type HostObstacle, type Hosts } from './hosts.policy.ts';
 import type { Limits } from './limits.policy.ts';
 import { noPauses, type Pauses } from './pauses.policy.ts';
+import { allFit, type Unfit } from './unfit.policy.ts';
 import type { Demand } from './waiting.policy.ts';
 
 /** What a runner said of itself. */
@@ -16,13 +17,16 @@ export interface RunnerFacts {
   readonly host?: MachineFacts;
   /** Whose quota its programs use up; absent: its own. */
   readonly account?: string;
+  /** When its process began, epoch ms. */
+  readonly startedAt?: number;
 }
 
 /** Why an agent that could do it takes nothing now. */
-export type Obstacle = 'slots' | 'agent-limit' | 'provider-paused' | HostObstacle;
+export type Obstacle = 'slots' | 'agent-limit' | 'provider-paused' | 'runner-unfit' | HostObstacle;
 
 export interface Runners {
   readonly pauses: Pauses;
+  readonly unfit: Unfit;
   /** Until when the agent takes nothing of the provider, epoch ms. */
   pausedUntil(agent: string, provider: string): number | undefined;
   present(agent: string, facts: RunnerFacts): void;
@@ -38,7 +42,7 @@ export interface Runners {
   hostOf(agent: string): string | undefined;
   /** How many more the agent's machine has room for; infinite when it is not known. */
   roomFor(agent: string, limits: Limits): number;
-  /** Agents that are present and could do it, whether they are free or not; those whose provider is paused are left out. */
+  /** Agents that are present and could do it, whether they are free or not; those whose provider is paused, or who are unfit, are left out. */
   able(demand: Demand): Iterable<readonly [string, RunnerFacts]>;
   /** Every agent that is present and could do it, and what keeps it from that now; undefined: nothing. */
   obstacles(demand: Demand, limits: Limits): ReadonlyMap<string, Obstacle | undefined>;
@@ -49,11 +53,14 @@ const isAble = (facts: RunnerFacts, { provider, labels }: Demand): boolean =>
 
 class RunnerSet implements Runners {
   readonly pauses = noPauses();
+  readonly unfit = allFit();
   readonly #present = new Map<string, RunnerFacts>();
   readonly #runs = new Map<string, Set<string>>();
   readonly #agentOf = new Map<string, string>();
   /** Of agents that are or were there. */
   readonly #accountOf = new Map<string, string>();
+  /** The same, when their processes began. */
+  readonly #startedAt = new Map<string, number>();
   readonly #hosts: Hosts = noHosts((agent) => this.#taken(agent));
 
   pausedUntil = (agent: string, provider: string): number | undefined => {
@@ -66,6 +73,10 @@ class RunnerSet implements Runners {
   };
 
   present(agent: string, facts: RunnerFacts): void {
+    const { startedAt } = facts;
+    const before = this.#startedAt.get(agent);
+    if (before !== undefined && startedAt !== undefined && before !== startedAt) this.unfit.restarted(agent);
+    if (startedAt !== undefined) this.#startedAt.set(agent, startedAt);
     this.#present.set(agent, facts);
     if (facts.host !== undefined) this.#hosts.measured(agent, facts.host);
     if (facts.account === undefined) this.#accountOf.delete(agent);
@@ -114,7 +125,7 @@ class RunnerSet implements Runners {
 
   *able(demand: Demand): Iterable<readonly [string, RunnerFacts]> {
     for (const [agent, facts] of this.#capable(demand))
-      if (this.pausedUntil(agent, demand.provider) === undefined) yield [agent, facts];
+      if (this.#keptBack(agent, demand.provider) === undefined) yield [agent, facts];
   }
 
   obstacles(demand: Demand, limits: Limits): ReadonlyMap<string, Obstacle | undefined> {
@@ -130,10 +141,16 @@ class RunnerSet implements Runners {
     { provider }: Demand,
     limits: Limits,
   ): Obstacle | undefined {
-    if (this.pausedUntil(agent, provider) !== undefined) return 'provider-paused';
+    const keptBack = this.#keptBack(agent, provider);
+    if (keptBack !== undefined) return keptBack;
     if (this.#taken(agent) >= slots) return 'slots';
     if (this.freeSlots(agent, limits) === 0) return 'agent-limit';
     return this.#hosts.room(agent, limits).obstacle;
+  }
+
+  #keptBack(agent: string, provider: string): 'provider-paused' | 'runner-unfit' | undefined {
+    if (this.unfit.of(agent, provider) !== undefined) return 'runner-unfit';
+    return this.pausedUntil(agent, provider) === undefined ? undefined : 'provider-paused';
   }
 
   #taken(agent: string): number {

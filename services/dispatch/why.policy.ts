@@ -9,7 +9,7 @@ import type { Demand, Line, WaitingTask, WaitingTasks } from './waiting.policy.t
 /** What is looked at; nothing of it is changed. */
 export interface View {
   readonly waiting: Pick<WaitingTasks, 'lines'>;
-  readonly runners: Pick<Runners, 'obstacles' | 'pausedUntil'>;
+  readonly runners: Pick<Runners, 'obstacles' | 'pausedUntil' | 'unfit'>;
   readonly usage: Pick<Usage, 'reached'>;
 }
 
@@ -49,6 +49,7 @@ const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   'host-limit': 'the limit of the machine is reached',
   'host-memory': 'too little memory is free on the machine',
   'host-disk': 'too little disk is free on the machine',
+  'runner-unfit': 'a runner could not begin what it got last',
   'provider-paused': 'the quota of the provider is used up',
 };
 
@@ -58,10 +59,13 @@ const namesOf = (agents: readonly string[]): string =>
     ? agents.join(', ')
     : `${agents.slice(0, MOST_NAMES).join(', ')} and ${agents.length - MOST_NAMES} more`;
 
+/** Of the words of a runner that could not begin. */
+const MOST_SAID = 500;
+
 const ofObstacles = (
   found: ReadonlyMap<string, Obstacle | undefined>,
   demand: Demand,
-  { pausedUntil }: View['runners'],
+  { pausedUntil, unfit }: View['runners'],
 ): Why => {
   const agents = new Map<Obstacle, string[]>();
   for (const [agent, obstacle] of found) {
@@ -72,8 +76,15 @@ const ofObstacles = (
   const [first] = kinds;
   if (first === undefined) return why('no-runner', `${asked(demand)} is not there`);
   const because = kinds.map((kind) => `${OBSTACLES[kind]} (${namesOf(agents.get(kind) ?? [])})`).join('; ');
-  const ends = [...found.keys()].flatMap((agent) => pausedUntil(agent, demand.provider) ?? []);
-  return why(first, because, first === 'provider-paused' ? Math.min(...ends) : null);
+  const { provider } = demand;
+  const unfits = [...found.keys()].flatMap((agent) => unfit.of(agent, provider) ?? []);
+  const said = unfits[0] === undefined ? '' : `; it said: ${unfits[0].why}`.slice(0, MOST_SAID);
+  const ends: Partial<Record<Obstacle, readonly number[]>> = {
+    'provider-paused': [...found.keys()].flatMap((agent) => pausedUntil(agent, provider) ?? []),
+    'runner-unfit': unfits.map(({ untilMs }) => untilMs),
+  };
+  const until = ends[first];
+  return why(first, because + said, until === undefined ? null : Math.min(...until));
 };
 
 const lineOf = (

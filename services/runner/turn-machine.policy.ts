@@ -46,7 +46,7 @@ export type TurnEvent =
   /** Not renewed in time: work must stop now, so that it has stopped when the lease is over. */
   | { readonly kind: 'lease-ending' }
   | { readonly kind: 'workspace-ready' }
-  | { readonly kind: 'workspace-failed'; readonly problem: string }
+  | { readonly kind: 'workspace-failed'; readonly problem: string; readonly isUnfit?: boolean }
   | { readonly kind: 'program-ended'; readonly facts: TurnFacts }
   | { readonly kind: 'result-stored' }
   | { readonly kind: 'result-delivered' }
@@ -136,7 +136,10 @@ const stopReasonOf = (event: TurnEvent): StopReason | undefined => {
 const preparing: React<'preparing'> = (state, event) => {
   const { claim } = state;
   if (event.kind === 'renewal-refused') return over('lost', { kind: 'forget' });
-  if (event.kind === 'workspace-failed') return finish(claim, unstarted({ startProblem: event.problem }));
+  if (event.kind === 'workspace-failed') {
+    const { problem, isUnfit = false } = event;
+    return finish(claim, unstarted({ startProblem: problem, isUnfit }));
+  }
   if (event.kind === 'workspace-ready') {
     // A stop that came before the program was started is honoured by not starting it.
     if (state.stop !== null) return finish(claim, unstarted({ stopped: state.stop }));

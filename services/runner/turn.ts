@@ -21,6 +21,7 @@ import { TurnClaim, type TurnOrigin } from './turn-claim.ts';
 import { TurnCommands, type TurnCommand } from './turn-commands.ts';
 import type { TurnParts } from './turn-parts.ts';
 import { TurnReports, type WordAnswer } from './turn-reports.ts';
+import { isUnfitAfter, withFitness } from './unfit.policy.ts';
 import type { Workspace } from './workspace/workspaces.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
@@ -190,12 +191,12 @@ export class Turn {
     }
     const problem = await this.#makeReady({ fence, leaseMs });
     this.#dispatch(
-      problem === undefined ? { kind: 'workspace-ready' } : { kind: 'workspace-failed', problem },
+      problem === undefined ? { kind: 'workspace-ready' } : { kind: 'workspace-failed', ...problem },
     );
   }
 
-  /** Resolves with why the program cannot be started. */
-  async #makeReady(claim: Claim): Promise<string | undefined> {
+  /** Resolves with why the program cannot be started, and whether this runner is why. */
+  async #makeReady(claim: Claim): Promise<{ problem: string; isUnfit: boolean } | undefined> {
     const { prepareWorkspace, prepareTurn } = this.#parts;
     const { instruction } = this;
     let doing = 'cannot prepare the workspace: ';
@@ -208,7 +209,8 @@ export class Turn {
       this.#prepared = await prepareTurn(instruction, this.#reports.scope(claim), workspace);
       return undefined;
     } catch (error) {
-      return doing + (error instanceof Error ? error.message : String(error));
+      const problem = doing + (error instanceof Error ? error.message : String(error));
+      return { problem, isUnfit: isUnfitAfter(error, instruction.request) };
     }
   }
 
@@ -245,7 +247,7 @@ export class Turn {
   }
 
   async #awaitEnd({ ended }: ProviderTurn, isStartReported: Promise<void>): Promise<void> {
-    const facts = await ended;
+    const facts = withFitness(await ended, this.instruction.request);
     this.#approvals?.close();
     await isStartReported;
     await this.#parts.reached('program-ended');

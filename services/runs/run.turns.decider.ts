@@ -179,13 +179,19 @@ const again = (
   ...closing(run),
 });
 
+/** Why it failed. Where a turn of the run has begun before, something is done: not everybody may begin it anew. */
+const failureOf = ({ failure, summary }: TurnResult, run: Run): NonNullable<TurnResult['failure']> => {
+  if (failure === null)
+    return { kind: 'provider-failed', message: summary || 'the turn failed without saying why' };
+  if (failure.unfit !== true || run.startedTurnId === null) return failure;
+  const { unfit: _unfit, ...rest } = failure;
+  return rest;
+};
+
 const failTurn = (command: CommandOf<'finish-turn'>, run: Run): RunDecision => {
   const { fence, turnId, result, endedAt } = command;
   const { runId, sessionId } = run.created;
-  const failure = result.failure ?? {
-    kind: 'provider-failed',
-    message: result.summary || 'the turn failed without saying why',
-  };
+  const failure = failureOf(result, run);
   // Whoever allowed the call is not to be told that it came to nothing because a program was not there for a moment.
   const retryAfterMs = failure.kind === 'infra-failed' ? resumeAgainMs(run) : undefined;
   if (retryAfterMs !== undefined) return accept({ ...again(command, run, failure.message), retryAfterMs });

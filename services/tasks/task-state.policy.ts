@@ -16,7 +16,7 @@ export interface Task {
   readonly state: TaskStateName;
   readonly created: Omit<TaskCreated, 'type'>;
   readonly attempts: readonly Attempt[];
-  /** Attempts since the task was created or retried; those that were recalled, or met a used-up quota, do not count. */
+  /** Attempts since the task was created or retried; those that were recalled, met a used-up quota, or an unfit runner, do not count. */
   readonly used: number;
   readonly cancelReason: string | null;
 }
@@ -45,6 +45,10 @@ const endedAs =
     attempts: withAttempt(task, attempt, { outcome: state as AttemptOutcome }),
   });
 
+/** Nothing of the work was done, for a reason that is not the work's. */
+const isNoTry = (failure: ChangeOf<'fleetlog.task.requeued.v1'>['failure']): boolean =>
+  failure?.kind === 'provider-limited' || failure?.unfit === true;
+
 const EVOLVE: {
   readonly [Type in Change['type']]: (task: Task, event: ChangeOf<Type>) => Partial<Task>;
 } = {
@@ -61,7 +65,7 @@ const EVOLVE: {
   'fleetlog.task.requeued.v1': (task, { attempt, outcome, failure }) => ({
     state: 'pending',
     attempts: withAttempt(task, attempt, { outcome }),
-    used: failure?.kind === 'provider-limited' ? Math.max(0, task.used - 1) : task.used,
+    used: isNoTry(failure) ? Math.max(0, task.used - 1) : task.used,
   }),
   'fleetlog.task.cancel-requested.v1': (_task, { reason }) => ({ state: 'cancelling', cancelReason: reason }),
   'fleetlog.task.completed.v1': endedAs('completed'),

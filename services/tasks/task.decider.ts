@@ -4,7 +4,7 @@
 //
 // pending ─assign→ assigned ─start→ running ─end→ completed | failed | blocked | cancelled
 //    ↑                └──────────── end ───────↗      (news of the start may be missing or late)
-//    ├─ requeued ─ assigned | running   the runner was lost and may be tried again, a quota was used up, or the attempt was recalled
+//    ├─ requeued ─ assigned | running   the runner was lost and may be tried again, or unfit; a quota was used up; or the attempt was recalled
 //    └─ retry ─ failed | blocked | cancelled
 // pending ─cancel→ cancelled;  assigned | running ─cancel→ cancelling ─end→ cancelled
 import { accept, reject, unchanged, type Decider, type Decision } from '#libs/kernel/decider.ts';
@@ -86,6 +86,8 @@ const isTriedAgain = (task: Task, { end }: CommandOf<'end'>): boolean => {
   if (end.outcome === 'cancelled') return task.attempts.at(-1)?.isRecalled === true;
   const { replay, maxAttempts } = task.created;
   if (end.outcome !== 'failed') return false;
+  // Nothing had begun: whoever is fit to do it may, and dispatch waits before it asks the same runner again.
+  if (end.failure?.unfit === true) return true;
   // Whoever pays has to wait, and the work with it: that is no try of it.
   if (end.failure?.kind === 'provider-limited') return replay === 'requeue';
   if (end.failure?.kind !== 'runner-lost') return false;

@@ -28,7 +28,13 @@ let two: ControlPlane;
 const runner = async (
   ports: Ports,
   agent: string,
-  more: { slots?: number; labels?: string[]; account?: string; machine?: MachineFacts } = {},
+  more: {
+    slots?: number;
+    labels?: string[];
+    account?: string;
+    machine?: MachineFacts;
+    startedAt?: number;
+  } = {},
 ): Promise<void> => {
   const facts = { providers: ['exec' as const], version: '1', startedAt: 1, buffered: 0, ...more };
   await ask(ports, 'announce', { runnerId: `${agent}-r`, ...facts, ttlMs: 600_000 }, agent);
@@ -38,7 +44,7 @@ const sendAway = (ports: Ports, agent: string) =>
 
 beforeAll(async () => {
   broker = await freshBroker();
-  await provision(broker, ['b1', 'b2', 'b3', 'b4', 'b5', 'b6', 'b7', 'b8', 'b9']);
+  await provision(broker, ['b1', 'b2', 'b3', 'b4', 'b5', 'b6', 'b7', 'b8', 'b9', 'b10']);
   const services = [runs, tasks, dispatch];
   const config = {
     dispatch: { recallAfterMs: 100, queueLimits: ['narrow=1'], hostLimits: ['small=1'] },
@@ -208,6 +214,20 @@ test('WK-30 a machine takes no more tasks than it has room for, and dispatch say
   await turn.finished();
   await taskEvent(ports, second, 'fleetlog.task.assigned.v1');
   await sendAway(ports, 'b7');
+});
+
+test('what an unfit runner could not begin waits, with the reason, until another process is there', async () => {
+  const { ports } = one;
+  await runner(ports, 'b10');
+  const taskId = await createTask(ports, { queue: 'unfit', agent: 'b10', maxAttempts: 1 });
+  const { runId } = await taskEvent(ports, taskId, 'fleetlog.task.assigned.v1');
+  const turn = await claimTurn(ports, await turnInstruction(ports, runId));
+  const failure = { kind: 'infra-failed', message: 'no room', unfit: true } as const;
+  await turn.finished({ ...done, outcome: 'failed', failure });
+  await waits(ports, 'unfit', { reason: 'runner-unfit', taskId });
+  await runner(ports, 'b10', { startedAt: 2 });
+  expect(await taskEvent(ports, taskId, 'fleetlog.task.assigned.v1', 2)).toMatchObject({ agent: 'b10' });
+  expect(await taskEvent(ports, taskId, 'fleetlog.task.requeued.v1')).toMatchObject({ failure });
 });
 
 test('a used-up quota pauses its provider for everybody on the account, its work waits, and goes on elsewhere', async () => {

@@ -177,9 +177,9 @@ describe('a used-up quota', () => {
     const board = waiting(1, { provider: 'claude' });
     board.runners.present('a1', facts());
     const run = { agent: 'a1', provider: 'claude' };
-    board.noteFailure(run, { kind: 'provider-limited', retryAt: 9000 });
-    board.noteFailure(run, { kind: 'provider-limited', retryAt: 100 });
-    board.noteFailure(run, { kind: 'provider-failed' });
+    board.noteFailure(run, { kind: 'provider-limited', message: 'x', retryAt: 9000 }, 1);
+    board.noteFailure(run, { kind: 'provider-limited', message: 'x', retryAt: 100 }, 2);
+    board.noteFailure(run, { kind: 'provider-failed', message: 'x' }, 3);
     expect(board.runners.pausedUntil('a1', 'claude')).toBe(9000);
     expect(board.runners.pausedUntil('a1', 'exec')).toBeUndefined();
   });

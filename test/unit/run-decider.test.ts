@@ -146,6 +146,23 @@ describe('a turn finished', () => {
         result: failed,
       });
   });
+  test('that an unfit runner could not begin says so, unless a turn of the run has begun before', () => {
+    const failure = { kind: 'infra-failed', message: 'no room' } as const;
+    const unfit = result({ outcome: 'failed', exitCode: null, failure: { ...failure, unfit: true } });
+    given(created(), claimed())
+      .when(finish(1, unfit))
+      .thenLike({ type: 'fleetlog.run.failed.v1', failure: { ...failure, unfit: true } });
+    given(created(), claimed(), started()).when(finish(1, unfit)).then({
+      type: 'fleetlog.run.failed.v1',
+      runId,
+      sessionId,
+      fence: 1,
+      turnId: turnA,
+      endedAt: NOW,
+      failure,
+      result: unfit,
+    });
+  });
   test('HR-41 that the runner cancelled cancels the run', () => {
     const cancelled = result({ outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' });
     given(created(), claimed(), started()).when(finish(1, cancelled)).then({

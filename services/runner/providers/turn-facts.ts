@@ -65,6 +65,8 @@ export interface TurnFacts {
   readonly isLasting?: boolean;
   /** Why it could not be started. */
   readonly startProblem: string | null;
+  /** The runner or its machine is why it could not be started, and not what was asked; absent: no. */
+  readonly isUnfit?: boolean;
   /** Why the runner ended it; null when it ended by itself. */
   readonly stopped: StopReason | null;
   /** Last words, for a summary when the program gives none. */

@@ -15,6 +15,11 @@ const failed = (kind: FailureKind, message: string): Verdict => ({
   failure: { kind, message: message.slice(0, MESSAGE_CHARACTERS) },
 });
 
+const neverStarted = (problem: string, isUnfit: boolean): Verdict => {
+  const { outcome, failure } = failed('infra-failed', problem);
+  return { outcome, failure: failure && { ...failure, ...(isUnfit && { unfit: true }) } };
+};
+
 const DONE: Verdict = { outcome: 'done', failure: null };
 const YIELDED: Verdict = { outcome: 'yielded', failure: null };
 const BLOCKED: Verdict = { outcome: 'blocked', failure: null };
@@ -88,7 +93,7 @@ const judgeClosing = (
 const judge = (facts: TurnFacts, { completion, word }: TurnTerms): Verdict => {
   // Whatever became of the program after it had said so.
   if (word !== null) return word.outcome === 'done' ? DONE : BLOCKED;
-  if (facts.startProblem !== null) return failed('infra-failed', facts.startProblem);
+  if (facts.startProblem !== null) return neverStarted(facts.startProblem, facts.isUnfit === true);
   if (facts.stopped === 'sink') return STOPPED.sink;
   if (facts.closing !== null) return judgeClosing(facts, facts.closing, completion);
   if (facts.stopped !== null) return STOPPED[facts.stopped];

@@ -1,0 +1,96 @@
+// Runners that could not begin what they were given, for a reason of their own or of their machine (no room on its disk, a program that is
+// not there): they fail in a moment whatever they get, and would eat a queue. Each takes nothing of that provider for a while, the
+// longer the oftener; a turn that begins, or a runner that is started again, ends that. Pure: who holds it ends a wait when its time has come.
+
+const FIRST_MS = 5000;
+const MOST_MS = 300_000;
+
+/** How long after the `count`-th failure in a row (from 1), ms. */
+export const unfitForMs = (count: number): number =>
+  Math.min(MOST_MS, FIRST_MS * 2 ** Math.min(count - 1, 10));
+
+/** What keeps an agent from taking anything of a provider. */
+export interface Unfitness {
+  /** Epoch ms. */
+  readonly untilMs: number;
+  /** What its runner said. */
+  readonly why: string;
+}
+
+export interface Unfit {
+  /** A run of the agent could not begin. What was under way beside an earlier failure makes nothing longer. */
+  failed(agent: string, provider: string, failure: { readonly atMs: number; readonly why: string }): void;
+  /** A turn of the agent has begun: it can. */
+  began(agent: string, provider: string): void;
+  /** Another process is its runner now. */
+  restarted(agent: string): void;
+  /** Ends the waits that are over by now. True when there was one. */
+  endDue(nowMs: number): boolean;
+  /** Undefined: it may be given something. */
+  of(agent: string, provider: string): Unfitness | undefined;
+  /** When the first wait ends; undefined: none is on. */
+  next(): number | undefined;
+}
+
+interface Known extends Unfitness {
+  readonly count: number;
+  readonly isOver: boolean;
+}
+
+class UnfitSet implements Unfit {
+  /** By agent, then by provider. */
+  readonly #known = new Map<string, Map<string, Known>>();
+
+  failed(
+    agent: string,
+    provider: string,
+    { atMs, why }: { readonly atMs: number; readonly why: string },
+  ): void {
+    const ofAgent = this.#known.get(agent) ?? new Map<string, Known>();
+    const last = ofAgent.get(provider);
+    if (last !== undefined && atMs <= last.untilMs && !last.isOver) return;
+    // Who had nothing to do for so long, or did it, is not known for an old trouble.
+    const count = last === undefined || atMs > last.untilMs + MOST_MS ? 1 : last.count + 1;
+    this.#known.set(
+      agent,
+      ofAgent.set(provider, { count, why, untilMs: atMs + unfitForMs(count), isOver: false }),
+    );
+  }
+
+  began(agent: string, provider: string): void {
+    const ofAgent = this.#known.get(agent);
+    if (ofAgent?.delete(provider) === true && ofAgent.size === 0) this.#known.delete(agent);
+  }
+
+  restarted(agent: string): void {
+    this.#known.delete(agent);
+  }
+
+  endDue(nowMs: number): boolean {
+    let ended = false;
+    for (const [ofAgent, provider, known] of this.#each())
+      if (!known.isOver && known.untilMs <= nowMs) {
+        ofAgent.set(provider, { ...known, isOver: true });
+        ended = true;
+      }
+    return ended;
+  }
+
+  of(agent: string, provider: string): Unfitness | undefined {
+    const known = this.#known.get(agent)?.get(provider);
+    return known === undefined || known.isOver ? undefined : known;
+  }
+
+  next(): number | undefined {
+    const waits = [...this.#each()].flatMap(([, , { isOver, untilMs }]) => (isOver ? [] : [untilMs]));
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  *#each(): Iterable<readonly [Map<string, Known>, string, Known]> {
+    for (const ofAgent of this.#known.values())
+      for (const [provider, known] of ofAgent) yield [ofAgent, provider, known];
+  }
+}
+
+/** Everybody is fit. */
+export const allFit = (): Unfit => new UnfitSet();
