@@ -140,7 +140,8 @@ export const startPlane = async (options: UpOptions, parts: PlaneParts): Promise
   });
   const identity = createIdentityService(emptyConfig, () => keeper);
   const services = [...(await loadServices(controlNames)), identity];
-  return start(options, services, control, controlSettings(options, port));
+  const environment = { ...options.environment, ...tokenVariables(secretsDir, options) };
+  return start({ ...options, environment }, services, control, controlSettings(options, port));
 };
 
 /** The runner of the agent that a stack begins with. */
@@ -212,7 +213,17 @@ const controlSettings = (
 /** What says who may ask: where nothing is said, everybody on this machine, and whoever has a token is known by it. */
 const TOKEN_VARIABLES = ['API_TOKEN', 'API_TOKEN_FILE', 'TOKENS_FILE', 'REQUIRE_TOKEN'];
 
+const saysWhoMayAsk = (environment: UpOptions['environment']): boolean =>
+  TOKEN_VARIABLES.some((name) => environment[`FLEETLOG_GATEWAY_${name}`] !== undefined);
+
 const tokenSettings = (dataDir: string, environment: UpOptions['environment']): Record<string, unknown> =>
-  TOKEN_VARIABLES.some((name) => environment[`FLEETLOG_GATEWAY_${name}`] !== undefined)
+  saysWhoMayAsk(environment) ? {} : { gatewayTokensFile: tokenFileIn(dataDir), gatewayRequireToken: false };
+
+/** The tokens that were made for the stack: nobody has to send one, and whoever does is not turned away. */
+const tokenVariables = (secretsDir: string, { environment }: UpOptions): Record<string, string> =>
+  saysWhoMayAsk(environment)
     ? {}
-    : { gatewayTokensFile: tokenFileIn(dataDir), gatewayRequireToken: false };
+    : {
+        FLEETLOG_GATEWAY_API_TOKEN_FILE: join(secretsDir, 'api-token'),
+        FLEETLOG_GATEWAY_VIEWER_TOKEN_FILE: join(secretsDir, 'viewer-token'),
+      };

@@ -4,7 +4,7 @@ import { isoTime } from '#libs/telemetry/iso-time.ts';
 import { z } from 'zod';
 import { createClient } from '#services/client/client.ts';
 import { LIVE_API } from '#streams/http/live.ts';
-import { invocation, type StackFlags } from './command.ts';
+import { invocation, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { table } from './output.ts';
 
@@ -53,6 +53,31 @@ const demandText = ({ lane, provider, agent, labels }: WaitingLine): string =>
 const orderSchema = LIVE_API.streamOrder.answer;
 
 const untilText = (untilMs: number | null): string => (untilMs === null ? '' : `, until ${isoTime(untilMs)}`);
+
+type Asked = Pick<WaitingLine, 'queue' | 'lane' | 'provider' | 'agent' | 'labels' | 'taskId'>;
+
+const asksTheSame = (line: WaitingLine, asked: Asked): boolean =>
+  line.lane === asked.lane &&
+  line.provider === asked.provider &&
+  line.agent === asked.agent &&
+  line.labels.toSorted().join(' ') === asked.labels.toSorted().join(' ');
+
+/** Why a pending task waits, in words; undefined: nobody can say now. Never throws for that: the task itself has been shown. */
+export const whyItWaits = async (
+  { api }: Pick<Invocation, 'api'>,
+  asked: Asked,
+): Promise<string | undefined> => {
+  try {
+    const path = `/api/v1/queues?queue=${encodeURIComponent(asked.queue)}`;
+    const { waiting } = await api.call({ path }, queuesSchema);
+    const line = waiting.find((one) => asksTheSame(one, asked));
+    if (line === undefined) return undefined;
+    const why = `${line.reason}: ${line.because}${untilText(line.untilMs)}`;
+    return line.taskId === asked.taskId ? why : `behind ${line.taskId}, which waits for ${why}`;
+  } catch {
+    return undefined;
+  }
+};
 
 /** Counts by queue, and of each line of waiting tasks the first and why it waits. */
 export const showQueues = async (

@@ -6,7 +6,7 @@ import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { fieldLines } from './field-lines.ts';
 import { ago, table } from './output.ts';
-import { followOrder, showQueues } from './queue-command.ts';
+import { followOrder, showQueues, whyItWaits } from './queue-command.ts';
 import { registerTaskStatsCommands } from './task-stats-commands.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
@@ -113,6 +113,8 @@ const show = async (context: CliContext, taskId: string, flags: StackFlags): Pro
   const { attempts, ...rest } = task;
   for (const line of fieldLines(rest, context.clock.now(), ['tenant', 'project', 'seq', 'queuedSeq']))
     context.terminal.out(line);
+  const why = task.state === 'pending' ? await whyItWaits(call, task) : undefined;
+  if (why !== undefined) context.terminal.out(`waits  ${why}`);
   const rows = attempts.map((one) => [
     String(one.attempt),
     one.outcome ?? (one.startedAt === null ? 'assigned' : 'running'),

@@ -116,6 +116,31 @@ test('ST-49 ST-53 a task added on the command line goes to the runner by itself;
   expect(cancelled.json()).toMatchObject({ taskId, state: 'completed' });
 });
 
+test('a task that waits says what it waits for, also where it is behind others', async () => {
+  const waiting = ['task', 'add', '--queue', 'later', '--label', 'gpu', '--json'];
+  const [first, second] = [await home.cli([...waiting, 'one']), await home.cli([...waiting, 'two'])];
+  const [one = '', two = ''] = [first, second].map((made) => String(made.json()['taskId']));
+  await api(stack.apiUrl, `/api/v1/tasks/${two}?afterSeq=${String(second.json()['seq'])}`);
+  const why = 'no-runner: a runner with provider exec and labels gpu is not there';
+  expect((await home.cli(['task', 'show', one])).stdout).toContain(`waits  ${why}`);
+  expect((await home.cli(['task', 'show', two])).stdout).toContain(
+    `waits  behind ${one}, which waits for ${why}`,
+  );
+});
+
+test('nobody needs a token here, and the tokens that the stack has made are taken', async () => {
+  const asked = async (name: string | undefined, json?: object) => {
+    const token = name && readFileSync(join(home.dataDir, 'secrets', name), 'utf8').trim();
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const path = json === undefined ? '/api/v1/runs?limit=1' : '/api/v1/runs';
+    return (await api(stack.apiUrl, path, { headers, json })).status;
+  };
+  expect(await asked(undefined)).toBe(200);
+  expect(await asked('api-token')).toBe(200);
+  expect(await asked('viewer-token')).toBe(200);
+  expect(await asked('viewer-token', { prompt: 'x' })).toBe(403);
+});
+
 test('a live stream resumes by Last-Event-ID with nothing missed and nothing twice', async () => {
   const json = { prompt: script({ say: 'one' }, { say: 'two' }, { shell: 'sleep 0.3' }, { say: 'three' }) };
   const { body } = await api(stack.apiUrl, '/api/v1/runs', { json });
