@@ -10,7 +10,7 @@ export const unfitForMs = (count: number): number =>
   Math.min(MOST_MS, FIRST_MS * 2 ** Math.min(count - 1, 10));
 
 /** What keeps an agent from taking anything of a provider. */
-export interface Unfitness {
+interface Unfitness {
   /** Epoch ms. */
   readonly untilMs: number;
   /** What its runner said. */

@@ -1,5 +1,5 @@
 // Runners that cannot begin what they get: for how long they get nothing, what ends that, and that the work of a fleet goes on beside them.
-import fc from 'fast-check';
+import { array, assert, integer, property } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '#libs/kernel/fault.ts';
 import { Board } from '#services/dispatch/board.policy.ts';
@@ -33,10 +33,16 @@ describe('a runner that cannot begin', () => {
     made.runners.present('a1', facts);
     return made;
   };
-  const runOf = (agent: string): RunEvent =>
-    ({ ...RUN_EXAMPLES['fleetlog.run.created.v1'], agent, provider: 'exec' }) as RunEvent;
-  const failedAt = (endedAt: number): RunEvent =>
-    ({ ...RUN_EXAMPLES['fleetlog.run.failed.v1'], failure: unfit, endedAt }) as RunEvent;
+  const runOf = (agent: string): RunEvent => ({
+    ...RUN_EXAMPLES['fleetlog.run.created.v1'],
+    agent,
+    provider: 'exec',
+  });
+  const failedAt = (endedAt: number): RunEvent => ({
+    ...RUN_EXAMPLES['fleetlog.run.failed.v1'],
+    failure: unfit,
+    endedAt,
+  });
   const grants = (on: Board): readonly string[] => decideGrants(on, none, 10).map(({ agent }) => agent);
 
   test('gets nothing for a while, and whoever asks is told why and how long; others go on', () => {
@@ -81,31 +87,28 @@ describe('a runner that cannot begin', () => {
   });
 
   test('waits the longer the oftener it fails, within bounds, and never the longer for what failed beside it', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.integer({ min: 0, max: 600_000 }), { minLength: 1, maxLength: 20 }),
-        (gapsMs) => {
-          const set = allFit();
-          let atMs = 0;
-          let lastMs = 0;
-          for (const gapMs of gapsMs) {
-            atMs += gapMs;
-            set.endDue(atMs);
-            const before = set.of('a', 'exec')?.untilMs;
-            set.failed('a', 'exec', { atMs, why: 'x' });
-            const until = set.of('a', 'exec')?.untilMs ?? 0;
-            if (before !== undefined) expect(until).toBe(before);
-            else {
-              const waitMs = until - atMs;
-              expect([unfitForMs(1), Math.min(300_000, lastMs * 2)]).toContain(waitMs);
-              lastMs = waitMs;
-            }
-            expect(set.next()).toBe(until);
+    assert(
+      property(array(integer({ min: 0, max: 600_000 }), { minLength: 1, maxLength: 20 }), (gapsMs) => {
+        const set = allFit();
+        let atMs = 0;
+        let lastMs = 0;
+        for (const gapMs of gapsMs) {
+          atMs += gapMs;
+          set.endDue(atMs);
+          const before = set.of('a', 'exec')?.untilMs;
+          set.failed('a', 'exec', { atMs, why: 'x' });
+          const until = set.of('a', 'exec')?.untilMs ?? 0;
+          if (before !== undefined) expect(until).toBe(before);
+          else {
+            const waitMs = until - atMs;
+            expect([unfitForMs(1), Math.min(300_000, lastMs * 2)]).toContain(waitMs);
+            lastMs = waitMs;
           }
-          expect(set.of('b', 'exec')).toBeUndefined();
-          expect(set.of('a', 'claude')).toBeUndefined();
-        },
-      ),
+          expect(set.next()).toBe(until);
+        }
+        expect(set.of('b', 'exec')).toBeUndefined();
+        expect(set.of('a', 'claude')).toBeUndefined();
+      }),
     );
   });
 });
