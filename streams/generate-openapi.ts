@@ -122,6 +122,7 @@ const operationOf = (operationId: string, route: ApiRoute, components: Component
   operationId,
   tags: [/^\/api\/v1\/([a-z]+)/.exec(route.path)?.[1] ?? 'health'],
   summary: route.means,
+  ...(route.details !== undefined && { description: route.details }),
   parameters: parametersOf(route, components),
   ...(route.body !== undefined && {
     requestBody: {

@@ -124,6 +124,8 @@ const ask = async (
 };
 
 const PAGE_ENTRIES = 512;
+/** The entry that goes beyond it is still of the page. */
+const PAGE_BYTES = 1024 * 1024;
 
 async function* readOneByOne(parts: DirectParts, subject: string, from: number): AsyncGenerator<StoredEntry> {
   const { connection, stream, patience } = parts;
@@ -143,7 +145,8 @@ export async function* readDirect(
   from: number,
 ): AsyncGenerator<StoredEntry> {
   for (let seq = Math.max(1, from); ;) {
-    const page = await directPage(parts, 'LOG', { seq, next_by_subj: subject, batch: PAGE_ENTRIES });
+    const query = { seq, next_by_subj: subject, batch: PAGE_ENTRIES, max_bytes: PAGE_BYTES };
+    const page = await directPage(parts, 'LOG', query);
     if (page.unserved) {
       yield* readOneByOne(parts, subject, seq);
       return;

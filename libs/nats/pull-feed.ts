@@ -25,8 +25,10 @@ export interface PullFeedOptions {
    * An answer of any kind is a sign of life then. Absent: messages come as soon as they can.
    */
   readonly everyMs?: number;
-  /** Most bytes of one pull. */
+  /** Most bytes of one pull, unless its first message alone has more. */
   readonly maxBytes?: number;
+  /** Pulls once everything before is here and released: what is in memory are the bytes of one pull. */
+  readonly isStepwise?: boolean;
   /** For prioritized consumers. */
   readonly group?: string;
   readonly priority?: number;
@@ -57,6 +59,9 @@ export class PullFeed {
   #subscription: Subscription | undefined;
   #outstanding = 0;
   #held = 0;
+  /** The next message is larger than a pull: it is asked for alone, without a limit. */
+  #isNextLarge = false;
+  #gotOfPull = 0;
   #isHeard = true;
   #unheard = 0;
   #isPulling = false;
@@ -117,10 +122,11 @@ export class PullFeed {
   }
 
   #pull(): void {
-    const { connection, capacity, expiresMs, everyMs, maxBytes, group, priority } = this.#options;
+    const { connection, expiresMs, everyMs, maxBytes, group, priority } = this.#options;
     if (!this.#isPulling || !connection.connected) return;
-    const room = capacity - this.#outstanding - this.#held;
-    if (room <= 0 || (room * 2 < capacity && this.#outstanding > 0)) return;
+    const isLimited = maxBytes !== undefined && !this.#isNextLarge;
+    const room = this.#room();
+    if (room === 0) return;
     const waiting =
       everyMs === undefined
         ? { expires: expiresMs * NS_PER_MS, idle_heartbeat: this.#chooseHeartbeatMs() * NS_PER_MS }
@@ -128,11 +134,23 @@ export class PullFeed {
     const request = {
       batch: room,
       ...waiting,
-      ...(maxBytes === undefined ? {} : { max_bytes: maxBytes }),
+      ...(isLimited ? { max_bytes: maxBytes } : {}),
       ...(group === undefined ? {} : { group, priority: priority ?? 0 }),
     };
     this.#outstanding += room;
+    this.#isNextLarge = false;
+    this.#gotOfPull = 0;
     connection.nc.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox });
+  }
+
+  /** How many to pull now. */
+  #room(): number {
+    const { capacity, isStepwise } = this.#options;
+    const underway = this.#outstanding + this.#held;
+    if (isStepwise === true && underway > 0) return 0;
+    if (this.#isNextLarge) return this.#outstanding > 0 ? 0 : 1;
+    const room = capacity - underway;
+    return room <= 0 || (room * 2 < capacity && this.#outstanding > 0) ? 0 : room;
   }
 
   #chooseHeartbeatMs(): number {
@@ -146,6 +164,7 @@ export class PullFeed {
     this.#isHeard = true;
     if (isStatus(message)) return this.#onStatus(message);
     this.#outstanding = Math.max(0, this.#outstanding - 1);
+    this.#gotOfPull += 1;
     this.#held += 1;
     this.#options.onMessage(message);
   }
@@ -161,9 +180,13 @@ export class PullFeed {
     if (status === 409 && /deleted/i.test(description)) return onTrouble('gone', description);
     if (status === 400 || status === 412 || /push based|exceeded/i.test(description))
       return onTrouble('refused', `${status} ${description}`);
-    // The rest ends one pull: expired, out of bytes, batch completed; without a count it ends all (new leader, shutdown).
-    const unfilled = headers[PENDING];
+    this.#onEnd(headers[PENDING], description);
+  }
+
+  /** One pull has ended: expired, out of bytes, batch completed; without a count all have (new leader, shutdown). */
+  #onEnd(unfilled: string | undefined, description: string): void {
     this.#outstanding = unfilled === undefined ? 0 : Math.max(0, this.#outstanding - Number(unfilled));
+    this.#isNextLarge = this.#gotOfPull === 0 && /exceeds maxbytes/i.test(description);
     this.#pull();
   }
 

@@ -33,6 +33,7 @@ const consumerOf = (context: WriteContext, options: ReplayOptions): SupervisedCo
     capacity: follow ? FOLLOW_CAPACITY : CAPACITY,
     onReplaced: 'fault',
     ...(follow ? {} : { patience }),
+    ...(options.aheadBytes === undefined ? {} : { aheadBytes: options.aheadBytes }),
     reportsIdle: follow && options.toSeq !== undefined,
     ...(signal === undefined ? {} : { signal }),
   });

@@ -54,6 +54,8 @@ export interface SupervisedOptions {
   readonly start: ConsumerStart;
   /** Most messages in memory. */
   readonly capacity: number;
+  /** Most bytes of them; nothing is on its way while there are any. Absent: no limit of its own. */
+  readonly aheadBytes?: number;
   /** What to do when the stream was deleted and made anew, or has lost its end: throw, or deliver the present state again. */
   readonly onReplaced: 'fault' | 'rescan';
   /** How long to try to reopen. Absent: for ever. */
@@ -164,14 +166,15 @@ export class SupervisedConsumer {
   }
 
   #createFeed(onTrouble: () => void): PullFeed {
-    const { connection, stream, capacity, everyMs } = this.#options;
+    const { connection, stream, capacity, everyMs, aheadBytes } = this.#options;
     return new PullFeed({
       ...(everyMs !== undefined && { everyMs }),
       connection,
       stream,
       consumer: this.#name,
       capacity,
-      maxBytes: MAX_PULL_BYTES,
+      maxBytes: aheadBytes ?? MAX_PULL_BYTES,
+      isStepwise: aheadBytes !== undefined,
       isWaiting: () => this.#isOfInterest,
       expiresMs: EXPIRES_MS,
       onMessage: (message) => this.#receive(message),
@@ -248,8 +251,9 @@ export class SupervisedConsumer {
       this.#caughtUp(this.#streamLastSeq);
   }
 
-  #isWanted({ subject }: Msg, { streamSeq }: DeliveryFacts): boolean {
-    if (this.#wanted === undefined || this.#wanted.test(subject)) return true;
+  #isWanted(message: Msg, { streamSeq }: DeliveryFacts): boolean {
+    // Its subject is decoded when it is looked at.
+    if (this.#wanted === undefined || this.#wanted.test(message.subject)) return true;
     return streamSeq > (this.#options.mayAskForMore?.endsAtSeq ?? Number.POSITIVE_INFINITY);
   }
 

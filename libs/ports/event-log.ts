@@ -79,6 +79,11 @@ export interface ReplayOptions {
   readonly isShared?: boolean;
   /** With `isShared`: somebody waits for what follows from an entry, so it is handed out before those are given it for whom that can wait. */
   readonly isUrgent?: boolean;
+  /**
+   * For a reader that may be slow: so many bytes may be in memory that it has not taken, and no more is asked for before; one entry alone may be larger.
+   * Default: as is fastest, which with large entries is many megabytes.
+   */
+  readonly aheadBytes?: number;
   /** With `follow`: called once all that was there up to this sequence, when the reading began, has been handed out. May be called again. */
   readonly onCaughtUp?: (seq: number) => void;
   readonly signal?: AbortSignal;

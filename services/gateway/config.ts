@@ -70,6 +70,11 @@ export const GatewayConfig = configSchema({
   heartbeatMs: duration({ min: 100 })
     .default(15_000)
     .describe('Silence after which a live stream sends a comment.'),
+  streamStallMs: duration({ min: 100 })
+    .default(60_000)
+    .describe(
+      'How long the client of a live stream may take nothing of what there is for it; then its connection is ended, and it may come again where it was.',
+    ),
   requestTimeoutMs: duration({ min: 100 })
     .default(5000)
     .describe('How long the owner of a run may take to answer.'),

@@ -45,13 +45,17 @@ interface HubOptions {
   readonly clock: Clock;
   /** Items a queue may hold; default 1,000. */
   readonly maxItems?: number;
-  /** Bytes a queue may hold; default 4 MiB. */
+  /** Bytes a queue may hold, unless its first item alone has more; default 1 MiB. What several queues hold is there once. */
   readonly maxBytes?: number;
   readonly onTrouble: (fault: Fault) => void;
 }
 
 /** Wait before a failed replay is started again. */
 const RESTART_MS = 500;
+/** Of an item beside its JSON. */
+const ITEM_BYTES = 300;
+
+const bytesOf = (item: FeedItem): number => item.utf8().byteLength + ITEM_BYTES;
 
 class Chair implements Seat {
   readonly from: number;
@@ -82,7 +86,7 @@ class Chair implements Seat {
     const item = this.#queue[this.#taken];
     if (item === undefined) return undefined;
     this.#taken += 1;
-    this.#bytes -= item.bytes;
+    this.#bytes -= bytesOf(item);
     // Shifting one by one would cost the whole queue each time.
     if (this.#taken === this.#queue.length || this.#taken > 256) {
       this.#queue = this.#queue.slice(this.#taken);
@@ -94,8 +98,9 @@ class Chair implements Seat {
   offer(item: FeedItem, maxItems: number, maxBytes: number): void {
     if (this.overflowed) return;
     this.#queue.push(item);
-    this.#bytes += item.bytes;
-    if (this.#queue.length - this.#taken > maxItems || this.#bytes > maxBytes) {
+    this.#bytes += bytesOf(item);
+    const count = this.#queue.length - this.#taken;
+    if (count > maxItems || (count > 1 && this.#bytes > maxBytes)) {
       this.overflowed = true;
       this.#queue = [];
       this.#taken = 0;
@@ -219,7 +224,7 @@ class Hub implements FeedHub {
   }
 
   #hand(item: FeedItem): void {
-    const { maxItems = 1000, maxBytes = 4 * 1024 * 1024 } = this.#options;
+    const { maxItems = 1000, maxBytes = 1024 * 1024 } = this.#options;
     this.#position = item.seq;
     const ofRun = item.runId === undefined ? undefined : this.#byRun.get(item.runId);
     for (const chairs of [ofRun ?? [], this.#wide])

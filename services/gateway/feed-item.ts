@@ -8,20 +8,20 @@ import { parseSubject } from '#streams/subjects.ts';
 /** The streams of a feed: what was decided, and what was reported. */
 export type FeedStream = 'TRANSITIONS' | 'EVENTS';
 
-/** An entry on its way to readers; its JSON is made once for all of them. */
+/** An entry on its way to readers. */
 export interface FeedItem {
   readonly stream: FeedStream;
   readonly seq: number;
   readonly subject: string;
   readonly storedAt: number;
-  /** About how much memory it holds. */
-  readonly bytes: number;
   /** What the entry belongs to: the run, for transitions and reports alike; undefined when it belongs to none. */
   readonly runId: string | undefined;
   /** True for the transition that ends its run. */
   readonly endsRun: boolean;
   /** The shown form without its cursor, as JSON. */
   json(): string;
+  /** The same as UTF-8, made once for all who show it. From then on this is what is held: an entry holds all that came with it from the broker. */
+  utf8(): Uint8Array;
 }
 
 /** The run of an entry: of a transition by its subject, of a report by its correlation. */
@@ -73,15 +73,19 @@ const shown = (stream: FeedStream, entry: StoredEntry): Record<string, unknown> 
 
 /** Wraps an entry. */
 export const feedItem = (stream: FeedStream, entry: StoredEntry): FeedItem => {
-  let json: string | undefined;
+  let held: { readonly entry: StoredEntry } | { readonly utf8: Buffer } = { entry };
+  const jsonOf = (one: StoredEntry): string => JSON.stringify(shown(stream, one));
   return {
     stream,
     seq: entry.seq,
     subject: entry.subject,
     storedAt: entry.storedAt,
-    bytes: entry.body.byteLength + 500,
     runId: runIdOf(entry),
     endsRun: stream === 'TRANSITIONS' && endsRun(entry),
-    json: () => (json ??= JSON.stringify(shown(stream, entry))),
+    json: () => ('entry' in held ? jsonOf(held.entry) : held.utf8.toString()),
+    utf8: () => {
+      if ('entry' in held) held = { utf8: Buffer.from(jsonOf(held.entry)) };
+      return held.utf8;
+    },
   };
 };

@@ -6,6 +6,7 @@ import { aggregateSubject, typedFilter, type Boundary } from '#streams/subjects.
 import type { FeedHub, FeedInterest } from './feed-hub.ts';
 import { feedItem, type FeedItem, type FeedStream } from './feed-item.ts';
 import { matchesFilter } from './subject-filter.ts';
+import type { Turnstile } from './turnstile.ts';
 
 /** One stream of a feed. */
 export interface FeedSource {
@@ -36,6 +37,9 @@ interface RunOf {
   readonly reportTypes?: readonly string[];
 }
 
+/** What a reading of the past may have in memory that was not looked at. */
+const AHEAD = { aheadBytes: 1024 * 1024 } as const;
+
 type Logs = Readonly<Record<'transitions' | 'events', Pick<FeedHub, 'log'>>>;
 
 /** About one run: its transitions, and the reports of its agent that belong to it. */
@@ -64,7 +68,7 @@ export const runSources = (
       interest: { runId, matches: isWanted },
       notBefore: firstReportSeq,
       read: (seq, toSeq, signal) =>
-        logs.events.log.replay({ from: { seq }, toSeq, subjects: subjects ?? [reports], signal }),
+        logs.events.log.replay({ ...AHEAD, from: { seq }, toSeq, subjects: subjects ?? [reports], signal }),
       isWanted,
     },
   };
@@ -84,7 +88,7 @@ export const filteredSources = (
       interest: { matches: isWanted },
       notBefore: 1,
       read: (seq, toSeq, signal) =>
-        subjects.length === 0 ? nothing() : log.replay({ from: { seq }, toSeq, subjects, signal }),
+        subjects.length === 0 ? nothing() : log.replay({ ...AHEAD, from: { seq }, toSeq, subjects, signal }),
       isWanted,
     };
   };
@@ -97,10 +101,17 @@ export const filteredSources = (
 // oxlint-disable-next-line require-yield -- an empty sequence
 async function* nothing(): AsyncGenerator<StoredEntry> {}
 
+/** Two sequences (inclusive), and what ends the reading. */
+interface PastRange {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly signal: AbortSignal;
+}
+
 /** Reads the past of a source between two sequences (inclusive). `onScanned` hears of every entry, also of those not wanted. */
 export async function* readPast(
   source: FeedSource,
-  range: { readonly fromSeq: number; readonly toSeq: number; readonly signal: AbortSignal },
+  range: PastRange,
   onScanned: (seq: number) => void = () => undefined,
 ): AsyncGenerator<FeedItem> {
   const fromSeq = Math.max(range.fromSeq, source.notBefore);
@@ -110,6 +121,45 @@ export async function* readPast(
     onScanned(entry.seq);
     const item = feedItem(source.stream, entry);
     if (source.isWanted(item)) yield item;
+  }
+}
+
+/** A page of the past: what is in memory of it while its reader takes its time. */
+const PAGE_ITEMS = 1000;
+const PAGE_BYTES = 512 * 1024;
+
+interface PastPage {
+  readonly items: readonly FeedItem[];
+  /** Where the next one begins; undefined: this was the last. */
+  readonly nextSeq: number | undefined;
+}
+
+const readPastPage = async (source: FeedSource, range: PastRange): Promise<PastPage> => {
+  const items: FeedItem[] = [];
+  let bytes = 0;
+  for await (const item of readPast(source, range)) {
+    items.push(item);
+    bytes += item.utf8().byteLength;
+    if (bytes >= PAGE_BYTES || items.length === PAGE_ITEMS) return { items, nextSeq: item.seq + 1 };
+  }
+  return { items, nextSeq: undefined };
+};
+
+/**
+ * The same for a reader that may be slow: a page is read, and then nothing until it was taken, so that one who stops reading holds a page and nothing of
+ * the broker. `turnstile`: how many pages are read at a time.
+ */
+export async function* readPastByPages(
+  source: FeedSource,
+  range: PastRange,
+  turnstile: Turnstile,
+): AsyncGenerator<FeedItem> {
+  let next: PastRange | undefined = range;
+  while (next !== undefined && !range.signal.aborted) {
+    const asked: PastRange = next;
+    const page: PastPage = await turnstile.pass(() => readPastPage(source, asked));
+    yield* page.items;
+    next = page.nextSeq === undefined ? undefined : { ...range, fromSeq: page.nextSeq };
   }
 }
 

@@ -1,6 +1,6 @@
 // A feed: the entries of both streams that a reader is interested in, from a position on, first read by itself, then live.
 // Nothing is missed and nothing comes twice: within each stream the order is the stream's, and every batch says the position
-// after each item. Where retention has passed the reader, it says so (`gone`). Memory: what the seats may hold.
+// after each item. Where retention has passed the reader, it says so (`gone`). Memory: what the seats may hold, and a page of the past of each stream.
 //
 // catching-up → live       read up to where the seats were taken
 // live → catching-up       a queue overflowed: the reader is slow, and goes on from its own position
@@ -8,7 +8,8 @@
 import type { FeedPosition } from './cursor.ts';
 import type { FeedHub, Seat } from './feed-hub.ts';
 import type { FeedItem, FeedStream } from './feed-item.ts';
-import { mergeByTime, readPast, type FeedSources } from './feed-source.ts';
+import { mergeByTime, readPastByPages, type FeedSources } from './feed-source.ts';
+import type { Turnstile } from './turnstile.ts';
 
 type Lane = 'transitions' | 'events';
 
@@ -34,6 +35,8 @@ export interface FeedOptions {
   readonly endsWithRun: boolean;
   /** The run had ended at `from` already. */
   readonly hasEnded: boolean;
+  /** Pages of the past that all feeds together read at a time. */
+  readonly turnstile: Turnstile;
   readonly signal: AbortSignal;
 }
 
@@ -100,7 +103,7 @@ class Feed {
 
   /** Takes the seats anew and reads what is before them. */
   async *#catchUp(): AsyncGenerator<FeedOutput> {
-    const { hubs, sources, signal } = this.#options;
+    const { hubs, sources, turnstile, signal } = this.#options;
     this.#leave();
     for (const lane of LANES)
       this.#seats[lane] = await hubs[lane].sit(sources[lane].interest, () => this.#rouse());
@@ -108,7 +111,7 @@ class Feed {
     const began = this.#position();
     const past = (lane: Lane): AsyncGenerator<FeedItem> => {
       const toSeq = this.#seats[lane]?.from ?? 0;
-      return readPast(sources[lane], { fromSeq: this.#at[lane] + 1, toSeq, signal });
+      return readPastByPages(sources[lane], { fromSeq: this.#at[lane] + 1, toSeq, signal }, turnstile);
     };
     for await (const item of mergeByTime(past('transitions'), past('events'))) yield await this.#out(item);
     if (signal.aborted) return;

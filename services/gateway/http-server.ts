@@ -6,6 +6,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Ids } from '#libs/ports/ids.ts';
+import type { GatewayEnv } from './http.ts';
 import { problemOfFault } from './problem.ts';
 
 const HOST = 'host';
@@ -52,14 +53,14 @@ const hasOneHost = ({ rawHeaders }: IncomingMessage): boolean => {
 
 /** A server that answers with `fetch`. */
 export const createHttpServer = (
-  fetch: (request: Request) => Response | Promise<Response>,
+  fetch: (request: Request, bindings: GatewayEnv['Bindings']) => Response | Promise<Response>,
   ids: Ids,
 ): Server => {
   const newId = (): string => `req_${ids.ulid()}`;
   const listener = getRequestListener(
-    (request, { incoming }) =>
+    (request, { incoming, outgoing }) =>
       'rawHeaders' in incoming && hasOneHost(incoming as IncomingMessage)
-        ? fetch(request)
+        ? fetch(request, { outgoing })
         : problemOf(new Error('one header line names the host; there are several'), newId()),
     { errorHandler: (error) => problemOf(error, newId()) },
   );

@@ -29,6 +29,10 @@ import type { ServiceClient } from './service-client.ts';
 
 /** What middleware leaves for the routes. */
 export interface GatewayEnv {
+  readonly Bindings: {
+    /** What the answer goes over; absent where no server is. */
+    readonly outgoing?: { destroy(): unknown };
+  };
   readonly Variables: {
     requestId: string;
     identity: Identity;

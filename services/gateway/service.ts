@@ -232,7 +232,7 @@ const start = async (context: Context): Promise<Started> => {
     hooks: context.hooks.http,
     onFatal: broken.reject,
   });
-  const server = createHttpServer((request) => app.fetch(request), ids);
+  const server = createHttpServer((request, bindings) => app.fetch(request, bindings), ids);
   try {
     await Promise.race([views.ready, aborted(context.signal)]);
     // Told to stop before there was anything to show: it never listens, and nothing else would end the waiting.

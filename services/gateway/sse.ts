@@ -1,9 +1,11 @@
 // A feed as a stream of server-sent events. Written as fast as the client reads and no faster: the feed is asked for the next
-// item when the last one has gone out. Comments keep the connection alive. Does not know what a feed is about.
-import type { Clock } from '#libs/ports/clock.ts';
+// item when the last one has gone out, and a client that takes nothing for long is cut off. Comments keep the connection alive. Does not know
+// what a feed is about.
+import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
 import { formatPosition } from './cursor.ts';
-import { itemJson } from './event-page.ts';
+import type { FeedItem } from './feed-item.ts';
 import type { FeedOutput } from './feed.ts';
+import type { SendTurns } from './turnstile.ts';
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(': still here\n\n');
@@ -11,16 +13,27 @@ const HEARTBEAT = encoder.encode(': still here\n\n');
 /** Tells the client how long to wait before it reconnects, and opens the stream at once. */
 const PREAMBLE = encoder.encode('retry: 1000\n: fleetlog\n\n');
 
-const event = (name: string, id: string, data: string): string =>
-  `event: ${name}\nid: ${id}\ndata: ${data}\n\n`;
+const event = (name: string, id: string, data: string): Uint8Array =>
+  encoder.encode(`event: ${name}\nid: ${id}\ndata: ${data}\n\n`);
+
+const END = encoder.encode('\n\n');
+
+/** As {@link event}, around the bytes that all readers of the item share: behind its first brace stands where this one is. */
+const itemEvent = (item: FeedItem, cursor: string): Uint8Array => {
+  const name = item.stream === 'EVENTS' ? 'report' : 'transition';
+  const head = `event: ${name}\nid: ${cursor}\ndata: {"cursor":"${cursor}",`;
+  const shown = item.utf8().subarray(1);
+  const bytes = Buffer.allocUnsafe(head.length + shown.length + END.length);
+  bytes.write(head, 'latin1');
+  bytes.set(shown, head.length);
+  bytes.set(END, head.length + shown.length);
+  return bytes;
+};
 
 /** The record of the fleet: each item with its position, by which a client resumes. */
-export const feedFrame = (output: FeedOutput): string => {
+export const feedFrame = (output: FeedOutput): Uint8Array => {
   const cursor = formatPosition(output.position);
-  if (output.kind === 'item') {
-    const name = output.item.stream === 'EVENTS' ? 'report' : 'transition';
-    return event(name, cursor, itemJson(output.item, output.position));
-  }
+  if (output.kind === 'item') return itemEvent(output.item, cursor);
   const { stream, firstSeq } = output.kind === 'gone' ? output : {};
   return event(output.kind, cursor, JSON.stringify({ cursor, stream, firstSeq }));
 };
@@ -28,15 +41,21 @@ export const feedFrame = (output: FeedOutput): string => {
 /** An event of a stream that is not resumed. */
 export const plainFrame =
   (name: string) =>
-  (output: unknown): string =>
-    `event: ${name}\ndata: ${JSON.stringify(output)}\n\n`;
+  (output: unknown): Uint8Array =>
+    encoder.encode(`event: ${name}\ndata: ${JSON.stringify(output)}\n\n`);
 
 export interface SseOptions<Output> {
   readonly feed: AsyncGenerator<Output>;
   /** The event of an item. */
-  readonly frame: (output: Output) => string;
+  readonly frame: (output: Output) => Uint8Array;
   readonly clock: Clock;
   readonly heartbeatMs: number;
+  /** Of all streams together. */
+  readonly turns: SendTurns;
+  /** How long the client may take nothing of what is there for it. */
+  readonly stallMs: number;
+  /** It has taken nothing for so long: ends the connection, which cancels the stream. What was not sent is lost to the client until it comes again. */
+  readonly onStall: () => void;
   /** Called once, when the stream is over for whatever reason. */
   readonly onClose: () => void;
   /** The feed failed; the client will come again with its last id. */
@@ -53,6 +72,8 @@ class SseSource<Output> {
   /** Asked for and not yet sent. */
   #next: Asked<Output> | undefined;
   #wake: () => void = () => undefined;
+  /** Runs while something waits to be taken. */
+  #cancelStall: CancelTimer | undefined;
   #isClosed = false;
 
   constructor(options: SseOptions<Output>) {
@@ -60,17 +81,19 @@ class SseSource<Output> {
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    controller.enqueue(PREAMBLE);
+    this.#send(controller, PREAMBLE);
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#cancelStall?.();
     try {
+      await this.#options.turns.mine();
       const next = (this.#next ??= this.#ask());
       if (next.settled === undefined) await this.#settledOrSilent();
-      if (next.settled === undefined) return controller.enqueue(HEARTBEAT);
+      if (next.settled === undefined) return this.#send(controller, HEARTBEAT);
       this.#next = undefined;
       const result = await next.settled;
-      if (result.done !== true) return controller.enqueue(encoder.encode(this.#options.frame(result.value)));
+      if (result.done !== true) return this.#send(controller, this.#options.frame(result.value));
     } catch (error) {
       if (!this.#isClosed) this.#options.onFailure(error);
     }
@@ -83,9 +106,20 @@ class SseSource<Output> {
     await this.#options.feed.return(undefined).catch(() => undefined);
   }
 
+  /** Asked for more only once it was taken. */
+  #send(controller: ReadableStreamDefaultController<Uint8Array>, bytes: Uint8Array): void {
+    // Gone while it waited for its turn.
+    if (this.#isClosed) return;
+    const { turns, clock, stallMs, onStall } = this.#options;
+    controller.enqueue(bytes);
+    turns.spend(bytes.byteLength);
+    this.#cancelStall = clock.timer(stallMs, onStall);
+  }
+
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#cancelStall?.();
     this.#options.onClose();
   }
 

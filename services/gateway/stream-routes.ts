@@ -26,6 +26,7 @@ import { orderFeed } from './order-feed.ts';
 import { feedFrame, plainFrame, sseBody } from './sse.ts';
 import { intersectFilters, isFilter } from './subject-filter.ts';
 import { taskIndexOf } from './task-reading.ts';
+import { SendTurns, Turnstile } from './turnstile.ts';
 
 /** How many streams are open; a place is given back once. */
 const createPlaces = (most: number, onChange: (taken: number) => void) => {
@@ -49,6 +50,16 @@ const createPlaces = (most: number, onChange: (taken: number) => void) => {
 };
 type Places = ReturnType<typeof createPlaces>;
 
+/** Pages of the past that are read at a time: each is a reading of its own for the broker. */
+const MOST_CATCH_UPS = 8;
+
+/** What all streams of a gateway share. */
+interface Sharing {
+  readonly places: Places;
+  readonly turns: SendTurns;
+  readonly turnstile: Turnstile;
+}
+
 /** Where the reader was: by the header of a reconnecting client, else as asked for. */
 const givenPosition = (request: GatewayRequest, after: string | undefined): FeedPosition | undefined => {
   const given = request.req.header('last-event-id') ?? after;
@@ -60,7 +71,7 @@ const lastSeqs = async ({ hubs }: GatewayParts): Promise<FeedPosition> => {
   return { transitions: transitions.lastSeq, events: events.lastSeq };
 };
 
-type Watching = Omit<FeedOptions, 'hubs' | 'signal'>;
+type Watching = Omit<FeedOptions, 'hubs' | 'turnstile' | 'signal'>;
 
 const STREAM_HEADERS = {
   'content-type': `${EVENT_STREAM}; charset=utf-8`,
@@ -70,17 +81,17 @@ const STREAM_HEADERS = {
 
 interface Serving {
   readonly parts: GatewayParts;
-  readonly places: Places;
+  readonly sharing: Sharing;
   readonly request: GatewayRequest;
 }
 
 interface Shown<Output> {
   readonly feedOf: (signal: AbortSignal) => AsyncGenerator<Output>;
-  readonly frame: (output: Output) => string;
+  readonly frame: (output: Output) => Uint8Array;
 }
 
 const openStream = <Output>(
-  { parts, places, request }: Serving,
+  { parts, sharing: { places, turns }, request }: Serving,
   { feedOf, frame }: Shown<Output>,
 ): Response => {
   // Nobody reads the body of an answer to HEAD, so nothing may be opened for it.
@@ -93,6 +104,12 @@ const openStream = <Output>(
     frame,
     clock: parts.clock,
     heartbeatMs: parts.config.heartbeatMs,
+    turns,
+    stallMs: parts.config.streamStallMs,
+    onStall: () => {
+      parts.logger.info('a live stream was ended: its client takes nothing', { path: request.req.path });
+      request.env.outgoing?.destroy();
+    },
     onClose: () => {
       closing.abort();
       leave();
@@ -104,12 +121,13 @@ const openStream = <Output>(
 
 const streamResponse = (serving: Serving, watching: Watching): Response =>
   openStream(serving, {
-    feedOf: (signal) => readFeed({ ...watching, hubs: serving.parts.hubs, signal }),
+    feedOf: (signal) =>
+      readFeed({ ...watching, hubs: serving.parts.hubs, turnstile: serving.sharing.turnstile, signal }),
     frame: feedFrame,
   });
 
 const runStream =
-  (parts: GatewayParts, places: Places) =>
+  (parts: GatewayParts, sharing: Sharing) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(LIVE_API.streamRun.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
@@ -123,7 +141,7 @@ const runStream =
     const hasEnded =
       last !== undefined && last.seq <= from.transitions && feedItem('TRANSITIONS', last).endsRun;
     const sources = sourcesOfRun(parts, run);
-    return streamResponse({ parts, places, request }, { sources, from, endsWithRun: true, hasEnded });
+    return streamResponse({ parts, sharing, request }, { sources, from, endsWithRun: true, hasEnded });
   };
 
 /** What of each stream a subject filter selects within the tenant and project served here; a refusal for a foreign one. */
@@ -150,7 +168,7 @@ const selection = ({ boundary }: GatewayParts, subject: string) => {
 };
 
 const fleetStream =
-  (parts: GatewayParts, places: Places) =>
+  (parts: GatewayParts, sharing: Sharing) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(LIVE_API.streamFleet.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
@@ -161,13 +179,16 @@ const fleetStream =
     if (given !== undefined) checkReached(given, await lastSeqs(parts));
     const from = given ?? (await lastSeqs(parts));
     const sources = filteredSources(parts.hubs, filters);
-    return streamResponse({ parts, places, request }, { sources, from, endsWithRun: false, hasEnded: false });
+    return streamResponse(
+      { parts, sharing, request },
+      { sources, from, endsWithRun: false, hasEnded: false },
+    );
   };
 
 const placeSchema = z.object({ queue: nameSchema });
 
 const orderStream =
-  (parts: GatewayParts, places: Places) =>
+  (parts: GatewayParts, sharing: Sharing) =>
   async (request: GatewayRequest): Promise<Response | Refused> => {
     const query = parseInput(LIVE_API.streamOrder.query, request.req.query(), 'query');
     const foreign = foreignBoundary(parts, query);
@@ -182,14 +203,18 @@ const orderStream =
         clock: parts.clock,
         signal,
       });
-    return openStream({ parts, places, request }, { feedOf, frame: plainFrame('order') });
+    return openStream({ parts, sharing, request }, { feedOf, frame: plainFrame('order') });
   };
 
 export const streamRoutes = (parts: GatewayParts): readonly Route[] => {
-  const places = createPlaces(parts.config.maxStreams, parts.onStreams);
+  const sharing = {
+    places: createPlaces(parts.config.maxStreams, parts.onStreams),
+    turns: new SendTurns(),
+    turnstile: new Turnstile(MOST_CATCH_UPS),
+  };
   return [
-    { ...LIVE_API.streamRun, handle: runStream(parts, places) },
-    { ...LIVE_API.streamFleet, handle: fleetStream(parts, places) },
-    { ...LIVE_API.streamOrder, handle: orderStream(parts, places) },
+    { ...LIVE_API.streamRun, handle: runStream(parts, sharing) },
+    { ...LIVE_API.streamFleet, handle: fleetStream(parts, sharing) },
+    { ...LIVE_API.streamOrder, handle: orderStream(parts, sharing) },
   ];
 };

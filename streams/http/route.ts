@@ -12,6 +12,8 @@ export interface ApiRoute {
   readonly path: string;
   /** One line for the description of the API. */
   readonly means: string;
+  /** What there is to know besides, for the description. */
+  readonly details?: string;
   /** What the query is read by: values are texts. */
   readonly query?: z.ZodObject;
   /** What the body is read by; only of `POST`. */

@@ -64,6 +64,24 @@ const ranges = (make: MakeLog): void => {
   );
 
   it(
+    'replays everything to a reader that wants little ahead, also what is larger than that',
+    withLog(make, async ({ log, subject }) => {
+      const sizes = [300, 300, 400, 5000, 10, 900, 900, 3000, 3000, 20];
+      for (const [n, size] of sizes.entries())
+        await log.append(entry(subject(`a.${n % 3}`), `m${n}`, { body: new Uint8Array(size) }));
+      for (const subjects of [undefined, [subject('a.0'), subject('a.1')]]) {
+        const asked = subjects === undefined ? {} : { subjects };
+        expect(await ids(log.replay({ ...asked, aheadBytes: 1000 }))).toEqual(await ids(log.replay(asked)));
+      }
+      const following = readerOf(log.replay({ follow: true, aheadBytes: 1000, from: { seq: 3 } }));
+      for (let n = 2; n < sizes.length; n += 1) expect(idOf(await following.next())).toBe(`m${n}`);
+      await log.append(entry(subject('a.9'), 'last', { body: new Uint8Array(2000) }));
+      expect(idOf(await following.next())).toBe('last');
+      await following.close();
+    }),
+  );
+
+  it(
     'replays from a sequence to a sequence, both included',
     withLog(make, async (harness) => {
       const { log } = harness;

@@ -1,6 +1,6 @@
 // Live streams of the HTTP API on a real broker: everything once and in order, resumed at every point, through a kill of the
 // broker, with slow readers, and with the past that retention has taken.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { gateway } from '#services/gateway/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { typedFilter } from '#streams/subjects.ts';
@@ -159,7 +159,17 @@ describe('the stream of a run', () => {
   });
 });
 
-test('a reader that is slow gets everything all the same', async () => {
+/** What a reader gets of a stream that is cut off. */
+const untilCut = async (response: Response): Promise<SseFrame[]> => {
+  const frames: SseFrame[] = [];
+  const reading = (async () => {
+    for await (const frame of sseFrames(response)) frames.push(frame);
+  })();
+  await expect(reading).rejects.toThrow('terminated');
+  return frames;
+};
+
+test('a reader that is slow gets everything all the same, and one that stops reading is cut off and goes on where it was', async () => {
   const { runId, turn } = await claimed();
   const reader = sseFrames(await openStream(streamUrl(runId)));
   // It reads one frame and then nothing, while more than its queue holds is reported.
@@ -179,6 +189,20 @@ test('a reader that is slow gets everything all the same', async () => {
   expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
   expect(new Set(seqs).size).toBe(seqs.length);
   expect(names(frames).at(-1)).toBe('end');
+  await using impatient = await startControlPlane({
+    broker,
+    services: [gateway],
+    config: { gateway: { port: 0, streamStallMs: 200 } },
+  });
+  // The connection takes some of it; then nobody does.
+  const stopped = await openStream(`${impatient.url()}/api/v1/runs/${runId}/stream`);
+  const isCut = (): boolean =>
+    impatient.lines.some(({ message }) => String(message).startsWith('a live stream was ended'));
+  await vi.waitUntil(isCut, { timeout: 20_000 });
+  const before = await untilCut(stopped);
+  expect(before.length).toBeLessThan(frames.length);
+  const rest = await wholeStream(streamUrl(runId, before.at(-1)?.id));
+  expect(setOf([...before, ...rest])).toEqual(setOf(frames));
 });
 
 describe('the stream of the fleet', () => {

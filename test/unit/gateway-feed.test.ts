@@ -12,6 +12,7 @@ import { createFeedHub, type FeedHub } from '#services/gateway/feed-hub.ts';
 import { filteredSources, runSources } from '#services/gateway/feed-source.ts';
 import { sourcesOfRun } from '#services/gateway/read-routes.ts';
 import { activityViewSchema, viewKey } from '#streams/buckets.ts';
+import { Turnstile } from '#services/gateway/turnstile.ts';
 import { streamDefinitions } from '#streams/streams.ts';
 import { aggregateSubject, typedSubject } from '#streams/subjects.ts';
 import { simulationSeeds } from '#test/support/seeds.ts';
@@ -92,6 +93,7 @@ const openFeed = (
     from,
     endsWithRun: false,
     hasEnded: false,
+    turnstile: new Turnstile(1),
     signal,
   });
 
@@ -193,6 +195,7 @@ test('a feed without interest in a stream moves along it all the same', async ()
     from: FEED_START,
     endsWithRun: false,
     hasEnded: false,
+    turnstile: new Turnstile(1),
     signal: leaving.signal,
   });
   const [runId = ''] = runIds;
@@ -200,6 +203,50 @@ test('a feed without interest in a stream moves along it all the same', async ()
   await world.append('TRANSITIONS', runId);
   await world.append('EVENTS', runId);
   expect((await feed.next()).value).toMatchObject({ kind: 'item', position: { transitions: 1, events: 1 } });
+  leaving.abort();
+  await feed.return(undefined);
+});
+
+test('a reader that stops reading holds a page of the past, and its queues no more than they may', async () => {
+  const world = createWorld(1, 10);
+  const [runId = ''] = runIds;
+  const log = world.hubs.events.log;
+  let read = 0;
+  const counted: FeedHub['log'] = {
+    ...log,
+    replay: async function* replay(options) {
+      for await (const entry of log.replay(options)) {
+        if (options?.follow !== true) read += 1;
+        yield entry;
+      }
+    },
+  };
+  for (let at = 0; at < 2500; at += 1) await world.append('EVENTS', runId);
+  const leaving = new AbortController();
+  const hubs = { transitions: world.hubs.transitions, events: { log: counted } };
+  const feed = readFeed({
+    sources: runSources(hubs, { boundary, runId, agent, firstReportSeq: 1 }),
+    hubs: world.hubs,
+    from: FEED_START,
+    endsWithRun: false,
+    hasEnded: false,
+    turnstile: new Turnstile(1),
+    signal: leaving.signal,
+  });
+  await feed.next();
+  const page = read;
+  // Half a megabyte, or a thousand.
+  expect(page).toBeGreaterThan(500);
+  expect(page).toBeLessThanOrEqual(1000);
+  for (let at = 0; at < 100; at += 1) await world.append('EVENTS', runId);
+  await world.clock.settle();
+  expect(read).toBe(page);
+  const seen: number[] = [1];
+  while (seen.length < 2600) {
+    const output = (await feed.next()).value;
+    if (output?.kind === 'item') seen.push(output.item.seq);
+  }
+  expect(seen).toEqual(Array.from({ length: 2600 }, (_, at) => at + 1));
   leaving.abort();
   await feed.return(undefined);
 });
