@@ -1,6 +1,6 @@
-// Claiming and keeping a run, in the name of an agent: the lease key is written first, then the claim is appended; so a claimed
-// run always had a lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost leases
-// (lost-leases.ts).
+// Claiming and keeping a run, in the name of an agent: the lease key and the claim are written at once, and the runner is answered when both
+// are stored, so whoever works has a lease. Safe to repeat with the same claim id: the first answer comes again. Does not watch for lost
+// leases (lost-leases.ts).
 import type { Clock } from '#libs/ports/clock.ts';
 import { createSubjectTurns } from '#libs/commands/subject-turns.ts';
 import { rejection } from '#libs/kernel/rejection.ts';
@@ -9,7 +9,7 @@ import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
 import type { AgentPlace } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
-import { foreignTo, isEnded, type Run } from './run-state.policy.ts';
+import { foreignTo, isEnded, isHeld, type Run } from './run-state.policy.ts';
 import type { RunLog, RunTarget } from './run-log.ts';
 
 /** What the runs service answers. */
@@ -33,12 +33,14 @@ const targetOf = (
   { runId }: { readonly runId: string },
 ): RunTarget => ({ boundary: { tenant, project }, runId, actor: `agent:${agent}` });
 
-/** `leasedFence`: the claim whose lease is held; 0: of none, so that only a refusal or the repeat of an earlier answer can come of it. */
+type ClaimAnswer = RunAnswer<RunResultOf<'claim'>>;
+
+/** `leasedFence`: the claim whose lease is taken with it; 0: of none, so that only a refusal or the repeat of an earlier answer can come of it. */
 const append = async (
   { runLog }: Parts,
   asker: AgentPlace,
   { request, leasedFence }: { readonly request: ClaimRequest; readonly leasedFence: number },
-): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+): Promise<ClaimAnswer> => {
   const { runId, runnerId, claimId, commandId } = request;
   const command = { kind: 'claim', agent: asker.agent, runnerId, commandId, leasedFence } as const;
   const id = `${runId}.claim.${claimId}`;
@@ -54,35 +56,61 @@ const append = async (
   return refused(rejection('RUN_CLAIMED', `the claim ${claimId} of run ${runId} changed nothing`));
 };
 
+/**
+ * Lease and claim are written at once, each at its expectation, and the claim decides: granted, its lease is seized from whoever lost; refused,
+ * what was taken is given back, unless it stands for somebody else's claim by now.
+ */
 const claimQueued = async (
   parts: Parts,
   asker: AgentPlace,
   { request, run }: { readonly request: ClaimRequest; readonly run: Run },
-): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+): Promise<ClaimAnswer> => {
   const { runLog, leases } = parts;
-  const { runId, runnerId } = request;
-  const { boundary } = targetOf(asker, request);
+  const target = targetOf(asker, request);
+  const { boundary, runId } = target;
   const { leaseMs } = run.created;
   const fence = run.claims + 1;
-  const taking = await leases.take({ boundary, runId, runnerId, fence }, leaseMs);
-  if (taking.kind === 'held')
-    return refused(
-      rejection(
-        'RUN_CLAIMED',
-        `run ${runId} is being claimed by ${taking.by?.runnerId ?? 'another runner'}`,
-        {
-          runnerId: taking.by?.runnerId,
-          // Should that runner die before its claim is appended, the lease is free again after this time.
-          retryAfterMs: leaseMs,
-        },
-      ),
-    );
-  const answer = await append(parts, asker, { request, leasedFence: fence });
-  if (answer.kind === 'refused') {
-    // Unless a repeat of this very claim was faster, the lease stands for nothing.
-    const { state } = await runLog.load(targetOf(asker, request));
-    if (state?.runnerId !== runnerId || state.claims !== fence)
-      await leases.giveBack(boundary, runId, taking.revision);
+  const holder = { boundary, runId, runnerId: request.runnerId, fence };
+  const [leasing, claiming] = await Promise.allSettled([
+    leases.take(holder, leaseMs),
+    append(parts, asker, { request, leasedFence: fence }),
+  ]);
+  if (claiming.status === 'rejected') throw claiming.reason;
+  // The claim may stand: it is asked for again, and its lease is written then.
+  if (leasing.status === 'rejected') throw leasing.reason;
+  const [taking, answer] = [leasing.value, claiming.value];
+  if (answer.kind === 'ok') {
+    if (taking.kind === 'held' && answer.result.fence === fence) await leases.seize(holder, leaseMs);
+    return answer;
+  }
+  if (taking.kind === 'taken') {
+    const { state } = await runLog.load(target);
+    const standsForAnother = state !== undefined && isHeld(state) && state.claims >= fence;
+    if (!standsForAnother) await leases.giveBack(boundary, runId, taking.revision);
+  }
+  return answer;
+};
+
+/**
+ * Anything but a queued run is answered by the rules alone: a refusal, or the first answer again. Whoever gave that may have died before the lease
+ * was written; a claim that is younger than its lease has it from now on.
+ */
+const claimAgain = async (
+  parts: Parts,
+  asker: AgentPlace,
+  request: ClaimRequest,
+): Promise<ClaimAnswer> => {
+  const { runLog, leases, clock } = parts;
+  const answer = await append(parts, asker, { request, leasedFence: 0 });
+  if (answer.kind !== 'ok') return answer;
+  const target = targetOf(asker, request);
+  const { state: run } = await runLog.load(target);
+  const { fence, leaseMs } = answer.result;
+  const stands = run !== undefined && isHeld(run) && run.claims === fence;
+  const isYoung = clock.now() - (run?.claimedAt ?? 0) < leaseMs;
+  if (stands && isYoung) {
+    const { boundary, runId } = target;
+    await leases.seize({ boundary, runId, runnerId: request.runnerId, fence }, leaseMs);
   }
   return answer;
 };
@@ -119,18 +147,17 @@ const claimOnce = async (
   parts: Parts,
   asker: AgentPlace,
   request: ClaimRequest,
-): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+): Promise<ClaimAnswer> => {
   const target = targetOf(asker, request);
-  // What is remembered may be old: then the lease is held, or the append decides by what is new.
+  // What is remembered may be old: the append decides by what is new.
   const remembered = parts.runLog.remembered(target)?.state;
   const run = remembered?.state === 'queued' ? remembered : (await parts.runLog.load(target)).state;
   // Before the lease, and before the repeat of another agent's claim could be answered.
   const foreign = run === undefined ? undefined : foreignTo(run, asker.agent);
   if (foreign !== undefined) return refused(foreign);
-  // Anything but a queued run is answered by the rules alone: a refusal, or the first answer again.
   return run?.state === 'queued'
     ? claimQueued(parts, asker, { request, run })
-    : append(parts, asker, { request, leasedFence: 0 });
+    : claimAgain(parts, asker, request);
 };
 
 /** Between the look at the run and the append its state may change, each time by somebody's progress. */

@@ -1,6 +1,6 @@
-// The leases of runs: keys of the bucket `leases` that expire by themselves. A lease is written before its claim is appended,
-// so a claimed run without a lease key has lost it. A lease is never revived: an expired key can only be taken anew.
-// Does not decide anything: what a lost lease means is the run's rule.
+// The leases of runs: keys of the bucket `leases` that expire by themselves. A lease is written with its claim (claims.ts), so a run whose
+// claim is older than a moment and that has no lease key has lost it (lost-leases.ts). A lease is never revived: an expired key can only be
+// taken anew. Does not decide anything: what a lost lease means is the run's rule.
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, PutOutcome } from '#libs/ports/key-value.ts';
 import { leaseKey, leaseSchema, type Lease } from '#streams/buckets.ts';
@@ -26,6 +26,11 @@ export interface Leases {
    * does a key with a lower fence: the run has been queued again since, so that claim is over.
    */
   take(holder: Holder, leaseMs: number): Promise<Taking>;
+  /**
+   * Takes the lease of a claim that is on the log, whoever's key is there: that of a claim which lost against it, or one that cannot be read. One
+   * with a higher fence stays: then the claim is over.
+   */
+  seize(holder: Holder, leaseMs: number): Promise<void>;
   /** Restarts the time of a held lease; false: it is lost. */
   renew(holder: Holder, leaseMs: number): Promise<boolean>;
   /** Gives up a lease that was taken at `revision`; another's key stays. */
@@ -52,6 +57,9 @@ export const parseLeaseKey = (
     return undefined;
   return rest.length === 0 ? { boundary: { tenant, project }, runId } : undefined;
 };
+
+/** Tries to seize a lease while others write or give back theirs. */
+const MOST_TRIES = 8;
 
 /** Leases whose revision this process keeps in mind. */
 const MOST_KNOWN = 10_000;
@@ -132,6 +140,14 @@ export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
       return again.kind === 'stored'
         ? { kind: 'taken', revision: again.revision }
         : { kind: 'held', by: found.lease };
+    },
+    seize: async (holder, leaseMs) => {
+      const key = leaseKey(holder.boundary, holder.runId);
+      for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+        const found = await read(key);
+        if ((found?.lease?.fence ?? 0) > holder.fence) return;
+        if ((await put(holder, found?.revision ?? 0, leaseMs)).kind === 'stored') return;
+      }
     },
     renew,
     giveBack: async (boundary, runId, revision) => {

@@ -1,6 +1,7 @@
 // Finds lost leases and says so to the run: the expiry of a key is pushed by a watch; a sweep over the unfinished runs is the
 // backstop for what happened while nobody watched. Both only hint: the loss is checked against the log and the lease table,
-// and appended under an id that follows from run and fence, so any number of instances record it once.
+// and appended under an id that follows from run and fence, so any number of instances record it once. A claim and its lease are written at
+// once, so of a claim that is young a lease that is not there may be on its way: it is looked at again a moment later.
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
@@ -23,13 +24,26 @@ interface Parts {
   readonly onTrouble: (runId: string, fault: Fault) => void;
 }
 
+/** A claim is young for so long. */
+const YOUNG_MS = 1000;
+/** How a loss is looked into. */
+interface Look {
+  /** Names the expiry that was heard of, where it was: a run that waits is then told of again, once for each. */
+  readonly occasion?: string | undefined;
+  /** Of a young claim the lease may be on its way, and is waited for until this aborts; undefined: the lease is known to be lost. */
+  readonly patience?: AbortSignal;
+}
+
 /** Losses looked into at once. */
 const WIDTH = 16;
 
 export interface LostLeases {
   /** Follows the expiry of lease keys until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
-  /** Ends the claim of the run if its lease is lost; harmless otherwise. Throws the faults of log and bucket. */
+  /**
+   * Ends the claim of the run if its lease is not there; harmless otherwise. For those who know that it is lost, however young the claim. Throws
+   * the faults of log and bucket.
+   */
   look(boundary: Boundary, runId: string): Promise<void>;
   /** Looks after all unfinished runs now and then, until the signal aborts. */
   sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
@@ -38,7 +52,11 @@ export interface LostLeases {
 export const createLostLeases = (parts: Parts): LostLeases => {
   const { runLog, leases, instructions, lateResults, clock } = parts;
 
-  const expire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
+  const expire = async (
+    boundary: Boundary,
+    runId: string,
+    { occasion, patience }: Look = {},
+  ): Promise<void> => {
     const target = { boundary, runId, actor: 'service:runs' };
     // A run that has ended stays so, and most leases are given back for that: what is remembered of it is true.
     if (isEnded(runLog.remembered(target)?.state?.state ?? 'queued')) return;
@@ -46,6 +64,12 @@ export const createLostLeases = (parts: Parts): LostLeases => {
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     const fence = run.claims;
     if (isHeld(run)) {
+      const youngMs = YOUNG_MS - Math.abs(clock.now() - (run.claimedAt ?? 0));
+      if (patience !== undefined && youngMs > 0) {
+        await clock.sleep(youngMs, patience);
+        if (!patience.aborted) await expire(boundary, runId, { occasion, patience });
+        return;
+      }
       // The holder may have finished and died, or we may be behind with its reports: work that is done is not done again.
       if (await lateResults.settle(boundary, run)) return;
       const commandId = attemptCommandId(runId, fence + 1);
@@ -55,15 +79,15 @@ export const createLostLeases = (parts: Parts): LostLeases => {
         { id: `${runId}.expire.${fence}` },
       );
     } else if (run.state === 'queued' && occasion !== undefined) {
-      // A claim died between its lease and its append; others were refused meanwhile and may have turned away.
+      // A claim died before it was appended; others were refused meanwhile and may have turned away.
       await instructions.remind(boundary, run, occasion);
     }
   };
 
   /** Never rejects: what fails here is found again by the sweep. */
-  const tryToExpire = async (boundary: Boundary, runId: string, occasion?: string): Promise<void> => {
+  const tryToExpire = async (boundary: Boundary, runId: string, look: Look): Promise<void> => {
     try {
-      await expire(boundary, runId, occasion);
+      await expire(boundary, runId, look);
     } catch (error) {
       parts.onTrouble(runId, toFault(error));
     }
@@ -77,7 +101,7 @@ export const createLostLeases = (parts: Parts): LostLeases => {
       if (lease === undefined) continue;
       // A deleted key was given back by whoever held it.
       const occasion = event.kind === 'expired' ? `r${event.revision}` : undefined;
-      const work = tryToExpire(lease.boundary, lease.runId, occasion);
+      const work = tryToExpire(lease.boundary, lease.runId, { occasion, patience: signal });
       busy.add(work);
       void work.finally(() => busy.delete(work));
       if (busy.size >= WIDTH) await Promise.race(busy);
@@ -85,15 +109,15 @@ export const createLostLeases = (parts: Parts): LostLeases => {
     await Promise.all(busy);
   };
 
-  const sweepOnce = async (unfinished: UnfinishedRuns): Promise<void> => {
+  const sweepOnce = async (unfinished: UnfinishedRuns, signal: AbortSignal): Promise<void> => {
     for (const run of await leases.missing([...unfinished.held()]))
-      await tryToExpire(run.boundary, run.runId);
+      await tryToExpire(run.boundary, run.runId, { patience: signal });
   };
 
   return {
-    look: expire,
+    look: (boundary, runId) => expire(boundary, runId),
     watch,
     sweep: (unfinished, everyMs, signal) =>
-      nowAndThen({ unfinished, clock, everyMs, signal }, () => sweepOnce(unfinished)),
+      nowAndThen({ unfinished, clock, everyMs, signal }, () => sweepOnce(unfinished, signal)),
   };
 };

@@ -65,6 +65,8 @@ export interface Run {
   readonly parkings: number;
   /** Who holds it; null when nobody does. */
   readonly runnerId: string | null;
+  /** When the last claim was granted, epoch ms by the clock of whoever granted it; null: never claimed. */
+  readonly claimedAt: number | null;
   /** The instruction of the attempt that is due or under way. */
   readonly commandId: string;
   /** The command that is the turn due or under way. */

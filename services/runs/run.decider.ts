@@ -165,8 +165,9 @@ const decide = (command: RunCommand, run: RunState, { now }: { readonly now: num
 type Change = Exclude<RunEvent, RunCreated>;
 
 const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Type>) => Partial<Run> } = {
-  'fleetlog.run.claimed.v1': ({ commands, turnCommandId }, { fence, runnerId }) => ({
+  'fleetlog.run.claimed.v1': ({ commands, turnCommandId }, { fence, runnerId, claimedAt }) => ({
     state: 'claimed',
+    claimedAt,
     commands: withCommand(commands, turnCommandId, { state: 'acknowledged', fence }),
     claims: fence,
     runnerId,
@@ -237,6 +238,7 @@ const newRun = ({ type: _type, ...created }: RunCreated): Run => {
     claims: 0,
     parkings: 0,
     runnerId: null,
+    claimedAt: null,
     turnId: null,
     startedTurnId: null,
     cancelReason: null,

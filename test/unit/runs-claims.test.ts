@@ -1,11 +1,14 @@
 // Claims and leases of several instances on one memory broker: what is remembered spares reads, and is never believed when it is old.
 import { expect, test } from 'vitest';
 import { createMemoryBroker } from '#libs/memory/broker.ts';
+import { Fault } from '#libs/kernel/fault.ts';
 import { createManualClock } from '#libs/memory/clock.ts';
 import { createSeededIds } from '#libs/memory/ids.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { createClaims } from '#services/runs/claims.ts';
 import { createLeases } from '#services/runs/leases.ts';
+import { createInstructions } from '#services/runs/instructions.ts';
+import { createLostLeases } from '#services/runs/lost-leases.ts';
 import { createRunLog } from '#services/runs/run-log.ts';
 import { bucketDefinitions, leaseKey } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -25,6 +28,8 @@ const world = () => {
   const broker = createMemoryBroker({ clock, ids, topology });
   const bucket = broker.keyValue('leases');
   const reads = { count: 0 };
+  /** The next writes of leases fail, so many. */
+  const trouble = { writes: 0 };
   const counting: KeyValue = Object.create(bucket, {
     get: {
       value: (key: string) => {
@@ -32,7 +37,14 @@ const world = () => {
         return bucket.get(key);
       },
     },
-    put: { value: bucket.put.bind(bucket) },
+    put: {
+      value: (...put: Parameters<KeyValue['put']>) => {
+        trouble.writes -= 1;
+        if (trouble.writes >= 0)
+          throw new Fault({ code: 'KV_UNAVAILABLE', retry: 'later', message: 'away' });
+        return bucket.put(...put);
+      },
+    },
     delete: { value: bucket.delete.bind(bucket) },
   }) as KeyValue;
   const instance = () => {
@@ -44,7 +56,7 @@ const world = () => {
     const entry = await bucket.get(leaseKey(boundary, runId));
     return entry === undefined ? undefined : parseJson(entry.value);
   };
-  return { instance, lease, reads };
+  return { instance, lease, reads, trouble, clock, bucket, commands: broker.eventLog('COMMANDS') };
 };
 
 const create = ({ runLog }: ReturnType<ReturnType<typeof world>['instance']>) =>
@@ -134,4 +146,81 @@ test('a claim that was looked at before the one in front of it ended has a lease
   const again = { ...first, claimId: 'c2', commandId: nextCommand };
   expect(await overtaken.claim(asker, again)).toMatchObject({ kind: 'ok', result: { fence: 2 } });
   expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 2 });
+});
+
+const first = { runId, runnerId: 'r1', claimId: 'c1', commandId: createData().commandId };
+
+test('of two claims at once in two instances one is granted, and the lease is its own', async () => {
+  const { instance, lease } = world();
+  const [one, two] = [instance(), instance()];
+  await create(one);
+  const answers = await Promise.all([
+    one.claims.claim(asker, first),
+    two.claims.claim(asker, { ...first, runnerId: 'r2', claimId: 'c2' }),
+  ]);
+  const granted = answers.flatMap((answer, at) => (answer.kind === 'ok' ? [`r${at + 1}`] : []));
+  expect(granted).toHaveLength(1);
+  expect(await lease()).toMatchObject({ runnerId: granted[0], fence: 1 });
+});
+
+test('a claim is granted over the lease of one that came to nothing', async () => {
+  const { instance, lease } = world();
+  const { claims, leases, ...one } = instance();
+  await create({ claims, leases, ...one });
+  await leases.take(holder(1, 'r9'), LEASE_MS);
+  expect(await claims.claim(asker, first)).toMatchObject({ kind: 'ok', result: { fence: 1 } });
+  expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 1 });
+});
+
+test('a claim whose lease was not written is not answered, and has it when it is asked for again', async () => {
+  const { instance, lease, trouble } = world();
+  const { claims, runLog, leases } = instance();
+  await create({ claims, runLog, leases });
+  trouble.writes = 1;
+  await expect(claims.claim(asker, first)).rejects.toMatchObject({ code: 'KV_UNAVAILABLE' });
+  expect(await lease()).toBeUndefined();
+  expect(await claims.claim(asker, first)).toMatchObject({ kind: 'ok', result: { fence: 1 } });
+  expect(await lease()).toMatchObject({ runnerId: 'r1', fence: 1 });
+});
+
+test('of a claim that was granted just now the lease is waited for, and then it is lost', async () => {
+  const { instance, clock, bucket, commands, trouble } = world();
+  const { claims, runLog, leases } = instance();
+  await create({ claims, runLog, leases });
+  trouble.writes = 1;
+  await expect(claims.claim(asker, first)).rejects.toMatchObject({ code: 'KV_UNAVAILABLE' });
+  const lost = createLostLeases({
+    runLog,
+    leases,
+    instructions: createInstructions({ runLog, commands, clock }),
+    lateResults: { settle: () => Promise.resolve(false) },
+    clock,
+    bucket,
+    onTrouble: (_run, fault) => {
+      throw fault;
+    },
+  });
+  const looking = new AbortController();
+  const seen = { boundary, runId, agent: 'builder-1', createdAt: 0, updatedAt: 0, isHeld: true, isQueued: false };
+  const sweeping = lost.sweep(
+    {
+      watch: () => Promise.resolve(),
+      ready: Promise.resolve(),
+      held: () => [seen],
+      queued: () => [],
+      overdue: () => [],
+      ofAgent: () => [],
+      size: 1,
+    },
+    60_000,
+    looking.signal,
+  );
+  const stateOf = async (): Promise<string | undefined> => (await runLog.load(target)).state?.state;
+  await clock.advance(500);
+  expect(await stateOf()).toBe('claimed');
+  await clock.advance(1000);
+  expect(await stateOf()).toBe('queued');
+  looking.abort();
+  await clock.advance(1);
+  await sweeping;
 });

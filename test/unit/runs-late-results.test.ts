@@ -46,14 +46,15 @@ const world = () => {
 };
 type World = ReturnType<typeof world>;
 
-/** A run that a runner held, whose lease is gone. */
-const lostRun = async ({ runLog }: World): Promise<string> => {
+/** A run that a runner held for some time, whose lease is gone. */
+const lostRun = async ({ runLog, clock }: World): Promise<string> => {
   const { actor, ...asked } = runRequest({ agent });
   const { runId } = asked;
   const target = { boundary, runId, actor };
   const data = { ...asked, requestHash: hashOf(asked), commandId: attemptCommandId(runId, 1) };
   await runLog.handle(target, { kind: 'create', data }, { id: `${runId}.create` });
   await runLog.handle(target, { kind: 'claim', runnerId: 'r1', agent }, { id: `${runId}.claim.1` });
+  await clock.advance(5000);
   return runId;
 };
 
