@@ -31,6 +31,8 @@ export const measuredLog = (log: EventLog, hooks: LogHooks, clock: Clock): Event
       hooks.groupCommit(stream, entries.length);
       return measured(log.appendTogether(entries), named);
     },
+    appendInOrder: (entries) =>
+      measured(log.appendInOrder(entries), (outcomes) => named(outcomes.at(-1) ?? { kind: 'appended' })),
     last: (subject) => log.last(subject),
     lastSeen: (subject) => log.lastSeen(subject),
     read: (subject, fromSeq) => log.read(subject, fromSeq),

@@ -2,7 +2,8 @@
 // and may be lost on the way by a fault plan. Group commit has nothing to gain here: each append is on its own.
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog, NewEntry, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
+import { appendInOrder } from '#libs/ports/append-in-order.ts';
+import type { AppendOutcome, EventLog, NewEntry, ReplayOptions, StoredEntry } from '#libs/ports/event-log.ts';
 import { isAborted } from './bell.ts';
 import { refused } from './refusal.ts';
 import { type FaultSwitch, unreachableBroker } from './faults.ts';
@@ -152,9 +153,12 @@ export const createMemoryEventLog = (parts: LogParts): EventLog => {
     return found;
   };
 
+  const append = (entry: NewEntry): Promise<AppendOutcome> => write(entry, (store) => store.append(entry));
+
   return {
     stream: parts.stream,
-    append: (entry) => write(entry, (store) => store.append(entry)),
+    append,
+    appendInOrder: (entries) => appendInOrder(append, entries),
     appendTogether: (entries) => write(entries[0], (store) => store.appendTogether(entries)),
     last,
     lastSeen: last,

@@ -68,6 +68,10 @@ export const entryLines = (entry: Omit<NewEntry, 'body'>): string => {
 /** The header block of an entry that is sent alone. Fault `LOG_REFUSED`. */
 export const entryHeaders = (entry: Omit<NewEntry, 'body'>): Uint8Array => headerBlock(entryLines(entry));
 
+/** That of an entry which is stored only right behind the one with the id `afterId`, whatever its subject. Fault `LOG_REFUSED`. */
+export const followingHeaders = (entry: Omit<NewEntry, 'body'>, afterId: string): Uint8Array =>
+  headerBlock(entryLines(entry) + headerLine('Nats-Expected-Last-Msg-Id', afterId));
+
 /** The header block of an entry at its place in a batch. */
 export const batchHeaders = (lines: string, place: BatchPlace): Uint8Array =>
   headerBlock(

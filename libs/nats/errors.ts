@@ -18,12 +18,14 @@ export interface BrokerError {
 }
 
 /**
- * What an answer means for the one who asked: `conflict` – an expected sequence did not hold; `busy` – another write on
+ * What an answer means for the one who asked: `conflict` – an expected sequence did not hold; `not-next` – the entry that it was to follow is not
+ * the last of the stream; `busy` – another write on
  * this subject or id is under way, ask again at once; `duplicate-in-batch` – an id of the batch is stored already;
  * `no-batches` – the stream takes no atomic batches; `batch-lost` – the broker does not have the whole batch (any more).
  */
 export type AnswerKind =
   | 'conflict'
+  | 'not-next'
   | 'busy'
   | 'duplicate-in-batch'
   | 'no-batches'
@@ -37,6 +39,7 @@ export type AnswerKind =
 
 const KINDS: ReadonlyMap<number, AnswerKind> = new Map<number, AnswerKind>([
   [10071, 'conflict'],
+  [10070, 'not-next'],
   // Another write on the subject is in flight (clusters); the sequence it will have is not known yet.
   [10164, 'busy'],
   [10158, 'busy'],

@@ -11,6 +11,7 @@ import { checkBatch, checkEntry, checkLiteral } from './entry-wire.ts';
 import { answerFault } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { readFromLeader } from './leader-read.ts';
+import { appendLinked } from './ordered-append.ts';
 import { replay, replayTogether } from './replay.ts';
 import type { WriteContext } from './retried-publish.ts';
 import { SharedTail } from './shared-tail.ts';
@@ -65,13 +66,31 @@ class AppendScheduler {
   }
 
   appendTogether(entries: readonly NewEntry[]): Promise<BatchOutcome> {
-    return new Promise((resolve, reject) => {
+    return this.#withLanes(entries, () => {
       checkBatch(entries);
+      return () => appendAtomically(this.#context, entries);
+    });
+  }
+
+  appendInOrder(entries: readonly NewEntry[]): Promise<readonly AppendOutcome[]> {
+    return this.#withLanes(entries, () => {
+      for (const entry of entries) checkEntry(entry);
+      return () => appendLinked(this.#context, entries);
+    });
+  }
+
+  /** Does what `check` gives, which throws for what no stream can store, once no earlier append is under way to any of the subjects. */
+  #withLanes<Outcome>(
+    entries: readonly NewEntry[],
+    check: () => () => Promise<Outcome>,
+  ): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      const work = check();
       const operation: TogetherOperation = {
         lanes: [...new Set(entries.map(({ subject }) => subject))],
         blockers: 0,
         start: () => {
-          appendAtomically(this.#context, entries)
+          work()
             .then(resolve, reject)
             .finally(() => this.#leave(operation));
         },
@@ -116,6 +135,7 @@ export const createEventLog = (connection: NatsConnectionHandle, options: EventL
         ? single(scheduler.append(first))
         : scheduler.appendTogether(entries);
     },
+    appendInOrder: (entries) => scheduler.appendInOrder(entries),
     last: async (subject) => {
       checkLiteral(subject);
       return readFromLeader(connection, {

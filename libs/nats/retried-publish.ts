@@ -58,6 +58,11 @@ export abstract class RetriedPublish implements ReplyHandler {
   /** An expected sequence did not hold. Ends in {@link attempt}, `succeed`, `fail`, or an outcome of its own. */
   protected abstract conflict(refusal: BrokerError): void;
 
+  /** It was to follow another entry at once, and does not. Only for those who asked for that. */
+  protected notNext(refusal: BrokerError): void {
+    this.fail(answerFault(this.context.family, `write to ${this.#subject}`, refusal));
+  }
+
   /** Sends it (again). */
   protected attempt(): void {
     this.#tries += 1;
@@ -112,6 +117,7 @@ export abstract class RetriedPublish implements ReplyHandler {
     const kind: AnswerKind = classifyAnswer(error);
     this.#lastTrouble = error.description ?? kind;
     if (kind === 'conflict') this.conflict(error);
+    else if (kind === 'not-next') this.notNext(error);
     else if (kind === 'busy') this.#retry(Math.min(FIRST_BUSY_MS * 2 ** this.#tries, SLOWEST_BUSY_MS));
     else if (kind === 'unavailable') this.#retry(AWAY_MS);
     else this.fail(answerFault(this.context.family, `write to ${this.#subject}`, error));

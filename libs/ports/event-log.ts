@@ -111,6 +111,12 @@ export interface EventLog {
   append(entry: NewEntry): Promise<AppendOutcome>;
   /** Stores all or nothing, contiguous, in order; 1 to 1,000 entries, at most one per subject may carry `expectedSeq` (the first one of that subject). */
   appendTogether(entries: readonly NewEntry[]): Promise<BatchOutcome>;
+  /**
+   * Stores entries of different subjects one after another, each once those before it are stored, as so many calls of `append` that wait for one
+   * another, but without the way to the log and back between them where nobody comes in between. The first conflict is the last outcome, and what
+   * comes after it is not stored; what comes before it stays. A fault leaves open how many are stored.
+   */
+  appendInOrder(entries: readonly NewEntry[]): Promise<readonly AppendOutcome[]>;
   /** The last entry of a literal subject, read from the leader (never stale). */
   last(subject: string): Promise<StoredEntry | undefined>;
   /**

@@ -27,18 +27,15 @@ const superseded = (expectedSeq: number, actualSeq: number): AssignAnswer =>
 
 /** Hands over one task: first the grant, then, once that is stored, the task's own transition. */
 const grantOne = async (
-  { log, singles }: Parts,
+  { singles }: Parts,
   boundary: Boundary,
   request: Asked,
   { going, now }: { readonly going: Going; readonly now: number },
 ): Promise<AssignAnswer> => {
-  const grant = await log.append(grantOf(boundary, request, [going], now));
-  if (grant.kind === 'conflict') return superseded(request.expectedSeq, grant.actualSeq);
-  const seq = await singles.carryOut(boundary, request.grantId, going);
-  singles.noteSettled(boundary, grant.seq);
-  // The task has gone on meanwhile, and this grant is void: whoever asks decides anew once that is seen.
-  if (seq === undefined) return superseded(request.expectedSeq, grant.seq);
-  return ok({ granted: [going.event.taskId], upToSeq: seq });
+  const end = await singles.grant(boundary, grantOf(boundary, request, [going], now), going);
+  if (end.kind === 'carried-out') return ok({ granted: [going.event.taskId], upToSeq: end.seq });
+  // Another grant was faster; or the task has gone on meanwhile, and this one is void: whoever asks decides anew once that is seen.
+  return superseded(request.expectedSeq, end.seq);
 };
 
 /** Hands over several tasks at once; undefined when one of them has moved meanwhile. */

@@ -1,11 +1,11 @@
 // Grants of one task, which cost two plain appends where a batch costs a broker with files the time of eight: the grant first, then the task's
-// own transition, which carries it out. What lies between is on the log: whoever dies there is followed by the reactor here, and no
-// further grant is made before (see settle). So at most one grant is not carried out, and it is the last.
+// own transition, which carries it out and is stored only once the grant is. What lies between is on the log: whoever dies there is followed by
+// the reactor here, and no further grant is made before (see settle). So at most one grant is not carried out, and it is the last.
 // A task that has gone on otherwise since (a cancel) is not handed over, and the grant is void: its own record tells.
 import { createAhead } from '#libs/commands/ahead.ts';
 import { ok as done, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
-import type { StoredEntry } from '#libs/ports/event-log.ts';
+import type { NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
 import { ADMISSION_ID, type Granted } from '#streams/admission.ts';
 import { readEntry } from '#streams/catalogue.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -31,12 +31,18 @@ export const decodeSingleGrant = (entry: StoredEntry): SingleGrant | undefined =
   return { boundary: { tenant, project }, grantId: reading.envelope.id, granted: { ...granted, taskSeq } };
 };
 
+/** `carried-out`: `seq` is that of the task's transition; `void`: the grant is at `seq`, and the task has gone on otherwise; `superseded`: nothing is stored, another grant is at `seq`. */
+interface GrantEnd {
+  readonly kind: 'carried-out' | 'void' | 'superseded';
+  readonly seq: number;
+}
+
 /** How long the reactor leaves a grant to whoever made it. */
 const GRACE_MS = 300;
 
 export interface SingleGrants {
-  /** Appends the grant's task. The sequence of its transition; undefined: the task has gone on otherwise. Faults: the log's. */
-  carryOut(boundary: Boundary, grantId: string, going: Going): Promise<number | undefined>;
+  /** Appends the grant, and then the transition of its task. Faults: the log's; the grant may stand then, and is carried out by somebody. */
+  grant(boundary: Boundary, grant: NewEntry, going: Going): Promise<GrantEnd>;
   /** Sees to it that the grant at `seq`, when it is the last one, is carried out or void. Faults: the log's. */
   settle(boundary: Boundary, seq: number): Promise<void>;
   /** The grant at `seq` is carried out or void. */
@@ -51,11 +57,20 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
   const ours = createAhead();
   const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
 
-  const append = async (boundary: Boundary, going: Going): Promise<number | undefined> => {
+  const append = async (boundary: Boundary, going: Going): Promise<void> => {
     const outcome = await log.append(going.entry);
-    if (outcome.kind === 'conflict') return undefined;
-    noteGoing(parts, boundary, [going], [outcome.seq]);
-    return outcome.seq;
+    if (outcome.kind === 'appended') noteGoing(parts, boundary, [going], [outcome.seq]);
+  };
+
+  const makeGrant = async (boundary: Boundary, grant: NewEntry, going: Going): Promise<GrantEnd> => {
+    const [granted, carriedOut] = await log.appendInOrder([grant, going.entry]);
+    if (granted?.kind !== 'appended') return { kind: 'superseded', seq: granted?.actualSeq ?? 0 };
+    if (carriedOut?.kind === 'appended') noteGoing(parts, boundary, [going], [carriedOut.seq]);
+    // Carried out, or never to be.
+    settled.set(keyOf(boundary), granted.seq);
+    return carriedOut?.kind === 'appended'
+      ? { kind: 'carried-out', seq: carriedOut.seq }
+      : { kind: 'void', seq: granted.seq };
   };
 
   /** From the log alone: what somebody else has granted. */
@@ -74,10 +89,14 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
   };
 
   return {
-    carryOut: (boundary, grantId, going) => {
-      const appending = append(boundary, going);
-      ours.note(grantId, appending);
-      return appending;
+    grant: async (boundary, grant, going) => {
+      const granting = makeGrant(boundary, grant, going);
+      // Its delivery comes with the answer, or before it.
+      ours.note(
+        grant.id,
+        granting.then(({ kind }) => kind !== 'superseded'),
+      );
+      return granting;
     },
     settle: async (boundary, seq) => {
       if (seq === 0 || settled.get(keyOf(boundary)) === seq) return;

@@ -7,6 +7,7 @@ import { batchContract } from './event-log-batch.ts';
 import { concurrencyContract } from './event-log-concurrency.ts';
 import { filtersContract } from './event-log-filters.ts';
 import { modelContract } from './event-log-model.ts';
+import { orderContract } from './event-log-order.ts';
 import { replayContract } from './event-log-replay.ts';
 import type { MakeLog } from './log-harness.ts';
 
@@ -20,6 +21,7 @@ export const eventLogContract = (name: string, make: MakeLog, options: LogContra
   describe(`event log: ${name}`, { timeout: 30_000 }, () => {
     appendContract(make);
     batchContract(make);
+    orderContract(make);
     replayContract(make);
     filtersContract(make);
     concurrencyContract(make);

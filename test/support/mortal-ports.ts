@@ -3,6 +3,7 @@
 // was under way may have been done: nobody will know. It can be told to die in one of its next calls, just before that is done or just after.
 import type { Blobs } from '#libs/ports/blobs.ts';
 import type { Clock } from '#libs/ports/clock.ts';
+import { appendInOrder } from '#libs/ports/append-in-order.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import type { RequestClient, RequestServer } from '#libs/ports/requests.ts';
@@ -135,6 +136,9 @@ const ENDED = new Error('over');
 const mortalLog = (log: EventLog, life: Life): EventLog => ({
   stream: log.stream,
   append: (entry) => life.call(`append to ${log.stream}`, () => log.append(entry)),
+  // It can die between any two.
+  appendInOrder: (entries) =>
+    appendInOrder((entry) => life.call(`append to ${log.stream}`, () => log.append(entry)), entries),
   appendTogether: (entries) => life.call(`batch to ${log.stream}`, () => log.appendTogether(entries)),
   last: (subject) => life.call('last', () => log.last(subject)),
   lastSeen: (subject) => life.call('last', () => log.lastSeen(subject)),

@@ -1,6 +1,7 @@
 // A single task is granted first and handed over then: what becomes of it when whoever granted it dies in between, or the task goes on otherwise.
 import { describe, expect, test } from 'vitest';
 import { Fault } from '#libs/kernel/fault.ts';
+import type { EventLog, NewEntry } from '#libs/ports/event-log.ts';
 import { Board } from '#services/dispatch/board.policy.ts';
 import { createAssign } from '#services/tasks/assignments.ts';
 import { createSingleGrants, decodeSingleGrant } from '#services/tasks/single-grant.ts';
@@ -16,9 +17,16 @@ describe('a grant of one task whose maker dies before the task has heard of it',
     const made = handOverWorld();
     for (const taskId of [first, second]) await made.create(taskId);
     const parts = { taskLog: made.taskLog, log: made.log, clock: made.clock };
-    const dying = createSingleGrants(parts);
     const lost = new Fault({ code: 'LOG_UNAVAILABLE', retry: 'later', message: 'dead' });
-    const singles = { ...dying, carryOut: () => Promise.reject(lost) };
+    const dying = Object.create(made.log, {
+      appendInOrder: {
+        value: async ([grant]: readonly [NewEntry]) => {
+          await made.log.append(grant);
+          throw lost;
+        },
+      },
+    }) as EventLog;
+    const singles = createSingleGrants({ ...parts, log: dying });
     const request = { grantId: 'g', expectedSeq: 0, dispatcher: 'd1' };
     const grants = [{ taskId: first, attempt: 1, agent: 'a1' }];
     const dead = createAssign({ ...parts, singles })(BOUNDARY, { ...request, grants });
