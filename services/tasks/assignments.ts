@@ -46,9 +46,11 @@ const grantTogether = async (
   { going, now }: { readonly going: readonly Going[]; readonly now: number },
 ): Promise<AssignAnswer | undefined> => {
   const grant = grantOf(boundary, request, going, now);
-  const outcome = await parts.log.appendTogether([...going.map(({ entry }) => entry), grant]);
+  const appending = parts.log.appendTogether([...going.map(({ entry }) => entry), grant]);
+  const storing = appending.then((outcome) => (outcome.kind === 'appended' ? outcome.seqs : []));
+  noteGoing(parts, boundary, going, storing);
+  const outcome = await appending;
   if (outcome.kind === 'appended') {
-    noteGoing(parts, boundary, going, outcome.seqs);
     const upToSeq = outcome.seqs.at(-1) ?? 0;
     parts.singles.noteSettled(boundary, upToSeq);
     return ok({ granted: going.map(({ event }) => event.taskId), upToSeq });

@@ -118,8 +118,11 @@ const begin = async (
 export interface Attempts {
   /** As the handler of a consumer. */
   handle(transition: AttemptTransition): Promise<Handled>;
-  /** Begins the run of a hand-over that was stored just now, without waiting for its delivery, which finds it begun. Never throws: what fails is left to that. */
-  beginSoon(transition: AttemptTransition): void;
+  /**
+   * Begins the run of a hand-over, named by its `causation`, as soon as it is stored (undefined: it is not), without waiting for its delivery, which
+   * finds it begun. Never throws: what fails is left to that.
+   */
+  beginSoon(causation: string, stored: Promise<AttemptTransition | undefined>): void;
 }
 
 export const createAttempts = (parts: Parts): Attempts => {
@@ -165,6 +168,10 @@ export const createAttempts = (parts: Parts): Attempts => {
 
   return {
     handle: async (transition) => ((await ahead.take(transition.causation)) ? ok : carryOut(transition)),
-    beginSoon: (transition) => ahead.note(transition.causation, carryOut(transition)),
+    beginSoon: (causation, stored) =>
+      ahead.note(
+        causation,
+        stored.then((transition): unknown => (transition === undefined ? false : carryOut(transition))),
+      ),
   };
 };

@@ -17,8 +17,8 @@ export interface HandOverParts {
   /** The log of TRANSITIONS. */
   readonly log: EventLog;
   readonly clock: Clock;
-  /** Told of each hand-over that this instance has stored. */
-  readonly onHandedOver?: (handedOver: HandedOver) => void;
+  /** Told of each hand-over that this instance stores, before it does, by the id of its entry; undefined: it was not stored. */
+  readonly onHandingOver?: (causation: string, handedOver: Promise<HandedOver | undefined>) => void;
 }
 
 /** A hand-over that is on the log. */
@@ -128,19 +128,26 @@ export const grantOf = (
   return { ...encodeAdmissionEvent(event, meta), expectedSeq };
 };
 
-/** Takes note of what was appended: the reactor that follows need not read it. */
+/**
+ * Takes note of what is being appended, before it is: its delivery may come with the answer of the append, or before it. `storing` gives the sequences,
+ * undefined for what was not stored; then the reactor that follows need not read it.
+ */
 export const noteGoing = (
-  { taskLog, onHandedOver }: HandOverParts,
+  { taskLog, onHandingOver = () => undefined }: HandOverParts,
   boundary: Boundary,
   going: readonly Going[],
-  seqs: readonly number[],
+  storing: Promise<readonly (number | undefined)[]>,
 ): void => {
   for (const [at, { event, entry, afterSeq }] of going.entries()) {
     const target = { boundary, taskId: event.taskId, actor: ACTOR };
     const { id, body } = entry;
-    const seq = seqs[at] ?? 0;
-    void taskLog
-      .noteAppended(target, { event, id, seq, afterSeq, bytes: body.byteLength })
-      .then(() => onHandedOver?.({ boundary, event, causation: id, seq }));
+    const noted = storing.then(async (seqs): Promise<HandedOver | undefined> => {
+      const seq = seqs[at];
+      if (seq === undefined) return undefined;
+      await taskLog.noteAppended(target, { event, id, seq, afterSeq, bytes: body.byteLength });
+      return { boundary, event, causation: id, seq };
+    });
+    noted.catch(() => undefined);
+    onHandingOver(id, noted);
   }
 };

@@ -13,7 +13,6 @@ import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from 
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createAssign } from './assignments.ts';
 import { createAttempts, decodeAttemptTransition } from './attempts.ts';
-import type { HandedOver } from './hand-over.ts';
 import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
@@ -36,8 +35,7 @@ const partsOf = (context: Context) => {
   const taskLog = createTaskLog({ log, clock, ids });
   const timeoutMs = config.requestTimeoutMs;
   const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
-  const onHandedOver = (handedOver: HandedOver): void => attempts.beginSoon(handedOver);
-  const handOver = { taskLog, log, clock, onHandedOver };
+  const handOver = { taskLog, log, clock, onHandingOver: attempts.beginSoon };
   return { ...handOver, attempts, singles: createSingleGrants(handOver) };
 };
 

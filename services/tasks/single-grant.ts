@@ -5,7 +5,7 @@
 import { createAhead } from '#libs/commands/ahead.ts';
 import { ok as done, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
-import type { NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
+import type { AppendOutcome, NewEntry, StoredEntry } from '#libs/ports/event-log.ts';
 import { ADMISSION_ID, type Granted } from '#streams/admission.ts';
 import { readEntry } from '#streams/catalogue.ts';
 import { aggregateSubject, type Boundary } from '#streams/subjects.ts';
@@ -37,6 +37,9 @@ interface GrantEnd {
   readonly seq: number;
 }
 
+const seqOf = (outcome: AppendOutcome | undefined): number | undefined =>
+  outcome?.kind === 'appended' ? outcome.seq : undefined;
+
 /** How long the reactor leaves a grant to whoever made it. */
 const GRACE_MS = 300;
 
@@ -58,14 +61,16 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
   const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
 
   const append = async (boundary: Boundary, going: Going): Promise<void> => {
-    const outcome = await log.append(going.entry);
-    if (outcome.kind === 'appended') noteGoing(parts, boundary, [going], [outcome.seq]);
+    const appending = log.append(going.entry);
+    noteGoing(parts, boundary, [going], appending.then((outcome) => [seqOf(outcome)]));
+    await appending;
   };
 
   const makeGrant = async (boundary: Boundary, grant: NewEntry, going: Going): Promise<GrantEnd> => {
-    const [granted, carriedOut] = await log.appendInOrder([grant, going.entry]);
+    const appending = log.appendInOrder([grant, going.entry]);
+    noteGoing(parts, boundary, [going], appending.then(([, carriedOut]) => [seqOf(carriedOut)]));
+    const [granted, carriedOut] = await appending;
     if (granted?.kind !== 'appended') return { kind: 'superseded', seq: granted?.actualSeq ?? 0 };
-    if (carriedOut?.kind === 'appended') noteGoing(parts, boundary, [going], [carriedOut.seq]);
     // Carried out, or never to be.
     settled.set(keyOf(boundary), granted.seq);
     return carriedOut?.kind === 'appended'
