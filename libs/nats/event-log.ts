@@ -80,10 +80,7 @@ class AppendScheduler {
   }
 
   /** Does what `check` gives, which throws for what no stream can store, once no earlier append is under way to any of the subjects. */
-  #withLanes<Outcome>(
-    entries: readonly NewEntry[],
-    check: () => () => Promise<Outcome>,
-  ): Promise<Outcome> {
+  #withLanes<Outcome>(entries: readonly NewEntry[], check: () => () => Promise<Outcome>): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const work = check();
       const operation: TogetherOperation = {

@@ -71,8 +71,9 @@ class LinkedAppend extends RetriedPublish {
   }
 
   protected override conflict(refusal: BrokerError): void {
-    reconcile(this.context, this.#entry, actualSequence(refusal)).then(this.#ending.resolve, (reason: unknown) =>
-      this.fail(thrownFault('LOG', `append to ${this.#entry.subject}`, reason)),
+    reconcile(this.context, this.#entry, actualSequence(refusal)).then(
+      this.#ending.resolve,
+      (reason: unknown) => this.fail(thrownFault('LOG', `append to ${this.#entry.subject}`, reason)),
     );
   }
 }

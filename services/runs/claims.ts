@@ -95,11 +95,7 @@ const claimQueued = async (
  * Anything but a queued run is answered by the rules alone: a refusal, or the first answer again. Whoever gave that may have died before the lease
  * was written; a claim that is younger than its lease has it from now on.
  */
-const claimAgain = async (
-  parts: Parts,
-  asker: AgentPlace,
-  request: ClaimRequest,
-): Promise<ClaimAnswer> => {
+const claimAgain = async (parts: Parts, asker: AgentPlace, request: ClaimRequest): Promise<ClaimAnswer> => {
   const { runLog, leases, clock } = parts;
   const answer = await append(parts, asker, { request, leasedFence: 0 });
   if (answer.kind !== 'ok') return answer;
@@ -143,11 +139,7 @@ const renew = async (
   return ok({ leaseMs, cancelRequested: run.state === 'cancelling' });
 };
 
-const claimOnce = async (
-  parts: Parts,
-  asker: AgentPlace,
-  request: ClaimRequest,
-): Promise<ClaimAnswer> => {
+const claimOnce = async (parts: Parts, asker: AgentPlace, request: ClaimRequest): Promise<ClaimAnswer> => {
   const target = targetOf(asker, request);
   // What is remembered may be old: the append decides by what is new.
   const remembered = parts.runLog.remembered(target)?.state;

@@ -62,13 +62,23 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
 
   const append = async (boundary: Boundary, going: Going): Promise<void> => {
     const appending = log.append(going.entry);
-    noteGoing(parts, boundary, [going], appending.then((outcome) => [seqOf(outcome)]));
+    noteGoing(
+      parts,
+      boundary,
+      [going],
+      appending.then((outcome) => [seqOf(outcome)]),
+    );
     await appending;
   };
 
   const makeGrant = async (boundary: Boundary, grant: NewEntry, going: Going): Promise<GrantEnd> => {
     const appending = log.appendInOrder([grant, going.entry]);
-    noteGoing(parts, boundary, [going], appending.then(([, carriedOut]) => [seqOf(carriedOut)]));
+    noteGoing(
+      parts,
+      boundary,
+      [going],
+      appending.then(([, carriedOut]) => [seqOf(carriedOut)]),
+    );
     const [granted, carriedOut] = await appending;
     if (granted?.kind !== 'appended') return { kind: 'superseded', seq: granted?.actualSeq ?? 0 };
     // Carried out, or never to be.

@@ -40,8 +40,7 @@ const world = () => {
     put: {
       value: (...put: Parameters<KeyValue['put']>) => {
         trouble.writes -= 1;
-        if (trouble.writes >= 0)
-          throw new Fault({ code: 'KV_UNAVAILABLE', retry: 'later', message: 'away' });
+        if (trouble.writes >= 0) throw new Fault({ code: 'KV_UNAVAILABLE', retry: 'later', message: 'away' });
         return bucket.put(...put);
       },
     },
@@ -201,7 +200,15 @@ test('of a claim that was granted just now the lease is waited for, and then it 
     },
   });
   const looking = new AbortController();
-  const seen = { boundary, runId, agent: 'builder-1', createdAt: 0, updatedAt: 0, isHeld: true, isQueued: false };
+  const seen = {
+    boundary,
+    runId,
+    agent: 'builder-1',
+    createdAt: 0,
+    updatedAt: 0,
+    isHeld: true,
+    isQueued: false,
+  };
   const sweeping = lost.sweep(
     {
       watch: () => Promise.resolve(),
