@@ -101,19 +101,21 @@ const createLeaseWriter = (kv: KeyValue, clock: Clock) => {
   };
 };
 
+const isBy = (lease: Pick<Lease, 'runnerId' | 'fence'> | undefined, { runnerId, fence }: Holder): boolean =>
+  lease?.runnerId === runnerId && lease.fence === fence;
+
+const leaseReader = (kv: KeyValue) => async (key: string) => {
+  const entry = await kv.get(key);
+  if (entry === undefined) return undefined;
+  const parsed = leaseSchema.safeParse(parseJson(entry.value));
+  return { revision: entry.revision, lease: parsed.success ? parsed.data : undefined };
+};
+
 /** Leases on the bucket of that name. */
 export const createLeases = (kv: KeyValue, clock: Clock): Leases => {
   const writer = createLeaseWriter(kv, clock);
   const { put } = writer;
-
-  const read = async (key: string) => {
-    const entry = await kv.get(key);
-    if (entry === undefined) return undefined;
-    const parsed = leaseSchema.safeParse(parseJson(entry.value));
-    return { revision: entry.revision, lease: parsed.success ? parsed.data : undefined };
-  };
-  const isBy = (lease: Pick<Lease, 'runnerId' | 'fence'> | undefined, { runnerId, fence }: Holder): boolean =>
-    lease?.runnerId === runnerId && lease.fence === fence;
+  const read = leaseReader(kv);
 
   const renew = async (holder: Holder, leaseMs: number): Promise<boolean> => {
     const key = leaseKey(holder.boundary, holder.runId);

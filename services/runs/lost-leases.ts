@@ -9,7 +9,7 @@ import type { Boundary } from '#streams/subjects.ts';
 import type { Instructions } from './instructions.ts';
 import type { LateResults } from './late-results.ts';
 import { parseLeaseKey, type Leases } from './leases.ts';
-import { isEnded, isHeld } from './run-state.policy.ts';
+import { isEnded, isHeld, type Run } from './run-state.policy.ts';
 import { attemptCommandId, type RunLog } from './run-log.ts';
 import { nowAndThen, type UnfinishedRuns } from './unfinished-runs.ts';
 
@@ -26,12 +26,15 @@ interface Parts {
 
 /** A claim is young for so long. */
 const YOUNG_MS = 1000;
+/** How long the last claim of a run is young yet; clocks of several instances differ. */
+const youngForMs = ({ claimedAt }: Run, now: number): number => YOUNG_MS - Math.abs(now - (claimedAt ?? 0));
+
 /** How a loss is looked into. */
 interface Look {
   /** Names the expiry that was heard of, where it was: a run that waits is then told of again, once for each. */
   readonly occasion?: string | undefined;
   /** Of a young claim the lease may be on its way, and is waited for until this aborts; undefined: the lease is known to be lost. */
-  readonly patience?: AbortSignal;
+  readonly patience?: AbortSignal | undefined;
 }
 
 /** Losses looked into at once. */
@@ -49,8 +52,20 @@ export interface LostLeases {
   sweep(unfinished: UnfinishedRuns, everyMs: number, signal: AbortSignal): Promise<void>;
 }
 
-export const createLostLeases = (parts: Parts): LostLeases => {
-  const { runLog, leases, instructions, lateResults, clock } = parts;
+/** Ends the claim of a run whose lease is lost, or reminds of a run that waits. */
+const createExpiry = ({ runLog, leases, instructions, lateResults, clock }: Parts) => {
+  const loseClaim = async (boundary: Boundary, run: Run): Promise<void> => {
+    // The holder may have finished and died, or we may be behind with its reports: work that is done is not done again.
+    if (await lateResults.settle(boundary, run)) return;
+    const { claims: fence } = run;
+    const { runId } = run.created;
+    const commandId = attemptCommandId(runId, fence + 1);
+    await runLog.handle(
+      { boundary, runId, actor: 'service:runs' },
+      { kind: 'expire-lease', fence, commandId },
+      { id: `${runId}.expire.${fence}` },
+    );
+  };
 
   const expire = async (
     boundary: Boundary,
@@ -62,27 +77,21 @@ export const createLostLeases = (parts: Parts): LostLeases => {
     if (isEnded(runLog.remembered(target)?.state?.state ?? 'queued')) return;
     const { state: run } = await runLog.load(target);
     if (run === undefined || (await leases.exists(boundary, runId))) return;
-    const fence = run.claims;
     if (isHeld(run)) {
-      const youngMs = YOUNG_MS - Math.abs(clock.now() - (run.claimedAt ?? 0));
-      if (patience !== undefined && youngMs > 0) {
-        await clock.sleep(youngMs, patience);
-        if (!patience.aborted) await expire(boundary, runId, { occasion, patience });
-        return;
-      }
-      // The holder may have finished and died, or we may be behind with its reports: work that is done is not done again.
-      if (await lateResults.settle(boundary, run)) return;
-      const commandId = attemptCommandId(runId, fence + 1);
-      await runLog.handle(
-        target,
-        { kind: 'expire-lease', fence, commandId },
-        { id: `${runId}.expire.${fence}` },
-      );
-    } else if (run.state === 'queued' && occasion !== undefined) {
+      const waitMs = patience === undefined ? 0 : youngForMs(run, clock.now());
+      if (waitMs <= 0) return loseClaim(boundary, run);
+      await clock.sleep(waitMs, patience);
+      if (patience?.aborted !== true) await expire(boundary, runId, { occasion, patience });
+    } else if (run.state === 'queued' && occasion !== undefined)
       // A claim died before it was appended; others were refused meanwhile and may have turned away.
       await instructions.remind(boundary, run, occasion);
-    }
   };
+  return expire;
+};
+
+export const createLostLeases = (parts: Parts): LostLeases => {
+  const { leases, clock } = parts;
+  const expire = createExpiry(parts);
 
   /** Never rejects: what fails here is found again by the sweep. */
   const tryToExpire = async (boundary: Boundary, runId: string, look: Look): Promise<void> => {

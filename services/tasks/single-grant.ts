@@ -54,71 +54,71 @@ export interface SingleGrants {
   handle(grant: SingleGrant): Promise<Handled>;
 }
 
-export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
+const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
+
+/** Grants and hands over, in this order. */
+const makeGrant = async (
+  parts: HandOverParts,
+  boundary: Boundary,
+  grant: NewEntry,
+  going: Going,
+): Promise<GrantEnd & { readonly grantSeq: number }> => {
+  const appending = parts.log.appendInOrder([grant, going.entry]);
+  const storing = appending.then(([, carriedOut]) => [seqOf(carriedOut)]);
+  noteGoing(parts, boundary, [going], storing);
+  const [granted, carriedOut] = await appending;
+  const grantSeq = seqOf(granted) ?? 0;
+  if (granted?.kind !== 'appended') return { kind: 'superseded', seq: granted?.actualSeq ?? 0, grantSeq };
+  const seq = seqOf(carriedOut);
+  return seq === undefined
+    ? { kind: 'void', seq: grantSeq, grantSeq }
+    : { kind: 'carried-out', seq, grantSeq };
+};
+
+/** From the log alone: what somebody else has granted. */
+const complete = async (parts: HandOverParts, { boundary, grantId, granted }: SingleGrant): Promise<void> => {
   const { taskLog, log, clock } = parts;
+  const { taskId, attempt, agent, taskSeq } = granted;
+  try {
+    const now = await taskLog.load({ boundary, taskId, actor: ACTOR });
+    // Carried out, or void.
+    if (now.seq !== taskSeq) return;
+    const { going } = decideBy(boundary, { grantId, taskId, attempt, agent }, now, clock.now());
+    if (going === undefined) return;
+    const appending = log.append(going.entry);
+    const storing = appending.then((outcome) => [seqOf(outcome)]);
+    noteGoing(parts, boundary, [going], storing);
+    await appending;
+  } catch (error) {
+    // A task whose record cannot be read goes nowhere, and must hold up nobody.
+    if (!(error instanceof Fault && error.retry === 'never')) throw error;
+  }
+};
+
+export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
+  const { log, clock } = parts;
   const settled = new Map<string, number>();
   const ours = createAhead();
-  const keyOf = ({ tenant, project }: Boundary): string => `${tenant}.${project}`;
-
-  const append = async (boundary: Boundary, going: Going): Promise<void> => {
-    const appending = log.append(going.entry);
-    noteGoing(
-      parts,
-      boundary,
-      [going],
-      appending.then((outcome) => [seqOf(outcome)]),
-    );
-    await appending;
-  };
-
-  const makeGrant = async (boundary: Boundary, grant: NewEntry, going: Going): Promise<GrantEnd> => {
-    const appending = log.appendInOrder([grant, going.entry]);
-    noteGoing(
-      parts,
-      boundary,
-      [going],
-      appending.then(([, carriedOut]) => [seqOf(carriedOut)]),
-    );
-    const [granted, carriedOut] = await appending;
-    if (granted?.kind !== 'appended') return { kind: 'superseded', seq: granted?.actualSeq ?? 0 };
-    // Carried out, or never to be.
-    settled.set(keyOf(boundary), granted.seq);
-    return carriedOut?.kind === 'appended'
-      ? { kind: 'carried-out', seq: carriedOut.seq }
-      : { kind: 'void', seq: granted.seq };
-  };
-
-  /** From the log alone: what somebody else has granted. */
-  const complete = async ({ boundary, grantId, granted }: SingleGrant): Promise<void> => {
-    const { taskId, attempt, agent, taskSeq } = granted;
-    try {
-      const now = await taskLog.load({ boundary, taskId, actor: ACTOR });
-      // Carried out, or void.
-      if (now.seq !== taskSeq) return;
-      const { going } = decideBy(boundary, { grantId, taskId, attempt, agent }, now, clock.now());
-      if (going !== undefined) await append(boundary, going);
-    } catch (error) {
-      // A task whose record cannot be read goes nowhere, and must hold up nobody.
-      if (!(error instanceof Fault && error.retry === 'never')) throw error;
-    }
-  };
 
   return {
     grant: async (boundary, grant, going) => {
-      const granting = makeGrant(boundary, grant, going);
+      const granting = makeGrant(parts, boundary, grant, going);
       // Its delivery comes with the answer, or before it.
       ours.note(
         grant.id,
         granting.then(({ kind }) => kind !== 'superseded'),
       );
-      return granting;
+      const end = await granting;
+      // Carried out, or never to be.
+      if (end.kind !== 'superseded') settled.set(keyOf(boundary), end.grantSeq);
+      return end;
     },
     settle: async (boundary, seq) => {
       if (seq === 0 || settled.get(keyOf(boundary)) === seq) return;
       const last = await log.last(aggregateSubject(boundary, 'admission', ADMISSION_ID));
       if (last?.seq !== seq) return;
       const grant = decodeSingleGrant(last);
-      if (grant !== undefined) await complete(grant);
+      if (grant !== undefined) await complete(parts, grant);
       settled.set(keyOf(boundary), seq);
     },
     noteSettled: (boundary, seq) => void settled.set(keyOf(boundary), seq),
@@ -128,7 +128,7 @@ export const createSingleGrants = (parts: HandOverParts): SingleGrants => {
         await clock.sleep(GRACE_MS);
         carriedOut = ours.take(grant.grantId);
       }
-      if (!(await carriedOut)) await complete(grant);
+      if (!(await carriedOut)) await complete(parts, grant);
       return done;
     },
   };
