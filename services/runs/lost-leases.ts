@@ -73,15 +73,16 @@ const createExpiry = ({ runLog, leases, instructions, lateResults, clock }: Part
     { occasion, patience }: Look = {},
   ): Promise<void> => {
     const target = { boundary, runId, actor: 'service:runs' };
+    const known = runLog.remembered(target)?.state;
     // A run that has ended stays so, and most leases are given back for that: what is remembered of it is true.
-    if (isEnded(runLog.remembered(target)?.state?.state ?? 'queued')) return;
+    if (known !== undefined && isEnded(known.state)) return;
     const { state: run } = await runLog.load(target);
     if (run === undefined || (await leases.exists(boundary, runId))) return;
     if (isHeld(run)) {
-      const waitMs = patience === undefined ? 0 : youngForMs(run, clock.now());
-      if (waitMs <= 0) return loseClaim(boundary, run);
+      const waitMs = youngForMs(run, clock.now());
+      if (patience === undefined || waitMs <= 0) return loseClaim(boundary, run);
       await clock.sleep(waitMs, patience);
-      if (patience?.aborted !== true) await expire(boundary, runId, { occasion, patience });
+      if (!patience.aborted) await expire(boundary, runId, { occasion, patience });
     } else if (run.state === 'queued' && occasion !== undefined)
       // A claim died before it was appended; others were refused meanwhile and may have turned away.
       await instructions.remind(boundary, run, occasion);
