@@ -15,7 +15,7 @@ import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { bytesOverNats, overHttp, overNats, statusOf } from '#test/support/refusals.ts';
 import { createRun, runRequest, typesOf } from '#test/support/run-facts.ts';
-import { askForTask } from '#test/support/task-facts.ts';
+import { askForTask, askTasks, taskTypes } from '#test/support/task-facts.ts';
 import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
 let broker: FreshBroker;
@@ -105,6 +105,8 @@ describe('the error index', () => {
     expect(statusOf(await ask(plane.ports, 'claim', claim))).toEqual(cancelled);
     const order = { type: 'turn', text: 'more' } as const;
     expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toEqual(cancelled);
+    const command = { runId, commandId: newId('command'), ...order, actor };
+    expect(await natsSays('runs', 'create-command', command)).toEqual(cancelled);
   });
 
   test('ER-04 another payload under a key, or under the id that follows from it, is schema-invalid, 409', async () => {
@@ -134,8 +136,15 @@ describe('the error index', () => {
       code: 'TASK_NOT_ENDED',
     });
     await client.call('cancelTask', { ...path(taskId), body: {} });
+    // What moves attempts is asked by the dispatcher, which has no route.
+    const grants = [{ taskId, attempt: 1, agent: 'builder-1' }];
+    const grant = { grantId: 'er-06', expectedSeq: 0, dispatcher: 'test', grants };
+    // Tasks that do not wait any more are left out of a grant.
+    expect(await askTasks(plane.ports, 'assign', grant)).toMatchObject({ result: { granted: [] } });
+    const unknown = { status: 409, kind: 'schema-invalid', code: 'TASK_ATTEMPT_UNKNOWN' };
     const recall = { taskId, attempt: 1, reason: 'x', actor };
-    expect(await natsSays('tasks', 'recall', recall)).toMatchObject({ status: 409 });
+    expect(await natsSays('tasks', 'recall', recall)).toEqual(unknown);
+    expect(await taskTypes(plane.ports, taskId)).toEqual(['created', 'cancelled']);
   });
 
   test('ER-07 another tenant or project is tenant-policy-denied, 403, whether the thing exists there or not', async () => {
