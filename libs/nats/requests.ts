@@ -22,28 +22,25 @@ const blockOf = (headers: Headers | undefined): Uint8Array | undefined => {
 const unanswered = (subject: string, reason: string): Error =>
   portFault(REQUEST, 'UNANSWERED', `request ${subject}: ${reason}`);
 
-/** Said here, with both figures: the broker would end the connection for it, and with it everything that is under way. */
-const refuseTooLarge = (
-  { nc }: NatsConnectionHandle,
-  subject: string,
-  { body, block }: { readonly body: Uint8Array; readonly block: Uint8Array | undefined },
-): void => {
-  const most = nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
-  const size = body.byteLength + (block?.byteLength ?? 0);
-  if (size <= most) return;
-  const message = `request ${subject}: ${size} bytes, and the broker carries ${most} in one message`;
+/** Kept free of what the broker carries (16 KiB of 1 MiB): headers, and what stands around a request where its server puts it on record. */
+const ROOM = 1 / 64;
+
+/** Said here, with both figures: a server could not put it on record, and the broker would end the connection for more. */
+const refuseTooLarge = ({ nc }: NatsConnectionHandle, subject: string, { byteLength }: Uint8Array): void => {
+  const carried = nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
+  const most = carried * (1 - ROOM);
+  if (byteLength <= most) return;
+  const message = `request ${subject}: ${byteLength} bytes, and ${Math.floor(most)} are the most (the broker carries ${carried} in one message)`;
   throw portFault(REQUEST, 'TOO_LARGE', message);
 };
 
 const askBroker = async (
-  connection: NatsConnectionHandle,
+  { inbox }: NatsConnectionHandle,
   subject: string,
   body: Uint8Array,
   { timeoutMs, headers }: Parameters<RequestClient['request']>[2],
 ): Promise<Answered> => {
-  const block = blockOf(headers);
-  refuseTooLarge(connection, subject, { body, block });
-  const message = await connection.inbox.request(subject, body, timeoutMs, block);
+  const message = await inbox.request(subject, body, timeoutMs, blockOf(headers));
   if (isUnserved(message)) throw unanswered(subject, 'nobody serves it');
   return { headers: receivedHeaders(message).headers, body: bodyBytes(message) };
 };
@@ -54,6 +51,7 @@ export const createRequestClient = (
   within?: ServedWithin,
 ): RequestClient => ({
   request: async (subject, body, options) => {
+    refuseTooLarge(connection, subject, body);
     try {
       const asked = within?.ask(subject, body, options) ?? askBroker(connection, subject, body, options);
       const answer = await asked;

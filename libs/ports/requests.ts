@@ -10,7 +10,7 @@ export interface RequestMessage {
 /**
  * Faults: `REQUEST_UNANSWERED` (later: nobody serves the subject, or no answer within `timeoutMs`; the work may have been done),
  * `REQUEST_BUSY` (later: the server has too much in hand; nothing was done), `REQUEST_UNAVAILABLE` (later: broker away),
- * `REQUEST_REFUSED` (never: no permission), `REQUEST_TOO_LARGE` (never: more than the broker carries in one message; nothing was sent).
+ * `REQUEST_REFUSED` (never: no permission), `REQUEST_TOO_LARGE` (never: more than the broker carries in one message, less some room; nothing was sent).
  * In memory everything is carried.
  */
 export interface RequestClient {

@@ -54,8 +54,10 @@ export const GatewayConfig = configSchema({
     .default([])
     .describe('Further host names under which this gateway may be addressed while it listens on loopback.'),
   maxBodyBytes: size({ min: 1024, max: 8 * 1024 * 1024 })
-    .default(1024 * 1024)
-    .describe('Largest request body.'),
+    .default(1_000_000)
+    .describe(
+      'Largest request body. More than the broker carries in one message (1 MiB, less some room) is refused in any case.',
+    ),
   maxShown: integer({ min: 1000 })
     .default(200_000)
     .describe(

@@ -75,7 +75,7 @@ const FAULTS: Readonly<Record<string, Row>> = {
   REQUEST_TOO_LARGE: {
     status: 413,
     kind: 'schema-invalid',
-    title: 'The request is larger than the broker carries in one message.',
+    title: 'The request is larger than can be put on record.',
   },
   CONTENT_TYPE_UNSUPPORTED: {
     status: 415,

@@ -55,7 +55,7 @@ interface Parts {
 const ACTOR = 'service:tasks';
 
 /** Faults by which the owner of runs says that such a run will never be. */
-const HOPELESS = new Set(['REQUEST_INVALID', 'ENTRY_INVALID']);
+const HOPELESS = new Set(['REQUEST_INVALID', 'REQUEST_TOO_LARGE', 'ENTRY_INVALID']);
 
 /**
  * One claim a run: a lost runner ends the run, and whether the task is tried again, with which agent, is the task's and
