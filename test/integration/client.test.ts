@@ -18,6 +18,7 @@ import { API } from '#streams/http/api.ts';
 import type { ApiRoute } from '#streams/http/route.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { transition } from '#test/support/scripted-runner.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -29,7 +30,7 @@ beforeAll(async () => {
   plane = await startControlPlane({
     broker,
     services: [runs, tasks, sessions, gateway],
-    config: { gateway: { port: 0, heartbeatMs: 200 } },
+    config: { gateway: { port: 0, heartbeatMs: 200, agents: ['builder-1', 'builder-2'] } },
   });
   client = createClient({ url: plane.url() });
 });
@@ -153,6 +154,38 @@ describe('against a gateway', () => {
     expect(stdout).toContain(`${runId ?? ''} cancelled: seen`);
     expect(stdout).toContain('listed 1 time(s)');
   });
+});
+
+test('HR-03 HR-04 the agent that nobody names is the configured first, and the first event says what was asked for', async () => {
+  const { runId } = await client.call('createRun', { body: { prompt: 'say hello' } });
+  expect(await transition(plane.ports, runId, 'fleetlog.run.created.v1')).toMatchObject({
+    agent: 'builder-1',
+    provider: 'exec',
+    request: { prompt: 'say hello' },
+    startedBy: 'user:api',
+  });
+});
+
+test('HR-03 a conversation that is gone on with keeps its agent and provider where none is named', async () => {
+  const asked = { prompt: 'x', agent: 'builder-2', provider: 'claude' } as const;
+  const { sessionId } = await client.call('createRun', { body: asked });
+  const { runId } = await client.call('createRun', { body: { prompt: 'y', session: sessionId } });
+  expect(await transition(plane.ports, runId, 'fleetlog.run.created.v1')).toMatchObject({
+    sessionId,
+    agent: 'builder-2',
+    provider: 'claude',
+  });
+});
+
+test('ST-04 ids say by their prefix what they are of, in every answer', async () => {
+  const run = await client.call('createRun', { body: { prompt: 'x' } });
+  const { taskId } = await client.call('createTask', { body: { queue: 'q', prompt: 'x' } });
+  const ulid = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
+  expect([run.runId, run.sessionId, taskId].join(' ')).toMatch(
+    new RegExp(`^run_${ulid} ses_${ulid} tsk_${ulid}$`),
+  );
+  const { turnCommandId } = await client.call('listCommands', { path: { id: run.runId } });
+  expect(turnCommandId).toMatch(new RegExp(`^cmd_${ulid}$`));
 });
 
 /** A folder with the package as `npm install <checkout>` leaves it, and the example. */

@@ -11,9 +11,13 @@ const client = createClient({
 
 try {
   const { runId } = await client.call('createRun', { body: { prompt: process.argv[2] ?? 'say hello' } });
-  for await (const { event, data } of client.stream('streamRun', { path: { id: runId } }))
+  let afterSeq;
+  for await (const { event, data } of client.stream('streamRun', { path: { id: runId } })) {
     console.log(event, data.type ?? '');
-  const run = await client.call('getRun', { path: { id: runId } });
+    if (event === 'transition') afterSeq = data.seq;
+  }
+  // At least as of the last transition that was told: summaries may be a moment behind.
+  const run = await client.call('getRun', { path: { id: runId }, query: { afterSeq } });
   console.log(`${runId} ${run.state}: ${run.result?.summary ?? run.cancelReason ?? ''}`);
   let count = 0;
   for await (const one of client.items('listRuns', 'runs', { query: { session: run.sessionId, limit: 10 } }))
