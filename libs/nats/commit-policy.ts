@@ -1,6 +1,9 @@
 // When is one atomic batch cheaper than sending the same appends one by one? Depends on how the broker syncs, which it does
 // not tell, so it is learned: pipelined singles cost 10 µs each without syncs and 300 µs with one sync each; a batch costs
 // about 3 ms plus 25 µs an entry on one server with file storage. Pure arithmetic over what it is shown.
+// A process that is busy reads its answers late: singles then look as dear as if each was synced, and a batch costs the broker a third more
+// without being any faster. So what is measured counts only where this process had to wait for it; one that never waits goes on as it did.
+import type { Clock } from '#libs/ports/clock.ts';
 
 /** `auto` learns; `always` batches from {@link MIN_BATCH} waiting entries on; `never` sends singles only. */
 export type GroupCommitMode = 'auto' | 'always' | 'never';
@@ -27,14 +30,26 @@ const PROBE_FIRST = 8;
 const PROBE_LAST = 256;
 /** A pause of this process or of the machine must not look like a dear append or batch: one sample raises a cost by a quarter at most. */
 const MOST_RISE = 2;
+/** Of the time of a sample, what this process has to have spent waiting. */
+const LEAST_WAIT = 0.05;
 /** What a batch cost once is forgotten bit by bit while none is sent: nothing else would ever tell that they are cheap again. */
 const FORGOTTEN = 0.05;
 
+/** A moment of this process, ms of its clocks. */
+export interface Moment {
+  readonly ms: number;
+  /** How long it has had nothing to do but wait. */
+  readonly idleMs: number;
+}
+
+const START: Moment = { ms: 0, idleMs: 0 };
+
 export class CommitPolicy {
   readonly #mode: GroupCommitMode;
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'idleMs'>;
   #singleMs: number | undefined;
   #batchFixedMs = BATCH_FIXED_PRIOR_MS;
-  #windowStartMs = 0;
+  #windowStart = START;
   #windowAcks = -1;
   #probeSize = 0;
   #probeAcksLeft = 0;
@@ -42,8 +57,9 @@ export class CommitPolicy {
   #probeEvery = PROBE_FIRST;
   #threshold: number;
 
-  constructor(mode: GroupCommitMode) {
+  constructor(mode: GroupCommitMode, clock: Pick<Clock, 'monotonicMs' | 'idleMs'>) {
     this.#mode = mode;
+    this.#clock = clock;
     this.#threshold = mode === 'always' ? MIN_BATCH : Number.POSITIVE_INFINITY;
   }
 
@@ -62,50 +78,56 @@ export class CommitPolicy {
     return this.#mode === 'auto' && this.#batchesSinceProbe >= this.#probeEvery;
   }
 
+  /** Now. A clock that cannot tell what was waited for says that everything was. */
+  now(): Moment {
+    const ms = this.#clock.monotonicMs();
+    return { ms, idleMs: this.#clock.idleMs?.() ?? ms };
+  }
+
   /** `count` singles are being sent for a probe; their acknowledgements come next. */
-  beginProbe(nowMs: number, count: number): void {
+  beginProbe(count: number): void {
     this.#probeSize = count;
     this.#probeAcksLeft = count;
-    this.#windowStartMs = nowMs;
+    this.#windowStart = this.now();
     if (this.#threshold !== Number.POSITIVE_INFINITY)
       this.#probeEvery = Math.min(PROBE_LAST, this.#probeEvery * 2);
     this.#batchesSinceProbe = 0;
   }
 
   /** An append sent alone was acknowledged, while `inFlight` (itself included) had none. Only a full pipe tells the cost. */
-  observeSingle(nowMs: number, inFlight: number): void {
-    if (this.#probeAcksLeft > 0) return this.#observeProbe(nowMs);
+  observeSingle(inFlight: number): void {
+    if (this.#probeAcksLeft > 0) return this.#observeProbe();
     if (inFlight < MIN_BATCH) {
       this.#windowAcks = -1;
       return;
     }
     if (this.#windowAcks < 0) {
       this.#windowAcks = 0;
-      this.#windowStartMs = nowMs;
+      this.#windowStart = this.now();
       return;
     }
     this.#windowAcks += 1;
-    const elapsedMs = nowMs - this.#windowStartMs;
-    if (this.#windowAcks < SAMPLE_ACKS || elapsedMs < SAMPLE_MS) return;
-    this.#sample(elapsedMs / this.#windowAcks);
+    if (this.#windowAcks < SAMPLE_ACKS) return;
+    if (this.#clock.monotonicMs() - this.#windowStart.ms >= SAMPLE_MS)
+      this.#sample(this.#windowStart, this.#windowAcks);
   }
 
-  #observeProbe(nowMs: number): void {
+  #observeProbe(): void {
     this.#probeAcksLeft -= 1;
     this.#windowAcks = -1;
     if (this.#probeAcksLeft === 0 && this.#probeSize >= SAMPLE_ACKS)
-      this.#sample((nowMs - this.#windowStartMs) / this.#probeSize);
+      this.#sample(this.#windowStart, this.#probeSize);
   }
 
   /**
-   * So many singles that were sent at once took this long until the last was acknowledged: to be compared with a batch whatever else this process
+   * So many singles that were sent at once at `from` have all been acknowledged now: to be compared with a batch whatever else this process
    * does meanwhile, where the acknowledgements that a busy one reads in a burst tell of its reading only.
    */
-  observeSingles(durationMs: number, count: number): void {
+  observeSingles(from: Moment, count: number): void {
     this.#batchesSinceProbe = 0;
     if (this.#threshold !== Number.POSITIVE_INFINITY)
       this.#probeEvery = Math.min(PROBE_LAST, this.#probeEvery * 2);
-    this.#sample(durationMs / count);
+    this.#sample(from, count);
   }
 
   /** A batch of `entries` took this long from its sending to its acknowledgement. */
@@ -118,11 +140,16 @@ export class CommitPolicy {
     this.#learn();
   }
 
-  #sample(costMs: number): void {
+  /** So many singles were acknowledged since then. */
+  #sample(from: Moment, count: number): void {
+    this.#windowAcks = -1;
+    const { ms, idleMs } = this.now();
+    const elapsedMs = ms - from.ms;
+    if (idleMs - from.idleMs < LEAST_WAIT * elapsedMs) return;
+    const costMs = elapsedMs / count;
     this.#singleMs = adjusted(this.#singleMs ?? costMs, costMs);
     const usualMs = Math.min(this.#batchFixedMs, BATCH_FIXED_PRIOR_MS);
     this.#batchFixedMs = blend(this.#batchFixedMs, usualMs, FORGOTTEN);
-    this.#windowAcks = -1;
     this.#learn();
     if (this.#threshold === Number.POSITIVE_INFINITY) this.#probeEvery = PROBE_FIRST;
   }

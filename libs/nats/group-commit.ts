@@ -25,7 +25,7 @@ export class GroupCommit {
 
   constructor(context: WriteContext, mode: GroupCommitMode, onSettled: (operation: SingleAppend) => void) {
     this.#context = context;
-    this.#policy = new CommitPolicy(mode);
+    this.#policy = new CommitPolicy(mode, context.connection.clock);
     this.#onSettled = onSettled;
   }
 
@@ -47,7 +47,7 @@ export class GroupCommit {
   };
 
   readonly #singleSettled = (operation: SingleAppend): void => {
-    this.#policy.observeSingle(this.#context.connection.clock.monotonicMs(), this.#singlesInFlight);
+    this.#policy.observeSingle(this.#singlesInFlight);
     this.#singlesInFlight -= 1;
     if (this.#singlesInFlight === 0) this.#isProbing = false;
     this.#onSettled(operation);
@@ -80,7 +80,7 @@ export class GroupCommit {
   #probe(): void {
     this.#isProbing = true;
     const operations = this.#take(PROBE_SIZE);
-    this.#policy.beginProbe(this.#context.connection.clock.monotonicMs(), operations.length);
+    this.#policy.beginProbe(operations.length);
     this.#sendSingles(operations);
   }
 

@@ -50,7 +50,7 @@ class Bucket implements KeyValue {
   constructor(connection: NatsConnectionHandle, options: KeyValueOptions) {
     const { bucket, patience = DEFAULT_PATIENCE, groupCommit = 'auto' } = options;
     this.bucket = bucket;
-    this.#policy = new CommitPolicy(groupCommit);
+    this.#policy = new CommitPolicy(groupCommit, connection.clock);
     this.#prefix = `$KV.${bucket}.`;
     this.#context = { connection, stream: `KV_${bucket}`, family: 'KV', patience };
   }

@@ -2,7 +2,7 @@
 // succeeded (values that matter name their writer, so equal bytes are the same write).
 import type { Fault } from '#libs/kernel/fault.ts';
 import type { PutOutcome } from '#libs/ports/key-value.ts';
-import type { CommitPolicy } from './commit-policy.ts';
+import type { CommitPolicy, Moment } from './commit-policy.ts';
 import { actualSequence, type BrokerError, thrownFault } from './errors.ts';
 import { isTombstone } from './key-entry.ts';
 import { readFromLeader } from './leader-read.ts';
@@ -111,7 +111,7 @@ class ManyWrites {
   readonly #context: WriteContext;
   readonly #changes: readonly KeyChange[];
   readonly #policy: CommitPolicy;
-  readonly #startedMs: number;
+  readonly #started: Moment;
   readonly #outcomes: PutOutcome[] = [];
   readonly #end = Promise.withResolvers<readonly PutOutcome[]>();
   #inFlight = 0;
@@ -122,7 +122,7 @@ class ManyWrites {
     this.#context = context;
     this.#changes = changes;
     this.#policy = policy;
-    this.#startedMs = context.connection.clock.monotonicMs();
+    this.#started = policy.now();
   }
 
   run(): Promise<readonly PutOutcome[]> {
@@ -146,8 +146,7 @@ class ManyWrites {
     if (this.#inFlight > 0) return;
     if (this.#failure !== undefined) return this.#end.reject(this.#failure);
     const { length } = this.#changes;
-    if (length >= LEAST_PROBE && length <= WRITE_WINDOW)
-      this.#policy.observeSingles(this.#context.connection.clock.monotonicMs() - this.#startedMs, length);
+    if (length >= LEAST_PROBE && length <= WRITE_WINDOW) this.#policy.observeSingles(this.#started, length);
     this.#end.resolve(this.#outcomes);
   }
 

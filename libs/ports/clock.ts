@@ -8,6 +8,8 @@ export interface Clock {
   now(): number;
   /** Monotonic ms (fractional) from an arbitrary start. Never goes back. */
   monotonicMs(): number;
+  /** How long this process has had nothing to do but wait, ms since some start. Absent: the clock cannot tell. */
+  idleMs?(): number;
   /** Rings `callback` once after `delayMs`. A pending timer does not keep the process alive unless `keepAlive` is given. */
   timer(delayMs: number, callback: () => void, options?: { readonly keepAlive?: boolean }): CancelTimer;
   /** Resolves after `delayMs`, or at once when `signal` aborts (never rejects: look at the signal afterwards). Keeps the process alive. */

@@ -5,6 +5,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
+  idleMs: () => performance.eventLoopUtilization().idle,
   timer: (delayMs, callback, options) => {
     // setTimeout treats delays beyond 2^31-1 as 1 ms; such a timer is cut instead and its owner decides again when it rings.
     const handle = setTimeout(callback, Math.min(Math.max(0, delayMs), 2_147_483_647));
