@@ -122,6 +122,28 @@ export class CallCounter {
   }
 }
 
+/** Of what failed calls said, in characters: as much as a summary holds. */
+const MOST_ERRORS = 2000;
+
+/** What the failed calls of a turn said, in order. */
+export class ToolErrors {
+  #text = '';
+  #last = '';
+
+  /** Two that say the same are told once when they follow each other. */
+  note(output: string): void {
+    const said = output.trim();
+    if (said === '' || this.#text.length >= MOST_ERRORS || said === this.#last) return;
+    this.#last = said;
+    this.#text = (this.#text === '' ? said : `${this.#text}\n\n${said}`).slice(0, MOST_ERRORS);
+  }
+
+  /** A blank line between two; empty when none failed. */
+  get text(): string {
+    return this.#text;
+  }
+}
+
 /** The share of calls that only gathered context, 0 to 1, three decimals; null without calls. */
 export const contextRatio = ({ gatheringCalls, totalToolCalls }: CallCounts): number | null =>
   totalToolCalls === 0 ? null : Math.round((gatheringCalls / totalToolCalls) * 1000) / 1000;

@@ -11,7 +11,7 @@ import type { TurnScope } from './report-writer.ts';
 import type { JournalEntry } from './turn-journal.ts';
 import type { Claim } from './turn-machine.policy.ts';
 import type { TurnParts } from './turn-parts.ts';
-import { CallCounter, contextRatio, type CallCounts } from './tool-calls.policy.ts';
+import { CallCounter, contextRatio, ToolErrors, type CallCounts } from './tool-calls.policy.ts';
 import type { PreparedTurn } from './turn-preparation.ts';
 
 /** What became of an agent's word: kept on disk, or refused because the turn does not run. */
@@ -34,6 +34,7 @@ export class TurnReports {
   /** Words under way to the disk: the end is told after them. */
   #saying: Promise<unknown> = Promise.resolve();
   readonly #calls = new CallCounter();
+  readonly #errors = new ToolErrors();
   #workspace = '';
 
   constructor(parts: TurnParts, entry: JournalEntry) {
@@ -57,6 +58,7 @@ export class TurnReports {
   /** Takes note of an event. What is remembered with it: a conversation is kept as soon as it has a name, so that the next turn goes on there, also after a crash. */
   notesOf(event: ProviderEvent, { order, resumeMismatch }: PreparedTurn): readonly Note[] {
     if (event.kind === 'tool-started') this.#calls.note(event);
+    if (event.kind === 'tool-finished' && event.isError) this.#errors.note(event.output);
     if (event.kind !== 'session-bound' && event.kind !== 'session-forked') return [];
     // Under another rule nobody goes on there.
     if (event.kind === 'session-forked' && resumeMismatch !== 'accept') return [];
@@ -118,7 +120,11 @@ export class TurnReports {
     if (facts.parked !== undefined && this.#isParked(facts)) return this.#park(claim, facts, facts.parked);
     const { instruction } = this.#entry;
     const { sessionId, provider, request, commandId } = instruction;
-    const terms = { completion: request.completion ?? 'turn-end', word: this.#entry.word } as const;
+    const terms = {
+      completion: request.completion ?? 'turn-end',
+      word: this.#entry.word,
+      toolErrors: this.#errors.text,
+    } as const;
     const endedAt = clock.now();
     const result = withQuota(turnOutcome(facts, durationMs, terms), facts, { provider, now: endedAt });
     const scope = this.scope(claim);

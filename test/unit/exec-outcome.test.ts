@@ -69,6 +69,28 @@ describe('TR-16 TR-30 TR-T1 TR-T2 TR-T4 TR-T5 TR-T7 WK-19 WK-20 WK-21 the outcom
   });
 });
 
+test('HR-33 a program that takes too long before it has said anything fails for that', () => {
+  const late = turnOutcome(facts({ exit: killed, stopped: 'deadline' }), 5);
+  expect(late).toMatchObject({
+    outcome: 'failed',
+    failure: { kind: 'turn-timeout' },
+    summary: '',
+    events: 0,
+  });
+});
+
+test.each([
+  ['its own words', { lastText: 'so far' }, 'so far'],
+  ['its result', { closing: done }, 'all well'],
+  ['nothing', {}, 'no such file'],
+])(
+  'HR-29 errors of tools are the summary only where the program said nothing: it said %s',
+  (_, more, summary) => {
+    const terms = { completion: 'turn-end', word: null, toolErrors: 'no such file' } as const;
+    expect(turnOutcome(facts(more), 5, terms).summary).toBe(summary);
+  },
+);
+
 describe('a run that is done only by its agent’s own word', () => {
   const bySignal: TurnTerms = { completion: 'signal', word: null };
 

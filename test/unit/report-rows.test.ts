@@ -202,6 +202,30 @@ describe('what looks alike', () => {
     ]);
   });
 
+  test('HR-29 a turn without a word of its program is told by the errors of its tools', async () => {
+    const failure = (callId: string, output: string): ProviderEvent => ({
+      kind: 'tool-finished',
+      callId,
+      output,
+      isError: true,
+    });
+    const turn = turnRig();
+    await turn.start();
+    const events = [
+      failure('1', 'no such file'),
+      result('2'),
+      failure('3', 'no such file'),
+      failure('4', 'no right'),
+    ];
+    for (const event of events) await turn.program().sink(event);
+    turn.program().end({ closing: { outcome: 'done', summary: '', message: '' }, lastText: '' });
+    expect(await turn.turn.over).toBe('reported');
+    const [end] = turn.commits.flatMap(({ reports, bodies }) =>
+      bodies.filter((_, at) => reports[at] === 'turn-finished'),
+    );
+    expect(end).toMatchObject({ result: { outcome: 'done', summary: 'no such file\n\nno right' } });
+  });
+
   test.each([
     ['a result', { outcome: 'done', summary: '', message: '' } as const],
     ['no result', null],

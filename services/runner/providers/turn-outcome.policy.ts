@@ -64,6 +64,8 @@ export interface TurnTerms {
   readonly completion: Completion;
   /** The agent's last word of its work, under the id of this turn; null: it said none. */
   readonly word: AgentWord | null;
+  /** What its tools said when they failed, for a turn in which the program itself said nothing; absent: none did. */
+  readonly toolErrors?: string;
 }
 
 const USUAL: TurnTerms = { completion: 'turn-end', word: null };
@@ -116,12 +118,12 @@ const summaryOf = ({ closing, lastText }: TurnFacts, { word }: TurnTerms): strin
   return closing?.summary || reason || lastText;
 };
 
-/** The result of a turn that took `durationMs`. Summary: the agent's own word, else the program's, else its last words. */
+/** The result of a turn that took `durationMs`. Summary: the agent's own word, else the program's, else its last words, else the errors of its tools. */
 export const turnOutcome = (facts: TurnFacts, durationMs: number, terms: TurnTerms = USUAL): TurnResult => ({
   ...judge(facts, terms),
   exitCode: facts.exit?.code ?? null,
   signal: facts.exit?.signal ?? null,
-  summary: summaryOf(facts, terms).trim().slice(0, SUMMARY_CHARACTERS),
+  summary: (summaryOf(facts, terms).trim() || (terms.toolErrors ?? '')).slice(0, SUMMARY_CHARACTERS),
   ...(facts.usage !== null && { usage: facts.usage }),
   durationMs: Math.max(0, durationMs),
   events: facts.events,
