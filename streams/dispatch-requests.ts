@@ -6,8 +6,8 @@ import { answering, type RequestOf, type ResultOf } from './requests.ts';
 
 /**
  * Why a task waits. The first four: that limit is reached. `no-runner`: nobody who is there has its provider and labels. The rest is what keeps
- * those who could do it: their slots or the agent's limit, its provider's quota, that it could not begin
- * what it got last (`runner-unfit`), the limit, memory or disk of the machine. `going`: it is being handed over.
+ * those who could do it: their slots or the agent's limit, its provider's quota, that it could do nothing
+ * of what it got last (`runner-unfit`), the limit, memory or disk of the machine. `going`: it is being handed over.
  */
 const WAIT_REASONS = [
   'fleet-limit',

@@ -23,7 +23,7 @@ export const failureSchema = z.object({
   message: z.string().max(4000),
   /** Of `provider-limited`: before then the same asks in vain, epoch ms. */
   retryAt: z.int().nonnegative().optional(),
-  /** Of `infra-failed`: nothing had begun, and the runner or its machine is why, not what was asked. Somebody else may do it. */
+  /** Nothing was done, and the runner, its machine or its account with the provider is why, not what was asked: somebody else may do it. */
   unfit: z.boolean().optional(),
 });
 

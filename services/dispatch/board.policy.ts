@@ -68,6 +68,14 @@ type RunFailure = Extract<RunEvent, { readonly type: 'fleetlog.run.failed.v1' }>
 export const endsRun = (event: RunEvent): boolean =>
   ENDED_RUN.has(event.type) || (event.type === 'fleetlog.run.lease-expired.v1' && event.next !== 'queued');
 
+/** Its runner has done what it was given, well or badly. */
+const showsFitness = (event: RunEvent): boolean =>
+  event.type === 'fleetlog.run.completed.v1' ||
+  event.type === 'fleetlog.run.blocked.v1' ||
+  (event.type === 'fleetlog.run.failed.v1' &&
+    event.failure.unfit !== true &&
+    event.failure.kind === 'provider-failed');
+
 export class Board implements Situation {
   readonly waiting = nobodyWaits();
   readonly runners = noRunners();
@@ -130,10 +138,9 @@ export class Board implements Situation {
 
   applyRun(event: RunEvent): void {
     if (event.type === 'fleetlog.run.created.v1') return this.restoreRun(event);
-    const run = this.#runs.get(event.runId);
-    if (run !== undefined && event.type === 'fleetlog.run.turn-started.v1')
-      this.runners.unfit.began(run.agent, run.provider);
     if (!endsRun(event)) return;
+    const run = this.#runs.get(event.runId);
+    if (run !== undefined && showsFitness(event)) this.runners.unfit.worked(run.agent, run.provider);
     this.#runs.delete(event.runId);
     this.runners.free(event.runId);
     if (run !== undefined && event.type === 'fleetlog.run.failed.v1')

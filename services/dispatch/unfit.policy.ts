@@ -1,6 +1,7 @@
-// Runners that could not begin what they were given, for a reason of their own or of their machine (no room on its disk, a program that is
-// not there): they fail in a moment whatever they get, and would eat a queue. Each takes nothing of that provider for a while, the
-// longer the oftener; a turn that begins, or a runner that is started again, ends that. Pure: who holds it ends a wait when its time has come.
+// Runners that could not do anything of what they were given, for a reason of their own, of their machine or their account (no room on its
+// disk, a program that is not there, a login that has expired): they fail whatever they get, and would eat a queue. Each takes nothing of
+// that provider for a while, the longer the oftener; work that is done, or a runner that is started again, ends that. Pure: who holds it
+// ends a wait when its time has come.
 
 const FIRST_MS = 5000;
 const MOST_MS = 300_000;
@@ -18,10 +19,10 @@ interface Unfitness {
 }
 
 export interface Unfit {
-  /** A run of the agent could not begin. What was under way beside an earlier failure makes nothing longer. */
+  /** A run of the agent failed for such a reason. What was under way beside an earlier failure makes nothing longer. */
   failed(agent: string, provider: string, failure: { readonly atMs: number; readonly why: string }): void;
-  /** A turn of the agent has begun: it can. */
-  began(agent: string, provider: string): void;
+  /** The agent has done something: it can. */
+  worked(agent: string, provider: string): void;
   /** Another process is its runner now. */
   restarted(agent: string): void;
   /** Ends the waits that are over by now. True when there was one. */
@@ -57,7 +58,7 @@ class UnfitSet implements Unfit {
     );
   }
 
-  began(agent: string, provider: string): void {
+  worked(agent: string, provider: string): void {
     const ofAgent = this.#known.get(agent);
     if (ofAgent?.delete(provider) === true && ofAgent.size === 0) this.#known.delete(agent);
   }

@@ -49,7 +49,7 @@ const OBSTACLES: Readonly<Record<Obstacle, string>> = {
   'host-limit': 'the limit of the machine is reached',
   'host-memory': 'too little memory is free on the machine',
   'host-disk': 'too little disk is free on the machine',
-  'runner-unfit': 'a runner could not begin what it got last',
+  'runner-unfit': 'a runner could do nothing of what it got last',
   'provider-paused': 'the quota of the provider is used up',
 };
 
@@ -59,7 +59,7 @@ const namesOf = (agents: readonly string[]): string =>
     ? agents.join(', ')
     : `${agents.slice(0, MOST_NAMES).join(', ')} and ${agents.length - MOST_NAMES} more`;
 
-/** Of the words of a runner that could not begin. */
+/** Of the words of an unfit runner. */
 const MOST_SAID = 500;
 
 const ofObstacles = (

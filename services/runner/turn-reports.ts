@@ -4,6 +4,7 @@ import type { NewRecord, Note } from '#libs/outbox/outbox.ts';
 import type { TurnResult } from '#streams/turn-result.ts';
 import type { ApprovalCall } from './approvals/asked-call.ts';
 import type { ProviderEvent, ProviderTurn } from './providers/provider.ts';
+import { withAccount } from './providers/account.policy.ts';
 import { withQuota } from './providers/quota.policy.ts';
 import type { AgentWord, TurnFacts } from './providers/turn-facts.ts';
 import { turnOutcome } from './providers/turn-outcome.policy.ts';
@@ -126,7 +127,8 @@ export class TurnReports {
       toolErrors: this.#errors.text,
     } as const;
     const endedAt = clock.now();
-    const result = withQuota(turnOutcome(facts, durationMs, terms), facts, { provider, now: endedAt });
+    const limited = withQuota(turnOutcome(facts, durationMs, terms), facts, { provider, now: endedAt });
+    const result = withAccount(limited, facts, { provider, toolCalls: this.#calls.counts.totalToolCalls });
     const scope = this.scope(claim);
     const payload = { commandId, result, endedAt };
     const { outcome, summary } = result;

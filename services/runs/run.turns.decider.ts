@@ -179,11 +179,11 @@ const again = (
   ...closing(run),
 });
 
-/** Why it failed. Where a turn of the run has begun before, something is done: not everybody may begin it anew. */
+/** Why it failed. Where an earlier claim of the run has begun a turn, something is done: not everybody may begin it anew. */
 const failureOf = ({ failure, summary }: TurnResult, run: Run): NonNullable<TurnResult['failure']> => {
   if (failure === null)
     return { kind: 'provider-failed', message: summary || 'the turn failed without saying why' };
-  if (failure.unfit !== true || run.startedTurnId === null) return failure;
+  if (failure.unfit !== true || run.startedTurnId === null || run.claims === 1) return failure;
   const { unfit: _unfit, ...rest } = failure;
   return rest;
 };

@@ -86,7 +86,7 @@ const isTriedAgain = (task: Task, { end }: CommandOf<'end'>): boolean => {
   if (end.outcome === 'cancelled') return task.attempts.at(-1)?.isRecalled === true;
   const { replay, maxAttempts } = task.created;
   if (end.outcome !== 'failed') return false;
-  // Nothing had begun: whoever is fit to do it may, and dispatch waits before it asks the same runner again.
+  // Nothing was done: whoever is fit to do it may, and dispatch waits before it asks the same runner again.
   if (end.failure?.unfit === true) return true;
   // Whoever pays has to wait, and the work with it: that is no try of it.
   if (end.failure?.kind === 'provider-limited') return replay === 'requeue';

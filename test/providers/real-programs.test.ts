@@ -50,6 +50,7 @@ beforeAll(async () => {
         { text: 'I have read it.', usage: { input: 1600, output: 5 } },
       ],
     },
+    { match: 'foreign task', replies: Array.from({ length: 8 }, () => ({ status: 401 })) },
     { match: 'refused task', replies: [{ status: 400 }, { status: 400 }] },
     { match: 'endless task', replies: [{ text: 'This takes long.', shell: WAIT_FOR_EVER }] },
   ]);
@@ -148,6 +149,11 @@ describe.each(names.map((name) => ({ name })))('the real $name', ({ name }) => {
       type: 'fleetlog.run.failed.v1',
       failure: { kind: 'provider-failed', message: expect.stringContaining('scripted 400') },
     });
+  });
+
+  test.skipIf(pathOf(name) === undefined)('that nobody knows leaves its work to others', async () => {
+    const end = await ended(control.ports, await start('Do the foreign task.'));
+    expect(end).toMatchObject({ failure: { kind: 'provider-failed', unfit: true } });
   });
 
   test.skipIf(pathOf(name) === undefined)(

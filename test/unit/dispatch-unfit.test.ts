@@ -7,10 +7,12 @@ import { decideGrants } from '#services/dispatch/dispatch.policy.ts';
 import type { Limits } from '#services/dispatch/limits.policy.ts';
 import { allFit, unfitForMs } from '#services/dispatch/unfit.policy.ts';
 import { explainWaiting } from '#services/dispatch/why.policy.ts';
+import { withAccount } from '#services/runner/providers/account.policy.ts';
 import { isUnfitAfter } from '#services/runner/unfit.policy.ts';
 import { RUN_EXAMPLES } from '#streams/generate-examples.ts';
-import type { RunEvent } from '#streams/run.ts';
+import type { ProviderName, RunEvent } from '#streams/run.ts';
 import type { TaskEvent } from '#streams/task.ts';
+import type { TurnResult } from '#streams/turn-result.ts';
 import {
   assigned,
   created,
@@ -52,7 +54,7 @@ describe('a runner that cannot begin', () => {
     expect(grants(on)).toEqual([]);
     expect(explainWaiting(on, none)[0]).toMatchObject({
       reason: 'runner-unfit',
-      because: 'a runner could not begin what it got last (a1); it said: cannot start /bin/agent: ENOENT',
+      because: 'a runner could do nothing of what it got last (a1); it said: cannot start /bin/agent: ENOENT',
       untilMs: 6000,
     });
     on.runners.present('a2', facts);
@@ -72,18 +74,21 @@ describe('a runner that cannot begin', () => {
     expect(grants(on)).toEqual(['a1']);
   });
 
-  test('is believed from the first turn that begins', () => {
-    const on = board();
-    for (const at of [1000, 7000]) {
+  test('is believed from the first work that it does, well or badly', () => {
+    for (const worked of ['completed', 'blocked', 'failed'] as const) {
+      const on = board();
+      for (const at of [1000, 7000]) {
+        on.applyRun(runOf('a1'));
+        on.applyRun(failedAt(at));
+        on.runners.unfit.endDue(at + 10_000);
+      }
+      expect(on.runners.unfit.of('a1', 'exec')).toBeUndefined();
       on.applyRun(runOf('a1'));
-      on.applyRun(failedAt(at));
-      on.runners.unfit.endDue(at + 5000 + at);
+      on.applyRun(RUN_EXAMPLES[`fleetlog.run.${worked}.v1`]);
+      on.applyRun(runOf('a1'));
+      on.applyRun(failedAt(30_000));
+      expect(on.runners.unfit.of('a1', 'exec')?.untilMs, worked).toBe(35_000);
     }
-    expect(on.runners.unfit.of('a1', 'exec')).toBeUndefined();
-    on.applyRun(runOf('a1'));
-    on.applyRun(RUN_EXAMPLES['fleetlog.run.turn-started.v1']);
-    on.applyRun(failedAt(30_000));
-    expect(on.runners.unfit.of('a1', 'exec')?.untilMs).toBe(35_000);
   });
 
   test('waits the longer the oftener it fails, within bounds, and never the longer for what failed beside it', () => {
@@ -141,6 +146,45 @@ describe('work that an unfit runner got', () => {
     given(created({ maxAttempts: 1 }), assigned(), started())
       .when(endFailed(lost))
       .thenLike({ type: 'fleetlog.task.failed.v1' });
+  });
+});
+
+describe('an account that is not valid', () => {
+  const closing = { outcome: 'failed', summary: '', message: '' } as const;
+  const failedBy = (message: string): TurnResult => ({
+    outcome: 'failed',
+    exitCode: 1,
+    signal: null,
+    summary: '',
+    failure: { kind: 'provider-failed', message },
+    durationMs: 1,
+    events: 3,
+  });
+  const isUnfit = (message: string, more: { provider?: ProviderName; toolCalls?: number } = {}) =>
+    withAccount(failedBy(message), { closing }, { provider: 'claude', toolCalls: 0, ...more }).failure
+      ?.unfit === true;
+
+  test.each([
+    'Failed to authenticate. API Error: 401 no such key',
+    'unexpected status 401 Unauthorized: no such key, url: http://127.0.0.1:1/v1/responses',
+    'Invalid API key · Please run /login',
+    'Authentication required',
+    'OAuth token has expired',
+    'Your credit balance is too low to use this model',
+  ])('is the runner’s trouble: %s', (message) => {
+    expect(isUnfit(message)).toBe(true);
+  });
+  test('is none of: other failures, work that was under way, what a program of any kind prints', () => {
+    for (const message of ['API Error: 500 overloaded', 'line 401 is wrong', 'the test of the login failed'])
+      expect(isUnfit(message), message).toBe(false);
+    expect(isUnfit('API Error: 401', { toolCalls: 1 })).toBe(false);
+    expect(isUnfit('API Error: 401', { provider: 'exec' })).toBe(false);
+    const quiet = withAccount(
+      failedBy('API Error: 401'),
+      { closing: null },
+      { provider: 'claude', toolCalls: 0 },
+    );
+    expect(quiet.failure?.unfit).toBeUndefined();
   });
 });
 

@@ -146,22 +146,27 @@ describe('a turn finished', () => {
         result: failed,
       });
   });
-  test('that an unfit runner could not begin says so, unless a turn of the run has begun before', () => {
+  test('that an unfit runner could do nothing of says so, unless a turn of an earlier claim has begun', () => {
     const failure = { kind: 'infra-failed', message: 'no room' } as const;
     const unfit = result({ outcome: 'failed', exitCode: null, failure: { ...failure, unfit: true } });
     given(created(), claimed())
       .when(finish(1, unfit))
       .thenLike({ type: 'fleetlog.run.failed.v1', failure: { ...failure, unfit: true } });
-    given(created(), claimed(), started()).when(finish(1, unfit)).then({
-      type: 'fleetlog.run.failed.v1',
-      runId,
-      sessionId,
-      fence: 1,
-      turnId: turnA,
-      endedAt: NOW,
-      failure,
-      result: unfit,
-    });
+    given(created(), claimed(), started())
+      .when(finish(1, unfit))
+      .thenLike({ type: 'fleetlog.run.failed.v1', failure: { ...failure, unfit: true } });
+    given(created(), claimed(), started(), expired(1, 'queued'), claimed(2))
+      .when(finish(2, unfit, turnB))
+      .then({
+        type: 'fleetlog.run.failed.v1',
+        runId,
+        sessionId,
+        fence: 2,
+        turnId: turnB,
+        endedAt: NOW,
+        failure,
+        result: unfit,
+      });
   });
   test('HR-41 that the runner cancelled cancels the run', () => {
     const cancelled = result({ outcome: 'cancelled', exitCode: null, signal: 'SIGTERM' });
