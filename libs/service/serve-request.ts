@@ -25,6 +25,21 @@ const invalid = (why: string): Fault =>
 const issuesOf = (error: z.ZodError): string =>
   error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`).join('; ');
 
+/** The request as its contract has it. Throws `REQUEST_INVALID` (never). */
+const requestOf = <Request>(schema: z.ZodType<Request>, body: Uint8Array): Request => {
+  const value = readJsonBody(body);
+  if (value === undefined) throw invalid('the body is not JSON');
+  try {
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    throw invalid(issuesOf(parsed.error));
+  } catch (error) {
+    // JSON is read however deep it is, and cannot be looked at or written so. Asked again, it would be the same.
+    if (error instanceof RangeError) throw invalid('the body is nested too deep');
+    throw error;
+  }
+};
+
 const answerTo = async <Asker, Request, Result>(
   { askerOf, schema, handle }: RequestHandling<Asker, Request, Result>,
   message: RequestMessage,
@@ -32,9 +47,7 @@ const answerTo = async <Asker, Request, Result>(
   try {
     const asker = askerOf(message.subject);
     if (asker === undefined) throw invalid(`subject ${message.subject}`);
-    const parsed = schema.safeParse(readJsonBody(message.body));
-    if (!parsed.success) throw invalid(issuesOf(parsed.error));
-    const answer = await handle(asker, parsed.data);
+    const answer = await handle(asker, requestOf(schema, message.body));
     if (answer.kind === 'ok') return { outcome: 'ok', result: answer.result };
     return { outcome: 'refused', ...answer.rejection };
   } catch (error) {

@@ -6,15 +6,20 @@ import { mail } from '#services/mail/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
+import { jsonBytes } from '#streams/entry.ts';
 import { makeId } from '#streams/ids.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision, startControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { bytesOverNats } from '#test/support/refusals.ts';
+import { runRequest } from '#test/support/run-facts.ts';
 
 const SERVICES = [runs, tasks, mail, sessions];
 
 let broker: FreshBroker;
 let first: ControlPlane;
 let second: ControlPlane;
+/** On a connection of its own: what it asks goes through the broker. */
+let asker: ControlPlane;
 let nc: NatsConnection;
 
 beforeAll(async () => {
@@ -22,10 +27,12 @@ beforeAll(async () => {
   await provision(broker);
   first = await startControlPlane({ broker, services: SERVICES });
   second = await startControlPlane({ broker, services: [runs] });
+  asker = await startControlPlane({ broker, services: [] });
   nc = await connect({ servers: broker.url, user: broker.user, pass: broker.password });
 });
 afterAll(async () => {
   await nc.close();
+  await asker.stop();
   await second.stop();
   await first.stop();
   await broker[Symbol.asyncDispose]();
@@ -94,5 +101,41 @@ describe('a tool', () => {
   test('no longer finds an instance that has stopped', async () => {
     await second.stop();
     expect((await all(tool().ping('runs'))).length).toBe(1);
+  });
+});
+
+/** An answer to an approval with an input of that many levels. */
+const edited = (levels: number): string => {
+  const answer = {
+    runId: makeId('run', systemIds.ulid()),
+    approvalId: makeId('approval', systemIds.ulid()),
+    answerId: 'a',
+    decision: 'edit',
+    actor: 'user:anna',
+  };
+  return `${JSON.stringify(answer).slice(0, -1)},"input":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+};
+
+describe('bad input over NATS', () => {
+  const text = (body: string): Uint8Array => new TextEncoder().encode(body);
+  test.each([
+    ['no JSON', text('{"runId": '), 'REQUEST_INVALID'],
+    ['no object', text('[1]'), 'REQUEST_INVALID'],
+    ['nested without end', text('['.repeat(500_000)), 'REQUEST_INVALID'],
+    ['nested deep where anything may stand', text(edited(20_000)), 'REQUEST_INVALID'],
+    ['a number as text', jsonBytes({ ...runRequest(), maxAttempts: '3' }), 'REQUEST_INVALID'],
+    [
+      'a prompt over its limit',
+      jsonBytes({ ...runRequest(), request: { prompt: 'x'.repeat(900_000), turnTimeoutMs: 1000 } }),
+      'REQUEST_INVALID',
+    ],
+    ['more than goes on record', jsonBytes({ text: 'x'.repeat(1_040_000) }), 'REQUEST_TOO_LARGE'],
+  ])('%s changes nothing', async (what, body, code) => {
+    const before = await first.ports.log('TRANSITIONS').bounds();
+    const operation = what.startsWith('nested deep') ? 'answer-approval' : 'create';
+    const said = await bytesOverNats(asker.ports, ['runs', operation], body);
+    const status = code === 'REQUEST_INVALID' ? 400 : 413;
+    expect(said).toEqual({ status, kind: 'schema-invalid', code });
+    expect(await first.ports.log('TRANSITIONS').bounds()).toEqual(before);
   });
 });
