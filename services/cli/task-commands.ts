@@ -7,6 +7,7 @@ import type { CliContext } from './context.ts';
 import { fieldLines } from './field-lines.ts';
 import { ago, table } from './output.ts';
 import { followOrder, showQueues, whyItWaits } from './queue-command.ts';
+import { registerTaskChangeCommands } from './task-change-commands.ts';
 import { registerTaskStatsCommands } from './task-stats-commands.ts';
 import { collect, promptOf, wholeNumber } from './work-arguments.ts';
 
@@ -125,24 +126,6 @@ const show = async (context: CliContext, taskId: string, flags: StackFlags): Pro
   if (rows.length > 0) context.terminal.out(table(['ATTEMPT', 'OUTCOME', 'AGENT', 'RUN', 'WHY'], rows));
 };
 
-const change = async (
-  context: CliContext,
-  { taskId, what }: { readonly taskId: string; readonly what: 'cancel' | 'retry' },
-  flags: StackFlags & { readonly reason?: string; readonly idempotencyKey?: string },
-): Promise<void> => {
-  const call = await invocation(context, flags);
-  const answer = await call.api.call(
-    {
-      method: 'POST',
-      path: `/api/v1/tasks/${encodeURIComponent(taskId)}/${what}`,
-      body: flags.reason === undefined ? {} : { reason: flags.reason },
-      idempotencyKey: flags.idempotencyKey,
-    },
-    changedSchema,
-  );
-  context.terminal.out(call.isJson ? JSON.stringify(answer) : `${answer.taskId} is ${answer.state}`);
-};
-
 const pairs = (text: string, known: Readonly<Record<string, string>> | undefined): Record<string, string> => {
   const at = text.indexOf('=');
   return { ...known, [at < 0 ? text : text.slice(0, at)]: at < 0 ? '' : text.slice(at + 1) };
@@ -196,16 +179,7 @@ export const registerTaskCommands = (program: Command, context: CliContext): voi
     .description('One task with all its attempts and, while it waits, its place in the queue')
     .argument('<task>')
     .action((taskId: string, flags: StackFlags) => show(context, taskId, flags));
-  withStackFlags(task.command('cancel'))
-    .description('Cancel a task and the run that does it; one that has ended stays as it is')
-    .argument('<task>')
-    .option('--reason <text>', 'why, for the record')
-    .action((taskId: string, flags: StackFlags) => change(context, { taskId, what: 'cancel' }, flags));
-  withStackFlags(task.command('retry'))
-    .description('Let a task that failed, is blocked or was cancelled wait for a further attempt')
-    .argument('<task>')
-    .option('--idempotency-key <key>', 'the same key retries once, however often it is sent')
-    .action((taskId: string, flags: StackFlags) => change(context, { taskId, what: 'retry' }, flags));
+  registerTaskChangeCommands(task, context);
   withStackFlags(task.command('queues'))
     .description(
       'Queues: how many tasks in which state and lane, which goes next, and why the first ones wait',
