@@ -45,7 +45,7 @@ interface HubOptions {
   readonly clock: Clock;
   /** Items a queue may hold; default 1,000. */
   readonly maxItems?: number;
-  /** Bytes a queue may hold, unless its first item alone has more; default 1 MiB. What several queues hold is there once. */
+  /** Bytes a queue may hold, unless its first item alone has more; default 2 MiB. What several queues hold is there once. */
   readonly maxBytes?: number;
   readonly onTrouble: (fault: Fault) => void;
 }
@@ -224,7 +224,7 @@ class Hub implements FeedHub {
   }
 
   #hand(item: FeedItem): void {
-    const { maxItems = 1000, maxBytes = 1024 * 1024 } = this.#options;
+    const { maxItems = 1000, maxBytes = 2 * 1024 * 1024 } = this.#options;
     this.#position = item.seq;
     const ofRun = item.runId === undefined ? undefined : this.#byRun.get(item.runId);
     for (const chairs of [ofRun ?? [], this.#wide])

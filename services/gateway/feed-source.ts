@@ -38,7 +38,7 @@ interface RunOf {
 }
 
 /** What a reading of the past may have in memory that was not looked at. */
-const AHEAD = { aheadBytes: 1024 * 1024 } as const;
+const AHEAD = { aheadBytes: 256 * 1024 } as const;
 
 type Logs = Readonly<Record<'transitions' | 'events', Pick<FeedHub, 'log'>>>;
 
@@ -124,9 +124,13 @@ export async function* readPast(
   }
 }
 
-/** A page of the past: what is in memory of it while its reader takes its time. */
+/**
+ * A page of the past: what is in memory of it while its reader takes its time. The first one is small: who reads no more than that holds no more; each after
+ * it is larger, since each is a reading of its own for the broker.
+ */
 const PAGE_ITEMS = 1000;
-const PAGE_BYTES = 512 * 1024;
+const FIRST_PAGE_BYTES = 64 * 1024;
+const MOST_PAGE_BYTES = 256 * 1024;
 
 interface PastPage {
   readonly items: readonly FeedItem[];
@@ -134,13 +138,13 @@ interface PastPage {
   readonly nextSeq: number | undefined;
 }
 
-const readPastPage = async (source: FeedSource, range: PastRange): Promise<PastPage> => {
+const readPastPage = async (source: FeedSource, range: PastRange, most: number): Promise<PastPage> => {
   const items: FeedItem[] = [];
   let bytes = 0;
   for await (const item of readPast(source, range)) {
     items.push(item);
     bytes += item.utf8().byteLength;
-    if (bytes >= PAGE_BYTES || items.length === PAGE_ITEMS) return { items, nextSeq: item.seq + 1 };
+    if (bytes >= most || items.length === PAGE_ITEMS) return { items, nextSeq: item.seq + 1 };
   }
   return { items, nextSeq: undefined };
 };
@@ -155,10 +159,12 @@ export async function* readPastByPages(
   turnstile: Turnstile,
 ): AsyncGenerator<FeedItem> {
   let next: PastRange | undefined = range;
+  let most = FIRST_PAGE_BYTES;
   while (next !== undefined && !range.signal.aborted) {
-    const asked: PastRange = next;
-    const page: PastPage = await turnstile.pass(() => readPastPage(source, asked));
+    const asked: [PastRange, number] = [next, most];
+    const page: PastPage = await turnstile.pass(() => readPastPage(source, ...asked));
     yield* page.items;
+    most = Math.min(2 * most, MOST_PAGE_BYTES);
     next = page.nextSeq === undefined ? undefined : { ...range, fromSeq: page.nextSeq };
   }
 }

@@ -13,25 +13,33 @@ const HEARTBEAT = encoder.encode(': still here\n\n');
 /** Tells the client how long to wait before it reconnects, and opens the stream at once. */
 const PREAMBLE = encoder.encode('retry: 1000\n: fleetlog\n\n');
 
-const event = (name: string, id: string, data: string): Uint8Array =>
-  encoder.encode(`event: ${name}\nid: ${id}\ndata: ${data}\n\n`);
+/** An event, in pieces that are sent one after the other. */
+type Frame = readonly Uint8Array[];
+
+const event = (name: string, id: string, data: string): Frame => [
+  encoder.encode(`event: ${name}\nid: ${id}\ndata: ${data}\n\n`),
+];
 
 const END = encoder.encode('\n\n');
 
+/** Less is copied sooner than sent as pieces. */
+const COPIED_BYTES = 4096;
+
 /** As {@link event}, around the bytes that all readers of the item share: behind its first brace stands where this one is. */
-const itemEvent = (item: FeedItem, cursor: string): Uint8Array => {
+const itemEvent = (item: FeedItem, cursor: string): Frame => {
   const name = item.stream === 'EVENTS' ? 'report' : 'transition';
   const head = `event: ${name}\nid: ${cursor}\ndata: {"cursor":"${cursor}",`;
   const shown = item.utf8().subarray(1);
+  if (shown.length > COPIED_BYTES) return [encoder.encode(head), shown, END];
   const bytes = Buffer.allocUnsafe(head.length + shown.length + END.length);
   bytes.write(head, 'latin1');
   bytes.set(shown, head.length);
   bytes.set(END, head.length + shown.length);
-  return bytes;
+  return [bytes];
 };
 
 /** The record of the fleet: each item with its position, by which a client resumes. */
-export const feedFrame = (output: FeedOutput): Uint8Array => {
+export const feedFrame = (output: FeedOutput): Frame => {
   const cursor = formatPosition(output.position);
   if (output.kind === 'item') return itemEvent(output.item, cursor);
   const { stream, firstSeq } = output.kind === 'gone' ? output : {};
@@ -41,13 +49,12 @@ export const feedFrame = (output: FeedOutput): Uint8Array => {
 /** An event of a stream that is not resumed. */
 export const plainFrame =
   (name: string) =>
-  (output: unknown): Uint8Array =>
-    encoder.encode(`event: ${name}\ndata: ${JSON.stringify(output)}\n\n`);
+  (output: unknown): Frame => [encoder.encode(`event: ${name}\ndata: ${JSON.stringify(output)}\n\n`)];
 
 export interface SseOptions<Output> {
   readonly feed: AsyncGenerator<Output>;
   /** The event of an item. */
-  readonly frame: (output: Output) => Uint8Array;
+  readonly frame: (output: Output) => Frame;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   /** Of all streams together. */
@@ -81,7 +88,7 @@ class SseSource<Output> {
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    this.#send(controller, PREAMBLE);
+    this.#send(controller, [PREAMBLE]);
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -90,7 +97,7 @@ class SseSource<Output> {
       await this.#options.turns.mine();
       const next = (this.#next ??= this.#ask());
       if (next.settled === undefined) await this.#settledOrSilent();
-      if (next.settled === undefined) return this.#send(controller, HEARTBEAT);
+      if (next.settled === undefined) return this.#send(controller, [HEARTBEAT]);
       this.#next = undefined;
       const result = await next.settled;
       if (result.done !== true) return this.#send(controller, this.#options.frame(result.value));
@@ -107,12 +114,14 @@ class SseSource<Output> {
   }
 
   /** Asked for more only once it was taken. */
-  #send(controller: ReadableStreamDefaultController<Uint8Array>, bytes: Uint8Array): void {
+  #send(controller: ReadableStreamDefaultController<Uint8Array>, frame: Frame): void {
     // Gone while it waited for its turn.
     if (this.#isClosed) return;
     const { turns, clock, stallMs, onStall } = this.#options;
-    controller.enqueue(bytes);
-    turns.spend(bytes.byteLength);
+    for (const piece of frame) {
+      controller.enqueue(piece);
+      turns.spend(piece.byteLength);
+    }
     this.#cancelStall = clock.timer(stallMs, onStall);
   }
 

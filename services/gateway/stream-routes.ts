@@ -23,7 +23,7 @@ import {
 import { inputInvalid, parseInput } from './input.ts';
 import { sourcesOfRun } from './read-routes.ts';
 import { orderFeed } from './order-feed.ts';
-import { feedFrame, plainFrame, sseBody } from './sse.ts';
+import { feedFrame, plainFrame, sseBody, type SseOptions } from './sse.ts';
 import { intersectFilters, isFilter } from './subject-filter.ts';
 import { taskIndexOf } from './task-reading.ts';
 import { SendTurns, Turnstile } from './turnstile.ts';
@@ -87,7 +87,7 @@ interface Serving {
 
 interface Shown<Output> {
   readonly feedOf: (signal: AbortSignal) => AsyncGenerator<Output>;
-  readonly frame: (output: Output) => Uint8Array;
+  readonly frame: SseOptions<Output>['frame'];
 }
 
 const openStream = <Output>(
