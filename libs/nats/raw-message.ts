@@ -55,7 +55,13 @@ export const readerHeaders = (message: Msg): Record<string, string> => {
 };
 
 /** Whether the message is a status of the broker ("NATS/1.0 503"), and not content. */
-export const isStatus = (message: Msg): boolean => headerBytes(message)?.[8] === 32;
+export const isStatus = (message: Msg): boolean => {
+  const { _rdata, _msg } = message as unknown as ClientFields;
+  // Asked for each message: nothing is made for it.
+  if (_rdata instanceof Uint8Array && typeof _msg?.hdr === 'number')
+    return _msg.hdr > 0 && _rdata[8] === SPACE;
+  return headerBytes(message)?.[8] === SPACE;
+};
 
 /** Whether nobody listens to the subject of a request. */
 export const isUnserved = (message: Msg): boolean =>
@@ -76,6 +82,7 @@ export interface DeliveryFacts {
   readonly pending: number;
 }
 
+const SPACE = 32;
 const DOT = 46;
 const ZERO = 48;
 
@@ -105,6 +112,27 @@ const readNumber = (bytes: Uint8Array, digits: number): number => {
   return value;
 };
 
+/** What stood before the numbers last time: most messages that come together are of one consumer, and have the same. */
+let lastPrefix: Uint8Array = new Uint8Array(0);
+
+const hasLastPrefix = (bytes: Uint8Array): boolean => {
+  const { length } = lastPrefix;
+  if (length === 0 || bytes.length <= length) return false;
+  // Consumers differ at the end of it.
+  for (let at = length - 1; at >= 0; at -= 1) if (bytes[at] !== lastPrefix[at]) return false;
+  return true;
+};
+
+/** Where the numbers begin; 0: it has none. */
+const numbersAt = (bytes: Uint8Array): number => {
+  if (hasLastPrefix(bytes)) return lastPrefix.length;
+  const dots = countDots(bytes);
+  if (dots < 8) return 0;
+  const from = tokenStart(bytes, dots >= 10 ? 6 : 4);
+  lastPrefix = bytes.slice(0, from);
+  return from;
+};
+
 const MOST_DIGITS = 20;
 /** Nanoseconds do not fit a double: of 19 digits the last six are left out. */
 const MS_DIGITS = 13;
@@ -115,9 +143,8 @@ const MS_DIGITS = 13;
  */
 export const deliveryFacts = (message: Msg): DeliveryFacts | undefined => {
   const bytes = replyBytes(message);
-  const dots = countDots(bytes);
-  if (dots < 8) return undefined;
-  cursor = tokenStart(bytes, dots >= 10 ? 6 : 4);
+  cursor = numbersAt(bytes);
+  if (cursor === 0) return undefined;
   return {
     attempt: readNumber(bytes, MOST_DIGITS),
     streamSeq: readNumber(bytes, MOST_DIGITS),

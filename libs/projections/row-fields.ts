@@ -28,3 +28,6 @@ export const list = (value: unknown): readonly unknown[] => {
   if (!Array.isArray(value)) throw wrong(value, 'a list');
   return value as readonly unknown[];
 };
+
+/** What a key names, behind its last dot: a part of a text that is there already, where the field of the value would be another one. */
+export const idOfKey = (key: string): string => key.slice(key.lastIndexOf('.') + 1);

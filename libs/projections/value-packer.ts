@@ -33,6 +33,9 @@ const FIRST_BEYOND_ASCII = 128;
 /** Digits that a double holds exactly, all of them. */
 const EXACT_DIGITS = 15;
 
+/** An empty list: most lists of most values are. */
+const NOTHING: readonly unknown[] = Object.freeze([]);
+
 /** The length of a field that does not fit a byte: it is looked for. */
 export const LONG_FIELD = 255;
 
@@ -215,6 +218,7 @@ export class ValuePacker {
       }
       if (at === to) return whole;
     }
+    if (first === OPEN_LIST && to - from === 2) return NOTHING;
     const text = first === QUOTE ? this.#plainText(from + 1, to - 1) : undefined;
     return text ?? (JSON.parse(bytes.toString('utf8', from, to)) as unknown);
   }

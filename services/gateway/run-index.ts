@@ -1,20 +1,15 @@
 // Runs in the order in which they are listed, newest first, by state and by session, kept beside the view of the bucket.
 import type { ReadView } from '#libs/projections/read-view.ts';
+import { idOfKey, oneOf, text, whole } from '#libs/projections/row-fields.ts';
 import { runViewSchema, type RunView } from '#streams/buckets.ts';
 import type { RunStateName } from '#streams/run.ts';
 import type { ListPosition } from './cursor.ts';
 import { TimeIndex, type TimePage } from './time-index.ts';
 
-const rowSchema = runViewSchema.pick({
-  runId: true,
-  sessionId: true,
-  agent: true,
-  state: true,
-  createdAt: true,
-});
+const STATES: ReadonlySet<RunStateName> = new Set(runViewSchema.shape.state.options);
 
 /** What runRowOf looks at. */
-export const RUN_ROW_FIELDS = Object.keys(rowSchema.shape);
+export const RUN_ROW_FIELDS = ['sessionId', 'agent', 'state', 'createdAt'] as const;
 
 /** What the order and the filters need of a run. */
 export interface RunRow extends ListPosition {
@@ -27,8 +22,15 @@ export interface RunRow extends ListPosition {
 
 /** The row of a value of the bucket; throws for what is none. */
 export const runRowOf = (value: unknown, key: string): RunRow => {
-  const { runId, createdAt, ...row } = rowSchema.parse(value);
-  return { id: runId, key, atMs: createdAt, ...row };
+  const fields = value as Readonly<Partial<Record<(typeof RUN_ROW_FIELDS)[number], unknown>>>;
+  return {
+    id: idOfKey(key),
+    key,
+    atMs: whole(fields.createdAt),
+    sessionId: text(fields.sessionId),
+    agent: text(fields.agent),
+    state: oneOf(fields.state, STATES),
+  };
 };
 
 export interface RunListing {

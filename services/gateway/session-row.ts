@@ -1,10 +1,9 @@
 // What the orders and filters of sessions need of one, read from a value of the bucket without its schema.
-import { list, text, whole } from '#libs/projections/row-fields.ts';
+import { idOfKey, list, text, whole } from '#libs/projections/row-fields.ts';
 
 /** What sessionRowOf looks at. */
 export const SESSION_ROW_FIELDS = [
   'seq',
-  'sessionId',
   'agent',
   'provider',
   'activeRuns',
@@ -34,7 +33,7 @@ export interface SessionRow {
 export const sessionRowOf = (value: unknown, key: string): SessionRow => {
   const fields = value as Readonly<Partial<Record<(typeof SESSION_ROW_FIELDS)[number], unknown>>>;
   return {
-    id: text(fields.sessionId),
+    id: idOfKey(key),
     key,
     seq: whole(fields.seq),
     version: whole(fields.version, 0),

@@ -2,7 +2,7 @@
 // as they wait in their queue, and by their last change; with the counts of each queue (ST-56). Never looks through all of them.
 import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
-import { oneOf, text, whole } from '#libs/projections/row-fields.ts';
+import { idOfKey, oneOf, text, whole } from '#libs/projections/row-fields.ts';
 import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
 import type { ReadCursor } from '#streams/session-view.ts';
 import { compareRank } from '#streams/task-order.ts';
@@ -15,7 +15,6 @@ import { QueueTally, type QueueCounts } from './queue-tally.ts';
 /** What taskRowOf looks at. */
 export const TASK_ROW_FIELDS = [
   'seq',
-  'taskId',
   'queue',
   'lane',
   'priority',
@@ -43,7 +42,7 @@ export const taskRowOf = (value: unknown, key: string): TaskRow => {
   const fields = value as Readonly<Partial<Record<(typeof TASK_ROW_FIELDS)[number], unknown>>>;
   const seq = whole(fields.seq);
   return {
-    id: text(fields.taskId),
+    id: idOfKey(key),
     key,
     seq,
     version: seq,
