@@ -7,6 +7,7 @@ import { toFault, type Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { EventLog } from '#libs/ports/event-log.ts';
 import { feedItem, type FeedItem, type FeedStream } from './feed-item.ts';
+import { RecentItems, type PageQuery, type PastPage } from './recent-items.ts';
 
 /** What a reader wants to see of a stream. */
 export interface FeedInterest {
@@ -35,6 +36,8 @@ export interface FeedHub {
   readonly log: EventLog;
   /** Takes a seat; `onChange` is called, synchronously, when its queue got an item or was lost. Throws the log's faults. */
   sit(interest: FeedInterest, onChange: () => void): Promise<Seat>;
+  /** A page of what has come since somebody sits here; undefined: ask the log. */
+  recent(query: PageQuery): PastPage | undefined;
   readonly seats: number;
   stop(): Promise<void>;
 }
@@ -52,10 +55,8 @@ interface HubOptions {
 
 /** Wait before a failed replay is started again. */
 const RESTART_MS = 500;
-/** Of an item beside its JSON. */
-const ITEM_BYTES = 300;
-
-const bytesOf = (item: FeedItem): number => item.utf8().byteLength + ITEM_BYTES;
+/** The last of a stream that are held, for all who fall behind. */
+const RECENT_BYTES = 8 * 1024 * 1024;
 
 class Chair implements Seat {
   readonly from: number;
@@ -86,7 +87,7 @@ class Chair implements Seat {
     const item = this.#queue[this.#taken];
     if (item === undefined) return undefined;
     this.#taken += 1;
-    this.#bytes -= bytesOf(item);
+    this.#bytes -= item.bytes;
     // Shifting one by one would cost the whole queue each time.
     if (this.#taken === this.#queue.length || this.#taken > 256) {
       this.#queue = this.#queue.slice(this.#taken);
@@ -98,7 +99,9 @@ class Chair implements Seat {
   offer(item: FeedItem, maxItems: number, maxBytes: number): void {
     if (this.overflowed) return;
     this.#queue.push(item);
-    this.#bytes += bytesOf(item);
+    // What waits holds nothing of what came with it.
+    item.utf8();
+    this.#bytes += item.bytes;
     const count = this.#queue.length - this.#taken;
     if (count > maxItems || (count > 1 && this.#bytes > maxBytes)) {
       this.overflowed = true;
@@ -127,6 +130,7 @@ class Hub implements FeedHub {
   readonly #options: HubOptions;
   readonly #byRun = new Map<string, Set<Chair>>();
   readonly #wide = new Set<Chair>();
+  readonly #recent = new RecentItems(RECENT_BYTES);
   readonly #runOf = new Map<Chair, string>();
   /** Seats that wait for a position. */
   readonly #awaited = new Map<Chair, number>();
@@ -143,6 +147,10 @@ class Hub implements FeedHub {
 
   get position(): number {
     return this.#position;
+  }
+
+  recent(query: PageQuery): PastPage | undefined {
+    return this.#following === undefined ? undefined : this.#recent.page(query);
   }
 
   get seats(): number {
@@ -189,11 +197,13 @@ class Hub implements FeedHub {
   #idle(): void {
     this.#following?.abort();
     this.#following = undefined;
+    this.#recent.restart(this.#position);
   }
 
   async #start(): Promise<void> {
     try {
       this.#position = (await this.log.bounds()).lastSeq;
+      this.#recent.restart(this.#position);
       const following = new AbortController();
       this.#following = following;
       this.#done = this.#follow(following.signal);
@@ -226,6 +236,7 @@ class Hub implements FeedHub {
   #hand(item: FeedItem): void {
     const { maxItems = 1000, maxBytes = 2 * 1024 * 1024 } = this.#options;
     this.#position = item.seq;
+    this.#recent.add(item);
     const ofRun = item.runId === undefined ? undefined : this.#byRun.get(item.runId);
     for (const chairs of [ofRun ?? [], this.#wide])
       for (const chair of chairs) if (chair.matches(item)) chair.offer(item, maxItems, maxBytes);

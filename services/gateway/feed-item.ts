@@ -14,6 +14,8 @@ export interface FeedItem {
   readonly seq: number;
   readonly subject: string;
   readonly storedAt: number;
+  /** About how much memory it holds. */
+  readonly bytes: number;
   /** What the entry belongs to: the run, for transitions and reports alike; undefined when it belongs to none. */
   readonly runId: string | undefined;
   /** True for the transition that ends its run. */
@@ -71,6 +73,9 @@ const shown = (stream: FeedStream, entry: StoredEntry): Record<string, unknown> 
   };
 };
 
+/** Of an item beside the body of its entry. */
+const OTHER_BYTES = 600;
+
 /** Wraps an entry. */
 export const feedItem = (stream: FeedStream, entry: StoredEntry): FeedItem => {
   let held: { readonly entry: StoredEntry } | { readonly utf8: Buffer } = { entry };
@@ -80,6 +85,7 @@ export const feedItem = (stream: FeedStream, entry: StoredEntry): FeedItem => {
     seq: entry.seq,
     subject: entry.subject,
     storedAt: entry.storedAt,
+    bytes: entry.body.byteLength + OTHER_BYTES,
     runId: runIdOf(entry),
     endsRun: stream === 'TRANSITIONS' && endsRun(entry),
     json: () => ('entry' in held ? jsonOf(held.entry) : held.utf8.toString()),

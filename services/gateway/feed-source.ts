@@ -5,6 +5,7 @@ import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import { aggregateSubject, typedFilter, type Boundary } from '#streams/subjects.ts';
 import type { FeedHub, FeedInterest } from './feed-hub.ts';
 import { feedItem, type FeedItem, type FeedStream } from './feed-item.ts';
+import type { PastPage } from './recent-items.ts';
 import { matchesFilter } from './subject-filter.ts';
 import type { Turnstile } from './turnstile.ts';
 
@@ -132,37 +133,43 @@ const PAGE_ITEMS = 1000;
 const FIRST_PAGE_BYTES = 64 * 1024;
 const MOST_PAGE_BYTES = 256 * 1024;
 
-interface PastPage {
-  readonly items: readonly FeedItem[];
-  /** Where the next one begins; undefined: this was the last. */
-  readonly nextSeq: number | undefined;
-}
-
 const readPastPage = async (source: FeedSource, range: PastRange, most: number): Promise<PastPage> => {
   const items: FeedItem[] = [];
   let bytes = 0;
   for await (const item of readPast(source, range)) {
     items.push(item);
-    bytes += item.utf8().byteLength;
+    // What waits for its reader holds nothing of what came with it.
+    item.utf8();
+    bytes += item.bytes;
     if (bytes >= most || items.length === PAGE_ITEMS) return { items, nextSeq: item.seq + 1 };
   }
   return { items, nextSeq: undefined };
 };
 
+/** Where pages come from: what a hub still has, or a reading of the log, of which `turnstile` allows so many at a time. */
+interface Pages {
+  readonly hub: Pick<FeedHub, 'recent'>;
+  readonly turnstile: Turnstile;
+}
+
 /**
  * The same for a reader that may be slow: a page is read, and then nothing until it was taken, so that one who stops reading holds a page and nothing of
- * the broker. `turnstile`: how many pages are read at a time.
+ * the broker.
  */
 export async function* readPastByPages(
   source: FeedSource,
   range: PastRange,
-  turnstile: Turnstile,
+  { hub, turnstile }: Pages,
 ): AsyncGenerator<FeedItem> {
   let next: PastRange | undefined = range;
   let most = FIRST_PAGE_BYTES;
   while (next !== undefined && !range.signal.aborted) {
-    const asked: [PastRange, number] = [next, most];
-    const page: PastPage = await turnstile.pass(() => readPastPage(source, ...asked));
+    const asked: PastRange = next;
+    const mostBytes = most;
+    const { isWanted } = source;
+    const page: PastPage =
+      hub.recent({ ...asked, mostBytes, isWanted }) ??
+      (await turnstile.pass(() => readPastPage(source, asked, mostBytes)));
     yield* page.items;
     most = Math.min(2 * most, MOST_PAGE_BYTES);
     next = page.nextSeq === undefined ? undefined : { ...range, fromSeq: page.nextSeq };

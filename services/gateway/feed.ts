@@ -104,14 +104,18 @@ class Feed {
   /** Takes the seats anew and reads what is before them. */
   async *#catchUp(): AsyncGenerator<FeedOutput> {
     const { hubs, sources, turnstile, signal } = this.#options;
-    this.#leave();
-    for (const lane of LANES)
+    for (const lane of LANES) {
+      const left = this.#seats[lane];
       this.#seats[lane] = await hubs[lane].sit(sources[lane].interest, () => this.#rouse());
+      // Not before: a hub without seats forgets what has passed.
+      left?.leave();
+    }
     for (const lane of LANES) yield* this.#passGone(lane, this.#at[lane] + 1);
     const began = this.#position();
     const past = (lane: Lane): AsyncGenerator<FeedItem> => {
       const toSeq = this.#seats[lane]?.from ?? 0;
-      return readPastByPages(sources[lane], { fromSeq: this.#at[lane] + 1, toSeq, signal }, turnstile);
+      const range = { fromSeq: this.#at[lane] + 1, toSeq, signal };
+      return readPastByPages(sources[lane], range, { hub: hubs[lane], turnstile });
     };
     for await (const item of mergeByTime(past('transitions'), past('events'))) yield await this.#out(item);
     if (signal.aborted) return;

@@ -1,25 +1,24 @@
 // The feed of the gateway in memory: readers that join, leave, lag and resume at random while both streams grow. Each sees
 // every entry of its interest exactly once, in the order of each stream.
 import { afterEach, describe, expect, test } from 'vitest';
-import { createMemoryBroker } from '#libs/memory/broker.ts';
-import { createManualClock } from '#libs/memory/clock.ts';
-import { createSeededIds } from '#libs/memory/ids.ts';
 import { encodePosition, POSITION_KEY } from '#libs/projections/position.ts';
 import { createReadView } from '#libs/projections/read-view.ts';
 import { FEED_START, type FeedPosition } from '#services/gateway/cursor.ts';
 import { readFeed, type FeedOutput } from '#services/gateway/feed.ts';
-import { createFeedHub, type FeedHub } from '#services/gateway/feed-hub.ts';
+import type { FeedHub } from '#services/gateway/feed-hub.ts';
 import { filteredSources, runSources } from '#services/gateway/feed-source.ts';
 import { sourcesOfRun } from '#services/gateway/read-routes.ts';
 import { activityViewSchema, viewKey } from '#streams/buckets.ts';
 import { Turnstile } from '#services/gateway/turnstile.ts';
-import { streamDefinitions } from '#streams/streams.ts';
-import { aggregateSubject, typedSubject } from '#streams/subjects.ts';
+import { typedSubject } from '#streams/subjects.ts';
+import {
+  createFeedWorld,
+  FEED_AGENT as agent,
+  FEED_BOUNDARY as boundary,
+  FEED_RUNS as runIds,
+  type FeedWorld as World,
+} from '#test/support/feed-world.ts';
 import { simulationSeeds } from '#test/support/seeds.ts';
-
-const boundary = { tenant: 'local', project: 'main' };
-const runIds = ['run_01HF3Z0000000000000000000A', 'run_01HF3Z0000000000000000000B'];
-const agent = 'builder-1';
 
 const hubs: FeedHub[] = [];
 afterEach(async () => {
@@ -29,57 +28,7 @@ afterEach(async () => {
   expect(seats.filter((count) => count > 0)).toEqual([]);
 });
 
-const createWorld = (seed: number, maxItems: number) => {
-  const clock = createManualClock();
-  const ids = createSeededIds(seed, clock);
-  const broker = createMemoryBroker({
-    clock,
-    ids,
-    topology: { streams: streamDefinitions(1), buckets: [{ name: 'activity' }] },
-  });
-  const hub = (stream: 'TRANSITIONS' | 'EVENTS'): FeedHub => {
-    const made = createFeedHub({
-      stream,
-      log: broker.eventLog(stream),
-      clock,
-      maxItems,
-      onTrouble: () => undefined,
-    });
-    hubs.push(made);
-    return made;
-  };
-  let count = 0;
-  const append = async (stream: 'TRANSITIONS' | 'EVENTS', runId: string, reporter = agent): Promise<void> => {
-    const subject =
-      stream === 'EVENTS'
-        ? typedSubject(boundary, 'evt', reporter, 'text')
-        : aggregateSubject(boundary, 'run', runId);
-    count += 1;
-    const entry = {
-      subject,
-      id: `e${count}`,
-      headers: { 'Fleet-Correlation': runId },
-      body: Buffer.from('{}'),
-    };
-    await broker.eventLog(stream).append(entry);
-  };
-  const stored = async (runId: string): Promise<string[]> => {
-    const found: string[] = [];
-    for (const stream of ['TRANSITIONS', 'EVENTS'] as const)
-      for await (const entry of broker.eventLog(stream).replay())
-        if (entry.headers['Fleet-Correlation'] === runId) found.push(`${stream} ${entry.seq}`);
-    return found;
-  };
-  return {
-    clock,
-    ids,
-    broker,
-    append,
-    stored,
-    hubs: { transitions: hub('TRANSITIONS'), events: hub('EVENTS') },
-  };
-};
-type World = ReturnType<typeof createWorld>;
+const createWorld = (seed: number, maxItems: number): World => createFeedWorld(seed, maxItems, hubs);
 
 const openFeed = (
   world: World,
@@ -203,50 +152,6 @@ test('a feed without interest in a stream moves along it all the same', async ()
   await world.append('TRANSITIONS', runId);
   await world.append('EVENTS', runId);
   expect((await feed.next()).value).toMatchObject({ kind: 'item', position: { transitions: 1, events: 1 } });
-  leaving.abort();
-  await feed.return(undefined);
-});
-
-test('a reader that stops reading holds a page of the past, and its queues no more than they may', async () => {
-  const world = createWorld(1, 10);
-  const [runId = ''] = runIds;
-  const log = world.hubs.events.log;
-  let read = 0;
-  const counted: FeedHub['log'] = {
-    ...log,
-    replay: async function* replay(options) {
-      for await (const entry of log.replay(options)) {
-        if (options?.follow !== true) read += 1;
-        yield entry;
-      }
-    },
-  };
-  for (let at = 0; at < 2500; at += 1) await world.append('EVENTS', runId);
-  const leaving = new AbortController();
-  const hubs = { transitions: world.hubs.transitions, events: { log: counted } };
-  const feed = readFeed({
-    sources: runSources(hubs, { boundary, runId, agent, firstReportSeq: 1 }),
-    hubs: world.hubs,
-    from: FEED_START,
-    endsWithRun: false,
-    hasEnded: false,
-    turnstile: new Turnstile(1),
-    signal: leaving.signal,
-  });
-  await feed.next();
-  const page = read;
-  // 64 KiB of them.
-  expect(page).toBeGreaterThan(50);
-  expect(page).toBeLessThan(300);
-  for (let at = 0; at < 100; at += 1) await world.append('EVENTS', runId);
-  await world.clock.settle();
-  expect(read).toBe(page);
-  const seen: number[] = [1];
-  while (seen.length < 2600) {
-    const output = (await feed.next()).value;
-    if (output?.kind === 'item') seen.push(output.item.seq);
-  }
-  expect(seen).toEqual(Array.from({ length: 2600 }, (_, at) => at + 1));
   leaving.abort();
   await feed.return(undefined);
 });
