@@ -24,6 +24,12 @@ const ENDS: readonly TurnResult[] = [
   failed('runner-lost'),
   { ...done, outcome: 'blocked', summary: 'needs a key' },
 ];
+const unfit: TurnResult = {
+  ...done,
+  outcome: 'failed',
+  exitCode: null,
+  failure: { kind: 'infra-failed', message: 'no program', unfit: true },
+};
 const cancelled: TurnResult = { ...done, outcome: 'cancelled' };
 
 /** How long a question waits, ms. */
@@ -218,9 +224,11 @@ export const doTurn = async (
   turn.phase = 'claimed';
   if (isLucky(world, 0.1)) await turn.pause(below(world, instruction.leaseMs * 1.5));
   if (!life.isAlive) return;
-  start(life, turn, instruction);
+  // Its program is not there, or its login is not valid: before or after its start.
+  const isUnfit = isLucky(world, 0.05);
+  if (!isUnfit || isLucky(world, 0.5)) start(life, turn, instruction);
   turn.phase = 'running';
-  const result = await work(life, turn, instruction);
+  const result = isUnfit ? unfit : await work(life, turn, instruction);
   if (result === undefined || !life.isAlive) return;
   turn.phase = 'finishing';
   const about = { runId, sessionId, turnId: turn.turnId, commandId };
