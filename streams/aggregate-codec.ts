@@ -60,7 +60,11 @@ export const aggregateCodec = <Event extends { readonly type: string }>({
     const known = schemas.get(envelope.type);
     if (known === undefined) return { kind: 'unknown', type: envelope.type, envelope, place };
     const body = parseJson(entry.body);
-    const value = typeof body === 'object' && body !== null ? { ...body, type: envelope.type } : body;
+    // The type first, as the schema has it; what a body says under that name is not looked at.
+    const value =
+      typeof body === 'object' && body !== null
+        ? { type: envelope.type, ...body, ...('type' in body && { type: envelope.type }) }
+        : body;
     const parsed = readValue(value, known);
     if (parsed.kind === 'problem') return parsed;
     const [field, id] = idOf(parsed.data);

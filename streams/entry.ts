@@ -3,6 +3,7 @@
 import { Fault } from '#libs/kernel/fault.ts';
 import type { z } from 'zod';
 import { NewerEntry } from '#libs/kernel/newer-entry.ts';
+import { isPlainValue } from '#libs/kernel/plain-value.ts';
 import { textBytes } from '#libs/kernel/text-bytes.ts';
 import { decodeEnvelope, encodeEnvelope, MUST_UNDERSTAND, type Envelope } from './envelope.ts';
 import { parseSubject, type Boundary, type ParsedSubject } from './subjects.ts';
@@ -76,6 +77,7 @@ export const checkedData = <Schema extends z.ZodType>(
   type: string,
   data: unknown,
 ): z.infer<Schema> => {
+  if (isPlainValue(schema, data)) return data as z.infer<Schema>;
   const parsed = schema.safeParse(data);
   if (parsed.success) return parsed.data;
   throw new Fault({
@@ -128,6 +130,7 @@ export const readValue = <Schema extends z.ZodType>(
   schema: Schema,
 ): { readonly kind: 'read'; readonly data: z.infer<Schema> } | ProblemEntry => {
   if (value === undefined) return problem('body: not JSON');
+  if (isPlainValue(schema, value)) return { kind: 'read', data: value as z.infer<Schema> };
   const parsed = schema.safeParse(value);
   return parsed.success ? { kind: 'read', data: parsed.data } : problem(issuesOf(parsed.error));
 };
