@@ -76,6 +76,21 @@ class TakeoverWorld {
     return { claimedMs: claimedAt - signalledAt, startedMs: startedAt - signalledAt };
   }
 
+  /** Kills a runner that does nothing; how long until tasks that are asked for at once are all done by the other, ms. */
+  async idleRound(): Promise<number> {
+    const [agent] = AGENTS;
+    this.#runners.get(agent)?.kill('SIGKILL');
+    const askedAt = systemClock.now();
+    const asked = Array.from({ length: 4 }, () =>
+      this.ask('/api/v1/tasks', { queue: 'takeover', ...script({ say: 'done' }) }),
+    );
+    for (const { taskId } of await Promise.all(asked))
+      await taskEvent(this.#ports, String(taskId), 'fleetlog.task.completed.v1');
+    const tookMs = systemClock.now() - askedAt;
+    await this.startRunner(agent);
+    return tookMs;
+  }
+
   async #revive(agent: string, trouble: Trouble): Promise<void> {
     if (trouble === 'SIGKILL') return this.startRunner(agent);
     this.#runners.get(agent)?.kill('SIGCONT');
@@ -124,6 +139,9 @@ const takeover: Bench['run'] = async ({ profile, rounds, emit }) => {
     say('started elsewhere, median', median(started), target);
     say('started elsewhere, slowest', percentile(started, 1), target);
   };
+  const idle: number[] = [];
+  for (let at = 0; at < rounds; at += 1) idle.push(await world.idleRound());
+  process.stderr.write(`${JSON.stringify(idle)}\n`);
   await measured('SIGKILL', 'runner killed', 1000);
   await measured('SIGSTOP', 'runner frozen', 3000);
 };
