@@ -11,6 +11,7 @@ import type { WaitingLine } from '#streams/dispatch-requests.ts';
 import { parseJson } from '#streams/entry.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import type { AskTasks } from './ask-tasks.ts';
+import type { Departures } from './departures.ts';
 import { FleetLog } from './fleet-log.ts';
 import { Hall } from './hall.ts';
 import type { Limits } from './limits.policy.ts';
@@ -27,6 +28,7 @@ export interface DispatcherParts {
   readonly ask: AskTasks;
   readonly limits: Limits;
   readonly recallAfterMs: number;
+  readonly departures: Pick<Departures, 'follow'>;
   readonly maxKeys: number;
   readonly onTrouble: (fault: Fault) => void;
   readonly onSetAside: (taskId: string) => void;
@@ -46,6 +48,8 @@ const parsePresenceKey = (
   if (tenant === undefined || project === undefined || agent === undefined) return undefined;
   return kind === 'runner' && rest.length === 0 ? { boundary: { tenant, project }, agent } : undefined;
 };
+
+const keyOf = ({ tenant, project }: Boundary, agent: string): string => `${tenant}.${project}.${agent}`;
 
 const factsOf = (value: Uint8Array): RunnerFacts | undefined => {
   const parsed = presenceSchema.safeParse(parseJson(value));
@@ -69,6 +73,11 @@ class Dispatcher {
   readonly #failure = Promise.withResolvers<never>();
   readonly #presence = Promise.withResolvers<void>();
   readonly #name: string;
+  /** Whose connection has ended while its last word counts, by boundary and agent. */
+  readonly #left = new Map<
+    string,
+    { readonly boundary: Boundary; readonly agent: string; readonly facts: RunnerFacts }
+  >();
   /** Nothing is decided before the past is known and who is there. */
   #isReady = false;
 
@@ -106,6 +115,10 @@ class Dispatcher {
   async #live(signal: AbortSignal): Promise<void> {
     await this.#fleet.restore(await readSummaries(this.#parts, signal));
     if (signal.aborted) return;
+    this.#parts.departures.follow(
+      { gone: (agent) => this.#noteGone(agent), back: (agent) => this.#noteBack(agent) },
+      signal,
+    );
     const living = Promise.all([this.#fleet.follow(signal), this.#watchPresence(signal)]);
     await Promise.race([Promise.all([this.#fleet.known, this.#presence.promise]), living]);
     if (signal.aborted) return void (await living);
@@ -139,12 +152,29 @@ class Dispatcher {
     facts: RunnerFacts | undefined,
   ): void {
     const { runners } = this.#fleet.board(boundary);
+    this.#left.delete(keyOf(boundary, agent));
     if (facts === undefined) runners.gone(agent);
     else runners.present(agent, facts);
     if (!this.#isReady) return;
     const hall = this.#hall(boundary);
     if (facts === undefined) hall.watchAbsence(agent);
     else hall.wake();
+  }
+
+  /** Its last word would count for long yet: it is not believed while it is away. */
+  #noteGone(agent: string): void {
+    for (const boundary of this.#fleet.boundaries()) {
+      const { runners } = this.#fleet.board(boundary);
+      const facts = runners.factsOf(agent);
+      if (facts === undefined) continue;
+      runners.gone(agent);
+      this.#left.set(keyOf(boundary, agent), { boundary, agent, facts });
+      if (this.#isReady) this.#hall(boundary).recallFrom(agent);
+    }
+  }
+
+  #noteBack(agent: string): void {
+    for (const one of this.#left.values()) if (one.agent === agent) this.#note(one, one.facts);
   }
 
   #hall(boundary: Boundary): Hall {

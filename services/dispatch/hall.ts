@@ -67,11 +67,15 @@ export class Hall {
     if (board.runners.isPresent(agent) || this.#timers.has(agent) || signal.aborted) return;
     this.#timers.set(
       agent,
-      clock.timer(recallAfterMs, () => {
-        this.#timers.delete(agent);
-        if (!signal.aborted) this.#track(this.#recall(agent));
-      }),
+      clock.timer(recallAfterMs, () => this.recallFrom(agent)),
     );
+  }
+
+  /** The agent is known to be gone: what it has not begun is taken back now. */
+  recallFrom(agent: string): void {
+    this.#timers.get(agent)?.();
+    this.#timers.delete(agent);
+    if (!this.#parts.signal.aborted) this.#track(this.#recall(agent));
   }
 
   /** Resolves when nothing is under way any more; to be called after the signal has aborted. */

@@ -32,6 +32,8 @@ export interface Runners {
   present(agent: string, facts: RunnerFacts): void;
   gone(agent: string): void;
   isPresent(agent: string): boolean;
+  /** What a present agent said of itself. */
+  factsOf(agent: string): RunnerFacts | undefined;
   /** The run takes a slot of the agent; harmless when it has one. */
   take(agent: string, runId: string): void;
   /** The run takes no slot any more. */
@@ -89,6 +91,10 @@ class RunnerSet implements Runners {
 
   isPresent(agent: string): boolean {
     return this.#present.has(agent);
+  }
+
+  factsOf(agent: string): RunnerFacts | undefined {
+    return this.#present.get(agent);
   }
 
   take(agent: string, runId: string): void {

@@ -13,6 +13,7 @@ import { controlPlaneOf, requestFilter } from '#streams/subjects.ts';
 import { runDispatcher, type Explain } from './dispatcher.ts';
 import type { Limits } from './limits.policy.ts';
 import { askTasksBy } from './ask-tasks.ts';
+import { createDepartures, type Departures } from './departures.ts';
 
 const MIB = 1024 * 1024;
 const NAME = '[a-z0-9][a-z0-9_-]{0,63}';
@@ -60,6 +61,11 @@ const DispatchConfig = configSchema({
   recallAfterMs: duration({ min: 0 })
     .default(5000)
     .describe('How long a runner may be gone before tasks that it has not begun go to others.'),
+  disconnectGraceMs: duration({ min: 0 })
+    .default(400)
+    .describe(
+      'How long the ended connection of a runner may stay away before it gets no more tasks and those that it has not begun go to others.',
+    ),
   requestTimeoutMs: duration({ min: 100 })
     .default(5000)
     .describe('How long the owner of tasks may take to answer.'),
@@ -96,6 +102,15 @@ type Context = ServiceContext<DispatchSettings>;
 /** Of each instance, who can say why tasks wait; absent before it has caught up. */
 const explainers = new WeakMap<Context, Explain>();
 
+/** Of each instance. */
+const departures = new WeakMap<Context, Departures>();
+
+const departuresOf = (context: Context): Departures => {
+  const known = departures.get(context) ?? createDepartures(context.clock, context.config.disconnectGraceMs);
+  departures.set(context, known);
+  return known;
+};
+
 const explain = (context: Context): ServedRequest =>
   serveRequest({
     subject: requestFilter('dispatch', 'explain'),
@@ -128,6 +143,7 @@ export const dispatch = defineService({
               ask: askTasksBy(requests.client, config.requestTimeoutMs),
               limits: limitsOf(config),
               recallAfterMs: config.recallAfterMs,
+              departures: departuresOf(context),
               maxKeys: config.maxKnown,
               onTrouble: (fault) => logger.warn('a hand-over will be tried again', { error: fault }),
               onSetAside: (taskId) =>
@@ -147,5 +163,5 @@ export const dispatch = defineService({
       },
     ];
   },
-  requests: (context) => [explain(context)],
+  requests: (context) => [explain(context), ...departuresOf(context).news(`dispatch-${context.ids.ulid()}`)],
 });

@@ -6,7 +6,7 @@
 // connection ended ─ graceMs ─→ gone, unless one was made meanwhile
 // silent: its presence key expired ─→ gone, if the broker has answered this process without a pause since its last word (steady-broker.ts)
 import { toFault, type Fault } from '#libs/kernel/fault.ts';
-import type { CancelTimer, Clock } from '#libs/ports/clock.ts';
+import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue } from '#libs/ports/key-value.ts';
 import { presenceSchema, presenceKey, type Presence } from '#streams/buckets.ts';
 import { parseJson } from '#streams/entry.ts';
@@ -14,6 +14,7 @@ import type { AgentPlace, Boundary } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
 import { isHeld } from './run-state.policy.ts';
 import type { RunLog } from './run-log.ts';
+import { Graces } from '#libs/service/graces.ts';
 import type { SteadyBroker } from '#libs/service/steady-broker.ts';
 import type { UnfinishedRuns } from './unfinished-runs.ts';
 
@@ -60,34 +61,30 @@ const presenceOf = (value: Uint8Array): Presence | undefined =>
 
 class RunnerWatch implements LostRunners {
   readonly #parts: Parts;
-  readonly #graces = new Map<string, CancelTimer>();
+  readonly #graces: Graces;
   /** Who was heard of since this process listens: about others an expired key says nothing. */
   readonly #heard = new Map<string, Word>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#graces = new Graces(
+      parts.clock,
+      parts.graceMs,
+      (agent) => void this.#tryToTake(agent, 'its connection to the broker has ended'),
+    );
   }
 
   connected(agent: string): void {
-    this.#graces.get(agent)?.();
-    this.#graces.delete(agent);
+    this.#graces.end(agent);
   }
 
   disconnected(agent: string): void {
-    const { clock, graceMs } = this.#parts;
-    this.connected(agent);
-    this.#graces.set(
-      agent,
-      clock.timer(graceMs, () => {
-        this.#graces.delete(agent);
-        void this.#tryToTake(agent, 'its connection to the broker has ended');
-      }),
-    );
+    this.#graces.begin(agent);
   }
 
   async watch(signal: AbortSignal): Promise<void> {
     this.#heard.clear();
-    const stop = (): void => this.#endGraces();
+    const stop = (): void => this.#graces.clear();
     signal.addEventListener('abort', stop, { once: true });
     for await (const event of this.#parts.presence.watch({ signal })) {
       if (event.kind === 'current') continue;
@@ -101,11 +98,6 @@ class RunnerWatch implements LostRunners {
       else this.#heard.delete(key);
       if (event.kind === 'expired' && last !== undefined) void this.#suspect(place, last);
     }
-  }
-
-  #endGraces(): void {
-    for (const cancel of this.#graces.values()) cancel();
-    this.#graces.clear();
   }
 
   /** It has not said a word for its time. When the broker was away, everybody was silent: then each gets its time once more. */
@@ -134,13 +126,11 @@ class RunnerWatch implements LostRunners {
 
   async #take(agent: string, why: string, isItself: (runnerId: string) => boolean): Promise<void> {
     const { unfinished, runLog, leases, look, onGone } = this.#parts;
-    const places = new Map<string, Boundary>();
     let taken = 0;
     for (const { boundary, runId, agent: holder } of unfinished.held()) {
       if (holder !== agent) continue;
       const { state: run } = await runLog.load({ boundary, runId, actor: 'service:runs' });
       if (run?.created.task === undefined || !isHeld(run) || !isItself(run.runnerId ?? '')) continue;
-      places.set(`${boundary.tenant}.${boundary.project}`, boundary);
       // Before its runs: whoever hands them out again must not give them to it.
       await this.#forget({ ...boundary, agent }, run.runnerId ?? '');
       await leases.remove(boundary, runId, run.claims);

@@ -5,13 +5,13 @@ import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
+import { heard } from '#libs/service/heard.ts';
 import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { scratchBucket } from '#streams/buckets.ts';
 import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
 import { buildDeadLetter } from '#streams/dead-letters.ts';
-import { parseJson } from '#streams/entry.ts';
 import { answerApprovalRequest } from './answers.ts';
 import { createApprovalDeadlines } from './approval-deadlines.ts';
 import { createClaims } from './claims.ts';
@@ -180,18 +180,14 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
 
 /** What the broker says of runners' connections, told to every instance: `group` is its own. */
 const connectionNews = (lostRunners: LostRunners, group: string): readonly ServedRequest[] => {
-  const heard = (subject: string, tell: (agent: string) => void): ServedRequest => ({
-    subject,
-    group,
-    handle: async ({ body }) => {
-      const agent = agentOfAdvisory(parseJson(body));
+  const about = (subject: string, tell: (agent: string) => void): ServedRequest =>
+    heard(subject, group, (value) => {
+      const agent = agentOfAdvisory(value);
       if (agent !== undefined) tell(agent);
-      return { body: new Uint8Array() };
-    },
-  });
+    });
   return [
-    heard(RUNNER_CONNECTIONS.made.heardAt, (agent) => lostRunners.connected(agent)),
-    heard(RUNNER_CONNECTIONS.ended.heardAt, (agent) => lostRunners.disconnected(agent)),
+    about(RUNNER_CONNECTIONS.made.heardAt, (agent) => lostRunners.connected(agent)),
+    about(RUNNER_CONNECTIONS.ended.heardAt, (agent) => lostRunners.disconnected(agent)),
   ];
 };
 

@@ -16,6 +16,8 @@ import { median, percentile } from './measure.ts';
 const AGENTS = ['taker-1', 'taker-2'] as const;
 /** Longer than the bench. */
 const LONG = script({ say: 'working' }, { sleepMs: 600_000 });
+/** One after another at the runner that is left. */
+const TASKS_AFTER = 4;
 /** Between two words of a busy runner: the signals of the rounds come at every place in it. */
 const BEAT_MS = 700;
 
@@ -81,7 +83,7 @@ class TakeoverWorld {
     const [agent] = AGENTS;
     this.#runners.get(agent)?.kill('SIGKILL');
     const askedAt = systemClock.now();
-    const asked = Array.from({ length: 4 }, () =>
+    const asked = Array.from({ length: TASKS_AFTER }, () =>
       this.ask('/api/v1/tasks', { queue: 'takeover', ...script({ say: 'done' }) }),
     );
     for (const { taskId } of await Promise.all(asked))
@@ -105,6 +107,19 @@ class TakeoverWorld {
 }
 
 const takeover: Bench['run'] = async ({ profile, rounds, emit }) => {
+  const say = (figure: string, value: number, target: Target | null): void =>
+    emit({
+      bench: 'takeover',
+      figure,
+      value,
+      unit: 'ms',
+      floor: null,
+      ratio: null,
+      target,
+      profile,
+      rounds,
+      spread: null,
+    });
   await using home = await stackHome('takeover');
   const { apiUrl } = await home.up(profile === 'relaxed' ? ['--relaxed'] : []);
   const { natsUrl: url, natsUser: user, natsPassword: password } = home.connection();
@@ -119,31 +134,18 @@ const takeover: Bench['run'] = async ({ profile, rounds, emit }) => {
   const measured = async (trouble: Trouble, named: string, limit: number): Promise<void> => {
     const taken: Taken[] = [];
     for (let at = 0; at < rounds; at += 1) taken.push(await world.round(trouble, (at * BEAT_MS) / rounds));
-    const say = (figure: string, value: number, target: Target | null): void =>
-      emit({
-        bench: 'takeover',
-        figure: `${named}: ${figure}`,
-        value,
-        unit: 'ms',
-        floor: null,
-        ratio: null,
-        target,
-        profile,
-        rounds,
-        spread: null,
-      });
     const target: Target = { of: 'value', is: '<=', limit };
     const claimed = taken.map(({ claimedMs }) => claimedMs);
     const started = taken.map(({ startedMs }) => startedMs);
-    say('claimed elsewhere, median', median(claimed), null);
-    say('started elsewhere, median', median(started), target);
-    say('started elsewhere, slowest', percentile(started, 1), target);
+    say(`${named}: claimed elsewhere, median`, median(claimed), null);
+    say(`${named}: started elsewhere, median`, median(started), target);
+    say(`${named}: started elsewhere, slowest`, percentile(started, 1), target);
   };
-  const idle: number[] = [];
-  for (let at = 0; at < rounds; at += 1) idle.push(await world.idleRound());
-  process.stderr.write(`${JSON.stringify(idle)}\n`);
   await measured('SIGKILL', 'runner killed', 1000);
   await measured('SIGSTOP', 'runner frozen', 3000);
+  const idle: number[] = [];
+  for (let at = 0; at < rounds; at += 1) idle.push(await world.idleRound());
+  say(`idle runner killed: ${TASKS_AFTER} tasks asked for then are done, slowest`, percentile(idle, 1), null);
 };
 
 export const takeoverBench: Bench = { name: 'takeover', run: takeover };

@@ -21,6 +21,8 @@ const PROGRAM = new URL('../support/runner-process.ts', import.meta.url).pathnam
 const AGENTS = ['a1', 'a2'] as const;
 /** What it would take if nobody noticed. */
 const LEASE_MS = 60_000;
+/** The last word of one that does nothing counts three times as long: longer than a test may take. */
+const IDLE_ANNOUNCE_MS = 60_000;
 /** A sixth of it: the machine of the tests may be busy. */
 const SOON_MS = 10_000;
 
@@ -32,7 +34,7 @@ const startRunner = async (agent: string): Promise<void> => {
   const parameters: RunnerProcessArguments = {
     broker: { url: broker.url, user: runnerUser(agent), password: 'secret' },
     folders: runnerFolders(),
-    config: { agent },
+    config: { agent, announceMs: IDLE_ANNOUNCE_MS },
     inboxPrefix: runnerInboxPrefix(agent),
   };
   const child = spawn(process.execPath, [PROGRAM, JSON.stringify(parameters)], {
@@ -118,4 +120,13 @@ test('WK-55 WK-79 HR-50 what a frozen runner had in hand begins elsewhere, and i
     'fleetlog.run.lease-expired.v1',
   ]);
   await cancel(taskId);
+}, 60_000);
+
+test('what is asked for when a runner that does nothing was killed is done by the other, although its last word counts yet', async () => {
+  runners.get('a1')?.kill('SIGKILL');
+  // It looks as free as the other one until the broker's word has come.
+  const request = script({ say: 'done' });
+  const asked = ['one', 'two'].map((queue) => createTask(control.ports, { queue, request }));
+  for (const taskId of await Promise.all(asked))
+    await taskEvent(control.ports, taskId, 'fleetlog.task.completed.v1');
 }, 60_000);
