@@ -15,7 +15,7 @@ export interface CommandGroup {
 /** The commands of this folder, in the order of `--help`. */
 export const CLI_COMMANDS: readonly CommandGroup[] = [
   { names: ['run'], load: async () => (await import('./run-commands.ts')).registerRunCommands },
-  { names: ['unstick'], load: async () => (await import('./run-tell-commands.ts')).registerUnstickCommand },
+  { names: ['unstick'], load: async () => (await import('./unstick-command.ts')).registerUnstickCommand },
   { names: ['task'], load: async () => (await import('./task-commands.ts')).registerTaskCommands },
   { names: ['policy'], load: async () => (await import('./policy-commands.ts')).registerPolicyCommands },
   {

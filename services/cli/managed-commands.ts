@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, clockText, table, withoutControls } from './output.ts';
+import { Fault } from '#libs/kernel/fault.ts';
 import { wholeNumber } from './work-arguments.ts';
 
 const WORDS = {
@@ -65,6 +66,13 @@ const why = async (
   name: string,
   flags: StackFlags & { readonly limit?: string },
 ): Promise<void> => {
+  // The word is the obvious one for them, too.
+  if (/^(run|tsk)_/.test(name))
+    throw new Fault({
+      code: 'ARGUMENT_INVALID',
+      retry: 'never',
+      message: `why tells of agents that policies keep; what a run or a task waits for: fleetlog unstick ${name}`,
+    });
   const call = await invocation(context, flags);
   const limit = wholeNumber('--limit', flags.limit) ?? 20;
   const path = `/api/v1/policies/${encodeURIComponent(name)}/history?limit=${limit}`;

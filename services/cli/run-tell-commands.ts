@@ -1,9 +1,9 @@
-// fleetlog run steer|turn|interrupt|commands|retry, and fleetlog unstick: what a run is told after it was asked for. Everything goes through
+// fleetlog run steer|turn|interrupt|commands|retry: what a run is told after it was asked for. Everything goes through
 // the gateway; a repeat under the same idempotency key is the same command.
 import type { Command } from 'commander';
 import { COMMAND_API } from '#streams/http/commands.ts';
 import type { CommandType } from '#streams/commands.ts';
-import { CommandFailed, invocation, withStackFlags, type StackFlags } from './command.ts';
+import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
 import { promptOf } from './work-arguments.ts';
@@ -126,29 +126,6 @@ const retry = async (context: CliContext, runId: string, flags: RetryFlags): Pro
   context.terminal.note(`watch it with: fleetlog run watch ${answer.runId}`);
 };
 
-const unstick = async (
-  context: CliContext,
-  runId: string,
-  flags: StackFlags & { readonly fix?: boolean },
-): Promise<void> => {
-  const call = await invocation(context, flags);
-  const isFix = flags.fix === true;
-  const answer = await call.api.call(
-    isFix ? { method: 'POST', path: pathOf(runId, 'unstick'), body: {} } : { path: pathOf(runId, 'waiting') },
-    COMMAND_API.explainRun.answer,
-  );
-  const { words, remedy, fixed, state, waitsFor } = answer;
-  if (call.isJson) context.terminal.out(JSON.stringify(answer));
-  else {
-    context.terminal.out(`${runId} is ${state}, waits for: ${waitsFor}`);
-    for (const line of words) context.terminal.out(`  ${line}`);
-    if (fixed) context.terminal.out(`done: ${remedy ?? ''}`);
-    else if (remedy !== null) context.terminal.note(`to ${remedy}: fleetlog unstick ${runId} --fix`);
-  }
-  // Asked to do something, and there was nothing safe to do.
-  if (isFix && !fixed && waitsFor !== 'nothing') throw new CommandFailed();
-};
-
 const KEY = [
   '--idempotency-key <key>',
   'the same key and content are one command, however often it is sent',
@@ -206,16 +183,4 @@ export const registerRunTelling = (run: Command, context: CliContext): void => {
     .option('--prompt <text>', 'instead of the prompt of the ended run')
     .option(...KEY)
     .action((runId: string, flags: RetryFlags) => retry(context, runId, flags));
-};
-
-/** Registers `fleetlog unstick`. */
-export const registerUnstickCommand = (program: Command, context: CliContext): void => {
-  withStackFlags(program.command('unstick'))
-    .description('Say what a run waits for, in plain words; with --fix, do what is safe about it')
-    .argument('<run>')
-    .option('--fix', 'do it; exit code 1 when there is nothing safe to do')
-    .addHelpText('after', '\nExamples:\n  fleetlog unstick run_01…\n  fleetlog unstick run_01… --fix')
-    .action((runId: string, flags: StackFlags & { readonly fix?: boolean }) =>
-      unstick(context, runId, flags),
-    );
 };

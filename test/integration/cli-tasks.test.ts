@@ -1,4 +1,4 @@
-// Many tasks cancelled and retried at once on the command line, against a gateway on a real broker.
+// Tasks on the command line: many cancelled and retried at once, and what one waits for; against a gateway on a real broker.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { gateway } from '#services/gateway/service.ts';
 import { tasks } from '#services/tasks/service.ts';
@@ -63,6 +63,30 @@ test('one that refuses holds up no other, and is named with its code', async () 
   expect(answer.note).toMatch(new RegExp(`${unknown} TASK_UNKNOWN`));
   expect(answer.note).toMatch(new RegExp(`${one} TASK_`));
   expect(answer.note).toContain('2 of 3 were refused');
+});
+
+test('unstick says of a task what it waits for, and of one that has ended how it goes on', async () => {
+  const [one = ''] = await create('stuck', 1);
+  // Dispatch is not there to say more.
+  expect((await cli(['unstick', one])).out).toBe(`${one} is pending, waits for: its turn`);
+  expect((await cli(['unstick', one, '--fix'])).code).toBe(1);
+  expect((await cli(['task', 'cancel', one])).code).toBe(0);
+  await counted('stuck', 'cancelled 1');
+  const { out, note } = await cli(['unstick', one]);
+  expect([out, note]).toEqual([
+    `${one} is cancelled, waits for: nothing`,
+    `to let it wait for a further attempt: fleetlog task retry ${one}`,
+  ]);
+  expect((await cli(['unstick', one, '--json'])).json()).toEqual({
+    taskId: one,
+    state: 'cancelled',
+    waitsFor: 'nothing',
+    runId: null,
+  });
+  expect(await cli(['why', one])).toMatchObject({
+    code: 2,
+    note: expect.stringContaining(`fleetlog unstick ${one}`) as unknown,
+  });
 });
 
 test('names or a choice, and one of them', async () => {
