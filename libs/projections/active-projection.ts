@@ -91,13 +91,27 @@ export class ActiveProjection<Event, State extends object> {
         hold = await this.#writer.write(taken);
         this.#loader.takenSeq = taken.at(-1)?.entry.seq ?? this.#loader.takenSeq;
       } else if (isIdle && !signal.aborted) hold = await this.#writer.check();
-      // With nothing waiting, the position is worth a write of its own: readers wait for it.
-      if (hold === 'held' && (this.#intake.size === 0 || signal.aborted))
-        hold = await this.#writer.savePosition();
+      if (hold === 'held' && (await this.#isLull(signal))) hold = await this.#writer.savePosition();
       if (hold !== 'held') return hold;
-      if (signal.aborted || this.#intake.isOver) return 'stopped';
+      if (!this.#isOpen(signal)) return 'stopped';
       await this.#rest(taken.length);
     }
+  }
+
+  /** With nothing waiting, and nothing coming for a while, the position is worth a write of its own: readers wait for it. */
+  async #isLull(signal: AbortSignal): Promise<boolean> {
+    const { clock, limits } = this.#parts;
+    if (limits.positionMs > 0 && this.#writer.isAhead && this.#isOpen(signal)) {
+      const cancel = clock.timer(limits.positionMs, () => this.#intake.nudge());
+      await this.#intake.arrival();
+      cancel();
+    }
+    return this.#intake.size === 0 || signal.aborted;
+  }
+
+  /** More may come. */
+  #isOpen(signal: AbortSignal): boolean {
+    return !signal.aborted && !this.#intake.isOver;
   }
 
   /** Lets entries gather after a batch of so many, until there are plenty. */

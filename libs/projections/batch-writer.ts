@@ -1,5 +1,5 @@
 // Writes a batch: folds each changed key once, puts all changed keys at their expected revisions, and the position after
-// the keys that it covers. Under load the position of one batch travels with the keys of the next. A conflict is settled by
+// the keys that it covers. The position of one batch travels with the keys of the next, when that is due. A conflict is settled by
 // reading back: an own write whose answer was lost is adopted, another writer's is folded onto, a bucket that went back
 // (the broker lost its tail) or another owner ends the batch. Does not decide what happens then (see run-projection.ts).
 // Known limit: when a bucket loses its tail while two instances contend for it, revision numbers that are used twice can hide
@@ -36,6 +36,8 @@ export class BatchWriter<Event, State extends object> {
   #positionRevision: number;
   /** Covered by keys that are stored; not in the bucket yet. */
   #unsavedSeq: number | undefined;
+  /** When the position was stored last. */
+  #savedAtMs = Number.NEGATIVE_INFINITY;
   /** The highest revision ever acknowledged: one that is not higher tells that the bucket went back. */
   #topRevision: number;
 
@@ -56,6 +58,11 @@ export class BatchWriter<Event, State extends object> {
     return this.#savedSeq;
   }
 
+  /** Whether keys are stored that the stored position does not cover. */
+  get isAhead(): boolean {
+    return this.#unsavedSeq !== undefined;
+  }
+
   /** Folds and stores what was taken. The position follows with the next batch, or with {@link savePosition}. */
   async write(taken: readonly Reading<Event>[]): Promise<Hold> {
     const last = taken.at(-1)?.entry;
@@ -68,11 +75,12 @@ export class BatchWriter<Event, State extends object> {
     const poisons: Poison[] = [];
     const writes = this.#fold(changes, poisons);
     for (const poison of poisons) await this.#report(poison);
-    const hold = await this.#store(writes);
+    const { clock, observe, limits } = this.#parts;
+    const isDue = clock.monotonicMs() - this.#savedAtMs >= limits.positionMs;
+    const hold = await this.#store(writes, isDue);
     if (hold !== 'held') return hold;
     this.#unsavedSeq = last.seq;
     this.#hot.trim();
-    const { clock, observe } = this.#parts;
     const durationMs = clock.monotonicMs() - startedMs;
     const lagMs = clock.now() - last.storedAt;
     observe({
@@ -88,7 +96,7 @@ export class BatchWriter<Event, State extends object> {
 
   /** Stores the position of the last batch, when it is not stored yet. */
   async savePosition(): Promise<Hold> {
-    return this.#unsavedSeq === undefined ? 'held' : this.#store([]);
+    return this.#unsavedSeq === undefined ? 'held' : this.#store([], true);
   }
 
   /** Hands the bucket back, so that a standby need not wait. Best effort: without it the standby waits. */
@@ -139,10 +147,10 @@ export class BatchWriter<Event, State extends object> {
     return writes;
   }
 
-  async #store(writes: readonly KeyWrite<Event, State>[]): Promise<Hold> {
+  async #store(writes: readonly KeyWrite<Event, State>[], isPositionDue: boolean): Promise<Hold> {
     let open = writes;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const savesPosition = this.#unsavedSeq !== undefined;
+      const savesPosition = isPositionDue && this.#unsavedSeq !== undefined;
       if (open.length === 0 && !savesPosition) return 'held';
       const puts = open.map((write) => this.#putOf(write));
       if (savesPosition) puts.push(this.#positionPut(this.#unsavedSeq ?? 0));
@@ -209,6 +217,7 @@ export class BatchWriter<Event, State extends object> {
 
   #saved(revision: number): void {
     this.#savedSeq = this.#unsavedSeq ?? this.#savedSeq;
+    this.#savedAtMs = this.#parts.clock.monotonicMs();
     this.#unsavedSeq = undefined;
     this.#positionRevision = revision;
     this.#loader.positionRevision = revision;

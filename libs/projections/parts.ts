@@ -23,6 +23,11 @@ export interface ProjectionLimits {
    */
   readonly paceMs: number;
   /**
+   * The position is written at most so often: with the keys of the next batch, or by itself when nothing has come for so long. Readers that wait for
+   * it, and not for a key, wait so much longer, and a crash folds so much again; default 0: after each batch.
+   */
+  readonly positionMs: number;
+  /**
    * After a batch of {@link burstEntries} or more the next one gathers for so long, unless it is full before: in a rush the same keys change again
    * at once, and are then written once; default 100 ms. What is shown may be so much later, while there is a rush.
    */
@@ -39,6 +44,7 @@ export const PROJECTION_DEFAULTS: ProjectionLimits = {
   takeOverAfterMs: 2000,
   idleCheckMs: 10_000,
   paceMs: 0,
+  positionMs: 0,
   gatherMs: 100,
   burstEntries: 64,
   backoff: { baseMs: 100, maxMs: 5000 },

@@ -182,6 +182,12 @@ const logProjectionEvent = (logger: Logger, event: ProjectionEvent): void => {
   }
 };
 
+/**
+ * What follows one thing that is asked for comes within this time; the position is then written once and not after each of its steps, among which
+ * somebody waits for the next.
+ */
+const POSITION_MS = 15;
+
 /** A projection as a loop, named as the projection is. */
 export const projectionLoop = <Event, State extends object>(
   context: ServiceContext,
@@ -217,7 +223,7 @@ export const projectionLoop = <Event, State extends object>(
           onFatal,
           observe,
           ...(scratch === undefined ? {} : { scratch: context.bucket(scratch(projection.bucket)) }),
-          ...(limits === undefined ? {} : { limits }),
+          limits: { positionMs: POSITION_MS, ...limits },
         }),
       ),
   };
