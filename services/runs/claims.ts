@@ -156,11 +156,7 @@ const claimOnce = async (parts: Parts, asker: AgentPlace, request: ClaimRequest)
 const MOST_TRIES = 4;
 const OVERTAKEN_AGAIN_MS = 1000;
 
-const claim = async (
-  parts: Parts,
-  asker: AgentPlace,
-  request: ClaimRequest,
-): Promise<RunAnswer<RunResultOf<'claim'>>> => {
+const claimKnown = async (parts: Parts, asker: AgentPlace, request: ClaimRequest): Promise<ClaimAnswer> => {
   for (let tries = 1; ; tries += 1) {
     const answer = await claimOnce(parts, asker, request);
     if (answer.kind !== 'refused' || answer.rejection.code !== 'RUN_FENCED') return answer;
@@ -173,13 +169,40 @@ const claim = async (
   }
 };
 
+/** An instruction may be faster than the run that it is about (beginnings.ts): a claim waits for so long, looking after 10 ms and then twice as late each time. */
+const UNKNOWN_MS = 1000;
+const FIRST_LOOK_MS = 10;
+/** Claims that wait so; of more nobody waits, so that they do not stand in the way of others. */
+const MOST_WAITING = 64;
+
+const waitingClaims = (parts: Parts) => {
+  let waiting = 0;
+  return async (asker: AgentPlace, request: ClaimRequest): Promise<ClaimAnswer> => {
+    let answer = await claimKnown(parts, asker, request);
+    const isUnknown = (): boolean => answer.kind === 'refused' && answer.rejection.code === 'RUN_UNKNOWN';
+    if (!isUnknown() || waiting >= MOST_WAITING) return answer;
+    waiting += 1;
+    try {
+      for (let waitMs = FIRST_LOOK_MS, leftMs = UNKNOWN_MS; isUnknown() && leftMs > 0; waitMs *= 2) {
+        await parts.clock.sleep(Math.min(waitMs, leftMs));
+        leftMs -= waitMs;
+        answer = await claimKnown(parts, asker, request);
+      }
+      return answer;
+    } finally {
+      waiting -= 1;
+    }
+  };
+};
+
 export const createClaims = (parts: Parts): Claims => {
   // One runner may follow two instructions of a run at once, an old one and the new one: their claims would share a lease, and the one
   // that is refused would give back that of the other.
   const turns = createSubjectTurns();
+  const claim = waitingClaims(parts);
   return {
     claim: (asker, request) =>
-      turns.take(`${asker.tenant}.${asker.project}.${request.runId}`, () => claim(parts, asker, request)),
+      turns.take(`${asker.tenant}.${asker.project}.${request.runId}`, () => claim(asker, request)),
     renew: (asker, request) => renew(parts, asker, request),
   };
 };

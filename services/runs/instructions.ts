@@ -1,10 +1,9 @@
 // The reactor of the runs service: transitions that call for work or for its end become instructions to the run's agent.
 // Ids follow from the transition, so a transition that comes again instructs nobody twice; and a runner claims before it works.
-import { createAhead } from '#libs/commands/ahead.ts';
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
 import type { Clock } from '#libs/ports/clock.ts';
-import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
+import type { AppendOutcome, EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import type { EntryParts } from '#streams/entry.ts';
 import type { Envelope } from '#streams/envelope.ts';
 import { encodeInstruction, type InstructionMeta } from '#streams/instruction-codec.ts';
@@ -14,6 +13,7 @@ import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { answerOf } from './run.approvals.decider.ts';
 import { isEnded, isHeld, type CommandRecord, type Run } from './run-state.policy.ts';
+import { createBeginnings } from './beginnings.ts';
 import { SOURCE, type RunLog } from './run-log.ts';
 
 /** A transition that instructs somebody. */
@@ -36,9 +36,6 @@ export interface InstructingTransition {
   /** When the log stored it, epoch ms. */
   readonly storedAt: number;
 }
-
-/** How old a creation may be so that its instruction is not looked at twice: well within the time in which COMMANDS knows an id again. */
-const FRESH_MS = 3_600_000;
 
 /** The transition of an entry; undefined for one that instructs nobody. Throws `RUN_UNREADABLE` (never). */
 export const decodeInstructingTransition = (entry: StoredEntry): InstructingTransition | undefined => {
@@ -75,7 +72,7 @@ interface Parts {
 }
 
 /** What an instruction says about itself, derived from its cause. */
-interface Cause {
+export interface Cause {
   readonly boundary: Boundary;
   /** Id of the instruction. */
   readonly id: string;
@@ -87,20 +84,23 @@ export interface Instructions {
   handle(transition: InstructingTransition): Promise<Handled>;
   /**
    * Instructs for a creation as soon as it is stored (`undefined`: it is not, or was before), without waiting for its delivery, which finds it
-   * told. Called before it is stored: under load the delivery comes first. Never throws: what fails is left to that.
+   * told. Called before it is stored: under load the delivery comes first. `sure`: what it will say, where nobody else can say otherwise; then
+   * the instruction is on its way beside it, and a runner that is faster waits for the run (claims.ts). Never throws: what fails is left to the
+   * delivery.
    */
-  beginSoon(created: Omit<Cause, 'id'>, stored: Promise<RunCreated | undefined>): void;
+  beginSoon(created: Omit<Cause, 'id'>, stored: Promise<RunCreated | undefined>, sure?: Work): void;
   /** Tells the agent once more that a queued run waits; `occasion` makes the id, so that one occasion tells once. */
   remind(boundary: Boundary, run: Run, occasion: string): Promise<void>;
   /** Tells the agent once more that a run is to end. */
   cancelAgain(boundary: Boundary, run: Run, occasion: string): Promise<void>;
 }
 
-type Work = Omit<RunCreated, 'type'>;
+/** What a new run is about. */
+export type Work = Omit<RunCreated, 'type' | 'createdAt'>;
 type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
 
 /** The turn that is due. */
-interface DueTurn extends Pick<Run, 'commandId' | 'resume'> {
+export interface DueTurn extends Pick<Run, 'commandId' | 'resume'> {
   /** Its prompt; null: that of the run itself. */
   readonly text: string | null;
   readonly notBefore?: number | undefined;
@@ -122,9 +122,8 @@ const turnOf = (work: Work, { commandId, resume, text, notBefore }: DueTurn): Tu
 
 /** Writes instructions. No expectation on any, and no order among them: those of different runs share the agent's subject and do not depend on one another; those of one run are written one after another. */
 const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) => {
-  const append = async (entry: EntryParts): Promise<void> => {
-    await commands.append({ ...entry, inAnyOrder: true });
-  };
+  const append = (entry: EntryParts): Promise<AppendOutcome> =>
+    commands.append({ ...entry, inAnyOrder: true });
   const metaOf = (cause: Cause, work: Work): InstructionMeta => ({
     ...cause,
     target: work.agent,
@@ -132,9 +131,8 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     timeMs: clock.now(),
     correlation: work.runId,
   });
-  const turn = async (cause: Cause, work: Work, due: DueTurn): Promise<void> => {
-    await append(encodeInstruction('turn', turnOf(work, due), metaOf(cause, work)));
-  };
+  const turn = (cause: Cause, work: Work, due: DueTurn): Promise<AppendOutcome> =>
+    append(encodeInstruction('turn', turnOf(work, due), metaOf(cause, work)));
   const cancel = async (cause: Cause, work: Work, reason: string): Promise<void> => {
     await append(encodeInstruction('cancel', { runId: work.runId, reason }, metaOf(cause, work)));
   };
@@ -144,7 +142,8 @@ const createSender = ({ commands, clock }: Pick<Parts, 'commands' | 'clock'>) =>
     const approval = answerOf(event);
     if (commandId !== null) {
       const goesOn = { commandId, resume: [approval], text: promptOf(run) };
-      return turn({ ...cause, id: `${cause.causation}.turn` }, run.created, goesOn);
+      await turn({ ...cause, id: `${cause.causation}.turn` }, run.created, goesOn);
+      return;
     }
     // Withdrawn: nobody waits for it. Another claim holds the run: its program never asked.
     if (event.decision === 'withdrawn' || !isHeld(run) || run.claims !== fence) return;
@@ -189,33 +188,6 @@ const notBeforeOf = (event: RunEvent): number | undefined =>
 const promptOf = ({ commands, turnCommandId }: Run): string | null =>
   commands.find(({ commandId }) => commandId === turnCommandId)?.text ?? null;
 
-const awaitsFirstClaim = ({ state, claims }: Run): boolean => state === 'queued' && claims === 0;
-
-/** The instruction of a new run: by whoever creates it, and by the delivery of its creation for what that left undone. */
-const createBeginnings = ({
-  turn,
-  runOf,
-  clock,
-}: Pick<ReturnType<typeof createSender>, 'turn'> &
-  Pick<Parts, 'clock'> & { readonly runOf: (boundary: Boundary, runId: string) => Promise<Run> }) => {
-  const ahead = createAhead();
-  const begin = (cause: Omit<Cause, 'id'>, event: RunCreated): Promise<void> =>
-    turn({ ...cause, id: `${cause.causation}.turn` }, event, { ...event, resume: [], text: null });
-  const soon: Instructions['beginSoon'] = (created, stored) =>
-    ahead.note(
-      created.causation,
-      stored.then((event): unknown => (event === undefined ? false : begin(created, event))),
-    );
-  const once = async (cause: Omit<Cause, 'id'>, event: RunCreated, storedAt: number): Promise<void> => {
-    if (await ahead.take(cause.causation)) return;
-    // Of long ago, because nobody worked meanwhile or the reactor's place is lost: what is past is not told again.
-    const isOld = clock.now() - storedAt > FRESH_MS;
-    if (isOld && !awaitsFirstClaim(await runOf(cause.boundary, event.runId))) return;
-    await begin(cause, event);
-  };
-  return { soon, once };
-};
-
 export const createInstructions = ({ runLog, ...parts }: Parts): Instructions => {
   const { turn, cancel, answer, command } = createSender(parts);
   const runOf = async (boundary: Boundary, runId: string): Promise<Run> => {
@@ -225,7 +197,7 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
     throw new Fault({ code: 'RUN_UNREADABLE', retry: 'never', message });
   };
 
-  const beginnings = createBeginnings({ turn, runOf, clock: parts.clock });
+  const beginnings = createBeginnings({ ...parts, turn, runOf });
 
   return {
     beginSoon: beginnings.soon,
@@ -261,12 +233,12 @@ export const createInstructions = ({ runLog, ...parts }: Parts): Instructions =>
       const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
       return cancel(cause, run.created, run.cancelReason ?? 'cancel requested');
     },
-    remind: (boundary, run, occasion) => {
+    remind: async (boundary, run, occasion) => {
       const attempt = run.claims + 1;
       const { runId } = run.created;
       const id = `${runId}.remind.${attempt}.${occasion}`;
       const cause = { boundary, id, causation: occasion, actor: 'service:runs' };
-      return turn(cause, run.created, { ...run, text: promptOf(run) });
+      await turn(cause, run.created, { ...run, text: promptOf(run) });
     },
   };
 };

@@ -81,8 +81,15 @@ const create =
     // The hash is part of the id: the same request finds its event, another one meets the rule.
     const id = `${runId}.create.${requestHash.slice(0, 32)}`;
     const target = { boundary, runId, actor };
+    const isNew = runLog.remembered(target) === undefined;
     const deciding = runLog.handle(target, { kind: 'create', data }, { id, begins: true });
-    instructions.beginSoon({ boundary, causation: id, actor }, deciding.then(createdNow));
+    // What the attempt of a task is about follows from the task: whoever else creates it says the same.
+    const isSure = asked.task !== undefined && isNew;
+    instructions.beginSoon(
+      { boundary, causation: id, actor },
+      deciding.then(createdNow),
+      isSure ? data : undefined,
+    );
     const outcome = await deciding;
     if (outcome.kind === 'rejected') return refused(outcome.rejection);
     const repeated = outcome.kind === 'unchanged' || outcome.repeated;
