@@ -4,12 +4,14 @@
 import { untilSharedMomentMs } from '#libs/ports/clock.ts';
 import type { StoredEntry } from '#libs/ports/event-log.ts';
 import { BatchWriter, type Hold } from './batch-writer.ts';
-import { readEntry } from './fold.ts';
+import { type Change, readEntry } from './fold.ts';
 import { HotKeys } from './hot-keys.ts';
 import { Intake } from './intake.ts';
 import { KeyLoader } from './key-loader.ts';
 import type { ProjectionParts } from './parts.ts';
 
+/** Of what is older the key may be there, from before a crash: that costs a conflict, and many would cost much. */
+const NEW_MS = 5000;
 /** Types of newer versions that are told of. */
 const MOST_NEWER_TYPES = 100;
 
@@ -44,7 +46,7 @@ export class ActiveProjection<Event, State extends object> {
       read: (entry) => readEntry(projection, entry),
       capacity: 2 * limits.maxBatch,
       onArrival: (reading) => {
-        if (reading.kind === 'change') this.#loader.want(reading.key);
+        if (reading.kind === 'change') this.#prepare(reading);
         else if (reading.kind === 'nothing' && reading.newerType !== undefined)
           this.#tellNewer(reading.newerType, reading.entry);
       },
@@ -73,6 +75,14 @@ export class ActiveProjection<Event, State extends object> {
     }
   }
 
+  /** Brings the key of what has come; what has begun just now is nowhere yet. */
+  #prepare({ key, event, entry }: Change<Event>): void {
+    const { projection, clock } = this.#parts;
+    const isNew = projection.begins?.(event) === true && clock.now() - entry.storedAt < NEW_MS;
+    if (isNew) this.#loader.begin(key);
+    else this.#loader.want(key);
+  }
+
   #open(fromSeq: number, { toSeq }: ActiveRange): AsyncIterable<readonly StoredEntry[]> {
     const { log, projection, signal } = this.#parts;
     signal.addEventListener('abort', this.#endSource, { once: true });
@@ -91,10 +101,11 @@ export class ActiveProjection<Event, State extends object> {
         hold = await this.#writer.write(taken);
         this.#loader.takenSeq = taken.at(-1)?.entry.seq ?? this.#loader.takenSeq;
       } else if (isIdle && !signal.aborted) hold = await this.#writer.check();
+      const restsUntilMs = this.#restsUntilMs(taken.length);
       if (hold === 'held' && (await this.#isLull(signal))) hold = await this.#writer.savePosition();
       if (hold !== 'held') return hold;
       if (!this.#isOpen(signal)) return 'stopped';
-      await this.#rest(taken.length);
+      await this.#rest(restsUntilMs);
     }
   }
 
@@ -114,10 +125,17 @@ export class ActiveProjection<Event, State extends object> {
     return !signal.aborted && !this.#intake.isOver;
   }
 
-  /** Lets entries gather after a batch of so many, until there are plenty. */
-  async #rest(taken: number): Promise<void> {
+  /** Until when entries gather after a batch of so many that ends now. */
+  #restsUntilMs(taken: number): number {
     const { clock, limits } = this.#parts;
     const restMs = Math.max(limits.paceMs, taken >= limits.burstEntries ? limits.gatherMs : 0);
+    return clock.monotonicMs() + restMs;
+  }
+
+  /** Lets entries gather until there are plenty. */
+  async #rest(untilMs: number): Promise<void> {
+    const { clock, limits } = this.#parts;
+    const restMs = untilMs - clock.monotonicMs();
     if (restMs <= 0) return;
     const cancel = clock.timer(restMs, () => this.#intake.nudge());
     await this.#intake.arrival(limits.maxBatch);

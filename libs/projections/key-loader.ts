@@ -48,6 +48,12 @@ export class KeyLoader<Event, State extends object> {
     this.#inFlight ??= this.#loadWanted();
   }
 
+  /** The key is new: there is nothing to be loaded. Should it be there after all, the following write finds that out. */
+  begin(key: string): void {
+    if (this.#hot.has(key) || this.#wanted.has(key)) return;
+    this.#hot.set(key, { stored: { seq: 0, state: this.#parts.projection.initial }, revision: 0 });
+  }
+
   /** Resolves when all `keys` are hot. Throws the bucket's faults. */
   async ready(keys: Iterable<string>): Promise<void> {
     const needed = [...keys];

@@ -19,6 +19,8 @@ export interface Projection<Event, State extends object> {
   readonly decode: (entry: StoredEntry) => Event | undefined;
   /** The key that the event changes; undefined: none. Tokens of `-/_=a-zA-Z0-9` with dots between, not beginning with `_`: anything else makes the entry poison. Pure. */
   readonly key: (event: Event, entry: StoredEntry) => string | undefined;
+  /** Whether the event is the first of its key: then nothing is looked for. A hint: where it is wrong, the write finds out. Pure. */
+  readonly begins?: (event: Event) => boolean;
   /** The state of a key before its first event. Plain JSON data without a field `seq`. */
   readonly initial: State;
   /** Pure; what it throws makes the entry poison. Returning `state` itself says that nothing changed, and nothing is written. */

@@ -188,6 +188,9 @@ const logProjectionEvent = (logger: Logger, event: ProjectionEvent): void => {
  */
 const POSITION_MS = 15;
 
+/** The same of the keys, for a summary of such steps: the first is shown at once, those that follow it together. */
+export const STEPS_TOGETHER: Partial<ProjectionLimits> = { paceMs: POSITION_MS };
+
 /** A projection as a loop, named as the projection is. */
 export const projectionLoop = <Event, State extends object>(
   context: ServiceContext,

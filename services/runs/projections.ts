@@ -28,6 +28,7 @@ export const runsProjection = defineSummary<PlacedRunEvent, RunSummary>({
   bucket: 'runs',
   decode: decodeTransition,
   key: ({ boundary, event }) => viewKey(boundary, event.runId),
+  begins: ({ event }) => event.type === 'fleetlog.run.created.v1',
   fold: foldRun,
   parse: (value) => runSummarySchema.parse(value),
 });

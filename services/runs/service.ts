@@ -6,7 +6,7 @@ import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService, type ServedRequest } from '#libs/service/define-service.ts';
 import { heard } from '#libs/service/heard.ts';
-import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { consumerLoop, projectionLoop, STEPS_TOGETHER } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { scratchBucket } from '#streams/buckets.ts';
 import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
@@ -148,7 +148,12 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       deadLetters,
       limits: { ackWaitMs: ACK_WAIT_MS, width: WIDTH },
     }),
-    projectionLoop(context, { projection: runsProjection, deadLetters, scratch: scratchBucket }),
+    projectionLoop(context, {
+        projection: runsProjection,
+        deadLetters,
+        scratch: scratchBucket,
+        limits: STEPS_TOGETHER,
+      }),
     projectionLoop(context, { projection: activityProjection, deadLetters, scratch: scratchBucket }),
     projectionLoop(context, { projection: approvalsProjection, deadLetters, scratch: scratchBucket }),
   ];

@@ -17,7 +17,7 @@ import type { SessionLog, SessionTarget } from './session-log.ts';
 /** A run that was created in a session. */
 export interface RunInSession {
   readonly boundary: Boundary;
-  readonly run: Pick<RunCreated, 'runId' | 'sessionId' | 'agent' | 'provider'>;
+  readonly run: Pick<RunCreated, 'runId' | 'sessionId' | 'agent' | 'provider' | 'task'>;
   readonly actor: string;
   readonly causation: string;
 }

@@ -6,7 +6,7 @@ import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { Loop, ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
-import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { consumerLoop, projectionLoop, STEPS_TOGETHER } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { ok } from '#libs/service/request-answer.ts';
 import { scratchBucket } from '#streams/buckets.ts';
@@ -33,6 +33,8 @@ const SessionsConfig = configSchema({
 });
 type Context = ServiceContext<ConfigOf<typeof SessionsConfig>>;
 
+/** Nobody waits for the session of a task, and it is open before its program speaks. */
+const OPENS_AFTER_MS = 15;
 /** How long an eviction waits for its summary; whoever asks gives up a little later. */
 const EVICTION_MS = 4000;
 
@@ -87,7 +89,11 @@ const loopsOf = (context: Context): Loop[] => {
       queue: reactorQueue(context, sessionOpenings, REACTORS_BUCKET),
       decode: decodeRunInSession,
       lane: ({ run }) => run.sessionId,
-      handle: (created) => opening.handle(created),
+      handle: async (created) => {
+        // A runner is about to claim the attempt of a task, on the same stream: that goes first.
+        if (created.run.task !== undefined) await context.clock.sleep(OPENS_AFTER_MS);
+        return opening.handle(created);
+      },
       deadLetters,
       // Each waits for one append, and the busier the broker the longer.
       limits: { ackWaitMs: ACK_WAIT_MS, width: 256 },
@@ -101,7 +107,12 @@ const loopsOf = (context: Context): Loop[] => {
       deadLetters,
       limits: { ackWaitMs: ACK_WAIT_MS },
     }),
-    projectionLoop(context, { projection: sessionsProjection, deadLetters, scratch: scratchBucket }),
+    projectionLoop(context, {
+        projection: sessionsProjection,
+        deadLetters,
+        scratch: scratchBucket,
+        limits: STEPS_TOGETHER,
+      }),
     { name: 'expiring-sessions', run: (signal) => expiring.watch(signal) },
     { name: 'collector', run: (signal) => collector.run(context.config.collectMs, signal) },
   ];

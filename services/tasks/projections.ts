@@ -26,6 +26,7 @@ export const tasksProjection = defineSummary<PlacedTaskEvent, TaskSummary>({
   bucket: 'tasks',
   decode,
   key: ({ boundary, event }) => viewKey(boundary, event.taskId),
+  begins: ({ event }) => event.type === 'fleetlog.task.created.v1',
   fold: foldTask,
   parse: (value) => summarySchema.parse(value),
 });

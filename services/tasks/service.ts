@@ -6,7 +6,7 @@ import { duration } from '#libs/config/fields.ts';
 import { configSchema, type ConfigOf } from '#libs/config/schema.ts';
 import type { ServiceContext } from '#libs/service/context.ts';
 import { defineService } from '#libs/service/define-service.ts';
-import { consumerLoop, projectionLoop } from '#libs/service/loops.ts';
+import { consumerLoop, projectionLoop, STEPS_TOGETHER } from '#libs/service/loops.ts';
 import { reactorQueue } from '#libs/service/reactor-queue.ts';
 import { scratchBucket } from '#streams/buckets.ts';
 import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from '#streams/consumers.ts';
@@ -84,7 +84,12 @@ export const tasks = defineService({
         deadLetters,
         limits: { ackWaitMs: ACK_WAIT_MS },
       }),
-      projectionLoop(context, { projection: tasksProjection, deadLetters, scratch: scratchBucket }),
+      projectionLoop(context, {
+        projection: tasksProjection,
+        deadLetters,
+        scratch: scratchBucket,
+        limits: STEPS_TOGETHER,
+      }),
     ];
   },
   requests: (context) => {

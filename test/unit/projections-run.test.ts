@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createDeadLetters } from '#libs/consumers/dead-letters.ts';
 import { Fault } from '#libs/kernel/fault.ts';
+import type { KeyValue } from '#libs/ports/key-value.ts';
 import { parkPoison } from '#libs/projections/run-projection.ts';
 import { readDeadLetter } from '#test/support/read-letter.ts';
 import { projectionHarness, stopProjections } from '#test/support/projection-harness.ts';
@@ -64,6 +65,54 @@ describe('a projection', () => {
     await add('k0', 1);
     await clock.settle();
     expect((await content())['k0']).toMatchObject({ count: 6 });
+  });
+
+  test('steps that follow one another are written together with one position, the first of them at once', async () => {
+    const { clock, add, start, events, content, position } = projectionHarness();
+    start({ limits: { paceMs: 15, positionMs: 15 } });
+    await clock.advance(100);
+    const written = (kind: string): number => events.filter((event) => event.kind === kind).length;
+    const [batches, positions] = [written('batch'), written('position')];
+    await add('a', 1);
+    await clock.settle();
+    expect((await content())['a']).toMatchObject({ count: 1 });
+    expect(written('position')).toBe(positions);
+    for (const key of ['a', 'b', 'a']) {
+      await add(key, 1);
+      await clock.advance(3);
+    }
+    expect((await content())['b']).toBeUndefined();
+    await clock.advance(40);
+    expect(await content()).toMatchObject({ a: { count: 3 }, b: { count: 1 } });
+    expect(await position()).toMatchObject({ seq: 4 });
+    expect(written('batch')).toBe(batches + 2);
+    expect(written('position')).toBeLessThanOrEqual(positions + 2);
+  });
+
+  test('a key that begins is not looked for, and one that is there all the same is folded onto', async () => {
+    const { clock, kv, projection, add, content, start, fatal } = projectionHarness();
+    const asked: string[] = [];
+    const counting = Object.create(kv, {
+      getMany: {
+        value: (keys: readonly string[]) => {
+          asked.push(...keys);
+          return kv.getMany(keys);
+        },
+      },
+    }) as KeyValue;
+    await add('old', 1);
+    const first = start();
+    await clock.settle();
+    await first.stop();
+    const running = start({ kv: counting, projection: { ...projection, begins: () => true } });
+    await clock.settle();
+    await add('new', 1);
+    await add('old', 1);
+    await clock.settle();
+    expect(asked).toEqual([]);
+    expect(await content()).toMatchObject({ new: { count: 1 }, old: { count: 2 } });
+    await running.stop();
+    expect(fatal).toEqual([]);
   });
 
   test('a rush that fills a batch does not wait for the rest of its time', async () => {
