@@ -13,15 +13,23 @@ export const EVENTS_A_RUN = 5;
 /** The agent whose runner speaks. */
 export const AGENT = 'builder-1';
 
-/** What the process with the runner is told to do. */
-export interface LifeOrder {
-  readonly count: number;
-  readonly width: number;
+/** What the process with the runner is told to do: to live so many runs, or to tell of each claim from now on. */
+export type LifeOrder = { readonly count: number; readonly width: number } | { readonly tellsClaims: true };
+
+/** What it tells of a claim, when it has the answer: the time is that of {@link sharedMs}. */
+export interface ClaimTold {
+  readonly runId: string;
+  readonly atMs: number;
 }
+
+/** A time that all processes of the machine share, ms. */
+export const sharedMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 export interface RunLives extends AsyncDisposable {
   /** Resolves when this many runs, so many of them at once, have lived and are shown as ended. */
   live(count: number, width: number): Promise<void>;
+  /** Calls back for each claim that the runner is granted from now on. The last thing that is asked of it: its word is that of claims then. */
+  tellClaims(onClaim: (claim: ClaimTold) => void): Promise<void>;
   readonly plane: ControlPlane;
   /** The process with the runner. */
   readonly runnerPid: number | undefined;
@@ -44,6 +52,11 @@ export const openRunLives = async (broker: TestBroker, services: readonly Servic
     live: async (count, width) => {
       runner.send({ count, width } satisfies LifeOrder);
       await word();
+    },
+    tellClaims: async (onClaim) => {
+      runner.send({ tellsClaims: true } satisfies LifeOrder);
+      await word();
+      runner.on('message', (told) => onClaim(told as ClaimTold));
     },
     [Symbol.asyncDispose]: async () => {
       if (runner.connected) {

@@ -5,29 +5,22 @@ import { dispatch } from '#services/dispatch/service.ts';
 import { runs } from '#services/runs/service.ts';
 import { sessions } from '#services/sessions/service.ts';
 import { tasks } from '#services/tasks/service.ts';
-import type { Ports } from '#libs/service/context.ts';
 import { boundYoungGeneration } from '#libs/system/young-generation.ts';
-import { decodeRunEvent } from '#streams/run-codec.ts';
-import { aggregateFilter } from '#streams/subjects.ts';
 import { freshBroker, type FreshBroker } from '#test/support/broker.ts';
 import { provision } from '#test/support/control-plane.ts';
-import { ask } from '#test/support/scripted-runner.ts';
-import { createTask, taskEvent } from '#test/support/task-facts.ts';
 import { createBareRuns } from './bare-runs.ts';
 import type { Bench, BenchContext } from './bench-world.ts';
 import { fromPairs, type Target } from './figure.ts';
-import { AGENT, openRunLives, type RunLives } from './life-of-runs.ts';
-import { interleave, percentile, rate } from './measure.ts';
+import { handOvers } from './hand-overs.ts';
+import { openRunLives, type RunLives } from './life-of-runs.ts';
+import { interleave, rate } from './measure.ts';
 import { cpuMs } from './policy-world.ts';
 
 const WIDTH = 256;
 /** Four widths: of a round of two, most was its beginning and its end, where fewer are at once. */
 const RUNS_A_ROUND = 1000;
-const TASKS = 100;
 const RATE: Target = { of: 'ratio', is: '>=', limit: 0.6 };
 const CPU: Target = { of: 'value', is: '<=', limit: 0.35 };
-const P50: Target = { of: 'value', is: '<=', limit: 10 };
-const P99: Target = { of: 'value', is: '<=', limit: 40 };
 
 /** Processor time of this process and the others that take part, ms. That of others comes in ticks of 10 ms. */
 export const cpuWith = (others: readonly (number | undefined)[]): number => {
@@ -75,63 +68,6 @@ const wholeLives = async (
       { ours, floor },
     ),
   );
-};
-
-/** Tells when the runs of tasks are seen to be claimed, over one follower that is there before: making one for each would be part of what is measured. */
-const followClaims = async (ports: Ports, signal: AbortSignal) => {
-  const log = ports.log('TRANSITIONS');
-  const { lastSeq } = await log.bounds();
-  const taskOf = new Map<string, string>();
-  const seen = new Map<string, PromiseWithResolvers<number>>();
-  const claimOf = (taskId: string): PromiseWithResolvers<number> => {
-    const claim = seen.get(taskId) ?? Promise.withResolvers<number>();
-    seen.set(taskId, claim);
-    return claim;
-  };
-  const following = (async () => {
-    const options = { from: { seq: lastSeq + 1 }, subjects: [aggregateFilter('run')], follow: true, signal };
-    for await (const entry of log.replay(options)) {
-      const reading = decodeRunEvent(entry);
-      if (reading.kind !== 'known') continue;
-      const { event } = reading;
-      if (event.type === 'fleetlog.run.created.v1' && event.task !== undefined)
-        taskOf.set(event.runId, event.task.taskId);
-      const taskId = taskOf.get(event.runId);
-      if (event.type === 'fleetlog.run.claimed.v1' && taskId !== undefined)
-        claimOf(taskId).resolve(performance.now());
-    }
-  })();
-  return { following, claimedAtMs: (taskId: string): Promise<number> => claimOf(taskId).promise };
-};
-
-/** From asking for a task to its run being claimed by a runner that does nothing else. */
-const handOvers = async ({ plane }: RunLives, { profile, emit }: BenchContext): Promise<void> => {
-  const { ports } = plane;
-  const stopping = new AbortController();
-  const { following, claimedAtMs } = await followClaims(ports, stopping.signal);
-  const facts = { providers: ['exec' as const], version: '1', startedAt: 1, buffered: 0, slots: 4 };
-  await ask(ports, 'announce', { runnerId: 'r1', ...facts, ttlMs: 600_000 }, AGENT);
-  const waits: number[] = [];
-  for (let at = 0; at < TASKS + 20; at += 1) {
-    const askedMs = performance.now();
-    const taskId = await createTask(ports, { agent: AGENT, queue: 'bench' });
-    const waitMs = (await claimedAtMs(taskId)) - askedMs;
-    if (at >= 20) waits.push(waitMs);
-    await taskEvent(ports, taskId, 'fleetlog.task.completed.v1');
-  }
-  stopping.abort();
-  await following;
-  const named = {
-    bench: 'runs',
-    profile,
-    unit: 'ms',
-    floor: null,
-    ratio: null,
-    rounds: TASKS,
-    spread: null,
-  } as const;
-  emit({ ...named, figure: 'a task to an idle runner, p50', value: percentile(waits, 0.5), target: P50 });
-  emit({ ...named, figure: 'a task to an idle runner, p99', value: percentile(waits, 0.99), target: P99 });
 };
 
 export const runsBench: Bench = {

@@ -1,5 +1,5 @@
 // A process of its own for test/bench/life-of-runs.ts, as fleets have it: whoever asks for runs, a runner that does nothing but speak, and whoever
-// looks at the bucket `runs`. `run.ts <url> <user> <password>`; its parent sends `{count, width}`, and it answers when so many runs have lived.
+// looks at the bucket `runs`. `run.ts <url> <user> <password>`; its parent sends `{count, width}`, and it answers when so many runs have lived; or `{tellsClaims}`, and it tells of each claim.
 import type { NewEntry } from '#libs/ports/event-log.ts';
 import type { Ports } from '#libs/service/context.ts';
 import { systemIds } from '#libs/system/ids.ts';
@@ -10,7 +10,7 @@ import { decodeInstruction } from '#streams/instruction-codec.ts';
 import type { TurnInstruction } from '#streams/instructions.ts';
 import { encodeReport } from '#streams/report-codec.ts';
 import type { ReportData, ReportName } from '#streams/reports.ts';
-import { AGENT, EVENTS_A_RUN, type LifeOrder } from '#test/bench/life-of-runs.ts';
+import { AGENT, EVENTS_A_RUN, sharedMs, type ClaimTold, type LifeOrder } from '#test/bench/life-of-runs.ts';
 import { BOUNDARY, startControlPlane } from '#test/support/control-plane.ts';
 import { runRequest } from '#test/support/run-facts.ts';
 import { ask, done } from '#test/support/scripted-runner.ts';
@@ -68,6 +68,8 @@ class Reporter {
   }
 }
 
+let tellsClaims = false;
+
 /** Takes instructions until the signal aborts, claims each run and reports its turn. */
 const speak = async (ports: Ports, signal: AbortSignal): Promise<void> => {
   const reporter = new Reporter(ports);
@@ -75,6 +77,7 @@ const speak = async (ports: Ports, signal: AbortSignal): Promise<void> => {
   const take = async (instruction: TurnInstruction): Promise<void> => {
     const { runId, commandId } = instruction;
     const answer = await ask(ports, 'claim', { runId, runnerId: 'r1', claimId: commandId, commandId }, AGENT);
+    if (tellsClaims) process.send?.({ runId, atMs: sharedMs() } satisfies ClaimTold);
     if (answer.outcome !== 'ok') throw new Error(`claim: ${JSON.stringify(answer)}`);
     reporter.turn(instruction, (answer.result as { readonly fence: number }).fence);
   };
@@ -126,7 +129,7 @@ const liveOnce = async (): Promise<void> => {
 };
 
 /** So many runs, so many of them at once. */
-const live = async ({ count, width }: LifeOrder): Promise<void> => {
+const live = async ({ count, width }: Extract<LifeOrder, { count: number }>): Promise<void> => {
   let left = count;
   const worker = async (): Promise<void> => {
     while (left > 0) {
@@ -146,7 +149,9 @@ const fail = (error: unknown): never => {
 void speak(ports, unending).catch(fail);
 void watchEnds(ports, unending, onEnd).catch(fail);
 process.on('message', (order: LifeOrder) => {
-  live(order).then(() => process.send?.('done'), fail);
+  if ('tellsClaims' in order) tellsClaims = true;
+  const work = 'count' in order ? live(order) : Promise.resolve();
+  work.then(() => process.send?.('done'), fail);
 });
 // Its parent is gone: nobody asks any more.
 process.on('disconnect', () => process.exit(0));
