@@ -6,7 +6,6 @@ import type { Clock } from '#libs/ports/clock.ts';
 import type { AppendOutcome, EventLog } from '#libs/ports/event-log.ts';
 import type { RunCreated } from '#streams/run.ts';
 import { typedSubject, type Boundary } from '#streams/subjects.ts';
-import type { Cause, DueTurn, Work } from './instructions.ts';
 import type { Run } from './run-state.policy.ts';
 
 /** How old a creation may be so that its instruction is not looked at twice: well within the time in which COMMANDS knows an id again. */
@@ -15,6 +14,25 @@ const FRESH_MS = 3_600_000;
 const MOST_EARLY_MS = 500;
 
 const awaitsFirstClaim = ({ state, claims }: Run): boolean => state === 'queued' && claims === 0;
+
+/** What an instruction says about itself, derived from its cause. */
+export interface Cause {
+  readonly boundary: Boundary;
+  /** Id of the instruction. */
+  readonly id: string;
+  readonly causation: string;
+  readonly actor: string;
+}
+
+/** What a new run is about. */
+export type Work = Omit<RunCreated, 'type' | 'createdAt'>;
+
+/** The turn that is due. */
+export interface DueTurn extends Pick<Run, 'commandId' | 'resume'> {
+  /** Its prompt; null: that of the run itself. */
+  readonly text: string | null;
+  readonly notBefore?: number | undefined;
+}
 
 interface Parts {
   readonly turn: (cause: Cause, work: Work, due: DueTurn) => Promise<AppendOutcome>;
@@ -54,7 +72,11 @@ export const createBeginnings = ({ turn, runOf, commands, clock }: Parts) => {
 
   /** Whether the instruction at `seq` came so long before the run that a claim did not find it, and nobody has claimed it since. */
   const wasTooEarly = async (
-    { boundary, agent, runId }: { readonly boundary: Boundary; readonly agent: string; readonly runId: string },
+    {
+      boundary,
+      agent,
+      runId,
+    }: { readonly boundary: Boundary; readonly agent: string; readonly runId: string },
     seq: number,
     storedAt: number,
   ): Promise<boolean> => {

@@ -13,7 +13,7 @@ import type { RunCreated, RunEvent } from '#streams/run.ts';
 import type { Boundary } from '#streams/subjects.ts';
 import { answerOf } from './run.approvals.decider.ts';
 import { isEnded, isHeld, type CommandRecord, type Run } from './run-state.policy.ts';
-import { createBeginnings } from './beginnings.ts';
+import { createBeginnings, type Cause, type DueTurn, type Work } from './beginnings.ts';
 import { SOURCE, type RunLog } from './run-log.ts';
 
 /** A transition that instructs somebody. */
@@ -71,15 +71,6 @@ interface Parts {
   readonly clock: Clock;
 }
 
-/** What an instruction says about itself, derived from its cause. */
-export interface Cause {
-  readonly boundary: Boundary;
-  /** Id of the instruction. */
-  readonly id: string;
-  readonly causation: string;
-  readonly actor: string;
-}
-
 export interface Instructions {
   handle(transition: InstructingTransition): Promise<Handled>;
   /**
@@ -95,16 +86,7 @@ export interface Instructions {
   cancelAgain(boundary: Boundary, run: Run, occasion: string): Promise<void>;
 }
 
-/** What a new run is about. */
-export type Work = Omit<RunCreated, 'type' | 'createdAt'>;
 type Answered = Extract<RunEvent, { readonly type: 'fleetlog.run.approval-answered.v1' }>;
-
-/** The turn that is due. */
-export interface DueTurn extends Pick<Run, 'commandId' | 'resume'> {
-  /** Its prompt; null: that of the run itself. */
-  readonly text: string | null;
-  readonly notBefore?: number | undefined;
-}
 
 const turnOf = (work: Work, { commandId, resume, text, notBefore }: DueTurn): TurnInstruction => {
   const { runId, sessionId, agent, provider, leaseMs } = work;

@@ -149,11 +149,11 @@ const workLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
       limits: { ackWaitMs: ACK_WAIT_MS, width: WIDTH },
     }),
     projectionLoop(context, {
-        projection: runsProjection,
-        deadLetters,
-        scratch: scratchBucket,
-        limits: STEPS_TOGETHER,
-      }),
+      projection: runsProjection,
+      deadLetters,
+      scratch: scratchBucket,
+      limits: STEPS_TOGETHER,
+    }),
     projectionLoop(context, { projection: activityProjection, deadLetters, scratch: scratchBucket }),
     projectionLoop(context, { projection: approvalsProjection, deadLetters, scratch: scratchBucket }),
   ];

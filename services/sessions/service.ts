@@ -108,11 +108,11 @@ const loopsOf = (context: Context): Loop[] => {
       limits: { ackWaitMs: ACK_WAIT_MS },
     }),
     projectionLoop(context, {
-        projection: sessionsProjection,
-        deadLetters,
-        scratch: scratchBucket,
-        limits: STEPS_TOGETHER,
-      }),
+      projection: sessionsProjection,
+      deadLetters,
+      scratch: scratchBucket,
+      limits: STEPS_TOGETHER,
+    }),
     { name: 'expiring-sessions', run: (signal) => expiring.watch(signal) },
     { name: 'collector', run: (signal) => collector.run(context.config.collectMs, signal) },
   ];
