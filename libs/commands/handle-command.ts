@@ -180,8 +180,9 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
   async #stored(subject: string, seq: number): Promise<CommandOutcome<Event, State, Code>> {
     this.#cache.drop(subject);
     for await (const entry of this.#options.log.read(subject, seq)) {
-      const event = entry.seq === seq ? this.#decode(entry) : undefined;
-      if (event === undefined) break;
+      if (entry.seq !== seq) break;
+      const event = this.#decode(entry);
+      if (event === undefined) throw newerAnswer(subject, seq);
       return { kind: 'accepted', event, seq, repeated: true };
     }
     throw new Fault({
@@ -245,6 +246,15 @@ class Handler<Target, Command, Event, State, Code extends string> implements Com
     }
   }
 }
+
+/** A newer version has answered, and can again: in the middle of an update it is the next one to be asked. */
+const newerAnswer = (subject: string, seq: number): Fault =>
+  new Fault({
+    code: 'EVENT_NEWER',
+    retry: 'later',
+    message: `what was answered to this id, entry ${seq} of ${subject}, is of a type that this version does not know`,
+    detail: { subject, seq },
+  });
 
 /** Builds the handler of one kind of aggregate. One instance per process and log: it caches and orders by subject. */
 export const createCommandHandler = <Target, Command, Event, State, Code extends string>(

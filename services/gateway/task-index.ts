@@ -82,11 +82,35 @@ interface Kind {
 
 const kindOf = ({ state, lane }: TaskRow): string => `${state} ${lane}`;
 
+/** Readers of one queue whose lists are kept at the same time. */
+const MOST_READERS_OF_QUEUE = 8;
+
 /** One queue: its tasks by what lists are narrowed by, and those that wait in the order in which they go. */
 class Queue {
   readonly kinds = new Map<string, Kind>();
   readonly waiting = createOrderedIndex<TaskRow, TaskRow>(compareRank);
   readonly tally = new QueueTally();
+  /** A reader's unread tasks of all queues may be very many before one of this. */
+  readonly readers: Readers<TaskPlace, TaskRow>;
+
+  constructor(seen: SeenVersions<TaskPlace, TaskRow>) {
+    this.readers = new Readers(compare, seen, {
+      all: (after) => mergeWalks(compare, this.walks({ state: [...ENDED] }, after)),
+      most: MOST_READERS_OF_QUEUE,
+    });
+  }
+
+  /** Its tasks in order, by kinds. */
+  walks(
+    { lane, state }: Pick<TaskFilter, 'lane' | 'state'>,
+    after: TaskPlace | undefined,
+  ): readonly Walk<TaskRow>[] {
+    const walks: Walk<TaskRow>[] = [];
+    for (const kind of this.kinds.values())
+      if ((state === undefined || state.includes(kind.state)) && (lane === undefined || lane === kind.lane))
+        walks.push(kind.index.walk(after));
+    return walks;
+  }
 
   add(row: TaskRow): void {
     const { state, lane } = row;
@@ -99,12 +123,14 @@ class Queue {
     this.kinds.set(name, kind);
     kind.index.add(row);
     if (row.state === 'pending') this.waiting.add(row);
+    if (!isActiveTask(row)) this.readers.add(row);
     this.tally.add(row);
   }
 
   remove(row: TaskRow): void {
     this.kinds.get(kindOf(row))?.index.remove(row);
     if (row.state === 'pending') this.waiting.remove(row);
+    if (!isActiveTask(row)) this.readers.remove(row);
     this.tally.remove(row);
   }
 }
@@ -139,7 +165,8 @@ export class TaskIndex {
     row: TaskRow | undefined,
   ): void {
     const ended = row !== undefined && !isActiveTask(row) ? row : undefined;
-    this.#seen.move({ reader, id, version }, ended, [this.#readers]);
+    const queue = ended && this.#queues.get(ended.queue);
+    this.#seen.move({ reader, id, version }, ended, [this.#readers, ...(queue ? [queue.readers] : [])]);
   }
 
   /** The version that a reader has seen; 0: none. */
@@ -165,8 +192,8 @@ export class TaskIndex {
   }
 
   /** Before the first look of a reader: without it that makes the reader's lists, and everybody waits for it. */
-  prepare(reader: string): Promise<void> {
-    return this.#readers.prepare(reader);
+  async prepare(reader: string, queue?: string): Promise<void> {
+    await this.#readersOf(queue)?.prepare(reader);
   }
 
   /** ST-57: what wants attention in a queue: with a reader what is going on or unread, else everything. */
@@ -176,8 +203,14 @@ export class TaskIndex {
       { ...filter, state: ['pending', 'assigned', 'running', 'cancelling'] },
       undefined,
     );
-    const walk = mergeWalks(compare, [going, this.#readers.of(reader).unread.walk()]);
+    const unread = this.#readersOf(filter.queue)?.of(reader).unread.walk();
+    const walk = mergeWalks(compare, unread === undefined ? [going] : [going, unread]);
     return takeRows([walk], limit, isWanted(filter));
+  }
+
+  /** Undefined: there was never a task in the queue. */
+  #readersOf(queue: string | undefined): Readers<TaskPlace, TaskRow> | undefined {
+    return queue === undefined ? this.#readers : this.#queues.get(queue)?.readers;
   }
 
   /** Tasks that have changed, in the order of their last change. */
@@ -207,18 +240,17 @@ export class TaskIndex {
     });
   }
 
-  #walk({ queue, lane, state }: TaskFilter, after: TaskPlace | undefined): Walk<TaskRow> {
-    const walks: Walk<TaskRow>[] = [];
-    const of = queue === undefined ? this.#queues.values() : [this.#queues.get(queue)];
-    for (const one of of)
-      for (const kind of one?.kinds.values() ?? [])
-        if ((state === undefined || state.includes(kind.state)) && (lane === undefined || lane === kind.lane))
-          walks.push(kind.index.walk(after));
-    return mergeWalks(compare, walks);
+  #walk(filter: TaskFilter, after: TaskPlace | undefined): Walk<TaskRow> {
+    const { queue } = filter;
+    const of = queue === undefined ? [...this.#queues.values()] : [this.#queues.get(queue)];
+    return mergeWalks(
+      compare,
+      of.flatMap((one) => one?.walks(filter, after) ?? []),
+    );
   }
 
   #add(row: TaskRow): void {
-    const queue = this.#queues.get(row.queue) ?? new Queue();
+    const queue = this.#queues.get(row.queue) ?? new Queue(this.#seen);
     this.#queues.set(row.queue, queue);
     queue.add(row);
     this.#changes.add(row);

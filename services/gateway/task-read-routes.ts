@@ -110,7 +110,7 @@ const getCommander =
     const foreign = foreignBoundary(parts, query);
     if (foreign !== undefined) return foreign;
     const { queue, reader } = query;
-    const index = await taskIndexFor(parts, reader);
+    const index = await taskIndexFor(parts, reader, queue);
     const { rows } = index.attention({ queue }, reader, COMMANDER_TASKS);
     const generatedAt = parts.clock.now();
     const named = { queue: queue ?? null };

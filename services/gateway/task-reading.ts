@@ -42,8 +42,12 @@ export const taskIndexOf = ({ views }: GatewayParts): TaskIndex => {
 };
 
 /** The same, with the lists of a reader made. */
-export const taskIndexFor = async (parts: GatewayParts, reader: string | undefined): Promise<TaskIndex> => {
-  if (reader !== undefined) await taskIndexOf(parts).prepare(reader);
+export const taskIndexFor = async (
+  parts: GatewayParts,
+  reader: string | undefined,
+  queue: string | undefined,
+): Promise<TaskIndex> => {
+  if (reader !== undefined) await taskIndexOf(parts).prepare(reader, queue);
   return taskIndexOf(parts);
 };
 

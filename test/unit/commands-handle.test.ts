@@ -178,6 +178,17 @@ describe('a command that is repeated', () => {
     expect(await history('a')).toHaveLength(302);
   });
 
+  test('that a newer version has answered is left to it, and nothing is appended', async () => {
+    const { handler, history } = commandHarness();
+    await handler().handle('a', add(1), { id: 'new' });
+    const older = handler({ decodeEntry: () => undefined });
+    await expect(older.handle('a', add(1), { id: 'new' })).rejects.toMatchObject({
+      code: 'EVENT_NEWER',
+      retry: 'later',
+    });
+    expect(await history('a')).toHaveLength(1);
+  });
+
   test('under the id of another aggregate is told, and nothing is appended', async () => {
     const { handler, history } = commandHarness();
     const commands = handler();

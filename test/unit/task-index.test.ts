@@ -49,6 +49,9 @@ const play = (steps: readonly Step[]) => {
       seen.set(`${step.reader}.${step.id}`, row.version);
       index.noteCursor(step, row.version, row);
     }
+    // The lists of this reader are made early, and follow.
+    index.attention({ queue: 'fix' }, 'anna', 1);
+    index.attention({}, 'anna', 1);
   }
   const isUnread = (reader: string, row: TaskRow): boolean =>
     !isActiveTask(row) && (seen.get(`${reader}.${row.id}`) ?? 0) < row.version;
