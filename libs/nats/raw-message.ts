@@ -31,13 +31,19 @@ const headerBytes = (message: Msg): Uint8Array | undefined => {
 export const bodyBytes = ({ data }: Msg): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
+/** The subject of a message as it came, if the client still has it. */
+export const subjectBytes = (message: Msg): Uint8Array | undefined => {
+  const bytes = (message as unknown as ClientFields)._msg?.subject;
+  return bytes instanceof Uint8Array ? bytes : undefined;
+};
+
 /** All of what the socket brought last: many messages are in it, and a window on it costs more than the text that is read through it. */
 let lookedAt: Buffer = Buffer.alloc(0);
 
 /** The subject of a message from a place on; it is ASCII there. A text of its own, not a window on the whole subject. */
 export const subjectFrom = (message: Msg, place: number): string => {
-  const bytes = (message as unknown as ClientFields)._msg?.subject;
-  if (!(bytes instanceof Uint8Array)) return message.subject.slice(place);
+  const bytes = subjectBytes(message);
+  if (bytes === undefined) return message.subject.slice(place);
   if (lookedAt.buffer !== bytes.buffer) lookedAt = Buffer.from(bytes.buffer);
   return lookedAt.toString('latin1', bytes.byteOffset + place, bytes.byteOffset + bytes.byteLength);
 };

@@ -51,3 +51,21 @@ export const subjectPattern = (filters: readonly string[]): RegExp => {
   );
   return new RegExp(`^(?:${patterns.join('|')})$`);
 };
+
+/** Whether bytes begin with others, and go on or not. */
+const beginsWith = (bytes: Uint8Array, begin: Uint8Array, goesOn: boolean): boolean => {
+  if (goesOn ? bytes.length <= begin.length : bytes.length !== begin.length) return false;
+  for (let at = 0; at < begin.length; at += 1) if (bytes[at] !== begin[at]) return false;
+  return true;
+};
+
+/** The same as {@link subjectPattern} for subjects as bytes. Undefined: one of the filters has a wildcard before its end. */
+export const byteTest = (filters: readonly string[]): ((subject: Uint8Array) => boolean) | undefined => {
+  const parts = filters.map((filter) => {
+    const goesOn = filter === '>' || filter.endsWith('.>');
+    const literal = goesOn ? filter.slice(0, -1) : filter;
+    return { goesOn, isLiteral: !/[*>]/.test(literal), begin: Buffer.from(literal) };
+  });
+  if (parts.some(({ isLiteral }) => !isLiteral)) return undefined;
+  return (subject) => parts.some(({ begin, goesOn }) => beginsWith(subject, begin, goesOn));
+};

@@ -18,11 +18,11 @@ import {
 import type { NatsConnectionHandle } from './connect.ts';
 import { type FaultFamily, portFault, thrownFault } from './errors.ts';
 import { PullFeed } from './pull-feed.ts';
-import { type DeliveryFacts, deliveryFacts } from './raw-message.ts';
+import { type DeliveryFacts, deliveryFacts, subjectBytes } from './raw-message.ts';
 import type { Patience } from './broker-api.ts';
 import { BurstBuffer } from './burst-buffer.ts';
 import { StreamIdentity } from './stream-identity.ts';
-import { joinedFilters, subjectPattern } from './subject-filter.ts';
+import { byteTest, joinedFilters, subjectPattern } from './subject-filter.ts';
 
 /**
  * `caught-up`: all that matched when the consumer was (re)opened has been delivered; `lastSeq` is the stream's last sequence
@@ -50,7 +50,7 @@ export interface SupervisedOptions {
    * May ask the broker for more than the filters select, where that is cheaper for it; only what they select is handed out, and what lies beyond
    * `endsAtSeq`: whoever reads up to there sees by it that all has come.
    */
-  readonly mayAskForMore?: { readonly endsAtSeq: number };
+  readonly mayAskForMore?: { readonly endsAtSeq?: number; readonly filter?: string };
   readonly start: ConsumerStart;
   /** Most messages in memory. */
   readonly capacity: number;
@@ -72,11 +72,26 @@ const EXPIRES_MS = 30_000;
 const REOPEN_MS = 100;
 const MAX_PULL_BYTES = 8 * 1024 * 1024;
 
+const askedFilters = ({ filters, mayAskForMore }: SupervisedOptions): readonly string[] => {
+  if (mayAskForMore === undefined || filters.length < 2) return filters;
+  return mayAskForMore.filter === undefined ? joinedFilters(filters) : [mayAskForMore.filter];
+};
+
+/** Whether a message is of a subject that is wanted: by its bytes where that can be, since its text is made when it is looked at. */
+const subjectTest = (filters: readonly string[]): ((message: Msg) => boolean) => {
+  const isOf = byteTest(filters);
+  const pattern = subjectPattern(filters);
+  return (message) => {
+    const bytes = isOf === undefined ? undefined : subjectBytes(message);
+    return bytes === undefined || isOf === undefined ? pattern.test(message.subject) : isOf(bytes);
+  };
+};
+
 export class SupervisedConsumer {
   readonly #options: SupervisedOptions;
   readonly #parts: EphemeralParts;
   /** What is handed out of all that comes; undefined: everything. */
-  readonly #wanted: RegExp | undefined;
+  readonly #wanted: ((message: Msg) => boolean) | undefined;
   readonly #items = new BurstBuffer<FeedItem>();
   readonly #identity = new StreamIdentity();
   #failure: Fault | undefined;
@@ -97,8 +112,8 @@ export class SupervisedConsumer {
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
-    const asked = options.mayAskForMore === undefined ? options.filters : joinedFilters(options.filters);
-    this.#wanted = asked === options.filters ? undefined : subjectPattern(options.filters);
+    const asked = askedFilters(options);
+    this.#wanted = asked === options.filters ? undefined : subjectTest(options.filters);
     this.#parts = { ...options, filters: asked, signal: this.#over.signal };
     this.#start = options.start;
     this.#isScanning = 'lastPerSubject' in options.start;
@@ -252,8 +267,7 @@ export class SupervisedConsumer {
   }
 
   #isWanted(message: Msg, { streamSeq }: DeliveryFacts): boolean {
-    // Its subject is decoded when it is looked at.
-    if (this.#wanted === undefined || this.#wanted.test(message.subject)) return true;
+    if (this.#wanted === undefined || this.#wanted(message)) return true;
     return streamSeq > (this.#options.mayAskForMore?.endsAtSeq ?? Number.POSITIVE_INFINITY);
   }
 

@@ -37,6 +37,8 @@ export interface WatchOptions {
   readonly borrowsValues?: boolean;
   /** Changes may come so much later, together, so that each does not wake this process: for what is many and hurries nobody. */
   readonly lateMs?: number;
+  /** Most of the bucket is of these keys: the watch may read all of it, which with several filters is far cheaper, and hands out these. */
+  readonly mayReadOthers?: boolean;
   readonly signal?: AbortSignal;
 }
 

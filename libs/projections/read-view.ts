@@ -16,7 +16,7 @@ export interface ReadViewOptions<State extends object, Row extends object = neve
 > {
   readonly kv: KeyValue;
   readonly clock: Clock;
-  /** Keys of interest, as filters of the watch; default all. */
+  /** Keys of interest, as filters of the watch; default all. They should be many of the bucket's: it is read whole. */
   readonly keys?: readonly string[];
   /** Keys held at most; default 100,000. */
   readonly maxKeys?: number;
@@ -208,7 +208,8 @@ class View<State extends object, Row extends object> implements ReadView<State, 
 
   async #follow(signal: AbortSignal): Promise<void> {
     const { kv, keys } = this.#options;
-    const options = { signal, borrowsValues: true, ...(keys !== undefined && { keys }) };
+    const mine = keys !== undefined && { keys, mayReadOthers: true };
+    const options = { signal, borrowsValues: true, ...mine };
     for await (const events of kv.watchTogether(options))
       for (const event of events) {
         if (signal.aborted) return;

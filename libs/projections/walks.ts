@@ -1,4 +1,4 @@
-// What is made of walks through ordered indexes: several as one, parts of one, and pages.
+// What is made of walks through ordered indexes: several as one, and pages.
 import type { Compare, Walk } from './ordered-index.ts';
 
 /** Walks by their next rows, the least on top: a heap. */
@@ -57,14 +57,6 @@ export const mergeWalks = <Place, Row extends Place>(
   const [only] = walks;
   return only !== undefined && walks.length === 1 ? only : new Merged<Place, Row>(compare, walks);
 };
-
-/** A walk that ends before the first row that is not to be in it. */
-export const walkWhile = <Row>(walk: Walk<Row>, isIn: (row: Row) => boolean): Walk<Row> => ({
-  get row() {
-    return walk.row !== undefined && isIn(walk.row) ? walk.row : undefined;
-  },
-  advance: () => walk.advance(),
-});
 
 /** The first `limit` rows of some walks, one walk after the other, that are wanted, and whether there is another one. */
 export const takeRows = <Row>(

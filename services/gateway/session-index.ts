@@ -2,9 +2,9 @@
 // the rest; within each the latest activity first, ST-34), and by their last change. Never looks through all of them for one page.
 import type { Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
-import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
+import { mergeWalks, takeRows } from '#libs/projections/walks.ts';
 import type { ReadCursor, SessionView } from '#streams/session-view.ts';
-import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
+import { changesAfter, createChangeOrder, type ChangePage, type ChangeRange } from './change-order.ts';
 import { Readers, SeenVersions } from './readers.ts';
 import {
   compareSessions,
@@ -100,12 +100,11 @@ export class SessionIndex {
 
   /** Sessions that have changed after a sequence, up to another, in the order of their last change. */
   changes(
-    { after, upTo }: ChangeRange,
+    range: ChangeRange,
     limit: number,
     isWanted?: (row: SessionRow) => boolean,
-  ): { readonly rows: readonly SessionRow[]; readonly hasMore: boolean } {
-    const walk = walkWhile(this.#changes.walk(afterChange(after)), ({ seq }) => seq <= upTo);
-    return takeRows([walk], limit, isWanted);
+  ): ChangePage<SessionRow> {
+    return changesAfter(this.#changes, range, limit, isWanted);
   }
 
   *#walks(groups: readonly Group[], listing: SessionListing): Generator<Walk<SessionRow>> {

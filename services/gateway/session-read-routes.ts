@@ -85,13 +85,12 @@ const listChanges =
     await shows(parts, parts.views.sessions, query.afterSeq);
     const { after, agent, provider, reader, limit } = query;
     const upTo = parts.views.sessions.position();
-    const { rows, hasMore } = sessionIndexOf(parts).changes(
+    const { rows, ...rest } = sessionIndexOf(parts).changes(
       { after, upTo },
       limit,
       (row) =>
         (agent === undefined || row.agent === agent) && (provider === undefined || row.provider === provider),
     );
-    const rest = { after: rows.at(-1)?.seq ?? after, hasMore };
     return answerSessions(parts, request, { rows, reader, rest });
   };
 

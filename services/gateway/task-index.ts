@@ -3,12 +3,12 @@
 import { createOrderedIndex, type OrderedIndex, type Walk } from '#libs/projections/ordered-index.ts';
 import type { ReadView } from '#libs/projections/read-view.ts';
 import { idOfKey, oneOf, text, whole } from '#libs/projections/row-fields.ts';
-import { mergeWalks, takeRows, walkWhile } from '#libs/projections/walks.ts';
+import { mergeWalks, takeRows } from '#libs/projections/walks.ts';
 import type { ReadCursor } from '#streams/session-view.ts';
 import { compareRank } from '#streams/task-order.ts';
 import type { TaskView } from '#streams/task-view.ts';
 import { TASK_STATES, type TaskStateName } from '#streams/task.ts';
-import { afterChange, createChangeOrder, type ChangeRange } from './change-order.ts';
+import { changesAfter, createChangeOrder, type ChangePage, type ChangeRange } from './change-order.ts';
 import { Readers, SeenVersions } from './readers.ts';
 import { QueueTally, type QueueCounts } from './queue-tally.ts';
 
@@ -214,9 +214,8 @@ export class TaskIndex {
   }
 
   /** Tasks that have changed, in the order of their last change. */
-  changes({ after, upTo }: ChangeRange, filter: TaskFilter, limit: number): Page {
-    const walk = walkWhile(this.#changes.walk(afterChange(after)), ({ seq }) => seq <= upTo);
-    return takeRows([walk], limit, isWanted(filter));
+  changes(range: ChangeRange, filter: TaskFilter, limit: number): ChangePage<TaskRow> {
+    return changesAfter(this.#changes, range, limit, isWanted(filter));
   }
 
   /** HR-14, HR-15: the place of a waiting task in its queue, from 1; null for one that does not wait. */

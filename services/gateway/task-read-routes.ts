@@ -64,8 +64,7 @@ const listChanges =
     await shows(parts, parts.views.tasks, query.afterSeq);
     const { after, limit, reader } = query;
     const upTo = parts.views.tasks.position();
-    const { rows, hasMore } = taskIndexOf(parts).changes({ after, upTo }, query, limit);
-    const rest = { after: rows.at(-1)?.seq ?? after, hasMore };
+    const { rows, ...rest } = taskIndexOf(parts).changes({ after, upTo }, query, limit);
     return answerTasks(parts, request, { rows, reader, rest });
   };
 

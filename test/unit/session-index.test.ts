@@ -187,11 +187,13 @@ describe('lists of sessions', () => {
       fc.property(fc.array(stepArb, { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), (steps, limit) => {
         const { index, rows } = play(steps);
         const seen: SessionRow[] = [];
-        for (let after = 0; ; after = seen.at(-1)?.seq ?? 0) {
+        let after = 0;
+        for (let hasMore = true; hasMore;) {
           const page = index.changes({ after, upTo: steps.length }, limit);
           seen.push(...page.rows);
-          if (!page.hasMore) break;
+          ({ after, hasMore } = page);
         }
+        expect(after).toBe(steps.length);
         expect(seen).toEqual([...rows.values()].toSorted((a, b) => a.seq - b.seq));
       }),
       propertyRuns(200),
@@ -212,6 +214,27 @@ describe('lists of sessions', () => {
     };
     set({ ...row, id: 's1', seq: 5 });
     set({ ...row, id: 's2', seq: 7 });
-    expect(index.changes({ after: 0, upTo: 6 }, 10)).toMatchObject({ rows: [{ id: 's1' }], hasMore: false });
+    const page = index.changes({ after: 0, upTo: 6 }, 10);
+    expect(page).toMatchObject({ rows: [{ id: 's1' }], after: 6, hasMore: false });
+  });
+
+  test('WK-48 a page of changes looks at so many, and the next goes on behind them, wanted or not', () => {
+    const { index, set } = world();
+    const row = { key: '', version: 1, provider: 'exec', isActive: false, isIdle: false, updatedAt: 1 };
+    const count = 25_000;
+    for (let seq = 1; seq <= count; seq += 1)
+      set({ ...row, id: `s${seq}`, agent: seq === 20_000 ? 'rare' : 'often', lastActivityAt: seq, seq });
+    const pages: unknown[] = [];
+    let after = 0;
+    for (let hasMore = true; hasMore;) {
+      const page = index.changes({ after, upTo: count }, 5, ({ agent }) => agent === 'rare');
+      pages.push([page.rows.map(({ seq }) => seq), page.after, page.hasMore]);
+      ({ after, hasMore } = page);
+    }
+    expect(pages).toEqual([
+      [[], 10_000, true],
+      [[20_000], 20_000, true],
+      [[], 25_000, false],
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 // One filter for several: what is asked of the broker in place of them.
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isWithin, joinedFilters } from '#libs/nats/subject-filter.ts';
+import { byteTest, isWithin, joinedFilters, subjectPattern } from '#libs/nats/subject-filter.ts';
 
 describe('several filters become one', () => {
   test.each([
@@ -37,4 +37,22 @@ describe('several filters become one', () => {
       }),
     );
   });
+});
+
+test('a subject is looked for by its bytes as by its text, where no wildcard stands before the end', () => {
+  const name = fc.constantFrom('a', 'ab', 'b', '$KV');
+  const subject = fc.array(name, { minLength: 1, maxLength: 4 }).map((tokens) => tokens.join('.'));
+  const filter = fc.tuple(subject, fc.constantFrom('', '.>')).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(filter, fc.constant('>')), { minLength: 1, maxLength: 3 }),
+      subject,
+      (filters, of) => {
+        const isOf = byteTest(filters)?.(Buffer.from(of));
+        expect(isOf).toBe(filters.some((one) => isWithin(of, one)));
+        expect(isOf).toBe(subjectPattern(filters).test(of));
+      },
+    ),
+  );
+  expect(byteTest(['a.>', 'a.*.b'])).toBeUndefined();
 });
