@@ -7,7 +7,7 @@ import type { Clock } from '#libs/ports/clock.ts';
 import { agentOfAdvisory, RUNNER_CONNECTIONS } from '#streams/broker-events.ts';
 
 /** Told of agents by name. */
-export interface Travellers {
+interface Travellers {
   readonly gone: (agent: string) => void;
   readonly back: (agent: string) => void;
 }

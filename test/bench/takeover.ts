@@ -16,6 +16,8 @@ import { median, percentile } from './measure.ts';
 const AGENTS = ['taker-1', 'taker-2'] as const;
 /** Longer than the bench. */
 const LONG = script({ say: 'working' }, { sleepMs: 600_000 });
+/** Short, so that the bench is. */
+const LEASE_MS = 4000;
 /** One after another at the runner that is left. */
 const TASKS_AFTER = 4;
 /** Between two words of a busy runner: the signals of the rounds come at every place in it. */
@@ -93,6 +95,20 @@ class TakeoverWorld {
     return tookMs;
   }
 
+  /** A run that is no attempt of a task is its agent's alone: how long after the death of its runner it is back in the queue, ms. */
+  async leaseRound(): Promise<number> {
+    const [agent] = AGENTS;
+    const { runId } = await this.ask('/api/v1/runs', { agent, leaseMs: LEASE_MS, ...LONG });
+    const run = String(runId);
+    await transition(this.#ports, run, 'fleetlog.run.turn-started.v1');
+    const signalledAt = systemClock.now();
+    this.#runners.get(agent)?.kill('SIGKILL');
+    const { expiredAt } = await transition(this.#ports, run, 'fleetlog.run.lease-expired.v1');
+    await this.ask(`/api/v1/runs/${run}/cancel`, { reason: 'the round is over' });
+    await this.startRunner(agent);
+    return expiredAt - signalledAt;
+  }
+
   async #revive(agent: string, trouble: Trouble): Promise<void> {
     if (trouble === 'SIGKILL') return this.startRunner(agent);
     this.#runners.get(agent)?.kill('SIGCONT');
@@ -143,6 +159,13 @@ const takeover: Bench['run'] = async ({ profile, rounds, emit }) => {
   };
   await measured('SIGKILL', 'runner killed', 1000);
   await measured('SIGSTOP', 'runner frozen', 3000);
+  const leases: number[] = [];
+  for (let at = 0; at < rounds; at += 1) leases.push(await world.leaseRound());
+  say(`run of no task, lease of ${LEASE_MS} ms: back in the queue, slowest`, percentile(leases, 1), {
+    of: 'value',
+    is: '<=',
+    limit: 1.5 * LEASE_MS,
+  });
   const idle: number[] = [];
   for (let at = 0; at < rounds; at += 1) idle.push(await world.idleRound());
   say(`idle runner killed: ${TASKS_AFTER} tasks asked for then are done, slowest`, percentile(idle, 1), null);
