@@ -1,6 +1,7 @@
 // One reading of an entry for everybody in this process: a transition is delivered to several consumers and projections, and reading it
 // (envelope, JSON, schema) costs most of what each of them does with it. A reading is a pure function of subject, headers and body; it is
 // given again only for an entry that is equal in all of them. Memory: at most {@link MOST_READINGS} small entries. Does no I/O.
+import { RecentMap } from '#libs/kernel/recent-map.ts';
 import type { EntryLike, Reading } from './entry.ts';
 
 /** Readings kept: deliveries of one entry to different consumers are seldom further apart. */
@@ -38,21 +39,18 @@ const deepFrozen = <Value>(value: Value): Value => {
 export const rememberReadings = <Fields>(
   decode: (entry: EntryLike) => Reading<Fields>,
 ): ((entry: EntryLike) => Reading<Fields>) => {
-  const kept = new Map<string, { readonly entry: EntryLike; readonly reading: Reading<Fields> }>();
+  const kept = new RecentMap<{ readonly entry: EntryLike; readonly reading: Reading<Fields> }>();
   return (entry) => {
     const id = entry.headers[MESSAGE_ID];
     if (id === undefined || entry.body.byteLength > MOST_BODY_BYTES) return decode(entry);
-    const known = kept.get(id);
+    const known = kept.peek(id);
     if (known !== undefined && areEqual(known.entry, entry)) return known.reading;
     const reading = deepFrozen(decode(entry));
-    kept.delete(id);
     // Not the delivery itself, which holds more than an entry; and a body of its own, not a part of a large buffer.
     const { subject, headers, body } = entry;
     kept.set(id, { entry: { subject, headers, body: new Uint8Array(body) }, reading });
-    for (const [oldest] of kept) {
-      if (kept.size <= MOST_READINGS) break;
-      kept.delete(oldest);
-    }
+    const { oldest } = kept;
+    if (kept.size > MOST_READINGS && oldest !== undefined) kept.delete(oldest);
     return reading;
   };
 };

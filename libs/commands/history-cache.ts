@@ -1,6 +1,7 @@
 // Folded histories of aggregates kept in memory, so that the next command needs no read. A cached history may be old:
 // it is proven by the expected sequence at the append, or checked against the log before a refusal is believed.
 // Bounded in number and in bytes: the least recently used history goes first. Does no I/O.
+import { RecentMap } from '#libs/kernel/recent-map.ts';
 
 /** A folded history: its state, the sequence of its last entry, and which event ids it holds. */
 export interface History<State> {
@@ -60,28 +61,19 @@ export interface HistoryCache<State> {
 
 /** Holds at most `capacity` histories (0 keeps none) of at most `maxBytes` together; one that is larger alone is not kept. */
 export const createHistoryCache = <State>(capacity: number, maxBytes: number): HistoryCache<State> => {
-  const histories = new Map<string, History<State>>();
+  const histories = new RecentMap<History<State>>();
   let bytes = 0;
   const remove = (subject: string): void => {
-    bytes -= histories.get(subject)?.bytes ?? 0;
+    bytes -= histories.peek(subject)?.bytes ?? 0;
     histories.delete(subject);
   };
+  const isOver = (): boolean => histories.size > capacity || bytes > maxBytes;
   return {
-    get: (subject) => {
-      const history = histories.get(subject);
-      if (history === undefined) return undefined;
-      histories.delete(subject);
-      histories.set(subject, history);
-      return history;
-    },
+    get: (subject) => histories.get(subject),
     set: (subject, history) => {
-      remove(subject);
+      bytes += history.bytes - (histories.peek(subject)?.bytes ?? 0);
       histories.set(subject, history);
-      bytes += history.bytes;
-      for (const [oldest] of histories) {
-        if (histories.size <= capacity && bytes <= maxBytes) return;
-        remove(oldest);
-      }
+      while (isOver() && histories.oldest !== undefined) remove(histories.oldest);
     },
     drop: remove,
     get size() {

@@ -1,5 +1,6 @@
 // The states of recently changed keys with the revisions at which the bucket holds them: what the next batch folds onto
 // without a read. Bounded: the least recently used go when `trim` is called, which the writer does between batches.
+import { RecentMap } from '#libs/kernel/recent-map.ts';
 import type { Stamped } from './projection.ts';
 
 /** A key as the bucket is known to hold it. `revision` 0: the key does not exist. */
@@ -10,7 +11,7 @@ export interface HotKey<State> {
 
 export class HotKeys<State> {
   readonly #capacity: number;
-  readonly #keys = new Map<string, HotKey<State>>();
+  readonly #keys = new RecentMap<HotKey<State>>();
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -25,12 +26,11 @@ export class HotKeys<State> {
   }
 
   get(key: string): HotKey<State> | undefined {
-    return this.#keys.get(key);
+    return this.#keys.peek(key);
   }
 
   /** Makes the key the most recently used one. */
   set(key: string, hot: HotKey<State>): void {
-    this.#keys.delete(key);
     this.#keys.set(key, hot);
   }
 
@@ -39,8 +39,9 @@ export class HotKeys<State> {
   }
 
   trim(): void {
-    for (const [oldest] of this.#keys) {
-      if (this.#keys.size <= this.#capacity) return;
+    while (this.#keys.size > this.#capacity) {
+      const { oldest } = this.#keys;
+      if (oldest === undefined) return;
       this.#keys.delete(oldest);
     }
   }

@@ -1,6 +1,7 @@
 // The leases of runs: keys of the bucket `leases` that expire by themselves. A lease is written with its claim (claims.ts), so a run whose
 // claim is older than a moment and that has no lease key has lost it (lost-leases.ts). A lease is never revived: an expired key can only be
 // taken anew. Does not decide anything: what a lost lease means is the run's rule.
+import { RecentMap } from '#libs/kernel/recent-map.ts';
 import type { Clock } from '#libs/ports/clock.ts';
 import type { KeyValue, PutOutcome } from '#libs/ports/key-value.ts';
 import { leaseKey, leaseSchema, type Lease } from '#streams/buckets.ts';
@@ -73,17 +74,14 @@ interface Written {
 
 /** Writes leases and keeps what it wrote in mind, so that the next write needs no read: its expected revision proves that nobody came between. */
 const createLeaseWriter = (kv: KeyValue, clock: Clock) => {
-  const written = new Map<string, Written>();
+  const written = new RecentMap<Written>();
   const note = (key: string, { runnerId, fence }: Holder, revision: number): void => {
-    written.delete(key);
     written.set(key, { revision, runnerId, fence });
-    for (const [oldest] of written) {
-      if (written.size <= MOST_KNOWN) return;
-      written.delete(oldest);
-    }
+    const { oldest } = written;
+    if (written.size > MOST_KNOWN && oldest !== undefined) written.delete(oldest);
   };
   return {
-    lastOf: (key: string): Written | undefined => written.get(key),
+    lastOf: (key: string): Written | undefined => written.peek(key),
     /** The holder's value at the revision that is expected, with its time begun anew. */
     put: async (holder: Holder, expectedRevision: number, leaseMs: number): Promise<PutOutcome> => {
       const { runId, runnerId, fence } = holder;

@@ -2,6 +2,7 @@
 // exactly once out: ids follow from task and attempt. A run says at its creation which attempt it is; runs that are none are passed over.
 import { ok, type Handled } from '#libs/consumers/disposition.ts';
 import { Fault } from '#libs/kernel/fault.ts';
+import { RecentMap } from '#libs/kernel/recent-map.ts';
 import type { EventLog, StoredEntry } from '#libs/ports/event-log.ts';
 import { decodeRunEvent } from '#streams/run-codec.ts';
 import type { RunCreated, RunEvent } from '#streams/run.ts';
@@ -71,20 +72,18 @@ export const createRunNews = ({
   /** The log of TRANSITIONS. */
   readonly log: EventLog;
 }): RunNewsReader => {
-  const links = new Map<string, Link>();
+  const links = new RecentMap<Link>();
 
   const remember = (subject: string, link: Link): Link => {
     links.set(subject, link);
-    for (const [oldest] of links) {
-      if (links.size <= MOST_LINKS) break;
-      links.delete(oldest);
-    }
+    const { oldest } = links;
+    if (links.size > MOST_LINKS && oldest !== undefined) links.delete(oldest);
     return link;
   };
 
   /** The attempt that the run is, from memory or from its first transition. */
   const linkOf = async (subject: string): Promise<Link> => {
-    if (links.has(subject)) return links.get(subject);
+    if (links.has(subject)) return links.peek(subject);
     for await (const entry of log.read(subject)) {
       const reading = decodeRunEvent(entry);
       if (reading.kind === 'known' && reading.event.type === 'fleetlog.run.created.v1')
