@@ -22,7 +22,7 @@ export interface HandOverParts {
 }
 
 /** A hand-over that is on the log. */
-export interface HandedOver {
+interface HandedOver {
   readonly boundary: Boundary;
   readonly event: Assigned;
   /** Id of its entry. */

@@ -13,6 +13,7 @@ import { ACK_WAIT_MS, REACTORS_BUCKET, serviceConsumers, serviceReactors } from 
 import { buildDeadLetter } from '#streams/dead-letters.ts';
 import { createAssign } from './assignments.ts';
 import { createAttempts, decodeAttemptTransition } from './attempts.ts';
+import type { HandOverParts } from './hand-over.ts';
 import { createOrders } from './orders.ts';
 import { tasksProjection } from './projections.ts';
 import { taskRequests } from './requests.ts';
@@ -35,7 +36,9 @@ const partsOf = (context: Context) => {
   const taskLog = createTaskLog({ log, clock, ids });
   const timeoutMs = config.requestTimeoutMs;
   const attempts = createAttempts({ taskLog, requests: requests.client, timeoutMs, clock });
-  const handOver = { taskLog, log, clock, onHandingOver: attempts.beginSoon };
+  const onHandingOver: HandOverParts['onHandingOver'] = (causation, handedOver) =>
+    attempts.beginSoon(causation, handedOver);
+  const handOver = { taskLog, log, clock, onHandingOver };
   return { ...handOver, attempts, singles: createSingleGrants(handOver) };
 };
 

@@ -48,6 +48,23 @@ const write = async (log: EventLog, writer: Writer, isOver: () => boolean): Prom
   }
 };
 
+/** The same with two aggregates, where each entry of the second follows one of the first. */
+const writePairs = async (log: EventLog, writer: Writer, isOver: () => boolean): Promise<void> => {
+  const subjects = [writer.subject, `${writer.subject}-next`];
+  const expected = [0, 0];
+  for (let step = 1; !isOver(); step += 1) {
+    const pair = subjects.map((subject, at) => entryOf(subject, `${subject}-${step}`, expected[at]));
+    const outcomes = await log.appendInOrder(pair);
+    for (const [at, outcome] of outcomes.entries()) {
+      if (outcome.kind === 'conflict') throw new Error(`a conflict with nobody: ${JSON.stringify(outcome)}`);
+      writer.acknowledged.push({ id: pair[at]?.id ?? '', seq: outcome.seq });
+      expected[at] = outcome.seq;
+    }
+    expect(outcomes).toHaveLength(2);
+    expect(expected[0]).toBeLessThan(expected[1] ?? 0);
+  }
+};
+
 const WRITERS = 24;
 
 const expectAllThereOnce = async (
@@ -85,7 +102,10 @@ describe.each([
       }));
       const acknowledged = (): number => writers.reduce((sum, writer) => sum + writer.acknowledged.length, 0);
       let goal = Number.POSITIVE_INFINITY;
-      const working = Promise.all(writers.map((writer) => write(log, writer, () => acknowledged() >= goal)));
+      const isOver = (): boolean => acknowledged() >= goal;
+      const working = Promise.all(
+        writers.map((writer, at) => (at % 4 === 0 ? writePairs : write)(log, writer, isOver)),
+      );
       for (let round = 1; round <= 3; round += 1) {
         const before = acknowledged();
         await expect.poll(acknowledged, { timeout: 20_000, interval: 5 }).toBeGreaterThan(before + 200);
