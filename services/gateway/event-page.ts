@@ -19,7 +19,7 @@ export interface EventPage {
 }
 
 /** The shown form of an item with its cursor, as JSON. */
-export const itemJson = (item: FeedItem, position: FeedPosition): string =>
+const itemJson = (item: FeedItem, position: FeedPosition): string =>
   `{"cursor":"${formatPosition(position)}",${item.json().slice(1)}`;
 
 /** The end of one source's scan: the last sequence there is now, or less when the scan would be too long. */
