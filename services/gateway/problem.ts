@@ -29,7 +29,8 @@ export interface Problem {
 
 interface Row {
   readonly status: number;
-  readonly kind: RejectionKind | 'unauthorized' | 'rate-limited';
+  /** As callers know it; of a failed run, what it failed with. */
+  readonly kind: string;
   readonly title: string;
 }
 
@@ -138,8 +139,10 @@ const problem = (
 /** The problem of a refusal by a rule. */
 export const problemOfRejection = (rejection: Rejection<RejectionCode>, requestId: string): Problem => {
   const { kind, meaning } = REJECTIONS[rejection.code];
+  // ER-03: what a failed run refuses is of the kind that it failed with.
+  const { failureKind } = rejection.detail ?? {};
   return problem(
-    { ...KINDS[kind], title: meaning },
+    { ...KINDS[kind], title: meaning, ...(typeof failureKind === 'string' && { kind: failureKind }) },
     { code: rejection.code, detail: rejection.message, requestId },
   );
 };

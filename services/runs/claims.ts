@@ -9,7 +9,7 @@ import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunRequestOf, RunResultOf } from '#streams/run-requests.ts';
 import type { AgentPlace } from '#streams/subjects.ts';
 import type { Leases } from './leases.ts';
-import { foreignTo, isEnded, isHeld, type Run } from './run-state.policy.ts';
+import { endedRejection, foreignTo, isEnded, isHeld, type Run } from './run-state.policy.ts';
 import type { RunLog, RunTarget } from './run-log.ts';
 
 /** What the runs service answers. */
@@ -112,8 +112,7 @@ const claimAgain = async (parts: Parts, asker: AgentPlace, request: ClaimRequest
 };
 
 const lostLease = (run: Run, { runId, runnerId, fence }: RunRequestOf<'renew'>): RunAnswer<never> => {
-  if (run.state === 'cancelled') return refused(rejection('RUN_CANCELLED', `run ${runId} was cancelled`));
-  if (isEnded(run.state)) return refused(rejection('RUN_ENDED', `run ${runId} has ended (${run.state})`));
+  if (isEnded(run.state)) return refused(endedRejection(run));
   if (run.claims === fence && run.runnerId === runnerId)
     return refused(rejection('RUN_NOT_CLAIMED', `the lease of claim ${fence} of run ${runId} has expired`));
   return refused(

@@ -6,6 +6,7 @@ import type { ApprovalDecision, ApprovalMode, ApprovalNeeds, SettledApproval } f
 import type { CommandState, CommandType, Otherwise } from '#streams/commands.ts';
 import type { RejectionCode } from '#streams/rejections.ts';
 import type { RunCommand, RunCreated, RunEvent, RunStateName } from '#streams/run.ts';
+import type { FailureKind } from '#streams/turn-result.ts';
 
 /** Refusals of a run. */
 export type RunRejection = Extract<RejectionCode, `RUN_${string}` | `APPROVAL_${string}`>;
@@ -78,6 +79,8 @@ export interface Run {
   /** The last turn that has started, of whichever claim; null: no program ever saw the prompt. */
   readonly startedTurnId: string | null;
   readonly cancelReason: string | null;
+  /** Why it failed; null: it has not. */
+  readonly failureKind: FailureKind | null;
   /** The fence whose last report ended the claim; null while it lives, and when something else ended it. */
   readonly finishedBy: number | null;
   /** Questions that wait for an answer, oldest first; those of one claim. */
@@ -102,11 +105,23 @@ export const isHeld = ({
   readonly runnerId: string | null;
 }): boolean => runnerId !== null && state !== 'queued' && !isEnded(state);
 
-/** Why nothing more can be done in a run that has ended. */
-export const endedRefusal = (run: Run): RunDecision =>
-  run.state === 'cancelled'
-    ? reject('RUN_CANCELLED', `run ${run.created.runId} was cancelled`)
-    : reject('RUN_ENDED', `run ${run.created.runId} has ended (${run.state})`);
+/** Why nothing more can be done in a run that has ended. ER-03: callers are told why it failed, where it did. */
+export const endedRejection = ({
+  state,
+  created: { runId },
+  failureKind,
+}: Run): Rejection<'RUN_CANCELLED' | 'RUN_ENDED'> => {
+  if (state === 'cancelled') return rejection('RUN_CANCELLED', `run ${runId} was cancelled`);
+  const why = failureKind === null ? state : `${state}: ${failureKind}`;
+  return rejection(
+    'RUN_ENDED',
+    `run ${runId} has ended (${why})`,
+    failureKind === null ? {} : { failureKind },
+  );
+};
+
+/** The same as a decision. */
+export const endedRefusal = (run: Run): RunDecision => ({ kind: 'rejected', rejection: endedRejection(run) });
 
 /** Why an agent may not touch the run; undefined when the run was given to it. */
 export const foreignTo = (run: Run, agent: string): Rejection<'RUN_FOREIGN'> | undefined => {

@@ -185,6 +185,7 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
       ? evolveRequeued(run, event)
       : { commands: afterRun(run, event.next, event.commandsClosed) }),
     state: event.next,
+    failureKind: event.next === 'failed' ? 'runner-lost' : null,
     runnerId: null,
     commandId: event.commandId ?? run.commandId,
     // With a reason it was the runner's own report that ended the claim: its repeat is no news.
@@ -197,7 +198,10 @@ const EVOLVE: { readonly [Type in Change['type']]: (run: Run, event: EventOf<Typ
   }),
   'fleetlog.run.completed.v1': (run, event) => finished(run, 'completed', event),
   'fleetlog.run.blocked.v1': (run, event) => finished(run, 'blocked', event),
-  'fleetlog.run.failed.v1': (run, event) => finished(run, 'failed', event),
+  'fleetlog.run.failed.v1': (run, event) => ({
+    ...finished(run, 'failed', event),
+    failureKind: event.failure.kind,
+  }),
   'fleetlog.run.cancelled.v1': (run, event) => ({
     ...finished(run, 'cancelled', event),
     cancelReason: event.reason,
@@ -242,6 +246,7 @@ const newRun = ({ type: _type, ...created }: RunCreated): Run => {
     turnId: null,
     startedTurnId: null,
     cancelReason: null,
+    failureKind: null,
     finishedBy: null,
   };
   const nothing = { open: [], settled: {}, resume: [] };

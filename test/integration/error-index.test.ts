@@ -16,7 +16,7 @@ import { BOUNDARY, provision, startControlPlane, type ControlPlane } from '#test
 import { overHttp, overNats, statusOf } from '#test/support/refusals.ts';
 import { createRun, runRequest, typesOf } from '#test/support/run-facts.ts';
 import { askForTask, askTasks, taskTypes } from '#test/support/task-facts.ts';
-import { ask, claimTurn, transition, turnInstruction } from '#test/support/scripted-runner.ts';
+import { ask, claimTurn, done, transition, turnInstruction } from '#test/support/scripted-runner.ts';
 
 let broker: FreshBroker;
 let plane: ControlPlane;
@@ -107,6 +107,21 @@ describe('the error index', () => {
     expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toEqual(cancelled);
     const command = { runId, commandId: newId('command'), ...order, actor };
     expect(await natsSays('runs', 'create-command', command)).toEqual(cancelled);
+  });
+
+  test('ER-03 of a run that failed the refusal is of the kind that it failed with', async () => {
+    const runId = await createRun(plane.ports);
+    const turn = await claimTurn(plane.ports, await turnInstruction(plane.ports, runId));
+    const failure = { kind: 'provider-failed', message: 'no' } as const;
+    await turn.finished({ ...done, outcome: 'failed', failure });
+    await transition(plane.ports, runId, 'fleetlog.run.failed.v1');
+    const failed = { status: 409, kind: 'provider-failed', code: 'RUN_ENDED' };
+    const claim = { runId, runnerId: 'r1', claimId: 'c1' };
+    expect(statusOf(await ask(plane.ports, 'claim', claim))).toEqual(failed);
+    const order = { type: 'turn', text: 'more' } as const;
+    expect(await overHttp(client.call('createCommand', { ...path(runId), body: order }))).toEqual(failed);
+    const command = { runId, commandId: newId('command'), ...order, actor };
+    expect(await natsSays('runs', 'create-command', command)).toEqual(failed);
   });
 
   test('ER-04 another payload under a key, or under the id that follows from it, is schema-invalid, 409', async () => {

@@ -19,6 +19,7 @@ interface Outcome {
   readonly outcome: string;
   readonly code?: string;
   readonly retry?: 'now' | 'later' | 'never';
+  readonly detail?: Readonly<Record<string, unknown>>;
 }
 
 const errorOf = (asked: Promise<unknown>): Promise<unknown> =>
@@ -34,12 +35,12 @@ export const overHttp = async (asked: Promise<unknown>): Promise<Said | undefine
 };
 
 /** An answer over NATS: its code, and what that code is at the one place that knows statuses. */
-export const statusOf = ({ outcome, code = '', retry = 'never' }: Outcome): Said | undefined => {
+export const statusOf = ({ outcome, code = '', retry = 'never', detail = {} }: Outcome): Said | undefined => {
   if (outcome === 'ok') return undefined;
   const { status, body } =
     outcome === 'fault'
       ? problemOfFault(new Fault({ code, retry, message: '' }), 'req_1')
-      : problemOfRejection({ code: code as RejectionCode, message: '', detail: {} }, 'req_1');
+      : problemOfRejection({ code: code as RejectionCode, message: '', detail }, 'req_1');
   return { status, kind: body.kind, code };
 };
 
