@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { projections } from '#services/projections.ts';
 import { jsonBytes, parseJson } from '#streams/entry.ts';
 import { stackLog, type StackLog } from '#test/support/stack-log.ts';
@@ -253,7 +253,12 @@ describe('projections', () => {
     const runId = await finished({ prompt: script({ say: 'to be corrupted' }) });
     const bucket = streams.bucket('runs');
     const key = `local.main.${runId}`;
-    const value = parseJson((await bucket.get(key))?.value ?? jsonBytes(null)) as object;
+    // The stream of the run ends with the log; its summary follows.
+    const value = await vi.waitFor(async () => {
+      const found = parseJson((await bucket.get(key))?.value ?? jsonBytes(null)) as object;
+      expect(found).toMatchObject({ state: 'completed' });
+      return found;
+    });
     await bucket.put(key, jsonBytes({ ...value, state: 'failed' }));
     const verified = await home.cli(['verify', 'runs', '--json']);
     expect(verified.code).toBe(1);
