@@ -75,7 +75,7 @@ describe('against a gateway', () => {
     expect(listed).toEqual(all);
     const changed: string[] = [];
     for await (const { taskId } of client.items('listTaskChanges', 'tasks', {
-      query: { queue: 'paged', limit: 4 },
+      query: { queue: 'paged', limit: 4, afterSeq: last.seq },
     }))
       changed.push(taskId);
     expect(changed).toEqual(all);

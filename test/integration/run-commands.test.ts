@@ -249,8 +249,9 @@ describe('over HTTP', () => {
 
 describe('once more', () => {
   test('an ended run is done again as a new run of its session, which names it', async () => {
+    const waiting = await createRun(plane.ports, { agent: 'absent', request: working });
+    expect((await cli(['run', 'retry', waiting, '--json'])).code).not.toBe(0);
     const runId = await createRun(plane.ports, { request: script({ say: 'hello' }) });
-    expect((await cli(['run', 'retry', runId, '--json'])).code).not.toBe(0);
     await ended(plane.ports, runId);
     const key = ['--idempotency-key', `again-${runId}`];
     const again = (await cli(['run', 'retry', runId, '--fresh', ...key, '--json'])).json();
