@@ -49,8 +49,7 @@ export const rememberReadings = <Fields>(
     // Not the delivery itself, which holds more than an entry; and a body of its own, not a part of a large buffer.
     const { subject, headers, body } = entry;
     kept.set(id, { entry: { subject, headers, body: new Uint8Array(body) }, reading });
-    const { oldest } = kept;
-    if (kept.size > MOST_READINGS && oldest !== undefined) kept.delete(oldest);
+    kept.trim(MOST_READINGS);
     return reading;
   };
 };

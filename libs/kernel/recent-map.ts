@@ -1,6 +1,6 @@
 // Values by key, of which the least recently used one is known at any time: what every bounded memory is made of. A `Map` alone keeps the order, too, but
 // finds its first key only behind the gaps of all that were deleted before it: 10 µs with 10,000 keys, each time. Here every call costs the same,
-// however many there are. Bounds nothing by itself: whoever fills it takes out the oldest. Pure, no I/O.
+// however many there are. Bounds nothing by itself: whoever fills it trims it. Pure, no I/O.
 
 interface Node<Value> {
   readonly key: string;
@@ -59,6 +59,11 @@ export class RecentMap<Value> {
     this.#nodes.delete(key);
     this.#unlink(node);
     return true;
+  }
+
+  /** Takes out the oldest until there are at most so many. */
+  trim(most: number): void {
+    while (this.#oldest !== undefined && this.size > most) this.delete(this.#oldest.key);
   }
 
   #renew(node: Node<Value>): void {

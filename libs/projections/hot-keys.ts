@@ -39,10 +39,6 @@ export class HotKeys<State> {
   }
 
   trim(): void {
-    while (this.#keys.size > this.#capacity) {
-      const { oldest } = this.#keys;
-      if (oldest === undefined) return;
-      this.#keys.delete(oldest);
-    }
+    this.#keys.trim(this.#capacity);
   }
 }

@@ -2,12 +2,24 @@
 import type { ServedRequest } from './define-service.ts';
 import { readJsonBody } from './json-body.ts';
 
-/** `tell` gets the body as JSON; undefined: it is none. `group`: of this instance alone, so that no other one has the news instead. */
-export const heard = (subject: string, group: string, tell: (value: unknown) => void): ServedRequest => ({
+interface Ear<News> {
+  readonly subject: string;
+  /** Of this instance alone, so that no other one has the news instead. */
+  readonly group: string;
+  /** Undefined: it is none of these news. */
+  readonly read: (value: unknown) => News | undefined;
+}
+
+/** `tell` gets what is read of the body as JSON (undefined where it is none). */
+export const heard = <News>(
+  { subject, group, read }: Ear<News>,
+  tell: (news: News) => void,
+): ServedRequest => ({
   subject,
   group,
   handle: async ({ body }) => {
-    tell(readJsonBody(body));
+    const news = read(readJsonBody(body));
+    if (news !== undefined) tell(news);
     return { body: new Uint8Array() };
   },
 });

@@ -17,6 +17,10 @@ export interface ApiClient {
   call<T>(call: ApiCall, schema: z.ZodType<T>): Promise<T>;
 }
 
+/** The path of what is below a run. */
+export const runPath = (runId: string, rest: string): string =>
+  `/api/v1/runs/${encodeURIComponent(runId)}/${rest}`;
+
 /** A person waits: what does not answer after a moment is told, and the command can be given again. */
 const PATIENCE = { attempts: 2, maxPauseMs: 2000 };
 

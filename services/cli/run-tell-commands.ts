@@ -3,12 +3,11 @@
 import type { Command } from 'commander';
 import { COMMAND_API } from '#streams/http/commands.ts';
 import type { CommandType } from '#streams/commands.ts';
+import { runPath } from './api-client.ts';
 import { invocation, withStackFlags, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { ago, table } from './output.ts';
 import { promptOf } from './work-arguments.ts';
-
-const pathOf = (runId: string, rest: string): string => `/api/v1/runs/${encodeURIComponent(runId)}/${rest}`;
 
 interface KeyFlags extends StackFlags {
   readonly idempotencyKey?: string;
@@ -43,7 +42,7 @@ const say = async (
   const otherwise = flags.orFail === true ? 'fail' : undefined;
   const { idempotencyKey } = flags;
   const answer = await call.api.call(
-    { method: 'POST', path: pathOf(runId, 'commands'), body: { type, text, otherwise }, idempotencyKey },
+    { method: 'POST', path: runPath(runId, 'commands'), body: { type, text, otherwise }, idempotencyKey },
     COMMAND_API.createCommand.answer,
   );
   context.terminal.out(call.isJson ? JSON.stringify(answer) : toldLine(answer));
@@ -58,7 +57,7 @@ const interrupt = async (context: CliContext, runId: string, flags: InterruptFla
   const call = await invocation(context, flags);
   const { reason, then: text, idempotencyKey } = flags;
   const answer = await call.api.call(
-    { method: 'POST', path: pathOf(runId, 'interrupt'), body: { reason, text }, idempotencyKey },
+    { method: 'POST', path: runPath(runId, 'interrupt'), body: { reason, text }, idempotencyKey },
     COMMAND_API.interruptRun.answer,
   );
   context.terminal.out(call.isJson ? JSON.stringify(answer) : toldLine(answer));
@@ -77,7 +76,7 @@ const list = async (context: CliContext, runId: string, flags: ListFlags): Promi
     if (value !== undefined) query.set(name, value);
   }
   const page = await call.api.call(
-    { path: `${pathOf(runId, 'commands')}?${query.toString()}` },
+    { path: `${runPath(runId, 'commands')}?${query.toString()}` },
     COMMAND_API.listCommands.answer,
   );
   if (call.isJson) return context.terminal.out(JSON.stringify(page));
@@ -100,7 +99,7 @@ const takeBack = async (
   flags: StackFlags & { readonly reason?: string },
 ): Promise<void> => {
   const call = await invocation(context, flags);
-  const path = pathOf(runId, `commands/${encodeURIComponent(commandId)}/cancel`);
+  const path = runPath(runId, `commands/${encodeURIComponent(commandId)}/cancel`);
   const body = flags.reason === undefined ? {} : { reason: flags.reason };
   const answer = await call.api.call({ method: 'POST', path, body }, COMMAND_API.cancelCommand.answer);
   context.terminal.out(call.isJson ? JSON.stringify(answer) : toldLine(answer));
@@ -116,7 +115,7 @@ const retry = async (context: CliContext, runId: string, flags: RetryFlags): Pro
   const { prompt, idempotencyKey } = flags;
   const body = { prompt, conversation: flags.fresh === true ? 'new' : undefined };
   const answer = await call.api.call(
-    { method: 'POST', path: pathOf(runId, 'retry'), body, idempotencyKey },
+    { method: 'POST', path: runPath(runId, 'retry'), body, idempotencyKey },
     COMMAND_API.retryRun.answer,
   );
   if (call.isJson) return context.terminal.out(JSON.stringify(answer));

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { COMMAND_API } from '#streams/http/commands.ts';
 import { taskViewSchema, type TaskView } from '#streams/task-view.ts';
+import { runPath } from './api-client.ts';
 import { CommandFailed, invocation, withStackFlags, type Invocation, type StackFlags } from './command.ts';
 import type { CliContext } from './context.ts';
 import { whyItWaits } from './queue-command.ts';
@@ -11,12 +12,12 @@ interface UnstickFlags extends StackFlags {
   readonly fix?: boolean;
 }
 
-const pathOf = (runId: string, rest: string): string => `/api/v1/runs/${encodeURIComponent(runId)}/${rest}`;
-
 const unstickRun = async (call: Invocation, runId: string, isFix: boolean): Promise<void> => {
   const { terminal } = call.context;
   const answer = await call.api.call(
-    isFix ? { method: 'POST', path: pathOf(runId, 'unstick'), body: {} } : { path: pathOf(runId, 'waiting') },
+    isFix
+      ? { method: 'POST', path: runPath(runId, 'unstick'), body: {} }
+      : { path: runPath(runId, 'waiting') },
     COMMAND_API.explainRun.answer,
   );
   const { words, remedy, fixed, state, waitsFor } = answer;

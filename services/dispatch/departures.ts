@@ -36,12 +36,11 @@ export const createDepartures = (clock: Clock, graceMs: number): Departures => {
       signal.addEventListener('abort', () => listeners.delete(told), { once: true });
     },
     news: (group) => {
-      const about = (subject: string, tell: (agent: string) => void): ServedRequest =>
-        heard(subject, group, (value) => {
-          const agent = agentOfAdvisory(value);
-          if (agent !== undefined) tell(agent);
-        });
-      return [about(made.heardAt, arrive), about(ended.heardAt, (agent) => graces.begin(agent))];
+      const ear = { group, read: agentOfAdvisory };
+      return [
+        heard({ ...ear, subject: made.heardAt }, arrive),
+        heard({ ...ear, subject: ended.heardAt }, (agent) => graces.begin(agent)),
+      ];
     },
   };
 };

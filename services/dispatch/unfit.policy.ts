@@ -25,8 +25,8 @@ export interface Unfit {
   worked(agent: string, provider: string): void;
   /** Another process is its runner now. */
   restarted(agent: string): void;
-  /** Ends the waits that are over by now. True when there was one. */
-  endDue(nowMs: number): boolean;
+  /** Ends the waits that are over by now. */
+  endDue(nowMs: number): void;
   /** Undefined: it may be given something. */
   of(agent: string, provider: string): Unfitness | undefined;
   /** When the first wait ends; undefined: none is on. */
@@ -67,14 +67,9 @@ class UnfitSet implements Unfit {
     this.#known.delete(agent);
   }
 
-  endDue(nowMs: number): boolean {
-    let ended = false;
+  endDue(nowMs: number): void {
     for (const [ofAgent, provider, known] of this.#each())
-      if (!known.isOver && known.untilMs <= nowMs) {
-        ofAgent.set(provider, { ...known, isOver: true });
-        ended = true;
-      }
-    return ended;
+      if (known.untilMs <= nowMs) ofAgent.set(provider, { ...known, isOver: true });
   }
 
   of(agent: string, provider: string): Unfitness | undefined {

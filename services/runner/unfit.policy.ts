@@ -6,19 +6,12 @@ import type { TurnFacts } from './providers/turn-facts.ts';
 
 type Request = TurnInstruction['request'];
 
-/** By what it was asked for a fault can be the order's; null: never. What names no code here is the order's. */
-const OF_RUNNER: Readonly<Record<string, ((request: Request) => boolean) | null>> = {
-  DISK_FLOOR: null,
-  PROVIDER_MISSING: null,
-  // The branch or repository that a run names may not be there.
-  GIT_FAILED: ({ checkout }) => checkout !== undefined,
-};
-
 /** What was thrown while a turn was made ready. The system's own errors (no space, no right) are the machine's. */
-export const isUnfitAfter = (error: unknown, request: Request): boolean => {
+export const isUnfitAfter = (error: unknown, { checkout }: Request): boolean => {
   if (!(error instanceof Fault)) return true;
-  const isOfOrder = OF_RUNNER[error.code];
-  return isOfOrder === null || isOfOrder?.(request) === false;
+  // The branch or repository that a run names may not be there.
+  if (error.code === 'GIT_FAILED') return checkout === undefined;
+  return error.code === 'DISK_FLOOR' || error.code === 'PROVIDER_MISSING';
 };
 
 /** The facts of an end, with whose fault it is that the program was not started: a program of the runner's settings is the runner's. */

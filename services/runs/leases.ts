@@ -77,8 +77,7 @@ const createLeaseWriter = (kv: KeyValue, clock: Clock) => {
   const written = new RecentMap<Written>();
   const note = (key: string, { runnerId, fence }: Holder, revision: number): void => {
     written.set(key, { revision, runnerId, fence });
-    const { oldest } = written;
-    if (written.size > MOST_KNOWN && oldest !== undefined) written.delete(oldest);
+    written.trim(MOST_KNOWN);
   };
   return {
     lastOf: (key: string): Written | undefined => written.peek(key),

@@ -185,14 +185,11 @@ const leaseLoops = (context: ServiceContext<RunsConfig>): Loop[] => {
 
 /** What the broker says of runners' connections, told to every instance: `group` is its own. */
 const connectionNews = (lostRunners: LostRunners, group: string): readonly ServedRequest[] => {
-  const about = (subject: string, tell: (agent: string) => void): ServedRequest =>
-    heard(subject, group, (value) => {
-      const agent = agentOfAdvisory(value);
-      if (agent !== undefined) tell(agent);
-    });
+  const { made, ended } = RUNNER_CONNECTIONS;
+  const ear = { group, read: agentOfAdvisory };
   return [
-    about(RUNNER_CONNECTIONS.made.heardAt, (agent) => lostRunners.connected(agent)),
-    about(RUNNER_CONNECTIONS.ended.heardAt, (agent) => lostRunners.disconnected(agent)),
+    heard({ ...ear, subject: made.heardAt }, (agent) => lostRunners.connected(agent)),
+    heard({ ...ear, subject: ended.heardAt }, (agent) => lostRunners.disconnected(agent)),
   ];
 };
 

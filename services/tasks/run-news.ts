@@ -76,8 +76,7 @@ export const createRunNews = ({
 
   const remember = (subject: string, link: Link): Link => {
     links.set(subject, link);
-    const { oldest } = links;
-    if (links.size > MOST_LINKS && oldest !== undefined) links.delete(oldest);
+    links.trim(MOST_LINKS);
     return link;
   };
 

@@ -10,15 +10,10 @@ const MESSAGE_CHARACTERS = 4000;
 
 type Verdict = Pick<TurnResult, 'outcome' | 'failure'>;
 
-const failed = (kind: FailureKind, message: string): Verdict => ({
+const failed = (kind: FailureKind, message: string, more: { readonly unfit?: true } = {}): Verdict => ({
   outcome: 'failed',
-  failure: { kind, message: message.slice(0, MESSAGE_CHARACTERS) },
+  failure: { kind, message: message.slice(0, MESSAGE_CHARACTERS), ...more },
 });
-
-const neverStarted = (problem: string, isUnfit: boolean): Verdict => {
-  const { outcome, failure } = failed('infra-failed', problem);
-  return { outcome, failure: failure && { ...failure, ...(isUnfit && { unfit: true }) } };
-};
 
 const DONE: Verdict = { outcome: 'done', failure: null };
 const YIELDED: Verdict = { outcome: 'yielded', failure: null };
@@ -95,7 +90,8 @@ const judgeClosing = (
 const judge = (facts: TurnFacts, { completion, word }: TurnTerms): Verdict => {
   // Whatever became of the program after it had said so.
   if (word !== null) return word.outcome === 'done' ? DONE : BLOCKED;
-  if (facts.startProblem !== null) return neverStarted(facts.startProblem, facts.isUnfit === true);
+  if (facts.startProblem !== null)
+    return failed('infra-failed', facts.startProblem, facts.isUnfit === true ? { unfit: true } : {});
   if (facts.stopped === 'sink') return STOPPED.sink;
   if (facts.closing !== null) return judgeClosing(facts, facts.closing, completion);
   if (facts.stopped !== null) return STOPPED[facts.stopped];
